@@ -1,0 +1,1 @@
+"""Phonolake: a lake of Parquet shards for music collections."""

@@ -1,0 +1,48 @@
+"""What can go wrong, said so that the reader knows what to do.
+
+Every message names the value received and the way out. The command line prints it on one line and exits with
+`exit_code`: 2 when the request was wrong, 1 when the work failed.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class PhonolakeError(Exception):
+    """Root of every error that Phonolake raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(PhonolakeError):
+    """The request cannot be right: an unknown name, a path of the wrong kind, an argument out of range."""
+
+    exit_code = 2
+
+
+class AudioError(PhonolakeError):
+    """One recording cannot be used. It becomes a row of `rejects` and never fails a shard.
+
+    Parameters
+    ----------
+    reason : str
+        A short fixed code, such as ``"truncated"``; the values are listed in `schemas/rejects.sql`.
+    detail : str
+        What was measured, for a person to read.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type["AudioError"], tuple[str, str]]:
+        return type(self), (self.reason, self.detail)
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """Build the error for a name that no registry holds; it lists those that are known."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return UsageError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names) or 'none'}.")

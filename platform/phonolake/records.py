@@ -1,0 +1,37 @@
+"""Small value types that every layer shares. Units are types: a `Hertz` is not a `Seconds`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NewType
+
+Seconds = NewType("Seconds", float)
+Hertz = NewType("Hertz", int)
+
+TRAIN, VALID, TEST = "train", "valid", "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One input that a source names, whether or not its audio turns out to be usable.
+
+    Parameters
+    ----------
+    source_id : str
+        Name inside its dataset, such as ``"000002"``; with the dataset it makes the track id ``fma:000002``.
+    path : Path
+        Where the encoded audio should be.
+    labels : tuple of str
+        What the source says about it.
+    splits : tuple of (split, part, fold)
+        Membership in the dataset's own splits: ``("official", "train", None)`` or ``("folds", None, 3)``.
+    """
+
+    source_id: str
+    path: Path
+    title: str | None = None
+    artist: str | None = None
+    album: str | None = None
+    year: int | None = None
+    licence: str | None = None
+    labels: tuple[str, ...] = ()
+    splits: tuple[tuple[str, str | None, int | None], ...] = ()
