@@ -21,7 +21,9 @@ class Recording:
     path : Path
         Where the encoded audio should be.
     labels : tuple of str
-        What the source says about it.
+        The classes that the source gives it: a genre, the name of its folder.
+    tags : tuple of str
+        Free words that the source attaches to it; kept apart from its classes.
     splits : tuple of (split, part, fold)
         Membership in the dataset's own splits: ``("official", "train", None)`` or ``("folds", None, 3)``.
     """
@@ -34,4 +36,5 @@ class Recording:
     year: int | None = None
     licence: str | None = None
     labels: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     splits: tuple[tuple[str, str | None, int | None], ...] = ()

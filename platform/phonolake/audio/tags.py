@@ -1,0 +1,39 @@
+"""Title, artist, album, year and genre from the tags inside a file."""
+
+import io
+import re
+from dataclasses import dataclass
+
+import mutagen
+
+
+@dataclass(frozen=True, slots=True)
+class FileTags:
+    """What the file says about itself; None where it says nothing."""
+
+    title: str | None = None
+    artist: str | None = None
+    album: str | None = None
+    year: int | None = None
+    genre: str | None = None
+
+
+def read_tags(data: bytes) -> FileTags:
+    """Read the tags of a file in memory; a file without tags, or with broken ones, says nothing."""
+    try:
+        file = mutagen.File(io.BytesIO(data), easy=True)
+    except (mutagen.MutagenError, ValueError, KeyError, IndexError):
+        file = None
+    if file is None or not file.tags:
+        return FileTags()
+
+    def first(key: str) -> str | None:
+        try:
+            values = file.get(key)
+        except ValueError:  # a format whose tags do not know the key
+            return None
+        text = str(values[0]).strip() if values else ""
+        return text or None
+
+    year = re.match(r"\d{4}", first("date") or "")
+    return FileTags(first("title"), first("artist"), first("album"), int(year[0]) if year else None, first("genre"))

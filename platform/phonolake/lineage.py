@@ -1,0 +1,26 @@
+"""Identity of work: the same configuration over the same inputs has the same name."""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+CODE_VERSION = "0.1.0"
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys; dataclasses become objects and paths become text."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_plain)
+
+
+def digest(value: Any, *, length: int = 12) -> str:
+    """Hexadecimal digest of a value's canonical JSON."""
+    return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()[:length]
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    return str(value)

@@ -1,0 +1,27 @@
+"""Find the parts of a package by listing its folder: a new dataset, feature set or model is one new file."""
+
+import importlib
+import pkgutil
+from functools import cache
+from types import ModuleType
+
+from phonolake.errors import unknown
+
+
+@cache
+def modules(package: str, attribute: str) -> dict[str, ModuleType]:
+    """Modules of `package` that define `attribute` (an object with a ``name``), by that name."""
+    found = {}
+    for entry in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        module = importlib.import_module(f"{package}.{entry.name}")
+        if hasattr(module, attribute):
+            found[getattr(module, attribute).name] = module
+    return dict(sorted(found.items()))
+
+
+def module(package: str, attribute: str, kind: str, name: str) -> ModuleType:
+    """The module that goes by `name`; an unknown name raises a `UsageError` that lists the known ones."""
+    found = modules(package, attribute)
+    if name not in found:
+        raise unknown(kind, name, found)
+    return found[name]

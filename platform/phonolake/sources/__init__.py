@@ -1,0 +1,1 @@
+"""One module per dataset behind one contract (`sources.contract`); found by listing this folder."""

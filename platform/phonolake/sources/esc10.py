@@ -1,0 +1,39 @@
+"""ESC-10: 400 environmental sounds of 5 s in 10 classes, with 5 folds (Piczak 2015)."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from phonolake.errors import UsageError
+from phonolake.records import Recording
+from phonolake.sources.contract import SourceCard
+
+CARD = SourceCard(
+    name="esc10",
+    summary="400 environmental recordings of 5 s, 10 classes, 5 folds",
+    homepage="https://github.com/karolpiczak/ESC-10",
+    licence="CC BY 3.0",
+    citation="K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015",
+    layout="DIR/'001 - Dog bark'/1-100032-A.ogg: numbered class folders, and the first digit of a name is its fold",
+)
+CLASS = re.compile(r"\d{3} - (?P<label>.+)")
+CLIP = re.compile(r"(?P<fold>[1-5])-\d+-[A-Z]\.(ogg|wav)")
+
+
+def recordings(root: Path) -> Iterator[Recording]:
+    """Every clip in the numbered class folders, with its fold in the split ``folds``."""
+    found = False
+    for folder in sorted(p for p in root.iterdir() if p.is_dir() and CLASS.fullmatch(p.name)):
+        for path in sorted(folder.iterdir()):
+            if clip := CLIP.fullmatch(path.name):
+                found = True
+                label = CLASS.sub(r"\g<label>", folder.name)
+                yield Recording(
+                    source_id=path.stem,
+                    path=path,
+                    licence=CARD.licence,
+                    labels=(label,),
+                    splits=(("folds", None, int(clip["fold"])),),
+                )
+    if not found:
+        raise UsageError(f"{root} does not hold ESC-10; its layout is {CARD.layout}")

@@ -1,0 +1,37 @@
+"""Any tree of audio files: the folder that a file lies in is its label."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from phonolake.audio.containers import EXTENSIONS
+from phonolake.records import Recording
+from phonolake.sources.contract import SourceCard
+
+CARD = SourceCard(
+    name="folder",
+    summary="Any tree of audio files; the parent folder is the label, tags are read from the files",
+    homepage="",
+    licence="as the files say",
+    citation="",
+    layout="DIR/LABEL/anything.mp3 (wav, flac, ogg, opus, m4a, aiff, au, wma, webm); deeper trees are fine",
+)
+
+
+def recordings(root: Path) -> Iterator[Recording]:
+    """Audio files below `root` by the ending of their names, in order of their paths; hidden ones are passed over."""
+    for folder, subfolders, files in os.walk(root):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(files):
+            if name.rpartition(".")[2].lower() in EXTENSIONS and not name.startswith("."):
+                path = Path(folder, name)
+                yield Recording(
+                    source_id=_text(path.relative_to(root).as_posix()),
+                    path=path,
+                    labels=(_text(Path(folder).resolve().name),),
+                )
+
+
+def _text(name: str) -> str:
+    """A file name as valid Unicode: bytes that are no UTF-8 show as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

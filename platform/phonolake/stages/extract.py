@@ -1,0 +1,185 @@
+"""Extract: feature sets and spectrograms from the audio in the lake, several in one pass over it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from phonolake import execution, progress
+from phonolake.audio.decode import decode
+from phonolake.errors import AudioError, UsageError
+from phonolake.features import contract
+from phonolake.features.contract import FeatureSet, Spectrogram
+from phonolake.lineage import CODE_VERSION, digest
+from phonolake.stages import derive
+from phonolake.stages.common import Outcome, now, run_change
+from phonolake.stages.derive import Product
+from phonolake.store import schema
+from phonolake.store.lake import Lake
+from phonolake.store.schema import Column
+from phonolake.store.shards import write_rows, writing
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Which feature sets and spectrograms to compute, by name."""
+
+    lake: str
+    features: tuple[str, ...] = ()
+    spectrograms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One audio shard, and what to compute from it."""
+
+    lake: Path
+    source: str
+    features: tuple[str, ...]
+    spectrograms: tuple[str, ...]
+
+
+def run(config: Config) -> list[Outcome]:
+    """Compute what is missing; one outcome for each feature set and spectrogram.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name, or when nothing is asked for.
+    """
+    started = now()
+    lake = Lake.open(config.lake)
+    recipes = _recipes(config.features, config.spectrograms)
+    if not recipes:
+        raise UsageError("nothing to extract: name a feature set or a spectrogram (`phonolake features` lists them)")
+    sources = lake.shards("audio")
+    missing = {r.name: set(derive.missing(lake, product(r), sources)) for r in recipes}
+    tasks = [task for source in sources if (task := _task(lake, source, config, missing))]
+    rows = {source: shard.rows for source, shard in sources.items()}
+    with progress.task("extract", sum(rows.values())) as advance:
+        advance(sum(rows.values()) - sum(rows[task.source] for task in tasks))
+        for task, _ in execution.imap(extract_shard, tasks):
+            advance(rows[task.source])
+    products = [p for r in recipes for p in (product(r), rejects(r))]
+    changes = derive.collect_all(lake, ((p, sources) for p in products))
+    outcomes = [_outcome(lake, r, sources, sum(rows.values())) for r in recipes]
+    runs = [
+        run_change(
+            lake, o.run_id or "", "extract", config, inputs=o.inputs, outputs=o.outputs, rejects=o.rejects, started=started
+        )
+        for o in outcomes
+    ]
+    changes["runs"] = derive.merge(*runs)
+    lake.commit(changes)
+    return outcomes
+
+
+def product(recipe: FeatureSet | Spectrogram) -> Product:
+    """Where the rows of a feature set or spectrogram go."""
+    version = digest(recipe.identity, length=8)
+    if isinstance(recipe, Spectrogram):
+        return Product(schema.table("spectrograms"), recipe.name, version)
+    columns = tuple(Column(name, "DOUBLE", True, description) for name, description in recipe.columns)
+    name = schema.features_table(recipe.name)
+    return Product(schema.table("features").extended(name, recipe.source, columns), recipe.name, version)
+
+
+def rejects(recipe: FeatureSet | Spectrogram) -> Product:
+    """Where the tracks go that it has no answer for."""
+    return Product(schema.table("rejects"), f"extract-{recipe.name}", product(recipe).version)
+
+
+def _recipes(features: tuple[str, ...], spectrograms: tuple[str, ...]) -> list[FeatureSet | Spectrogram]:
+    return [*map(contract.feature_set, features), *map(contract.spectrogram, spectrograms)]
+
+
+def _task(lake: Lake, source: str, config: Config, missing: dict[str, set[str]]) -> Task | None:
+    features = tuple(n for n in config.features if source in missing[n])
+    spectrograms = tuple(n for n in config.spectrograms if source in missing[n])
+    return Task(lake.root, source, features, spectrograms) if features or spectrograms else None
+
+
+def _outcome(lake: Lake, recipe: FeatureSet | Spectrogram, sources: Any, inputs: int) -> Outcome:
+    outputs = sum(s.rows for s in derive.collect(lake, product(recipe), sources).add)
+    left_out = sum(s.rows for s in derive.collect(lake, rejects(recipe), sources).add)
+    run_id = f"extract-{recipe.name}-{digest([product(recipe).version, list(sources)])}"
+    return Outcome("extract", run_id, inputs, outputs, left_out, recipe.name)
+
+
+# -- one shard, on a worker -----------------------------------------------------------------------------------------------
+
+
+def extract_shard(task: Task) -> None:
+    """Decode each track once per sampling rate and compute everything from it; memory holds one track at a time."""
+    lake = Lake(task.lake)
+    recipes = _recipes(task.features, task.spectrograms)
+    left_out: dict[str, list[dict[str, Any]]] = {r.name: [] for r in recipes}
+    with ExitStack() as stack:
+        append = {
+            r.name: stack.enter_context(
+                writing(lake.path(product(r).table.name, product(r).stem(task.source)), product(r).table.arrow)
+            )
+            for r in recipes
+        }
+        for track_id, data in _audio(lake.folder("audio") / task.source):
+            decoded: dict[int, np.ndarray] = {}
+            for recipe in recipes:
+                try:
+                    if recipe.sr not in decoded:
+                        decoded[recipe.sr] = decode(data, sr=recipe.sr)
+                    values = _compute(recipe, decoded[recipe.sr])
+                except AudioError as error:
+                    left_out[recipe.name].append(_reject_row(track_id, recipe, error))
+                else:
+                    append[recipe.name](_row(track_id, recipe, values, task.source))
+        # Rejects are in place before the outputs appear, which mark the shard as finished.
+        for recipe in recipes:
+            if left_out[recipe.name]:
+                target = rejects(recipe)
+                path = lake.path("rejects", target.stem(task.source))
+                write_rows(path, target.table.arrow, left_out[recipe.name])
+
+
+def _audio(path: Path) -> Iterator[tuple[str, bytes]]:
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=1, columns=["track_id", "bytes"]):
+        yield batch["track_id"][0].as_py(), batch["bytes"][0].as_py()
+
+
+def _compute(recipe: FeatureSet | Spectrogram, y: np.ndarray) -> np.ndarray:
+    values = recipe.compute(y)
+    if not np.isfinite(values).all():
+        raise AudioError("not-finite", f"{recipe.name} gives NaN or infinite values")
+    return values
+
+
+def _row(track_id: str, recipe: FeatureSet | Spectrogram, values: np.ndarray, source: str) -> dict[str, Any]:
+    row = {
+        "track_id": track_id,
+        "source_shard": source,
+        "config_hash": product(recipe).version,
+        "code_version": CODE_VERSION,
+    }
+    if isinstance(recipe, Spectrogram):
+        n_bands, n_frames = values.shape
+        data = np.ascontiguousarray(values, dtype="<f2").tobytes()
+        return row | {"spectrogram": recipe.name, "n_bands": n_bands, "n_frames": n_frames, "data": data}
+    named = {name: float(value) for (name, _), value in zip(recipe.columns, values, strict=True)}
+    return row | {"feature_set": recipe.name} | named
+
+
+def _reject_row(track_id: str, recipe: FeatureSet | Spectrogram, error: AudioError) -> dict[str, Any]:
+    return {
+        "track_id": track_id,
+        "dataset": track_id.partition(":")[0],
+        "stage": "extract",
+        "reason": error.reason,
+        "detail": f"{recipe.name}: {error.detail}",
+        "retryable": False,
+        "config_hash": product(recipe).version,
+        "code_version": CODE_VERSION,
+    }

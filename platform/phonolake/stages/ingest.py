@@ -1,0 +1,229 @@
+"""Ingest: recordings of a source become rows of `tracks`, `audio`, `labels` and `splits`, or of `rejects`.
+
+Inputs = tracks + rejects, always. What the lake already has is left alone; a file that changed takes its old rows' place.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from phonolake import execution, progress
+from phonolake.audio.decode import AudioFacts, probe
+from phonolake.audio.tags import read_tags
+from phonolake.errors import AudioError, UsageError
+from phonolake.lineage import CODE_VERSION, digest
+from phonolake.records import Recording
+from phonolake.sources import contract
+from phonolake.stages import ingest_plan as planning
+from phonolake.stages.common import Outcome, merge, now, run_change
+from phonolake.store import schema
+from phonolake.store.lake import Change, Lake
+from phonolake.store.rewrite import without
+from phonolake.store.shards import describe, write_rows, writing
+
+# In the order they are written: when `tracks` is there, all of a shard is there.
+TABLES = ("rejects", "labels", "splits", "audio", "tracks")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What to ingest, and what counts as usable.
+
+    Parameters
+    ----------
+    lake, root : str
+        The lake, and the folder that holds the source's layout.
+    source : str
+        Name of a module in `sources`.
+    dataset : str, optional
+        First half of the track ids; the source's name, or for ``folder`` the name of the folder, by default.
+    shard_bytes : int
+        Encoded audio in one shard, at most (a single larger file has a shard of its own).
+    min_seconds : float
+        Shorter recordings are rejected as ``too-short``.
+    silence_dbfs : float
+        Recordings whose loudest sample lies below are rejected as ``silent``.
+    max_bytes : int
+        Larger files are rejected as ``too-large``.
+    """
+
+    lake: str
+    root: str
+    source: str = "folder"
+    dataset: str | None = None
+    shard_bytes: int = 128 << 20
+    min_seconds: float = 0.5
+    silence_dbfs: float = -70.0
+    max_bytes: int = 1 << 30
+
+    @property
+    def dataset_name(self) -> str:
+        if self.dataset:
+            return self.dataset
+        return Path(self.root).resolve().name if self.source == "folder" else self.source
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what decides about a row; where the files lie and how they are grouped does not."""
+        return digest([self.source, self.dataset_name, self.min_seconds, self.silence_dbfs, self.max_bytes])
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One shard of work."""
+
+    lake: Path
+    config: Config
+    stem: str
+    files: tuple[planning.File, ...]
+
+
+def run(config: Config) -> Outcome:
+    """Ingest everything that is new or changed under the root."""
+    started = now()
+    plan = make_plan(config)
+    if not plan.shards:
+        return Outcome("ingest", None, 0, 0, 0, f"nothing new: {plan.known} known")
+    lake = Lake.create(config.lake)
+    tasks = [Task(lake.root, config, stem, files) for stem, files in plan.shards.items()]
+    missing = [task for task in tasks if not lake.path("tracks", task.stem).exists()]
+    total = sum(len(task.files) for task in tasks)
+    with progress.task("ingest", total) as advance:
+        advance(total - sum(len(task.files) for task in missing))
+        for task, _ in execution.imap(ingest_shard, missing):
+            advance(len(task.files))
+    changes = {name: _collect(lake, name, plan) for name in TABLES}
+    outputs = sum(s.rows for s in changes["tracks"].add if s.file.removesuffix(".parquet") in plan.shards)
+    run_id = f"ingest-{digest([config.fingerprint, list(plan.shards)])}"
+    changes["runs"] = run_change(
+        lake, run_id, "ingest", config, inputs=total, outputs=outputs, rejects=total - outputs, started=started
+    )
+    lake.commit(changes)
+    return Outcome("ingest", run_id, total, outputs, total - outputs, f"{plan.known} known before")
+
+
+def make_plan(config: Config) -> planning.Plan:
+    """Find out what there is to do, without doing it.
+
+    Raises
+    ------
+    UsageError
+        For an unknown source, a root that is no folder or lacks the layout, or one without any recording.
+    """
+    source = contract.get(config.source)
+    root = Path(config.root).expanduser()
+    if not root.is_dir():
+        raise UsageError(f"{config.root} is no folder: name the folder that holds the {config.source} files")
+    if ":" in config.dataset_name or not config.dataset_name.isprintable():
+        raise UsageError(f"dataset name {config.dataset_name!r} may hold no colon and no control characters: use --name")
+    files = [planning.look(recording) for recording in source.recordings(root.resolve())]
+    if not files:
+        raise UsageError(f"no audio in {config.root}: {source.CARD.layout}")
+    return planning.make(files, config.lake, config.dataset_name, config.fingerprint, config.shard_bytes)
+
+
+def _collect(lake: Lake, name: str, plan: planning.Plan) -> Change:
+    """What a table gains by the finished shards, and loses where files changed."""
+    table = schema.table(name)
+    lake.clean(name, list(plan.shards))
+    paths = (lake.path(name, stem) for stem in plan.shards)
+    return merge(Change(table, [describe(p) for p in paths if p.exists()]), without(lake, table, plan.replaced))
+
+
+# -- one shard, on a worker -----------------------------------------------------------------------------------------------
+
+
+def ingest_shard(task: Task) -> None:
+    """Read, decode and store the files of one shard; only `audio` is ever larger than its rows."""
+    lake = Lake(task.lake)
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    audio = lake.path("audio", task.stem)
+    n_audio = 0
+    with writing(audio, schema.table("audio").arrow) as append:
+        for file in task.files:
+            for name, row in _ingest_file(file, task.config):
+                if name == "audio":
+                    append(row)
+                    n_audio += 1
+                else:
+                    rows[name].append(row)
+    if not n_audio:
+        audio.unlink()
+    for name in TABLES:
+        if name != "audio" and (rows[name] or name == "tracks"):
+            write_rows(lake.path(name, task.stem), schema.table(name).arrow, rows[name])
+
+
+def _ingest_file(file: planning.File, config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows that one file becomes, each with the name of its table."""
+    track_id = f"{config.dataset_name}:{file.recording.source_id}"
+    stamp = {"config_hash": config.fingerprint, "code_version": CODE_VERSION}
+    where = {
+        "source_path": planning.readable(file.recording.path),
+        "source_bytes": file.size,
+        "source_mtime": file.mtime,
+    }
+    try:
+        data = _read(file, config)
+        facts = probe(data, extension=file.recording.path.suffix[1:])
+        _check_usable(facts, config)
+    except AudioError as error:
+        reject = {"track_id": track_id, "dataset": config.dataset_name, "stage": "ingest"}
+        why = {"reason": error.reason, "detail": error.detail, "retryable": error.reason in {"unreadable", "missing"}}
+        yield "rejects", reject | why | where | stamp
+        return
+    tags = read_tags(data)
+    yield "tracks", _track_row(track_id, file.recording, config.dataset_name, facts, tags) | stamp
+    yield "audio", {
+        "track_id": track_id,
+        "bytes": data,
+        "container": facts.container,
+        "codec": facts.codec,
+        "sr": facts.sr,
+        "channels": facts.channels,
+        "n_samples": facts.n_samples,
+        "peak_dbfs": facts.peak_dbfs,
+        "rms_dbfs": facts.rms_dbfs,
+        "sha256": hashlib.sha256(data).hexdigest(),
+    } | where
+    said = [(file.recording.labels, "dataset"), (file.recording.tags, "tags"), ((tags.genre,), "file-tag")]
+    for labels, source in said:
+        for label in labels:
+            if label:
+                yield "labels", {"track_id": track_id, "label": label, "value": 1, "source": source}
+    for split, part, fold in file.recording.splits:
+        yield "splits", {"track_id": track_id, "split": split, "part": part, "fold": fold}
+
+
+def _read(file: planning.File, config: Config) -> bytes:
+    if file.size is None:
+        raise AudioError("missing", f"no file at {planning.readable(file.recording.path)}")
+    if file.size > config.max_bytes:
+        raise AudioError("too-large", f"{file.size} bytes, and the limit is {config.max_bytes}")
+    try:
+        return file.recording.path.read_bytes()
+    except OSError as error:
+        raise AudioError("unreadable", error.strerror or str(error)) from error
+
+
+def _check_usable(facts: AudioFacts, config: Config) -> None:
+    if facts.duration < config.min_seconds:
+        raise AudioError("too-short", f"{facts.duration:.3f} s, and the least is {config.min_seconds:g} s")
+    if facts.peak_dbfs < config.silence_dbfs:
+        raise AudioError("silent", f"peak {facts.peak_dbfs:.1f} dBFS, and the least is {config.silence_dbfs:g} dBFS")
+
+
+def _track_row(track_id: str, recording: Recording, dataset: str, facts: AudioFacts, tags: Any) -> dict[str, Any]:
+    return {
+        "track_id": track_id,
+        "dataset": dataset,
+        "source_id": recording.source_id,
+        "title": recording.title or tags.title,
+        "artist": recording.artist or tags.artist,
+        "album": recording.album or tags.album,
+        "year": recording.year or tags.year,
+        "licence": recording.licence,
+        "duration_seconds": facts.duration,
+    }

@@ -1,0 +1,136 @@
+"""`catalog.duckdb`: views over the published shards of every table, and the table macros.
+
+It is built beside and renamed over, so that no reader is ever locked out by a writer, and it can always be built again:
+it holds nothing but views.
+"""
+
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from phonolake.store import schema as schemas
+from phonolake.store.schema import Column, TableSchema, literal, quote
+from phonolake.store.shards import replacing
+
+if TYPE_CHECKING:
+    from phonolake.store.lake import Lake
+
+FILE = "catalog.duckdb"
+FEATURES = "features"
+ATTACHED = "lake"
+
+
+def build(lake: "Lake") -> None:
+    """Write the catalog of the published versions in place of the old one."""
+    with replacing(lake.root / FILE) as temporary, duckdb.connect(str(temporary)) as connection:
+        _fill(connection, lake)
+
+
+def connect(lake: "Lake") -> duckdb.DuckDBPyConnection:
+    """Open the catalog for reading; it is built again when the lake was moved or a publication was cut short.
+
+    When another program holds the file, or the lake lies on a read-only disk, the same views are made in memory. Every
+    connection is an instance of its own: DuckDB would hand out an open one for the same file, and with it old views.
+    """
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    try:
+        if not _attach(connection, lake):
+            build(lake)
+            _attach(connection, lake)
+        connection.execute(f"USE {ATTACHED}")
+    except (duckdb.Error, OSError):
+        _fill(connection, lake)
+    return connection
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> bool:
+    """Attach the catalog if it is there and shows what is published."""
+    path = lake.root / FILE
+    if not path.is_file():
+        return False
+    connection.execute(f"ATTACH {literal(str(path))} AS {ATTACHED} (READ_ONLY)")
+    row = connection.execute(
+        "SELECT comment FROM duckdb_views() WHERE view_name = 'lake_tables' AND database_name = $1", [ATTACHED]
+    ).fetchone()
+    if row is not None and row[0] == _stamp(lake):
+        return True
+    connection.execute(f"DETACH {ATTACHED}")
+    return False
+
+
+def _stamp(lake: "Lake") -> str:
+    return f"{lake.root} {sorted(lake.versions().items())}"
+
+
+def _fill(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> None:
+    declared = schemas.tables()
+    versions = lake.versions()
+    sets = [_published_set(lake, name) for name in versions if name.startswith(FEATURES + "_")]
+    for table in [*(t for name, t in declared.items() if name != FEATURES), *sets]:
+        _create_view(connection, table, _select(lake, table))
+    union = " UNION ALL BY NAME ".join(f"SELECT * FROM {quote(table.name)}" for table in sets)
+    _create_view(connection, _union(declared[FEATURES], sets), union or _empty(declared[FEATURES]))
+    _create_summary(connection, lake, [*declared, *(table.name for table in sets)])
+    connection.execute(schemas.macros_sql())
+
+
+def _published_set(lake: "Lake", name: str) -> TableSchema:
+    """Schema of a feature set's table, with the columns that the set brought."""
+    base = schemas.table(FEATURES)
+    keys = {c.name for c in base.columns}
+    extra = tuple(
+        Column(f.name, "DOUBLE", True, (f.metadata or {}).get(b"comment", b"").decode())
+        for f in lake.published_schema(name)
+        if f.name not in keys
+    )
+    return base.extended(name, f"Hand-crafted features of one set ({name})", extra)
+
+
+def _union(base: TableSchema, sets: list[TableSchema]) -> TableSchema:
+    columns = {c.name: c for table in sets for c in table.columns}
+    return base.extended(base.name, base.comment, tuple(columns[n] for n in columns.keys() - {c.name for c in base.columns}))
+
+
+def _select(lake: "Lake", table: TableSchema) -> str:
+    files = [literal(no_glob(str(lake.folder(table.name) / file))) for file in lake.shards(table.name)]
+    if not files:
+        return _empty(table)
+    columns = ", ".join(f"{quote(c.name)}::{c.type} AS {quote(c.name)}" for c in table.columns)
+    return f"SELECT {columns} FROM read_parquet([{', '.join(files)}])"
+
+
+def _empty(table: TableSchema) -> str:
+    return "SELECT " + ", ".join(f"NULL::{c.type} AS {quote(c.name)}" for c in table.columns) + " WHERE false"
+
+
+def no_glob(path: str) -> str:
+    """A path that DuckDB takes as it is, although it reads *, ? and [ as patterns."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in path)
+
+
+def _create_view(connection: duckdb.DuckDBPyConnection, table: TableSchema, select: str) -> None:
+    name = quote(table.name)
+    connection.execute(f"CREATE VIEW {name} AS {select}")
+    connection.execute(f"COMMENT ON VIEW {name} IS {literal(table.comment)}")
+    for column in table.columns:
+        connection.execute(f"COMMENT ON COLUMN {name}.{quote(column.name)} IS {literal(column.comment)}")
+
+
+def _create_summary(connection: duckdb.DuckDBPyConnection, lake: "Lake", names: list[str]) -> None:
+    """The view `lake_tables`: version, shards, rows and bytes of every table, without opening a shard."""
+    versions = lake.versions()
+    rows = []
+    for name in names:
+        shards = lake.shards(name).values()
+        version = versions.get(name, "NULL")
+        facts = ", ".join(
+            f"{n}::BIGINT" for n in (version, len(shards), sum(s.rows for s in shards), sum(s.bytes for s in shards))
+        )
+        if name != FEATURES:
+            rows.append(f"({literal(name)}, {facts})")
+    values = ", ".join(rows)
+    connection.execute(
+        f'CREATE VIEW lake_tables AS SELECT * FROM (VALUES {values}) AS t("table", version, shards, n_rows, n_bytes)'
+    )
+    connection.execute(f"COMMENT ON VIEW lake_tables IS {literal(_stamp(lake))}")

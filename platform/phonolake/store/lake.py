@@ -1,0 +1,206 @@
+"""A lake on disk: one Delta log per table, and one small file that says which version of each table readers see.
+
+    LAKE/lake.json          format, and the published version of every table: replaced in one rename
+    LAKE/catalog.duckdb     views over exactly those versions, rebuilt at each publication
+    LAKE/tables/NAME/       Parquet shards and their Delta log
+    LAKE/models/RUN_ID/     weights and card
+    LAKE/indexes/RUN_ID/    FAISS index and the track ids in its order
+
+A stage commits its tables one by one to their Delta logs and then publishes them together, so that a reader never sees a
+track without its audio, and a run that was killed half-way is invisible until it is finished.
+"""
+
+import fcntl
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+
+from phonolake.errors import PhonolakeError, UsageError
+from phonolake.store import catalog
+from phonolake.store.schema import TableSchema
+from phonolake.store.shards import SUFFIX, TEMPORARY, Shard, replacing
+
+FORMAT = 1
+MARKER = "lake.json"
+
+
+@dataclass(slots=True)
+class Change:
+    """What one table gains and loses in one commit."""
+
+    schema: TableSchema
+    add: list[Shard] = field(default_factory=list)
+    remove: list[str] = field(default_factory=list)
+
+
+class Lake:
+    """A lake in a folder. `Lake.open` finds one that exists, `Lake.create` makes one where there is none."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Lake":
+        """Open an existing lake.
+
+        Raises
+        ------
+        UsageError
+            If nothing, a file, or a folder that is no lake is there.
+        """
+        root = Path(path).expanduser().resolve()
+        if root.exists() and not root.is_dir():
+            raise UsageError(f"{path} is a file, and a lake is a folder: name another path with --lake")
+        if not (root / MARKER).is_file():
+            raise UsageError(f"no lake at {path}: `phonolake run MUSIC --lake {path}` makes one")
+        lake = cls(root)
+        lake._state()
+        return lake
+
+    @classmethod
+    def create(cls, path: str | Path) -> "Lake":
+        """Open the lake at `path`, or start an empty one.
+
+        Raises
+        ------
+        UsageError
+            If `path` is a file, a folder with other things in it, or has a character that a Delta log cannot address.
+        """
+        root = Path(path).expanduser().resolve()
+        if root.exists() and not root.is_dir():
+            raise UsageError(f"{path} is a file, and a lake is a folder: name another path with --lake")
+        if (root / MARKER).is_file():
+            return cls.open(path)
+        if "%" in str(root) or not str(root).isprintable():
+            raise UsageError(f"a lake cannot lie at {str(root)!r}: its path may hold no '%' and no control characters")
+        # What a first run left when it was killed before its first publication is still this lake's.
+        foreign = [p.name for p in root.iterdir() if not _ours(p.name)] if root.exists() else []
+        if foreign:
+            raise UsageError(f"{path} holds other files ({sorted(foreign)[0]!r}): give the lake a folder of its own")
+        lake = cls(root)
+        root.mkdir(parents=True, exist_ok=True)
+        with lake._locked():
+            if not (root / MARKER).is_file():
+                lake._write_state({})
+        return lake
+
+    # -- what readers see -------------------------------------------------------------------------------------------
+
+    def versions(self) -> dict[str, int]:
+        """Published version of every table that has one."""
+        return dict(self._state()["tables"])
+
+    def shards(self, table: str) -> dict[str, Shard]:
+        """Shards of the published version of a table by file name, in order of their names; empty if it has none."""
+        version = self.versions().get(table)
+        return {} if version is None else self._delta_shards(table, version)
+
+    def published_schema(self, table: str) -> pa.Schema:
+        """Arrow schema of a published table, with its column comments."""
+        log = DeltaTable(self._uri(table), version=self.versions()[table])
+        return pa.schema(
+            pa.field(f.name, f.type, f.nullable, metadata=f.metadata) for f in pa.schema(log.schema().to_arrow())
+        )
+
+    def folder(self, table: str) -> Path:
+        """Folder of a table's shards."""
+        return self.root / "tables" / table
+
+    def path(self, table: str, stem: str) -> Path:
+        """Path of the shard called `stem`, whether or not it exists yet."""
+        return self.folder(table) / (stem + SUFFIX)
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def commit(self, changes: Mapping[str, Change]) -> None:
+        """Commit shards that lie ready to their tables and publish all of them at once.
+
+        Shards that a table already has, and removals of shards that it no longer has, change nothing: the same
+        commit twice is the same lake.
+        """
+        newest = {name: self._commit_table(name, change) for name, change in changes.items()}
+        with self._locked():
+            versions = self.versions()
+            for name, version in newest.items():
+                versions[name] = max(version, versions.get(name, -1))
+            self._write_state(versions)
+            catalog.build(self)
+
+    def clean(self, table: str, stems: list[str]) -> None:
+        """Remove what a killed worker left half-written for these shards."""
+        wanted = {stem + SUFFIX for stem in stems}
+        for path in self.folder(table).glob(f".*{TEMPORARY}"):
+            if path.name[1:].rsplit(".", 2)[0] in wanted:
+                path.unlink(missing_ok=True)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Any]:
+        try:
+            state = json.loads((self.root / MARKER).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise PhonolakeError(f"{self.root / MARKER} cannot be read ({error}): restore it from a copy") from error
+        if state.get("format") != FORMAT:
+            raise PhonolakeError(
+                f"{self.root} has lake format {state.get('format')!r}, and this Phonolake reads {FORMAT}: "
+                "use the version that wrote it"
+            )
+        return state
+
+    def _write_state(self, versions: dict[str, int]) -> None:
+        state = {"format": FORMAT, "tables": dict(sorted(versions.items()))}
+        with replacing(self.root / MARKER) as temporary:
+            temporary.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One publication at a time; the kernel frees the lock of a process that was killed."""
+        with open(self.root / ".lock", "a", encoding="utf-8") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _uri(self, table: str) -> str:
+        return self.folder(table).as_uri()
+
+    def _delta_shards(self, table: str, version: int | None = None) -> dict[str, Shard]:
+        actions = pa.table(DeltaTable(self._uri(table), version=version).get_add_actions(flatten=True))
+        rows = actions.select(["path", "num_records", "size_bytes"]).to_pylist()
+        shards = sorted((Shard(r["path"], r["num_records"], r["size_bytes"]) for r in rows), key=lambda s: s.file)
+        return {shard.file: shard for shard in shards}
+
+    def _commit_table(self, table: str, change: Change) -> int:
+        arrow = change.schema.arrow
+        self.folder(table).mkdir(parents=True, exist_ok=True)
+        try:
+            log = DeltaTable(self._uri(table))
+        except TableNotFoundError:
+            log = DeltaTable.create(self._uri(table), arrow, mode="ignore")
+        present = self._delta_shards(table)
+        now = int(time.time() * 1000)
+        adds = [
+            AddAction(s.file, s.bytes, {}, now, True, json.dumps({"numRecords": s.rows}))
+            for s in change.add
+            if s.file not in present
+        ]
+        added = {s.file for s in change.add}
+        removes = [RemoveAction(f, True, now, present[f].bytes, {}) for f in change.remove if f in present.keys() - added]
+        if adds or removes:
+            try:
+                log.create_write_transaction(adds + removes, mode="append", schema=arrow)
+            except DeltaError as error:
+                raise PhonolakeError(f"another job changed {table} meanwhile ({error}): run the command again") from error
+            log.update_incremental()
+        return log.version()
+
+
+def _ours(name: str) -> bool:
+    return name in {".lock", "tables", "models", "indexes"} or name.endswith(TEMPORARY)

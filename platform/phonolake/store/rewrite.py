@@ -1,0 +1,44 @@
+"""Take rows out of a table: the shards that hold them are written again without them."""
+
+from collections.abc import Collection
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from phonolake.lineage import digest
+from phonolake.store.lake import Change, Lake
+from phonolake.store.schema import TableSchema
+from phonolake.store.shards import SUFFIX, ShardWriter, describe, replacing
+
+
+def without(lake: Lake, schema: TableSchema, track_ids: Collection[str]) -> Change:
+    """Write the shards of a published table that hold any of `track_ids` again without those rows.
+
+    Returns
+    -------
+    Change
+        To be committed with whatever takes the rows' place. A shard that would be empty is only removed.
+    """
+    change = Change(schema)
+    if not track_ids:
+        return change
+    unwanted = pa.array(sorted(track_ids), pa.string())
+    for file in lake.shards(schema.name):
+        path = lake.folder(schema.name) / file
+        held = pc.is_in(pq.read_table(path, columns=["track_id"])["track_id"], unwanted)
+        if not pc.any(held).as_py():
+            continue
+        change.remove.append(file)
+        if pc.all(held).as_py():
+            continue
+        stem = f"{file.removesuffix(SUFFIX)[:80]}-{digest([file, unwanted.to_pylist()], length=8)}"
+        target = lake.path(schema.name, stem)
+        with replacing(target) as temporary:
+            writer = ShardWriter(temporary, schema.arrow)
+            for batch in pq.ParquetFile(path).iter_batches(batch_size=16):
+                for row in batch.filter(pc.invert(pc.is_in(batch["track_id"], unwanted))).to_pylist():
+                    writer.append(row)
+            writer.close()
+        change.add.append(describe(target))
+    return change

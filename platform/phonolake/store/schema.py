@@ -1,0 +1,100 @@
+"""Table schemas. `schemas/*.sql` is the truth: DuckDB parses it, Arrow schemas are derived from it."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from phonolake.errors import unknown
+
+MACROS = "macros"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its DuckDB type, whether it may be NULL, and its meaning with unit."""
+
+    name: str
+    type: str
+    nullable: bool
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableSchema:
+    """One table as its SQL file declares it."""
+
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+
+    @property
+    def arrow(self) -> pa.Schema:
+        """Arrow schema with NOT NULL and the comments kept in the fields."""
+        connection = duckdb.connect()
+        connection.execute("SET TimeZone = 'UTC'")
+        selected = ", ".join(f"NULL::{c.type} AS {quote(c.name)}" for c in self.columns)
+        bare = connection.sql(f"SELECT {selected} LIMIT 0").to_arrow_table().schema
+        return pa.schema(
+            pa.field(c.name, field.type, nullable=c.nullable, metadata={"comment": c.comment})
+            for c, field in zip(self.columns, bare, strict=True)
+        )
+
+    def extended(self, name: str, comment: str, columns: tuple[Column, ...]) -> "TableSchema":
+        """Return a table called `name` with these columns after the declared ones."""
+        return replace(self, name=name, comment=comment, columns=self.columns + columns)
+
+
+def quote(identifier: str) -> str:
+    """Quote an SQL identifier."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Quote an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def features_table(feature_set: str) -> str:
+    """Name of the table that holds one feature set: ``mfcc-120`` lies in ``features_mfcc_120``."""
+    return "features_" + feature_set.replace("-", "_")
+
+
+def sql_folder() -> Path:
+    """Folder of the SQL files: inside the installed package, else beside the source root."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "schemas"
+    return installed if installed.is_dir() else package.parent.parent / "schemas"
+
+
+def macros_sql() -> str:
+    """The SQL text of the table macros."""
+    return (sql_folder() / f"{MACROS}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def tables() -> dict[str, TableSchema]:
+    """Every declared table by name."""
+    connection = duckdb.connect()
+    for path in sorted(sql_folder().glob("*.sql")):
+        if path.stem != MACROS:
+            connection.execute(path.read_text(encoding="utf-8"))
+    comments = dict(connection.execute("SELECT table_name, comment FROM duckdb_tables()").fetchall())
+    rows = connection.execute(
+        "SELECT table_name, column_name, data_type, is_nullable, comment FROM duckdb_columns() "
+        "WHERE NOT internal ORDER BY table_name, column_index"
+    ).fetchall()
+    columns: dict[str, list[Column]] = {}
+    for table, *column in rows:
+        columns.setdefault(table, []).append(Column(*column))
+    return {name: TableSchema(name, comments[name], tuple(found)) for name, found in columns.items()}
+
+
+def table(name: str) -> TableSchema:
+    """Return a declared table; an unknown name raises a `UsageError` that lists the known ones."""
+    known = tables()
+    if name not in known:
+        raise unknown("table", name, known)
+    return known[name]

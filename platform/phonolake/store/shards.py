@@ -1,0 +1,123 @@
+"""Write one Parquet shard so that a reader sees all of it or nothing, and the same rows give the same bytes."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phonolake.errors import PhonolakeError
+
+SUFFIX = ".parquet"
+TEMPORARY = ".tmp"
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A finished shard: its file name, rows and bytes."""
+
+    file: str
+    rows: int
+    bytes: int
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write to that takes the place of `path` when the block ends well, and vanishes when it does not.
+
+    The temporary name does not end in ``.parquet``: a glob over the folder never sees it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}{TEMPORARY}"
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class ShardWriter:
+    """Collect rows and write them in row groups of bounded size, so that memory does not grow with the shard.
+
+    Parameters
+    ----------
+    schema : pa.Schema
+        Schema of the rows.
+    group_bytes : int
+        A row group ends when its payload columns (binary and lists) reach this many bytes: small groups let one
+        track be read without the rest of the shard.
+    group_rows : int
+        A row group also ends at this many rows.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, *, group_bytes: int = 4 << 20, group_rows: int = 16_384) -> None:
+        self.schema = schema
+        self.group_bytes = group_bytes
+        self.group_rows = group_rows
+        self._rows: list[dict[str, Any]] = []
+        self._pending = 0
+        blobs = [f.name for f in schema if pa.types.is_binary(f.type)]
+        # Encoded audio does not compress further; everything else does. Checksums let `verify` find rotten pages.
+        codec = {f.name: "NONE" if f.name in blobs else "ZSTD" for f in schema}
+        self._writer = pq.ParquetWriter(
+            path,
+            schema,
+            compression=codec,
+            write_page_checksum=True,
+            use_dictionary=[f.name for f in schema if pa.types.is_string(f.type)],
+            write_statistics=[f.name for f in schema if f.name not in blobs],
+        )
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add one row; missing columns are NULL."""
+        self._rows.append(row)
+        self._pending += sum(len(v) for v in row.values() if isinstance(v, bytes))
+        if self._pending >= self.group_bytes or len(self._rows) >= self.group_rows:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self.schema))
+        self._rows, self._pending = [], 0
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._flush()
+        self._writer.close()
+
+
+@contextmanager
+def writing(path: Path, schema: pa.Schema, **options: int) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Open a shard for writing rows; it appears under `path` only when the block ends well."""
+    with replacing(path) as temporary:
+        writer = ShardWriter(temporary, schema, **options)
+        try:
+            yield writer.append
+        finally:
+            writer.close()
+
+
+def write_rows(path: Path, schema: pa.Schema, rows: list[dict[str, Any]]) -> Shard:
+    """Write a small shard in one go."""
+    with writing(path, schema) as append:
+        for row in rows:
+            append(row)
+    return describe(path)
+
+
+def describe(path: Path) -> Shard:
+    """Read the facts of a finished shard from its footer."""
+    try:
+        metadata = pq.read_metadata(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise PhonolakeError(
+            f"{path} is not a readable shard ({error}): `phonolake verify --mend` removes it, then run the stage again"
+        ) from error
+    return Shard(path.name, metadata.num_rows, path.stat().st_size)

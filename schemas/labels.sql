@@ -1,0 +1,12 @@
+-- What is said about a track, and who says so.
+CREATE TABLE labels (
+    track_id VARCHAR NOT NULL,
+    label    VARCHAR NOT NULL,
+    value    TINYINT NOT NULL,
+    source   VARCHAR NOT NULL
+);
+COMMENT ON TABLE labels IS 'What is said about a track, and who says so';
+COMMENT ON COLUMN labels.track_id IS 'Track the label is about';
+COMMENT ON COLUMN labels.label IS 'The label: a genre, a tag, a class, a folder name';
+COMMENT ON COLUMN labels.value IS '1 the label holds, 0 it was said not to hold';
+COMMENT ON COLUMN labels.source IS 'Who says so: dataset (its classes, genres or folders), tags (free words of the dataset) or file-tag (the genre in the file)';

@@ -1,0 +1,49 @@
+-- Table macros of the catalog: SELECT * FROM neighbors('fma:000002', k := 5);
+
+-- Models with embeddings, newest first; the first is what neighbors() uses unless told otherwise.
+CREATE VIEW embedding_models AS
+SELECT e.model, e.run_id, e.n_tracks, r.finished_at
+FROM (SELECT model, run_id, count(*) AS n_tracks FROM embeddings GROUP BY ALL) AS e
+LEFT JOIN runs AS r USING (run_id)
+ORDER BY r.finished_at DESC NULLS LAST, e.run_id;
+
+-- The k tracks most alike by cosine similarity of their embeddings: exact, over every track.
+-- `model_or_run` names a model or a run; the newest model with embeddings by default.
+CREATE MACRO neighbors(id, k := 10, model_or_run := NULL) AS TABLE
+WITH chosen AS (
+    SELECT m.run_id FROM embedding_models AS m
+    WHERE model_or_run IS NULL OR m.model = model_or_run OR m.run_id = model_or_run
+    ORDER BY m.finished_at DESC NULLS LAST, m.run_id LIMIT 1
+), query AS (
+    SELECT e.run_id, e.embedding FROM embeddings AS e JOIN chosen USING (run_id) WHERE e.track_id = id
+)
+SELECT e.track_id, list_cosine_similarity(e.embedding, q.embedding) AS similarity, e.model
+FROM embeddings AS e JOIN query AS q USING (run_id)
+WHERE e.track_id <> id
+ORDER BY similarity DESC, e.track_id
+LIMIT k;
+
+-- The k most probable labels of a track by the newest run that scored it, or by `model_or_run`.
+CREATE MACRO top_tags(id, k := 5, model_or_run := NULL) AS TABLE
+WITH scored AS (
+    SELECT p.* FROM predictions AS p
+    WHERE p.track_id = id AND (model_or_run IS NULL OR p.model = model_or_run OR p.run_id = model_or_run)
+), chosen AS (
+    SELECT s.run_id FROM (SELECT DISTINCT run_id FROM scored) AS s LEFT JOIN runs AS r USING (run_id)
+    ORDER BY r.finished_at DESC NULLS LAST, s.run_id LIMIT 1
+)
+SELECT s.label, s.probability, s.model, s.part FROM scored AS s JOIN chosen USING (run_id)
+ORDER BY s.probability DESC, s.label
+LIMIT k;
+
+-- Normalised co-occurrence C(i, j) = #(i and j) / #i of positive labels (Choi et al. 2018, Eq. 1), for all pairs that occur.
+CREATE MACRO cooccurrence() AS TABLE
+WITH positive AS (SELECT DISTINCT track_id, label FROM labels WHERE value = 1),
+counts AS (SELECT label, count(*) AS n FROM positive GROUP BY label),
+pairs AS (
+    SELECT a.label AS label_i, b.label AS label_j, count(*) AS n_both
+    FROM positive AS a JOIN positive AS b USING (track_id) WHERE a.label <> b.label GROUP BY ALL
+)
+SELECT p.label_i, p.label_j, p.n_both, i.n AS n_i, j.n AS n_j, p.n_both / i.n AS c
+FROM pairs AS p JOIN counts AS i ON i.label = p.label_i JOIN counts AS j ON j.label = p.label_j
+ORDER BY c DESC, n_both DESC, label_i, label_j;
