@@ -1,9 +1,10 @@
 """The only place that maps work over Ray.
 
-A crash of a worker is retried, since it says nothing of the work; an exception of the work itself is final and is raised
-here. Work functions therefore turn what is wrong with one recording into a row, and let only real failures out.
+A crash of a worker is retried, since it says nothing of the work; an exception of the work itself is final and is
+raised here. Work functions therefore turn what is wrong with one recording into a row, and let only real failures out.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
@@ -42,7 +43,7 @@ def connect(*, workers: int | None = None) -> None:
         num_cpus=workers,
         include_dashboard=False,
         log_to_driver=False,
-        logging_level="ERROR",
+        logging_level=logging.ERROR,
         object_store_memory=256 << 20,
     )
 

@@ -24,7 +24,13 @@ def say(message: str) -> None:
 @contextmanager
 def task(description: str, total: int) -> Iterator[Advance]:
     """Show a bar with the time left while the block runs; the block calls what it is given with each step's size."""
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console(), disable=not sys.stderr.isatty()) as bar:
         job = bar.add_task(description, total=total)
         yield lambda n: bar.advance(job, n)

@@ -32,7 +32,13 @@ def sniff(data: bytes) -> str | None:
         return "AIFF"
     if head[4:8] == b"ftyp":
         return "MP4"
-    magics = {b"fLaC": "FLAC", b"OggS": "OGG", b".snd": "AU", b"\x30\x26\xb2\x75": "ASF", b"\x1a\x45\xdf\xa3": "MATROSKA"}
+    magics = {
+        b"fLaC": "FLAC",
+        b"OggS": "OGG",
+        b".snd": "AU",
+        b"\x30\x26\xb2\x75": "ASF",
+        b"\x1a\x45\xdf\xa3": "MATROSKA",
+    }
     return magics.get(head[:4])
 
 

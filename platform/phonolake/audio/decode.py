@@ -1,7 +1,7 @@
 """Decode audio from bytes in memory, block by block, so that memory does not grow with the length of a recording.
 
-libsndfile (soundfile) reads WAV, FLAC, Ogg, MP3, AIFF and AU; PyAV reads the rest (m4a, wma, webm). Channels are averaged:
-FFmpeg's own down-mix to mono is 3 dB louder.
+libsndfile (soundfile) reads WAV, FLAC, Ogg, MP3, AIFF and AU; PyAV reads the rest (m4a, wma, webm). Channels are
+averaged: FFmpeg's own down-mix to mono is 3 dB louder.
 """
 
 import io
@@ -149,7 +149,7 @@ def _blocks_soundfile(file: sf.SoundFile) -> Iterator[np.ndarray]:
 
 def _open_pyav(data: bytes) -> tuple[Header, Iterator[np.ndarray]]:
     try:
-        container = av.open(io.BytesIO(data), metadata_errors="ignore")
+        container = av.open(io.BytesIO(data), mode="r", metadata_errors="ignore")
         streams = container.streams.audio
     except (av.FFmpegError, ValueError) as error:
         raise AudioError("not-audio", "no decoder recognises the content") from error

@@ -1,4 +1,4 @@
-"""The MFCC baseline of Pons & Serra 2019: 20 coefficients and their first two differences, mean and deviation of each."""
+"""The MFCC baseline of Pons & Serra 2019: 20 coefficients, their first two differences, mean and deviation of each."""
 
 import numpy as np
 

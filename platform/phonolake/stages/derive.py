@@ -1,7 +1,7 @@
 """Derived tables: for each input shard one output shard, whose name says what made it out of what.
 
-What is missing is computed, what is there is kept, and what has lost its input or was made by an older version is dropped in
-the same commit. So a stage that is run again heals, and new tracks cost only their own shards.
+What is missing is computed, what is there is kept, and what has lost its input or was made by an older version is
+dropped in the same commit. So a stage that is run again heals, and new tracks cost only their own shards.
 """
 
 from collections.abc import Iterable

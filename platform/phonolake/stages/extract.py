@@ -1,6 +1,5 @@
 """Extract: feature sets and spectrograms from the audio in the lake, several in one pass over it."""
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,11 +16,9 @@ from phonolake.features import contract
 from phonolake.features.contract import FeatureSet, Spectrogram
 from phonolake.lineage import CODE_VERSION, digest
 from phonolake.stages import derive
-from phonolake.stages.common import Outcome, now, run_change
-from phonolake.stages.derive import Product
-from phonolake.store import schema
+from phonolake.stages.common import Outcome, merge, now, run_change
+from phonolake.stages.products import product, rejects
 from phonolake.store.lake import Lake
-from phonolake.store.schema import Column
 from phonolake.store.shards import write_rows, writing
 
 
@@ -70,28 +67,20 @@ def run(config: Config) -> list[Outcome]:
     outcomes = [_outcome(lake, r, sources, sum(rows.values())) for r in recipes]
     runs = [
         run_change(
-            lake, o.run_id or "", "extract", config, inputs=o.inputs, outputs=o.outputs, rejects=o.rejects, started=started
+            lake,
+            o.run_id or "",
+            "extract",
+            config,
+            inputs=o.inputs,
+            outputs=o.outputs,
+            rejects=o.rejects,
+            started=started,
         )
         for o in outcomes
     ]
-    changes["runs"] = derive.merge(*runs)
+    changes["runs"] = merge(*runs)
     lake.commit(changes)
     return outcomes
-
-
-def product(recipe: FeatureSet | Spectrogram) -> Product:
-    """Where the rows of a feature set or spectrogram go."""
-    version = digest(recipe.identity, length=8)
-    if isinstance(recipe, Spectrogram):
-        return Product(schema.table("spectrograms"), recipe.name, version)
-    columns = tuple(Column(name, "DOUBLE", True, description) for name, description in recipe.columns)
-    name = schema.features_table(recipe.name)
-    return Product(schema.table("features").extended(name, recipe.source, columns), recipe.name, version)
-
-
-def rejects(recipe: FeatureSet | Spectrogram) -> Product:
-    """Where the tracks go that it has no answer for."""
-    return Product(schema.table("rejects"), f"extract-{recipe.name}", product(recipe).version)
 
 
 def _recipes(features: tuple[str, ...], spectrograms: tuple[str, ...]) -> list[FeatureSet | Spectrogram]:
@@ -111,7 +100,7 @@ def _outcome(lake: Lake, recipe: FeatureSet | Spectrogram, sources: Any, inputs:
     return Outcome("extract", run_id, inputs, outputs, left_out, recipe.name)
 
 
-# -- one shard, on a worker -----------------------------------------------------------------------------------------------
+# -- one shard, on a worker --------------------------------------------------------------------------------------------
 
 
 def extract_shard(task: Task) -> None:

@@ -1,6 +1,6 @@
 """Ingest: recordings of a source become rows of `tracks`, `audio`, `labels` and `splits`, or of `rejects`.
 
-Inputs = tracks + rejects, always. What the lake already has is left alone; a file that changed takes its old rows' place.
+Inputs = tracks + rejects, always. What the lake already has is left alone; a changed file takes its old rows' place.
 """
 
 import hashlib
@@ -117,7 +117,9 @@ def make_plan(config: Config) -> planning.Plan:
     if not root.is_dir():
         raise UsageError(f"{config.root} is no folder: name the folder that holds the {config.source} files")
     if ":" in config.dataset_name or not config.dataset_name.isprintable():
-        raise UsageError(f"dataset name {config.dataset_name!r} may hold no colon and no control characters: use --name")
+        raise UsageError(
+            f"dataset name {config.dataset_name!r} may hold no colon and no control characters: use --name"
+        )
     files = [planning.look(recording) for recording in source.recordings(root.resolve())]
     if not files:
         raise UsageError(f"no audio in {config.root}: {source.CARD.layout}")
@@ -132,7 +134,7 @@ def _collect(lake: Lake, name: str, plan: planning.Plan) -> Change:
     return merge(Change(table, [describe(p) for p in paths if p.exists()]), without(lake, table, plan.replaced))
 
 
-# -- one shard, on a worker -----------------------------------------------------------------------------------------------
+# -- one shard, on a worker --------------------------------------------------------------------------------------------
 
 
 def ingest_shard(task: Task) -> None:
@@ -176,18 +178,22 @@ def _ingest_file(file: planning.File, config: Config) -> Iterator[tuple[str, dic
         return
     tags = read_tags(data)
     yield "tracks", _track_row(track_id, file.recording, config.dataset_name, facts, tags) | stamp
-    yield "audio", {
-        "track_id": track_id,
-        "bytes": data,
-        "container": facts.container,
-        "codec": facts.codec,
-        "sr": facts.sr,
-        "channels": facts.channels,
-        "n_samples": facts.n_samples,
-        "peak_dbfs": facts.peak_dbfs,
-        "rms_dbfs": facts.rms_dbfs,
-        "sha256": hashlib.sha256(data).hexdigest(),
-    } | where
+    yield (
+        "audio",
+        {
+            "track_id": track_id,
+            "bytes": data,
+            "container": facts.container,
+            "codec": facts.codec,
+            "sr": facts.sr,
+            "channels": facts.channels,
+            "n_samples": facts.n_samples,
+            "peak_dbfs": facts.peak_dbfs,
+            "rms_dbfs": facts.rms_dbfs,
+            "sha256": hashlib.sha256(data).hexdigest(),
+        }
+        | where,
+    )
     said = [(file.recording.labels, "dataset"), (file.recording.tags, "tags"), ((tags.genre,), "file-tag")]
     for labels, source in said:
         for label in labels:

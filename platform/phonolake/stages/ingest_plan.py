@@ -79,16 +79,17 @@ def _known(lake: str, dataset: str) -> dict[str, tuple[int | None, int | None, s
         return {}
     with catalog.connect(Lake.open(lake)) as connection:
         rows = connection.execute(
-            "SELECT track_id, source_bytes, source_mtime, NULL FROM audio JOIN tracks USING (track_id) WHERE dataset = $1 "
+            "SELECT track_id, source_bytes, source_mtime, NULL FROM audio JOIN tracks USING (track_id) "
+            "WHERE dataset = $1 "
             "UNION ALL SELECT track_id, source_bytes, source_mtime, config_hash FROM rejects "
             "WHERE dataset = $1 AND stage = 'ingest'",
             [dataset],
         ).fetchall()
-    return {track_id: facts for track_id, *facts in rows}
+    return {track_id: (size, mtime, rejected_by) for track_id, size, mtime, rejected_by in rows}
 
 
 def _unchanged(file: File, before: tuple[int | None, int | None, str | None], fingerprint: str) -> bool:
-    """A file that vanished after it was taken in is no reason to lose it; new thresholds are one to look at a reject again."""
+    """A file that vanished after it was taken in is not lost; under new thresholds a reject is looked at again."""
     size, mtime, rejected_by = before
     if rejected_by is None and file.size is None:
         return True

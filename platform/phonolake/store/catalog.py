@@ -89,7 +89,9 @@ def _published_set(lake: "Lake", name: str) -> TableSchema:
 
 def _union(base: TableSchema, sets: list[TableSchema]) -> TableSchema:
     columns = {c.name: c for table in sets for c in table.columns}
-    return base.extended(base.name, base.comment, tuple(columns[n] for n in columns.keys() - {c.name for c in base.columns}))
+    return base.extended(
+        base.name, base.comment, tuple(columns[n] for n in columns.keys() - {c.name for c in base.columns})
+    )
 
 
 def _select(lake: "Lake", table: TableSchema) -> str:

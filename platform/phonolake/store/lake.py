@@ -6,8 +6,8 @@
     LAKE/models/RUN_ID/     weights and card
     LAKE/indexes/RUN_ID/    FAISS index and the track ids in its order
 
-A stage commits its tables one by one to their Delta logs and then publishes them together, so that a reader never sees a
-track without its audio, and a run that was killed half-way is invisible until it is finished.
+A stage commits its tables one by one to their Delta logs and then publishes them together, so that a reader never sees
+a track without its audio, and a run that was killed half-way is invisible until it is finished.
 """
 
 import fcntl
@@ -192,12 +192,16 @@ class Lake:
             if s.file not in present
         ]
         added = {s.file for s in change.add}
-        removes = [RemoveAction(f, True, now, present[f].bytes, {}) for f in change.remove if f in present.keys() - added]
+        removes = [
+            RemoveAction(f, True, now, present[f].bytes, {}) for f in change.remove if f in present.keys() - added
+        ]
         if adds or removes:
             try:
                 log.create_write_transaction(adds + removes, mode="append", schema=arrow)
             except DeltaError as error:
-                raise PhonolakeError(f"another job changed {table} meanwhile ({error}): run the command again") from error
+                raise PhonolakeError(
+                    f"another job changed {table} meanwhile ({error}): run the command again"
+                ) from error
             log.update_incremental()
         return log.version()
 

@@ -1,0 +1,263 @@
+"""How well classes are told apart, with chance beside it.
+
+Every function names its arguments. Labels come in one of two forms: class numbers y_N in 0 ... K-1 (one label per
+example), or multi-hot Y_NK of 0 and 1 (many). Where a value is undefined for a class it is NaN, and `macro` skips it.
+
+Shape suffixes: N examples, K classes.
+
+References
+----------
+.. [1] J. Hanley, B. McNeil, "The meaning and use of the area under a receiver operating characteristic (ROC) curve",
+       Radiology 143, 1982.
+.. [2] J. Davis, M. Goadrich, "The Relationship Between Precision-Recall and ROC Curves", ICML 2006.
+.. [3] J. Opitz, S. Burst, "Macro F1 and Macro F1", arXiv:1911.03347, 2019 (here: the mean of the classes' F1).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from phonolake.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class ChanceLevels:
+    """What needs no listening at all.
+
+    Parameters
+    ----------
+    accuracy : float
+        Of always guessing the commonest class, in (0, 1].
+    macro_f1 : float
+        Of the same guess, in (0, 1].
+    roc_auc : float
+        0.5: of any order that ignores the input.
+    average_precision : float
+        Macro mean of the prevalences of the classes that occur, which random order tends to.
+    prevalence : ndarray, shape (K,)
+        Of each class: what its average precision tends to. NaN for those that do not occur.
+    """
+
+    accuracy: float
+    macro_f1: float
+    roc_auc: float
+    average_precision: float
+    prevalence: np.ndarray
+
+
+def accuracy(*, y_true: np.ndarray, y_pred: np.ndarray) -> float:
+    """Compute the share of examples whose class was named, in [0, 1].
+
+    Parameters
+    ----------
+    y_true, y_pred : ndarray, shape (N,)
+        Class numbers.
+
+    Raises
+    ------
+    UsageError
+        If the shapes differ, or there are no examples.
+    """
+    _check_class_numbers(y_true, y_pred)
+    return float(np.mean(y_true == y_pred))
+
+
+def confusion_matrix(*, y_true: np.ndarray, y_pred: np.ndarray, n_classes: int) -> np.ndarray:
+    """Count how often each class was taken for each other.
+
+    Parameters
+    ----------
+    y_true, y_pred : ndarray of int, shape (N,)
+        Class numbers in 0 ... `n_classes` - 1.
+    n_classes : int
+        K.
+
+    Returns
+    -------
+    C_KK : ndarray of int64
+        ``C_KK[i, j]`` examples of class i were called j; the sum is N.
+
+    Raises
+    ------
+    UsageError
+        If shapes differ, there are no examples, or a class number is out of range.
+    """
+    _check_class_numbers(y_true, y_pred, n_classes=n_classes)
+    flat = y_true.astype(np.int64) * n_classes + y_pred.astype(np.int64)
+    return np.bincount(flat, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def f1_scores(*, y_true: np.ndarray, y_pred: np.ndarray, n_classes: int) -> np.ndarray:
+    """Compute the F1 score of each class: 2 TP / (2 TP + FP + FN).
+
+    Parameters
+    ----------
+    y_true, y_pred : ndarray of int, shape (N,)
+        Class numbers in 0 ... `n_classes` - 1.
+    n_classes : int
+        K.
+
+    Returns
+    -------
+    f1_K : ndarray of float64, shape (K,)
+        In [0, 1]; NaN for a class that neither occurs nor was ever named.
+
+    Raises
+    ------
+    UsageError
+        As `confusion_matrix`.
+    """
+    C_KK = confusion_matrix(y_true=y_true, y_pred=y_pred, n_classes=n_classes)
+    named_plus_true_K = C_KK.sum(axis=0) + C_KK.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return 2.0 * np.diag(C_KK) / named_plus_true_K
+
+
+def macro_f1(*, y_true: np.ndarray, y_pred: np.ndarray, n_classes: int) -> float:
+    """Compute the mean of the classes' F1 scores [3]_, in [0, 1]. Arguments and errors as `f1_scores`."""
+    return macro(f1_scores(y_true=y_true, y_pred=y_pred, n_classes=n_classes))
+
+
+def roc_auc(*, y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Compute the area under the ROC curve of each class against the rest.
+
+    It is the chance that a random positive scores higher than a random negative, where ties count one half: the
+    Mann-Whitney statistic over its maximum [1]_.
+
+    Parameters
+    ----------
+    y_true : ndarray
+        Class numbers (N,) or multi-hot (N, K).
+    scores : ndarray, shape (N, K)
+        The higher, the more likely; of any scale.
+
+    Returns
+    -------
+    auc_K : ndarray of float64, shape (K,)
+        In [0, 1]; NaN for a class without positives or without negatives.
+
+    Raises
+    ------
+    UsageError
+        If shapes do not fit, labels are out of range, or scores are NaN.
+    """
+    return _per_class(_roc_auc_of_one, y_true, scores)
+
+
+def average_precision(*, y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Compute the average precision of each class against the rest: sum over n of (R_n - R_(n-1)) P_n.
+
+    P_n and R_n are precision and recall when everything from the n-th distinct score upwards is accepted. No
+    interpolation, which would be too kind [2]_. Also called the area under the precision-recall curve (PR-AUC).
+
+    Parameters
+    ----------
+    y_true : ndarray
+        Class numbers (N,) or multi-hot (N, K).
+    scores : ndarray, shape (N, K)
+        The higher, the more likely; of any scale.
+
+    Returns
+    -------
+    ap_K : ndarray of float64, shape (K,)
+        In (0, 1]; NaN for a class without positives.
+
+    Raises
+    ------
+    UsageError
+        If shapes do not fit, labels are out of range, or scores are NaN.
+    """
+    return _per_class(_average_precision_of_one, y_true, scores)
+
+
+def macro(values_K: np.ndarray) -> float:
+    """Compute the mean over the classes that have a value; NaN where none has."""
+    defined = values_K[~np.isnan(values_K)]
+    return float(defined.mean()) if defined.size else float("nan")
+
+
+def chance_levels(*, y_true: np.ndarray, n_classes: int) -> ChanceLevels:
+    """Compute what each metric gives to those who know how common the classes are and nothing else.
+
+    Parameters
+    ----------
+    y_true : ndarray of int, shape (N,)
+        Class numbers in 0 ... `n_classes` - 1.
+    n_classes : int
+        K.
+
+    Raises
+    ------
+    UsageError
+        If there are no examples, or a class number is out of range.
+    """
+    _check_class_numbers(y_true, y_true, n_classes=n_classes)
+    count_K = np.bincount(y_true, minlength=n_classes)
+    guess = np.full_like(y_true, count_K.argmax())
+    prevalence_K = np.where(count_K > 0, count_K / len(y_true), np.nan)
+    return ChanceLevels(
+        accuracy=accuracy(y_true=y_true, y_pred=guess),
+        macro_f1=macro_f1(y_true=y_true, y_pred=guess, n_classes=n_classes),
+        roc_auc=0.5,
+        average_precision=macro(prevalence_K),
+        prevalence=prevalence_K,
+    )
+
+
+def _per_class(metric: Callable[[np.ndarray, np.ndarray], float], y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    Y_NK = _one_against_rest(y_true, scores)
+    return np.array([metric(Y_NK[:, k], scores[:, k]) for k in range(scores.shape[1])])
+
+
+def _roc_auc_of_one(positive_N: np.ndarray, score_N: np.ndarray) -> float:
+    n_positive = int(positive_N.sum())
+    n_negative = len(positive_N) - n_positive
+    if n_positive == 0 or n_negative == 0:
+        return float("nan")
+    _, place_N, count = np.unique(score_N, return_inverse=True, return_counts=True)
+    # Equal scores share the mean of the ranks (from 1) that they take up.
+    rank = np.cumsum(count) - (count - 1) / 2
+    surplus = rank[place_N][positive_N].sum() - n_positive * (n_positive + 1) / 2
+    return float(surplus / (n_positive * n_negative))
+
+
+def _average_precision_of_one(positive_N: np.ndarray, score_N: np.ndarray) -> float:
+    if not positive_N.any():
+        return float("nan")
+    order = np.argsort(score_N)[::-1]
+    hits = np.cumsum(positive_N[order])
+    # Only the last of equal scores is a threshold: they are accepted together.
+    descending = score_N[order]
+    last_of_equals = np.flatnonzero(np.append(descending[1:] != descending[:-1], True))
+    hits = hits[last_of_equals]
+    precision = hits / (last_of_equals + 1)
+    recall = hits / hits[-1]
+    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+
+def _one_against_rest(y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    if scores.ndim != 2 or scores.shape[0] == 0 or y_true.shape not in (scores.shape[:1], scores.shape):
+        raise UsageError(
+            f"expected scores (N, K), N > 0, and labels (N,) or (N, K); received {scores.shape} and {y_true.shape}."
+        )
+    if np.isnan(scores).any():
+        raise UsageError(f"{int(np.isnan(scores).sum())} of {scores.size} scores are NaN; they cannot be ranked.")
+    if y_true.ndim == 1:
+        _check_class_numbers(y_true, y_true, n_classes=scores.shape[1])
+        return y_true[:, None] == np.arange(scores.shape[1])
+    if not np.isin(y_true, (0, 1)).all():
+        raise UsageError(f"multi-hot labels are 0 or 1; received values from {y_true.min()} to {y_true.max()}.")
+    return y_true.astype(bool)
+
+
+def _check_class_numbers(y_true: np.ndarray, y_pred: np.ndarray, *, n_classes: int | None = None) -> None:
+    if y_true.ndim != 1 or y_true.shape != y_pred.shape or y_true.size == 0:
+        raise UsageError(
+            f"expected one class number per example, at least one; received shapes {y_true.shape} and {y_pred.shape}."
+        )
+    for values in (y_true, y_pred):
+        if values.dtype.kind not in "iu":
+            raise UsageError(f"class numbers are integers; received an array of {values.dtype}.")
+        if n_classes is not None and not 0 <= values.min() <= values.max() < n_classes:
+            raise UsageError(f"class numbers {values.min()} to {values.max()} do not fit n_classes={n_classes}.")

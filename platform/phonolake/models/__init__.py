@@ -1,0 +1,1 @@
+"""Models: one module per architecture behind one contract, a registry by name, and storage without pickles."""

@@ -1,0 +1,57 @@
+"""The registry: names, lookup, and what listing the models costs."""
+
+import subprocess
+import sys
+
+import pytest
+
+from phonolake.errors import UsageError
+from phonolake.models import registry
+
+NOT_NEEDED = [
+    "sklearn",
+    "skops",
+    "safetensors",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "duckdb",
+    "deltalake",
+    "ray",
+    "librosa",
+    "av",
+]
+
+
+def test_the_models_are_listed_in_order() -> None:
+    assert registry.names() == sorted(registry.names())
+    assert {"k2c2", "random-forest", "svm-rbf", "logistic-regression"} <= set(registry.names())
+    assert [card.name for card in registry.cards()] == registry.names()
+
+
+def test_an_unknown_model_is_named_with_those_that_exist() -> None:
+    with pytest.raises(UsageError, match=r"unknown model 'k2c3'. Did you mean 'k2c2'\? Known: k2c2, logistic"):
+        registry.get("k2c3")
+
+
+def test_models_metrics_and_loop_need_only_numpy_and_torch() -> None:
+    program = f"""
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {NOT_NEEDED!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+import phonolake.metrics.classification, phonolake.models.storage, phonolake.training.crops, phonolake.training.loop
+from phonolake.models import registry
+print(len(registry.cards()), registry.get("k2c2").build(2, n_frames=10, seed=0).head.out_features)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(len(registry.names())), "2"]
+
+
+def test_metrics_need_only_numpy() -> None:
+    program = "import sys, phonolake.metrics.classification; print('torch' in sys.modules, 'scipy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
