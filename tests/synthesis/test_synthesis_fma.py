@@ -111,8 +111,26 @@ def test_tracks_table_reads_as_the_official_one(collection):
     for column in [("track", "genres"), ("track", "genres_all")]:
         ids = table[column].map(ast.literal_eval)
         assert [genres.title[row[0]] for row in ids] == table["track", "genre_top"].tolist()
-    for column in [("track", "tags"), ("album", "tags"), ("artist", "tags")]:
+    for column in [("album", "tags"), ("artist", "tags")]:
         assert all(ast.literal_eval(row) == [] for row in table[column])
+
+
+def test_tags_name_the_tempo_and_metre_of_the_very_piece(collection):
+    root, tracks, _ = collection
+    table = pd.read_csv(root / "fma_metadata" / "tracks.csv", index_col=0, header=[0, 1])
+    given = table["track", "tags"].map(ast.literal_eval)
+    for track in tracks:
+        rng = np.random.default_rng([CONFIG.seed, track.track_id])
+        style, song = music._sketch(track.genre, duration=CONFIG.duration, rng=rng)
+        assert ("fast" in given[track.track_id]) == (15 / song.step > 132)
+        assert ("waltz" in given[track.track_id]) == (len(song.metre) == 3 and set(song.metre) == {4})
+        assert not {"major", "minor"} <= set(given[track.track_id])
+        assert song.metre in style.rhythm.metres
+
+
+def test_albums_count_their_tracks(collection):
+    root, _, _ = collection
+    table = pd.read_csv(root / "fma_metadata" / "tracks.csv", index_col=0, header=[0, 1])
     assert table["album", "tracks"].tolist() == table["album", "id"].map(Counter(table["album", "id"])).tolist()
 
 

@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterator
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -152,6 +153,11 @@ class K2C2(Network):
         """Compute the logits_BK from the features of `embed`."""
         logits_BK: Tensor = self.head(embedding_BE[:, -N_MAPS:])
         return logits_BK
+
+    def label_vectors(self) -> np.ndarray:
+        """The weights_KD of `head`, D = 32."""
+        weight: np.ndarray = self.head.weight.detach().cpu().numpy()
+        return weight
 
     def _blocks(self, x_BFT: Tensor) -> Iterator[Tensor]:
         if x_BFT.ndim != 3 or x_BFT.shape[1] != N_MELS or x_BFT.shape[2] < self.min_frames:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
+import numpy as np
 from torch import Tensor, nn
 
 from phonolake import registry
@@ -68,6 +69,10 @@ class Network(nn.Module):
 
     def classify(self, embedding_BE: Tensor) -> Tensor:
         """Compute the logits_BK from what `embed` gave, equal to those of `forward`."""
+        raise NotImplementedError
+
+    def label_vectors(self) -> np.ndarray:
+        """The output weights_KD: one row per class."""
         raise NotImplementedError
 
 

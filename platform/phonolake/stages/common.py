@@ -1,5 +1,6 @@
 """What every stage returns, and the row of `runs` that says it is finished."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
-from phonolake.store.shards import Shard, write_rows
+from phonolake.store.shards import SUFFIX, Shard, write_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +23,31 @@ class Outcome:
     note: str = ""
 
 
-def run_change(
-    lake: Lake, run_id: str, stage: str, config: Any, *, inputs: int, outputs: int, rejects: int, started: datetime
-) -> Change:
-    """Write the row of `runs` for a run that is about to be committed."""
-    assert inputs == outputs + rejects, f"{run_id}: {inputs} inputs, {outputs} outputs, {rejects} rejects"
+def finish(lake: Lake, config: Any, outcomes: Sequence[Outcome], started: datetime) -> Change:
+    """Write the rows of `runs` for runs that are about to be committed; those that are there already stay."""
     table = schema.table("runs")
-    if f"{run_id}.parquet" in lake.shards("runs"):
-        return Change(table)
-    row = {
-        "run_id": run_id,
-        "stage": stage,
-        "config": canonical(config),
-        "config_hash": digest(config),
-        "inputs": inputs,
-        "outputs": outputs,
-        "rejects": rejects,
-        "snapshot": canonical(lake.versions()),
-        "started_at": started,
-        "finished_at": datetime.now(UTC),
-        "code_version": CODE_VERSION,
-    }
-    return Change(table, [write_rows(lake.path("runs", run_id), table.arrow, [row])])
+    change = Change(table)
+    known = lake.shards("runs")
+    for o in outcomes:
+        assert o.run_id is not None
+        assert o.inputs == o.outputs + o.rejects, o
+        if o.run_id + SUFFIX in known:
+            continue
+        row = {
+            "run_id": o.run_id,
+            "stage": o.stage,
+            "config": canonical(config),
+            "config_hash": digest(config),
+            "inputs": o.inputs,
+            "outputs": o.outputs,
+            "rejects": o.rejects,
+            "snapshot": canonical(lake.versions()),
+            "started_at": started,
+            "finished_at": now(),
+            "code_version": CODE_VERSION,
+        }
+        change.add.append(write_rows(lake.path("runs", o.run_id), table.arrow, [row]))
+    return change
 
 
 def now() -> datetime:

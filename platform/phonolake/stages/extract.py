@@ -16,7 +16,7 @@ from phonolake.features import contract
 from phonolake.features.contract import FeatureSet, Spectrogram
 from phonolake.lineage import CODE_VERSION, digest
 from phonolake.stages import derive
-from phonolake.stages.common import Outcome, merge, now, run_change
+from phonolake.stages.common import Outcome, finish, now
 from phonolake.stages.products import product, rejects
 from phonolake.store.lake import Lake
 from phonolake.store.shards import write_rows, writing
@@ -65,20 +65,7 @@ def run(config: Config) -> list[Outcome]:
     products = [p for r in recipes for p in (product(r), rejects(r))]
     changes = derive.collect_all(lake, ((p, sources) for p in products))
     outcomes = [_outcome(lake, r, sources, sum(rows.values())) for r in recipes]
-    runs = [
-        run_change(
-            lake,
-            o.run_id or "",
-            "extract",
-            config,
-            inputs=o.inputs,
-            outputs=o.outputs,
-            rejects=o.rejects,
-            started=started,
-        )
-        for o in outcomes
-    ]
-    changes["runs"] = merge(*runs)
+    changes["runs"] = finish(lake, config, outcomes, started)
     lake.commit(changes)
     return outcomes
 

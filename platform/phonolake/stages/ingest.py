@@ -17,7 +17,7 @@ from phonolake.lineage import CODE_VERSION, digest
 from phonolake.records import Recording
 from phonolake.sources import contract
 from phonolake.stages import ingest_plan as planning
-from phonolake.stages.common import Outcome, merge, now, run_change
+from phonolake.stages.common import Outcome, finish, merge, now
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.rewrite import without
@@ -97,11 +97,9 @@ def run(config: Config) -> Outcome:
     changes = {name: _collect(lake, name, plan) for name in TABLES}
     outputs = sum(s.rows for s in changes["tracks"].add if s.file.removesuffix(".parquet") in plan.shards)
     run_id = f"ingest-{digest([config.fingerprint, list(plan.shards)])}"
-    changes["runs"] = run_change(
-        lake, run_id, "ingest", config, inputs=total, outputs=outputs, rejects=total - outputs, started=started
-    )
-    lake.commit(changes)
-    return Outcome("ingest", run_id, total, outputs, total - outputs, f"{plan.known} known before")
+    outcome = Outcome("ingest", run_id, total, outputs, total - outputs, f"{plan.known} known before")
+    lake.commit(changes | {"runs": finish(lake, config, [outcome], started)})
+    return outcome
 
 
 def make_plan(config: Config) -> planning.Plan:

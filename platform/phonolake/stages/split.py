@@ -7,7 +7,7 @@ import numpy as np
 
 from phonolake.errors import UsageError
 from phonolake.lineage import digest
-from phonolake.stages.common import Outcome, now, run_change
+from phonolake.stages.common import Outcome, finish, now
 from phonolake.store import catalog, schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import write_rows
@@ -60,9 +60,9 @@ def run(config: Config) -> Outcome:
     new = [{"track_id": t, "split": config.name, "part": None, "fold": f} for t, f in folds.items()]
     run_id = f"split-{digest([config.name, config.labels, list(folds)])}"
     shard = write_rows(lake.path("splits", f"{config.name}--{run_id}"), table.arrow, new)
-    runs = run_change(lake, run_id, "split", config, inputs=len(folds), outputs=len(folds), rejects=0, started=started)
-    lake.commit({"splits": Change(table, [shard]), "runs": runs})
-    return Outcome("split", run_id, len(folds), len(folds), 0, config.name)
+    outcome = Outcome("split", run_id, len(folds), len(folds), 0, config.name)
+    lake.commit({"splits": Change(table, [shard]), "runs": finish(lake, config, [outcome], started)})
+    return outcome
 
 
 def deal(rows: list[tuple[str, str, str, int | None]], *, n_folds: int, seed: int) -> dict[str, int]:

@@ -20,7 +20,7 @@ from phonolake.models import registry, storage
 from phonolake.records import TEST, TRAIN, VALID
 from phonolake.stages import examples as labelled
 from phonolake.stages import products
-from phonolake.stages.common import Outcome, merge, now, run_change
+from phonolake.stages.common import Outcome, finish, merge, now
 from phonolake.stages.examples import Examples
 from phonolake.store import catalog, schema
 from phonolake.store.lake import Change, Lake
@@ -105,14 +105,13 @@ def run(config: Config) -> list[Outcome]:
         advance(len(tasks) - len(todo))
         for _ in execution.imap(train_model, todo, cpus=cpus):
             advance(1)
-    changes: dict[str, list[Change]] = {"models": [], "metrics": [], "runs": []}
     outcomes = []
     for task in tasks:
-        for name, change in _publish(lake, task, started).items():
-            changes[name].append(change)
         n = len(task.examples.track_ids)
         outcomes.append(Outcome("train", task.run_id, n, n, 0, config.model))
-    lake.commit({name: merge(*parts) for name, parts in changes.items()})
+    published = [_publish(lake, task) for task in tasks]
+    changes = {name: merge(*(tables[name] for tables in published)) for name in ("models", "metrics")}
+    lake.commit(changes | {"runs": finish(lake, tasks[0].config, outcomes, started)})
     return outcomes
 
 
@@ -143,12 +142,14 @@ def _crop(lake: Lake, model_input: str) -> int:
     if kind != "spectrogram":
         return 0
     with catalog.connect(lake) as connection:
-        row = connection.execute("SELECT median(n_frames) FROM spectrograms WHERE spectrogram = $1", [name]).fetchone()
-    return min(1360, int(row[0])) if row and row[0] else 0
+        ((median,),) = connection.execute(
+            "SELECT median(n_frames) FROM spectrograms WHERE spectrogram = $1", [name]
+        ).fetchall()
+    return min(1360, int(median or 0))
 
 
-def _publish(lake: Lake, task: Task, started: Any) -> dict[str, Change]:
-    """Rows of `models`, `metrics` and `runs` for a finished model."""
+def _publish(lake: Lake, task: Task) -> dict[str, Change]:
+    """Rows of `models` and `metrics` for a finished model."""
     card = storage.read_card(task.folder / WEIGHTS)
     models, metrics = schema.table("models"), schema.table("metrics")
     row = {
@@ -161,11 +162,9 @@ def _publish(lake: Lake, task: Task, started: Any) -> dict[str, Change]:
         "card": canonical(card),
         "code_version": CODE_VERSION,
     }
-    n = len(task.examples.track_ids)
     return {
         "models": Change(models, [write_rows(lake.path("models", task.run_id), models.arrow, [row])]),
         "metrics": Change(metrics, [write_rows(lake.path("metrics", task.run_id), metrics.arrow, card["metrics"])]),
-        "runs": run_change(lake, task.run_id, "train", task.config, inputs=n, outputs=n, rejects=0, started=started),
     }
 
 

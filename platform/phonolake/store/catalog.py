@@ -50,10 +50,10 @@ def _attach(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> bool:
     if not path.is_file():
         return False
     connection.execute(f"ATTACH {literal(str(path))} AS {ATTACHED} (READ_ONLY)")
-    row = connection.execute(
+    rows = connection.execute(
         "SELECT comment FROM duckdb_views() WHERE view_name = 'lake_tables' AND database_name = $1", [ATTACHED]
-    ).fetchone()
-    if row is not None and row[0] == _stamp(lake):
+    ).fetchall()
+    if rows == [(_stamp(lake),)]:
         return True
     connection.execute(f"DETACH {ATTACHED}")
     return False

@@ -1,0 +1,47 @@
+"""One track out of the lake: its audio and its spectrogram, without reading the rest of a shard."""
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+
+from phonolake.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAudio:
+    """Encoded bytes as received, and their container (``MP3``, ``OGG`` ...)."""
+
+    data: bytes
+    container: str
+    sr: int
+
+
+def check_known(connection: duckdb.DuckDBPyConnection, track_id: str) -> None:
+    """Raise a `UsageError` for a track that the lake does not have; it names one that it has."""
+    if connection.execute("SELECT 1 FROM tracks WHERE track_id = $1 LIMIT 1", [track_id]).fetchall():
+        return
+    some = connection.execute("SELECT min(track_id) FROM tracks").fetchall()[0][0]
+    example = f"; ids look like {some!r}" if some else "; the lake is empty"
+    raise UsageError(f"no track {track_id!r} in the lake{example}")
+
+
+def read_audio(connection: duckdb.DuckDBPyConnection, track_id: str) -> StoredAudio:
+    """The encoded audio of a track; an unknown one raises a `UsageError`."""
+    rows = connection.execute("SELECT bytes, container, sr FROM audio WHERE track_id = $1", [track_id]).fetchall()
+    if not rows:
+        check_known(connection, track_id)
+        raise UsageError(f"the lake holds no audio of {track_id!r}")
+    return StoredAudio(*rows[0])
+
+
+def read_spectrogram(connection: duckdb.DuckDBPyConnection, track_id: str, spectrogram: str) -> np.ndarray | None:
+    """The stored spectrogram of a track, float32 of shape (bands, frames), or None where it was not extracted."""
+    rows = connection.execute(
+        "SELECT data, n_bands, n_frames FROM spectrograms WHERE track_id = $1 AND spectrogram = $2",
+        [track_id, spectrogram],
+    ).fetchall()
+    if not rows:
+        return None
+    data, n_bands, n_frames = rows[0]
+    return np.frombuffer(data, "<f2").reshape(n_bands, n_frames).astype(np.float32)
