@@ -7,6 +7,8 @@
 
 from phonolake.api import OpenLake, open
 from phonolake.errors import AudioError, PhonolakeError, UsageError
-from phonolake.lineage import CODE_VERSION as __version__
+from phonolake.lineage import CODE_VERSION
+
+__version__ = CODE_VERSION
 
 __all__ = ["AudioError", "OpenLake", "PhonolakeError", "UsageError", "__version__", "open"]

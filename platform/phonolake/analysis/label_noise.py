@@ -1,8 +1,8 @@
 """Which labels are doubtful: tracks that models, having never seen them, take for something else.
 
-The probabilities come from held-out predictions: with one run for each fold, every track is judged by a model that did not
-learn from it. A track is the more suspect the further another class lies above the given one (the normalised margin
-of Northcutt, Jiang and Chuang, "Confident learning", JAIR 2021, Sec. 2.2).
+The probabilities come from held-out predictions: with one run for each fold, every track is judged by a model that
+did not learn from it. A track is the more suspect the further another class lies above the given one (the normalised
+margin of Northcutt, Jiang and Chuang, "Confident learning", JAIR 2021, Sec. 2.2).
 """
 
 from collections.abc import Collection, Sequence

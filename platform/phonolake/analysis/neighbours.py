@@ -162,7 +162,8 @@ def _describe(connection: duckdb.DuckDBPyConnection, found: list[tuple[str, floa
     ids = [track_id for track_id, _ in found]
     rows = connection.execute(
         "SELECT t.track_id, any_value(t.title), any_value(t.artist), "
-        "string_agg(DISTINCT l.label, ', ' ORDER BY l.label) FROM tracks t LEFT JOIN labels l ON l.track_id = t.track_id AND l.value = 1 AND l.source = 'dataset' "
+        "string_agg(DISTINCT l.label, ', ' ORDER BY l.label) FROM tracks t "
+        "LEFT JOIN labels l ON l.track_id = t.track_id AND l.value = 1 AND l.source = 'dataset' "
         "WHERE list_contains($1, t.track_id) GROUP BY t.track_id",
         [ids],
     ).fetchall()

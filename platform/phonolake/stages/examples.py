@@ -92,17 +92,24 @@ def unlabelled(lake: Lake, dataset: str | None) -> Examples:
     return Examples((), track_ids, (0,) * len(track_ids), (TRAIN,) * len(track_ids))
 
 
-def choose_split(lake: Lake, dataset: str | None) -> str:
-    """The dataset's own split if it has one, else the random folds that `phonolake split` made."""
+def choose_split(lake: Lake, dataset: str | None, *, folds_only: bool = False) -> str:
+    """The dataset's own split if it has one, else the random folds that `phonolake split` made.
+
+    Raises
+    ------
+    UsageError
+        When no track of the dataset is in a split (of folds).
+    """
     with catalog.connect(lake) as connection:
         rows = connection.execute(
             "SELECT s.split, count(*) AS n FROM splits s JOIN tracks t USING (track_id) "
-            "WHERE $1 IS NULL OR t.dataset = $1 GROUP BY s.split ORDER BY s.split LIKE 'random-%', n DESC, s.split",
-            [dataset],
+            "WHERE ($1 IS NULL OR t.dataset = $1) AND (s.fold IS NOT NULL OR NOT $2) GROUP BY s.split "
+            "ORDER BY s.split LIKE 'random-%', n DESC, s.split",
+            [dataset, folds_only],
         ).fetchall()
     if not rows:
         raise UsageError("no tracks are split yet: run `phonolake split` first")
-    return rows[0][0]
+    return str(rows[0][0])
 
 
 def fold_numbers(lake: Lake, split: str) -> list[int]:

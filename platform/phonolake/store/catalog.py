@@ -95,7 +95,7 @@ def _union(base: TableSchema, sets: list[TableSchema]) -> TableSchema:
 
 
 def _select(lake: "Lake", table: TableSchema) -> str:
-    files = [literal(no_glob(str(lake.folder(table.name) / file))) for file in lake.shards(table.name)]
+    files = [file_literal(lake, table.name, file) for file in lake.shards(table.name)]
     if not files:
         return _empty(table)
     columns = ", ".join(f"{quote(c.name)}::{c.type} AS {quote(c.name)}" for c in table.columns)
@@ -104,6 +104,11 @@ def _select(lake: "Lake", table: TableSchema) -> str:
 
 def _empty(table: TableSchema) -> str:
     return "SELECT " + ", ".join(f"NULL::{c.type} AS {quote(c.name)}" for c in table.columns) + " WHERE false"
+
+
+def file_literal(lake: "Lake", table: str, file: str) -> str:
+    """A shard's path as an SQL string for `read_parquet`."""
+    return literal(no_glob(str(lake.folder(table) / file)))
 
 
 def no_glob(path: str) -> str:

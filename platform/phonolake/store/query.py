@@ -58,6 +58,14 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRe
     return relation
 
 
+def fetch(relation: duckdb.DuckDBPyRelation) -> list[tuple]:
+    """All rows of a relation; what goes wrong while it runs is a `UsageError` too."""
+    try:
+        return relation.fetchall()
+    except duckdb.Error as error:
+        raise sql_error(error) from error
+
+
 def sql_error(error: duckdb.Error) -> UsageError:
     """DuckDB's complaint on one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

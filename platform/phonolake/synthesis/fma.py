@@ -89,9 +89,14 @@ def write_track(track: PlannedTrack, config: Config, root: Path) -> int:
         Bytes written.
     """
     data = render(track, config)
-    name = f"{track.track_id:06d}"
-    _write(root / "fma_small" / name[:3] / f"{name}.mp3", data)
+    _write(audio_path(track, root), data)
     return len(data)
+
+
+def audio_path(track: PlannedTrack, root: Path) -> Path:
+    """Where FMA keeps a track, such as ``root/fma_small/000/000002.mp3``."""
+    name = f"{track.track_id:06d}"
+    return root / "fma_small" / name[:3] / f"{name}.mp3"
 
 
 def _rng(track: PlannedTrack, config: Config) -> np.random.Generator:

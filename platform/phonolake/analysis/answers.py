@@ -1,0 +1,99 @@
+"""Answers to typed SQL in a form that a page, a file or a person can take: few rows, plain types, unique names."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from phonolake.errors import UsageError
+from phonolake.store import query
+from phonolake.store.schema import quote
+
+# Types that go through as they are. Lists, dates (which may be infinite), 128-bit integers and the rest become text.
+INTEGERS = {"tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint"}
+PLAIN = INTEGERS | {"boolean", "float", "double", "varchar"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The first rows of a result, and whether there were more."""
+
+    rows: pa.Table
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnNote:
+    """One column that can be asked for: its table, its type, and its meaning with unit."""
+
+    table: str
+    column: str
+    type: str
+    comment: str | None
+
+
+def ask(
+    connection: duckdb.DuckDBPyConnection, sql: str, *, max_rows: int = 1000, max_seconds: float = 60.0
+) -> Answer:
+    """Run a SELECT and bring at most `max_rows` of its rows.
+
+    Bytes are shown by their number, and columns of the same name are numbered.
+
+    Raises
+    ------
+    UsageError
+        If DuckDB refuses the text, or it takes longer than `max_seconds`.
+    """
+    relation = query.select(connection, sql)
+    wanted = ", ".join(_shown(relation.columns, [t.id for t in relation.types]))
+    try:
+        with _interrupted_after(connection, max_seconds):
+            rows = relation.project(wanted).limit(max_rows + 1).to_arrow_table()
+    except duckdb.InterruptException as error:
+        raise UsageError(f"SQL: stopped after {max_seconds:g} seconds: ask for less, or use `phonolake sql`") from error
+    except duckdb.Error as error:
+        raise query.sql_error(error) from error
+    return Answer(rows.slice(0, max_rows), len(rows) <= max_rows)
+
+
+def columns(connection: duckdb.DuckDBPyConnection) -> list[ColumnNote]:
+    """Every column of every table, in the order of their declaration."""
+    rows = connection.execute(
+        "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() WHERE NOT internal "
+        "ORDER BY table_name, column_index"
+    ).fetchall()
+    return [ColumnNote(*row) for row in rows]
+
+
+def _shown(names: Sequence[str], types: Sequence[str]) -> Iterator[str]:
+    """SQL of each column by its place: two columns may have one name."""
+    taken: set[str] = set()
+    for place, (name, kind) in enumerate(zip(names, types, strict=True), start=1):
+        value = f"#{place}"
+        if kind == "blob":
+            value = f"octet_length({value}) || ' bytes'"
+        elif kind == "decimal":
+            value += "::DOUBLE"
+        elif kind not in PLAIN:
+            value += "::VARCHAR"
+        unique, n = name, 1
+        # DuckDB takes names that differ in case for the same.
+        while unique.lower() in taken:
+            n += 1
+            unique = f"{name} ({n})"
+        taken.add(unique.lower())
+        yield f"{value} AS {quote(unique)}"
+
+
+@contextmanager
+def _interrupted_after(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    timer = threading.Timer(seconds, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

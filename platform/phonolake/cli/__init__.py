@@ -1,0 +1,1 @@
+"""A thin face: parses, calls a stage or a question, prints."""

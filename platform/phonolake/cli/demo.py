@@ -1,0 +1,86 @@
+"""`phonolake demo` and `phonolake synth`: music that comes with its truth."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from phonolake.cli import options
+from phonolake.cli.output import emit
+
+if TYPE_CHECKING:
+    from phonolake.demo import Summary
+
+
+@click.command(epilog=options.example("phonolake demo demo --tracks 240"))
+@click.argument("folder", metavar="[DIR]", default="demo", type=click.Path(path_type=Path))
+@click.option("--tracks", type=click.IntRange(80), default=320, show_default=True, metavar="N", help="Tracks.")
+@click.option("--epochs", type=click.IntRange(1), default=12, show_default=True, metavar="N", help="Of the network.")
+@options.seed
+@options.form
+def demo(folder: Path, tracks: int, epochs: int, seed: int, form: str) -> None:
+    """Make a synthetic corpus in DIR and take it through every stage."""
+    from phonolake import demo as whole
+    from phonolake.records import Seconds
+    from phonolake.synthesis import fma
+
+    corpus = fma.Config(n_tracks=tracks, seed=seed, label_noise=0.1, n_corrupt=12, duration=Seconds(10))
+    summary = whole.run(whole.Config(folder, corpus, epochs))
+    _print(summary, form)
+    lake = folder / whole.LAKE
+    click.echo(
+        f"\nAsk:    phonolake sql \"SELECT * FROM neighbors('{summary.track_id}', 5)\" --lake {lake}\n"
+        f"Listen: phonolake dashboard --lake {lake}",
+        err=True,
+    )
+
+
+def _print(summary: "Summary", form: str) -> None:
+    def title(text: str) -> None:
+        click.echo(f"\n{text}", err=form != "table")
+
+    title("What each stage did (inputs = outputs + rejects)")
+    emit(summary.outcomes, form)
+    title("Rejects")
+    emit(summary.rejects, form, columns=("reason", "inputs", "example"))
+    title("Test figures, beside what guessing reaches")
+    emit(summary.figures, form)
+    title(f"Tracks that sound like {summary.track_id} ({summary.label})")
+    emit(summary.neighbours, form)
+    title(
+        f"Suspected labels: of the first {summary.n_planted}, {summary.precision:.0%} are wrong in truth "
+        f"(of all tracks, {summary.chance:.0%})"
+    )
+    rows = [(s.rank, s.track_id, s.given, s.suggested, s.margin, wrong) for s, wrong in summary.suspects]
+    emit(rows, form, columns=("rank", "track_id", "given", "suggested", "margin", "wrong_in_truth"))
+
+
+@click.group()
+def synth() -> None:
+    """Write synthetic corpora whose truth is known."""
+
+
+@synth.command("fma", epilog=options.example("phonolake synth fma corpus --tracks 16 --label-noise 0.1 --corrupt 6"))
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--tracks", type=int, default=400, show_default=True, metavar="N", help="Tracks, broken ones included.")
+@click.option("--label-noise", type=float, default=0.0, show_default=True, metavar="P", help="Share of wrong genres.")
+@click.option("--corrupt", type=int, default=0, show_default=True, metavar="K", help="Broken files, of six kinds.")
+@click.option("--seconds", type=float, default=30.0, show_default=True, metavar="S", help="Duration of a track.")
+@options.seed
+@options.form
+def synth_fma(
+    folder: Path, tracks: int, label_noise: float, corrupt: int, seconds: float, seed: int, form: str
+) -> None:
+    """Write DIR/fma_small, DIR/fma_metadata and DIR/truth.csv in the layout of the Free Music Archive dataset."""
+    from collections import Counter
+
+    from phonolake.records import Seconds
+    from phonolake.stages import synthesize
+    from phonolake.synthesis import fma
+
+    planned = synthesize.run(fma.Config(tracks, seed, label_noise, corrupt, Seconds(seconds)), folder)
+    counts = Counter((track.genre, track.damage or "sound") for track in planned)
+    emit([(*key, n) for key, n in sorted(counts.items())], form, columns=("genre", "file", "tracks"))
+
+
+COMMANDS = (demo, synth)

@@ -1,0 +1,43 @@
+"""Options that mean the same in every command."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+lake = click.option(
+    "--lake",
+    required=True,
+    envvar="PHONOLAKE_LAKE",
+    show_envvar=True,
+    metavar="L",
+    help="Folder of the lake.",
+)
+form = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="How rows are printed on standard output.",
+)
+seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S", help="Random seed.")
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+dataset = click.option("--dataset", metavar="NAME", help="Only tracks of this dataset.")
+labels = click.option(
+    "--labels", default="dataset", show_default=True, metavar="SOURCE", help="Labels to learn, by who says so."
+)
+split = click.option("--split", metavar="NAME", help="Split to use; the dataset's own, else the random folds.")
+max_epochs = click.option("--max-epochs", type=click.IntRange(1), metavar="N", help="Instead of the network's recipe.")
+
+
+def top(default: int | None) -> Callable[..., Any]:
+    """The option ``--top N``: the number of rows printed."""
+    return click.option(
+        "--top", type=click.IntRange(1), default=default, show_default=True, metavar="N", help="Rows to print at most."
+    )
+
+
+def example(text: str) -> str:
+    """Epilogue of a command's help: one example that runs as it stands."""
+    return f"\b\nExample:\n  {text}"

@@ -1,0 +1,90 @@
+"""Rows on standard output as a table, CSV or JSON."""
+
+import base64
+import csv
+import dataclasses
+import io
+import json
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+# A pipe has no width: wide enough that no value is cut.
+PIPE_WIDTH = 400
+
+
+def emit(rows: Iterable[Any], form: str, *, columns: Sequence[str] | None = None) -> None:
+    """Print rows.
+
+    Parameters
+    ----------
+    rows : iterable
+        Dataclass instances, or tuples in the order of `columns`.
+    form : {"table", "csv", "json"}
+        JSON is one array of objects; bytes become base64, NaN becomes null.
+    columns : sequence of str, optional
+        Names, where the rows are tuples.
+    """
+    listed = list(rows)
+    if columns is None:
+        columns = [f.name for f in dataclasses.fields(listed[0])] if listed else []
+        listed = [dataclasses.astuple(row) for row in listed]
+    {"table": _table, "csv": _csv, "json": _json}[form](columns, listed)
+
+
+def _table(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
+    if not columns:
+        click.echo("no rows", err=True)
+        return
+    table = Table(*(str(name) for name in columns), header_style="bold")
+    for column, name in zip(table.columns, columns, strict=True):
+        values = [row[columns.index(name)] for row in rows]
+        column.overflow = "fold"
+        if values and all(isinstance(v, int | float) or v is None for v in values):
+            column.justify = "right"
+    for row in rows:
+        table.add_row(*(_short(value) for value in row))
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    Console(width=width, markup=False, highlight=False, emoji=False).print(table)
+
+
+def _csv(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if columns:
+        writer.writerow(columns)
+    writer.writerows([[_plain(value) for value in row] for row in rows])
+    click.echo(text.getvalue(), nl=False)
+
+
+def _json(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
+    objects = [{name: _plain(value) for name, value in zip(columns, row, strict=True)} for row in rows]
+    click.echo(json.dumps(objects, indent=2, ensure_ascii=False, default=str))
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e5 else f"{value:,.0f}"
+    if isinstance(value, bytes | bytearray):
+        return f"<{len(value)} bytes>"
+    # Control characters in names stay visible and harmless to the terminal.
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, bytes | bytearray):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value

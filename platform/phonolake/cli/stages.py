@@ -1,0 +1,188 @@
+"""Commands that change a lake: one for each stage, and `run` for all of them."""
+
+from typing import Any
+
+import click
+
+from phonolake.cli import options
+from phonolake.cli.output import emit
+
+# The stages bring Ray, PyTorch and DuckDB: they are imported when a command runs, so that help is instant.
+
+
+def ingest_options(command: Any) -> Any:
+    """Options that say what counts as usable audio."""
+    for option in (
+        click.option("--name", metavar="NAME", help="Name of the dataset; first half of the track ids."),
+        click.option("--shard-bytes", type=click.IntRange(1), default=128 << 20, show_default=True, metavar="B"),
+        click.option("--min-seconds", type=click.FloatRange(0), default=0.5, show_default=True, metavar="S"),
+        click.option("--silence-dbfs", type=float, default=-70.0, show_default=True, metavar="DB"),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(epilog=options.example("phonolake run music --lake lake"))
+@click.argument("folder", metavar="DIR")
+@click.option("--source", default="folder", show_default=True, metavar="NAME", help="Layout of DIR; see `datasets`.")
+@ingest_options
+@options.lake
+@options.seed
+@options.max_epochs
+@options.dry_run
+@options.form
+def run(
+    folder: str,
+    source: str,
+    name: str | None,
+    lake: str,
+    seed: int,
+    max_epochs: int | None,
+    dry_run: bool,
+    form: str,
+    **usable: Any,
+) -> None:
+    """Do everything for a folder of music: ingest, extract, train, score, index."""
+    from phonolake.stages import ingest as stage
+    from phonolake.stages import pipeline
+
+    config = pipeline.Config(stage.Config(lake, folder, source, name, **usable), seed, max_epochs)
+    if dry_run:
+        _announce_ingest(config.ingest, form)
+        return
+    emit(pipeline.run(config), form)
+
+
+@click.command(epilog=options.example("phonolake ingest folder music --lake lake"))
+@click.argument("source")
+@click.argument("folder", metavar="DIR")
+@ingest_options
+@options.lake
+@options.dry_run
+@options.form
+def ingest(source: str, folder: str, name: str | None, lake: str, dry_run: bool, form: str, **usable: Any) -> None:
+    """Take the recordings of SOURCE (see `datasets`) under DIR into the lake."""
+    from phonolake.stages import ingest as stage
+
+    config = stage.Config(lake, folder, source, name, **usable)
+    if dry_run:
+        _announce_ingest(config, form)
+        return
+    emit([stage.run(config)], form)
+
+
+def _announce_ingest(config: Any, form: str) -> None:
+    from phonolake.stages import ingest as stage
+
+    plan = stage.make_plan(config)
+    rows = [(stem, len(files), sum(f.size or 0 for f in files)) for stem, files in plan.shards.items()]
+    emit(rows, form, columns=("shard", "files", "bytes"))
+    click.echo(f"{plan.known} files are known and need nothing.", err=True)
+
+
+@click.command(epilog=options.example("phonolake extract --features mfcc-120 --spectrogram mel-96-12k --lake lake"))
+@click.option("--features", "features", multiple=True, metavar="NAME", help="Feature set; may be given several times.")
+@click.option("--spectrogram", "spectrograms", multiple=True, metavar="NAME", help="Spectrogram; likewise.")
+@options.lake
+@options.form
+def extract(features: tuple[str, ...], spectrograms: tuple[str, ...], lake: str, form: str) -> None:
+    """Compute feature sets and spectrograms for tracks that have none yet."""
+    from phonolake.stages import extract as stage
+
+    emit(stage.run(stage.Config(lake, features, spectrograms)), form)
+
+
+@click.command(epilog=options.example("phonolake split --folds 5 --seed 0 --lake lake"))
+@click.option("--folds", type=int, default=5, show_default=True, metavar="N", help="Number of folds.")
+@options.labels
+@options.lake
+@options.seed
+@options.form
+def split(folds: int, labels: str, lake: str, seed: int, form: str) -> None:
+    """Deal tracks into folds with balanced classes and no artist on two sides."""
+    from phonolake.stages import split as stage
+
+    emit([stage.run(stage.Config(lake, folds, seed, labels))], form)
+
+
+@click.command(epilog=options.example("phonolake train random-forest --lake lake"))
+@click.argument("model")
+@click.option("--fold", type=int, metavar="N", help="Fold to hold out for the test, where the split has folds.")
+@options.dataset
+@options.labels
+@options.split
+@options.lake
+@options.seed
+@options.max_epochs
+@options.dry_run
+@options.form
+def train(model: str, fold: int | None, dry_run: bool, form: str, **choices: Any) -> None:
+    """Train MODEL (see `models`) and print its test figures beside chance."""
+    from phonolake.analysis import evaluation
+    from phonolake.stages import train as stage
+    from phonolake.store import query
+    from phonolake.store.lake import Lake
+
+    config = stage.Config(model=model, folds=() if fold is None else (fold,), **choices)
+    if dry_run:
+        emit(
+            [(task.run_id, len(task.examples.track_ids), len(task.files)) for task in stage.plan(config)],
+            form,
+            columns=("run_id", "tracks", "shards"),
+        )
+        return
+    runs = [o.run_id or "" for o in stage.run(config)]
+    with query.connect(Lake.open(config.lake)) as connection:
+        emit(evaluation.on_test(connection, runs), form)
+
+
+@click.command(epilog=options.example("phonolake crossval random-forest --lake lake"))
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@options.dataset
+@options.labels
+@options.split
+@options.lake
+@options.seed
+@options.max_epochs
+@options.dry_run
+@options.form
+def crossval(models: tuple[str, ...], dry_run: bool, form: str, **choices: Any) -> None:
+    """Cross-validate models over the folds of a split; print mean and standard deviation of each."""
+    from phonolake.analysis import evaluation
+    from phonolake.stages import crossval as stage
+    from phonolake.store import query
+    from phonolake.store.lake import Lake
+
+    config = stage.Config(models=models, **choices)
+    if dry_run:
+        rows = [(request.model, request.split, fold) for request in stage.plan(config) for fold in request.folds]
+        emit(rows, form, columns=("model", "split", "test_fold"))
+        return
+    runs = [o.run_id or "" for o in stage.run(config)]
+    with query.connect(Lake.open(config.lake)) as connection:
+        emit(evaluation.over_folds(connection, runs), form)
+
+
+@click.command(epilog=options.example("phonolake score --lake lake"))
+@click.option("--run", "runs", multiple=True, metavar="RUN_ID", help="Trained model; the newest of each by default.")
+@options.lake
+@options.form
+def score(runs: tuple[str, ...], lake: str, form: str) -> None:
+    """Give every track predictions and an embedding."""
+    from phonolake.stages import score as stage
+
+    emit(stage.run(stage.Config(lake, runs)), form)
+
+
+@click.command(epilog=options.example("phonolake index --lake lake"))
+@click.option("--again", is_flag=True, help="Build indexes anew that are up to date.")
+@options.lake
+@options.form
+def index(again: bool, lake: str, form: str) -> None:
+    """Build the FAISS indexes that are missing or out of date."""
+    from phonolake.stages import index as stage
+
+    emit(stage.run(stage.Config(lake, again)), form)
+
+
+COMMANDS = (run, ingest, extract, split, train, crossval, score, index)

@@ -1,0 +1,151 @@
+"""Hold a lake against its own promises: every shard readable, every row accounted for, no orphan, no double."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phonolake.store import catalog
+from phonolake.store.lake import Lake
+from phonolake.store.shards import SUFFIX, TEMPORARY
+
+# Columns that tell the rows of a table apart.
+KEYS = {
+    "tracks": "track_id",
+    "audio": "track_id",
+    "labels": "track_id, label, source",
+    "splits": "track_id, split",
+    "rejects": "track_id, stage, config_hash",
+    "features": "track_id, feature_set",
+    "spectrograms": "track_id, spectrogram",
+    "embeddings": "track_id, run_id",
+    "predictions": "track_id, run_id, label",
+    "models": "run_id",
+    "runs": "run_id",
+}
+ABOUT_TRACKS = ("audio", "labels", "splits", "features", "spectrograms", "embeddings", "predictions")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One broken promise: where, what, and how it is mended."""
+
+    table: str
+    where: str
+    problem: str
+    mend: str
+
+
+def verify(lake: Lake) -> list[Finding]:
+    """Check a lake from its files up to its rows; an empty list means that all is well."""
+    broken = list(_shards(lake))
+    # Rows can only be counted when they can be read.
+    return broken + ([] if broken else [*_doubles(lake), *_accounts(lake)]) + list(_leftovers(lake))
+
+
+def mend(lake: Lake) -> list[Path]:
+    """Remove what no reader sees (see `leftovers`) and build the catalog again.
+
+    Run it when no job writes: shards that a running job has finished but not committed look like leftovers.
+    """
+    removed = list(leftovers(lake))
+    for path in removed:
+        path.unlink(missing_ok=True)
+    catalog.build(lake)
+    return removed
+
+
+def leftovers(lake: Lake) -> Iterator[Path]:
+    """Files in the tables' folders that no published version names: unfinished, uncommitted or replaced ones."""
+    for folder in sorted((lake.root / "tables").glob("*")):
+        published = lake.shards(folder.name)
+        for path in sorted(folder.iterdir()):
+            if path.name.endswith(TEMPORARY) or (path.suffix == SUFFIX and path.name not in published):
+                yield path
+    for path in sorted(lake.root.glob(f".*{TEMPORARY}")):
+        yield path
+
+
+def _shards(lake: Lake) -> Iterator[Finding]:
+    for table in lake.versions():
+        for shard in lake.shards(table).values():
+            path = lake.folder(table) / shard.file
+            try:
+                problem = _read_through(path, shard.rows)
+            except (OSError, pa.ArrowException) as error:
+                problem = f"unreadable ({str(error).splitlines()[0]})"
+            if problem:
+                yield Finding(table, shard.file, problem, "restore the file from a copy, or ingest into a new lake")
+
+
+def _read_through(path: Path, rows: int) -> str | None:
+    if not path.is_file():
+        return "missing"
+    file = pq.ParquetFile(path, page_checksum_verification=True)
+    for group in range(file.num_row_groups):
+        file.read_row_group(group)
+    found = file.metadata.num_rows
+    return None if found == rows else f"{found} rows, and the log says {rows}"
+
+
+def _doubles(lake: Lake) -> Iterator[Finding]:
+    with catalog.connect(lake) as connection:
+        for table, key in KEYS.items():
+            rows = connection.execute(
+                f"SELECT count(*), min(name) FROM (SELECT ({key})::VARCHAR AS name FROM {table} "
+                f"GROUP BY {key} HAVING count(*) > 1)"
+            ).fetchall()
+            if rows[0][0]:
+                yield Finding(table, rows[0][1], f"{rows[0][0]} rows stand there twice", "report it: this is a bug")
+
+
+def _accounts(lake: Lake) -> Iterator[Finding]:
+    """Rows about tracks that are not there, tracks without audio, and inputs that are neither track nor reject."""
+    with catalog.connect(lake) as connection:
+        for table in ABOUT_TRACKS:
+            rows = connection.execute(
+                f"SELECT count(*), min(track_id) FROM {table} WHERE track_id NOT IN (SELECT track_id FROM tracks)"
+            ).fetchall()
+            if rows[0][0]:
+                yield Finding(table, rows[0][1], f"{rows[0][0]} rows of unknown tracks", "run the stage again")
+        checks = {
+            "tracks without audio": "SELECT track_id FROM tracks WHERE track_id NOT IN (SELECT track_id FROM audio)",
+            "inputs both taken in and rejected": "SELECT track_id FROM tracks WHERE track_id IN "
+            "(SELECT track_id FROM rejects WHERE stage = 'ingest')",
+            "tracks with audio that extraction neither answered nor rejected": _unanswered(lake),
+        }
+        for problem, sql in checks.items():
+            count, example = connection.execute(f"SELECT count(*), min(track_id) FROM ({sql})").fetchall()[0]
+            if count:
+                yield Finding("tracks", example, f"{count} {problem}", "run the stage again")
+
+
+def _unanswered(lake: Lake) -> str:
+    """Tracks of audio shards that were extracted, with neither a row nor a reject for one of the recipes."""
+    return (
+        "WITH done AS (SELECT DISTINCT name, source_shard FROM (SELECT feature_set AS name, source_shard FROM features "
+        "UNION ALL SELECT spectrogram, source_shard FROM spectrograms)), "
+        "answered AS (SELECT track_id, feature_set AS name FROM features UNION ALL "
+        "SELECT track_id, spectrogram FROM spectrograms UNION ALL "
+        "SELECT track_id, split_part(detail, ':', 1) FROM rejects WHERE stage = 'extract'), "
+        "stored AS (SELECT track_id, parse_filename(filename) AS source_shard FROM (SELECT track_id, filename FROM "
+        + _audio_with_names(lake)
+        + ")) SELECT s.track_id FROM stored s JOIN done d USING (source_shard) "
+        "ANTI JOIN answered a ON a.track_id = s.track_id AND a.name = d.name"
+    )
+
+
+def _audio_with_names(lake: Lake) -> str:
+    files = list(lake.shards("audio"))
+    if not files:
+        return "(SELECT NULL::VARCHAR AS track_id, '' AS filename WHERE false)"
+    listed = ", ".join(catalog.file_literal(lake, "audio", file) for file in files)
+    return f"read_parquet([{listed}], filename = true)"
+
+
+def _leftovers(lake: Lake) -> Iterator[Finding]:
+    for path in leftovers(lake):
+        what = "an unfinished file" if path.name.endswith(TEMPORARY) else "a shard of no published version"
+        yield Finding(path.parent.name, path.name, what, "`phonolake verify --mend` removes it")
