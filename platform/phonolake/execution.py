@@ -7,16 +7,17 @@ raised here. Work functions therefore turn what is wrong with one recording into
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from phonolake.errors import PhonolakeError
-from phonolake.progress import say
+from phonolake.progress import say, watched
 
 Payload = TypeVar("Payload")
 Result = TypeVar("Result")
 
 CRASHES = 3
 IN_FLIGHT_PER_CPU = 4
+GLANCE_SECONDS = 0.5
 
 
 def connect(*, workers: int | None = None) -> None:
@@ -56,10 +57,25 @@ def cores() -> int:
     return max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
 
 
+def tick(n: int = 1) -> None:
+    """Say that `n` more steps are done; for work functions, and without effect where nobody watches."""
+    if _ticker is not None:
+        _ticker.add.remote(n)
+
+
 def imap(
-    function: Callable[[Payload], Result], payloads: Sequence[Payload], *, cpus: int = 1
+    function: Callable[[Payload], Result],
+    payloads: Sequence[Payload],
+    *,
+    cpus: int = 1,
+    on_tick: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[Payload, Result]]:
     """Run `function` over `payloads` on the cluster, each in a task with `cpus` cores; pairs come as they finish.
+
+    Parameters
+    ----------
+    on_tick : callable, optional
+        Told now and then how many steps the workers have done since (see `tick`), if somebody is at the terminal.
 
     Raises
     ------
@@ -71,25 +87,71 @@ def imap(
     import ray
 
     connect()
-    task = ray.remote(function).options(num_cpus=cpus, max_retries=CRASHES, retry_exceptions=False)
+    watch = _Watch(on_tick) if on_tick is not None and watched() else None
+    task: Any = ray.remote(_work).options(num_cpus=cpus, max_retries=CRASHES, retry_exceptions=False)
     window = max(2, int(ray.cluster_resources().get("CPU", 1)) * IN_FLIGHT_PER_CPU)
-    waiting, running = iter(payloads), {}
-    for payload in waiting:
-        running[task.remote(payload)] = payload
+    running: dict[Any, Any] = {}
+    for payload in payloads:
+        running[task.remote(function, payload, watch and watch.ticker)] = payload
         if len(running) >= window:
-            yield _finish(running)
+            yield _finish(running, watch)
     while running:
-        yield _finish(running)
+        yield _finish(running, watch)
 
 
-def _finish(running: dict) -> tuple:
+# The actor that counts steps, in a worker that runs a watched task.
+_ticker: Any = None
+
+
+def _work(function: Callable[[Payload], Result], payload: Payload, ticker: Any) -> Result:
+    global _ticker
+    _ticker = ticker
+    return function(payload)
+
+
+class _Ticker:
+    """Counts the steps of all workers; lives on the cluster as an actor."""
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    def add(self, n: int) -> None:
+        self.n += n
+
+    def read(self) -> int:
+        return self.n
+
+
+class _Watch:
+    """The driver's side of the ticker."""
+
+    def __init__(self, on_tick: Callable[[int], None]) -> None:
+        import ray
+
+        self.ticker: Any = ray.remote(_Ticker).options(num_cpus=0).remote()
+        self._on_tick = on_tick
+        self._seen = 0
+
+    def look(self) -> None:
+        import ray
+
+        n: int = ray.get(self.ticker.read.remote())
+        self._on_tick(n - self._seen)
+        self._seen = n
+
+
+def _finish(running: dict[Any, Any], watch: _Watch | None) -> tuple[Any, Any]:
     """Wait for one task, take it off `running` and return its payload and result."""
     import ray
 
-    (done, *_), _ = ray.wait(list(running), num_returns=1)
-    payload = running.pop(done)
+    ready: list[Any] = []
+    while not ready:
+        ready, _ = ray.wait(list(running), num_returns=1, timeout=None if watch is None else GLANCE_SECONDS)
+        if watch is not None:
+            watch.look()
+    payload = running.pop(ready[0])
     try:
-        return payload, ray.get(done)
+        return payload, ray.get(ready[0])
     except ray.exceptions.RayTaskError as error:
         _cancel(running)
         raise error.cause if isinstance(error.cause, Exception) else PhonolakeError(str(error)) from error
@@ -99,7 +161,7 @@ def _finish(running: dict) -> tuple:
         raise PhonolakeError(f"a worker was lost {CRASHES + 1} times ({reason}): run the same command again") from error
 
 
-def _cancel(running: dict) -> None:
+def _cancel(running: dict[Any, Any]) -> None:
     import ray
 
     for reference in running:

@@ -18,6 +18,11 @@ def digest(value: Any, *, length: int = 12) -> str:
     return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()[:length]
 
 
+def settings(config: Any) -> dict[str, Any]:
+    """A stage's configuration without the lake that it ran on: a lake that was moved or copied is the same lake."""
+    return {name: value for name, value in dataclasses.asdict(config).items() if name != "lake"}
+
+
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)

@@ -15,9 +15,14 @@ def console() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def watched() -> bool:
+    """Whether a person is at the terminal."""
+    return sys.stderr.isatty()
+
+
 def say(message: str) -> None:
     """Tell a person at a terminal what is happening; a pipe or a log hears nothing."""
-    if sys.stderr.isatty():
+    if watched():
         console().print(message, markup=False)
 
 
@@ -31,6 +36,6 @@ def task(description: str, total: int) -> Iterator[Advance]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console(), disable=not sys.stderr.isatty()) as bar:
+    with Progress(*columns, console=console(), disable=not watched()) as bar:
         job = bar.add_task(description, total=total)
         yield lambda n: bar.advance(job, n)

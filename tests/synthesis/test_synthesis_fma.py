@@ -14,7 +14,7 @@ import soundfile as sf
 
 from phonolake.errors import UsageError
 from phonolake.records import Hertz, Seconds
-from phonolake.synthesis import fma
+from phonolake.synthesis import fma, music
 from phonolake.synthesis.damage import KINDS, damage
 
 CONFIG = fma.Config(n_tracks=30, seed=7, label_noise=0.25, n_corrupt=6, duration=Seconds(1.5))

@@ -35,9 +35,7 @@ class ColumnNote:
     comment: str | None
 
 
-def ask(
-    connection: duckdb.DuckDBPyConnection, sql: str, *, max_rows: int = 1000, max_seconds: float = 60.0
-) -> Answer:
+def ask(connection: duckdb.DuckDBPyConnection, sql: str, *, max_rows: int = 1000, max_seconds: float = 60.0) -> Answer:
     """Run a SELECT and bring at most `max_rows` of its rows.
 
     Bytes are shown by their number, and columns of the same name are numbered.
@@ -47,10 +45,10 @@ def ask(
     UsageError
         If DuckDB refuses the text, or it takes longer than `max_seconds`.
     """
-    relation = query.select(connection, sql)
-    wanted = ", ".join(_shown(relation.columns, [t.id for t in relation.types]))
     try:
         with _interrupted_after(connection, max_seconds):
+            relation = query.select(connection, sql)
+            wanted = ", ".join(_shown(relation.columns, [t.id for t in relation.types]))
             rows = relation.project(wanted).limit(max_rows + 1).to_arrow_table()
     except duckdb.InterruptException as error:
         raise UsageError(f"SQL: stopped after {max_seconds:g} seconds: ask for less, or use `phonolake sql`") from error

@@ -119,12 +119,12 @@ def facts(connection: duckdb.DuckDBPyConnection, track_id: str) -> TrackFacts:
         For a track that the lake does not have.
     """
     tracks.check_known(connection, track_id)
-    ((*row,),) = connection.execute(
+    row = connection.execute(
         "SELECT t.track_id, t.title, t.artist, t.album, t.year, t.licence, t.duration_seconds, a.container, a.codec, "
         "a.sr, a.channels, a.peak_dbfs, a.rms_dbfs FROM tracks t LEFT JOIN audio a USING (track_id) "
         "WHERE t.track_id = $1 LIMIT 1",
         [track_id],
-    ).fetchall()
+    ).fetchall()[0]
     labels = connection.execute(
         "SELECT source, list(DISTINCT label ORDER BY label) FROM labels WHERE track_id = $1 AND value = 1 "
         "GROUP BY source ORDER BY source <> 'dataset', source",
@@ -135,4 +135,4 @@ def facts(connection: duckdb.DuckDBPyConnection, track_id: str) -> TrackFacts:
         "GROUP BY split ORDER BY split",
         [track_id],
     ).fetchall()
-    return TrackFacts(*row, labels=dict(labels), splits=dict(splits))
+    return TrackFacts(*(*row, dict(labels), dict(splits)))

@@ -1,10 +1,12 @@
 """What a lake holds at a glance: datasets, labels, durations, rejects, test figures, and what is still to be done."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import duckdb
 
 from phonolake.analysis.evaluation import FoldSummary
+from phonolake.models import registry
 
 METRICS = ("accuracy", "macro-f1", "roc-auc", "pr-auc")
 # Widths that read well on an axis; music is not told apart by fractions of a second.
@@ -47,6 +49,17 @@ class RejectReason:
     n: int
     example: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedNetwork:
+    """A run that trained a network; `test_fold` is the fold it held out, or None for a fixed split."""
+
+    run_id: str
+    model: str
+    split: str
+    test_fold: int | None
+    finished_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +116,7 @@ def label_counts(
 
 
 def duration_histogram(connection: duckdb.DuckDBPyConnection, *, max_bins: int = 40) -> list[DurationBin]:
-    """Tracks by duration, in bins of one width: the least of 1, 2, 5, 10 ... seconds that needs no more than `max_bins`.
+    """Tracks by duration, in bins of equal width: the least of 1, 2, 5, 10 ... seconds that makes at most `max_bins`.
 
     Bins without tracks between others are included.
     """
@@ -157,6 +170,16 @@ def held_out(connection: duckdb.DuckDBPyConnection, *, source: str = "dataset") 
         [source],
     ).fetchall()
     return judged, labelled
+
+
+def networks(connection: duckdb.DuckDBPyConnection) -> list[TrainedNetwork]:
+    """Networks whose output weights are label vectors, the newest first."""
+    known = {card.name for card in registry.cards() if card.kind == "network"}
+    rows = connection.execute(
+        "SELECT m.run_id, m.model, m.split, m.test_fold, r.finished_at FROM models m JOIN runs r USING (run_id) "
+        "ORDER BY r.finished_at DESC, m.run_id"
+    ).fetchall()
+    return [TrainedNetwork(*row) for row in rows if row[1] in known]
 
 
 def next_steps(connection: duckdb.DuckDBPyConnection) -> list[NextStep]:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 @click.command(epilog=options.example("phonolake demo demo --tracks 240"))
 @click.argument("folder", metavar="[DIR]", default="demo", type=click.Path(path_type=Path))
-@click.option("--tracks", type=click.IntRange(80), default=320, show_default=True, metavar="N", help="Tracks.")
-@click.option("--epochs", type=click.IntRange(1), default=12, show_default=True, metavar="N", help="Of the network.")
+@click.option("--tracks", type=click.IntRange(80), default=256, show_default=True, metavar="N", help="Tracks.")
+@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Of the network.")
 @options.seed
 @options.form
 def demo(folder: Path, tracks: int, epochs: int, seed: int, form: str) -> None:
@@ -24,7 +24,7 @@ def demo(folder: Path, tracks: int, epochs: int, seed: int, form: str) -> None:
     from phonolake.records import Seconds
     from phonolake.synthesis import fma
 
-    corpus = fma.Config(n_tracks=tracks, seed=seed, label_noise=0.1, n_corrupt=12, duration=Seconds(10))
+    corpus = fma.Config(n_tracks=tracks, seed=seed, label_noise=0.1, n_corrupt=12, duration=Seconds(8))
     summary = whole.run(whole.Config(folder, corpus, epochs))
     _print(summary, form)
     lake = folder / whole.LAKE

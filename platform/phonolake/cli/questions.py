@@ -142,7 +142,8 @@ def verify(context: click.Context, mend: bool, lake: str, form: str) -> None:
         removed = checking.mend(opened)
         click.echo(f"Removed {len(removed)} files that no reader sees.", err=True)
     findings = checking.verify(opened)
-    emit(findings, form, columns=None if findings else ("table", "where", "problem", "mend"))
+    if findings or form != "table":
+        emit(findings, form, columns=None if findings else ("table", "where", "problem", "mend"))
     click.echo(f"{len(findings)} problems found." if findings else "Everything is in order.", err=True)
     context.exit(1 if findings else 0)
 

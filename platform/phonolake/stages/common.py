@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from phonolake.lineage import CODE_VERSION, canonical, digest
+from phonolake.lineage import CODE_VERSION, canonical, digest, settings
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import SUFFIX, Shard, write_rows
@@ -36,8 +36,8 @@ def finish(lake: Lake, config: Any, outcomes: Sequence[Outcome], started: dateti
         row = {
             "run_id": o.run_id,
             "stage": o.stage,
-            "config": canonical(config),
-            "config_hash": digest(config),
+            "config": canonical(settings(config)),
+            "config_hash": digest(settings(config)),
             "inputs": o.inputs,
             "outputs": o.outputs,
             "rejects": o.rejects,

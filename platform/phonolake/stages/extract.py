@@ -60,8 +60,8 @@ def run(config: Config) -> list[Outcome]:
     rows = {source: shard.rows for source, shard in sources.items()}
     with progress.task("extract", sum(rows.values())) as advance:
         advance(sum(rows.values()) - sum(rows[task.source] for task in tasks))
-        for task, _ in execution.imap(extract_shard, tasks):
-            advance(rows[task.source])
+        for _ in execution.imap(extract_shard, tasks, on_tick=advance):
+            pass
     products = [p for r in recipes for p in (product(r), rejects(r))]
     changes = derive.collect_all(lake, ((p, sources) for p in products))
     outcomes = [_outcome(lake, r, sources, sum(rows.values())) for r in recipes]
@@ -113,6 +113,7 @@ def extract_shard(task: Task) -> None:
                     left_out[recipe.name].append(_reject_row(track_id, recipe, error))
                 else:
                     append[recipe.name](_row(track_id, recipe, values, task.source))
+            execution.tick()
         # Rejects are in place before the outputs appear, which mark the shard as finished.
         for recipe in recipes:
             if left_out[recipe.name]:

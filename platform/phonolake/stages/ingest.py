@@ -92,8 +92,8 @@ def run(config: Config) -> Outcome:
     total = sum(len(task.files) for task in tasks)
     with progress.task("ingest", total) as advance:
         advance(total - sum(len(task.files) for task in missing))
-        for task, _ in execution.imap(ingest_shard, missing):
-            advance(len(task.files))
+        for _ in execution.imap(ingest_shard, missing, on_tick=advance):
+            pass
     changes = {name: _collect(lake, name, plan) for name in TABLES}
     outputs = sum(s.rows for s in changes["tracks"].add if s.file.removesuffix(".parquet") in plan.shards)
     run_id = f"ingest-{digest([config.fingerprint, list(plan.shards)])}"
@@ -149,6 +149,7 @@ def ingest_shard(task: Task) -> None:
                     n_audio += 1
                 else:
                     rows[name].append(row)
+            execution.tick()
     if not n_audio:
         audio.unlink()
     for name in TABLES:

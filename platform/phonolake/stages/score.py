@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,8 @@ def run(config: Config) -> list[Outcome]:
     total = sum(map(len, sources.values()))
     with progress.task("score", total) as advance:
         advance(total - len(tasks))
-        for _ in execution.imap(score_one, tasks):
-            advance(1)
+        for _ in execution.imap(score_one, tasks, on_tick=advance):
+            pass
     pairs = []
     for run_id, files in sources.items():
         pairs += [(_predictions(run_id, config.held_out_only), files), (_embeddings(run_id), files)]
@@ -123,11 +124,17 @@ def _outcome(lake: Lake, config: Config, run_id: str, model: str, sources: list[
 # -- one shard, on a worker -------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=2)
+def _load(folder: Path) -> storage.LoadedModel:
+    """A worker scores many shards with one model: it is read once."""
+    return storage.load(folder)
+
+
 def score_one(task: Task) -> None:
     """Write the predictions of one shard, after its embeddings where the model has any."""
     lake = Lake(task.lake)
     folder = lake.root / "models" / task.run_id
-    model = storage.load(folder / WEIGHTS)
+    model = _load(folder / WEIGHTS)
     parts = dict(zip(*pq.read_table(folder / TRACKS).to_pydict().values(), strict=True))
     recipe = products.recipe_of(registry.get(task.model).CARD.input)
     columns = [name for name, _ in recipe.columns] if isinstance(recipe, FeatureSet) else []
@@ -152,3 +159,4 @@ def score_one(task: Task) -> None:
             with writing(lake.path("embeddings", embeddings.stem(task.source)), embeddings.table.arrow) as add:
                 for row in embedded:
                     add(row)
+    execution.tick()

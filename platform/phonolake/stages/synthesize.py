@@ -36,8 +36,8 @@ def run(config: fma.Config, root: Path) -> list[fma.PlannedTrack]:
     tasks = [Task(root, config, tuple(todo[i : i + BATCH])) for i in range(0, len(todo), BATCH)]
     with progress.task("synthesize", len(tracks)) as advance:
         advance(len(tracks) - len(todo))
-        for task, _ in execution.imap(write_tracks, tasks):
-            advance(len(task.tracks))
+        for _ in execution.imap(write_tracks, tasks, on_tick=advance):
+            pass
     fma.write_metadata(tracks, config, root)
     return tracks
 
@@ -46,6 +46,7 @@ def write_tracks(task: Task) -> None:
     """Render some tracks, on a worker."""
     for track in task.tracks:
         fma.write_track(track, task.config, task.root)
+        execution.tick()
 
 
 def _claim(root: Path, config: fma.Config) -> None:

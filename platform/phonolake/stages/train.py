@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from phonolake import execution, progress
 from phonolake.errors import PhonolakeError
 from phonolake.features.contract import FeatureSet
-from phonolake.lineage import CODE_VERSION, canonical, digest
+from phonolake.lineage import CODE_VERSION, canonical, digest, settings
 from phonolake.models import registry, storage
 from phonolake.records import TEST, TRAIN, VALID
 from phonolake.stages import examples as labelled
@@ -81,6 +81,11 @@ class Task:
         return self.lake / "models" / self.run_id
 
     @property
+    def epochs(self) -> int:
+        """Steps that the training takes at most; one for an estimator."""
+        return self.config.max_epochs or registry.get(self.config.model).CARD.recipe.get("max_epochs", 1)
+
+    @property
     def finished(self) -> bool:
         return (self.folder / WEIGHTS / storage.CARD_FILE).is_file()
 
@@ -101,10 +106,9 @@ def run(config: Config) -> list[Outcome]:
     todo = [task for task in tasks if not task.finished]
     # A single model gets every core; several share them, one each.
     cpus = execution.cores() if len(todo) == 1 else 1
-    with progress.task(f"train {config.model}", len(tasks)) as advance:
-        advance(len(tasks) - len(todo))
-        for _ in execution.imap(train_model, todo, cpus=cpus):
-            advance(1)
+    with progress.task(f"train {config.model}", sum(task.epochs for task in todo)) as advance:
+        for _ in execution.imap(train_model, todo, cpus=cpus, on_tick=advance):
+            pass
     outcomes = []
     for task in tasks:
         n = len(task.examples.track_ids)
@@ -130,7 +134,7 @@ def plan(config: Config) -> list[Task]:
         if card.kind == "estimator":
             # Estimators need no validation tracks: they learn from them too.
             found = replace(found, parts=tuple(TRAIN if part == VALID else part for part in found.parts))
-        request = [asdict(replace(config, lake="", folds=())), card, split, fold]
+        request = [settings(replace(config, folds=())), card, split, fold]
         run_id = f"{config.model}-{digest([request, files, found])}"
         tasks.append(Task(lake.root, run_id, replace(config, split=split), fold, found, files, _crop(lake, card.input)))
     return tasks
@@ -183,7 +187,7 @@ def train_model(task: Task) -> None:
         "build": build,
         "classes": list(task.examples.classes),
         "activation": "softmax",
-        "config": asdict(task.config),
+        "config": settings(task.config),
         "fold": task.fold,
         "recipe": dict(module.CARD.recipe),
         "code_version": CODE_VERSION,
@@ -215,8 +219,10 @@ def _fit_network(task: Task, module: Any, files: list[Path]) -> tuple[Any, dict[
         train.training,
         valid.validation if len(valid) else None,
         recipe=recipe,
+        on_epoch=lambda _: execution.tick(),
         seed=task.config.seed,
     )
+    execution.tick(task.epochs - len(result.curve))  # what early stopping saved
     return network, build, [asdict(report) for report in result.curve]
 
 
@@ -233,6 +239,7 @@ def _fit_estimator(task: Task, module: Any, files: list[Path]) -> tuple[Any, dic
     _check_not_empty(len(y), module.CARD.input)
     estimator = module.build(seed=task.config.seed)
     estimator.fit(np.concatenate(x), np.array(y))
+    execution.tick(task.epochs)
     return estimator, {"seed": task.config.seed}, []
 
 

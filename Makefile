@@ -1,0 +1,36 @@
+# Two commands: `make demo` shows Phonolake at work, `make test` proves it. Both set up what is missing.
+PYTHON ?= python3
+# FAISS for the processor; `make setup FAISS=gpu` takes the one for CUDA instead. They share a module: never install both.
+FAISS ?= cpu
+BIN := .venv/bin
+INSTALLED := .venv/installed-$(FAISS)
+
+.PHONY: demo setup test lint bench chaos
+
+demo: setup
+	$(BIN)/phonolake demo demo
+
+setup: $(INSTALLED)
+
+# torch comes first and by its exact version: a range would fetch gigabytes of CUDA builds.
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt "torch==2.13.0"
+	$(if $(filter gpu,$(FAISS)),$(BIN)/python -m pip uninstall --quiet --yes faiss-cpu,$(BIN)/python -m pip uninstall --quiet --yes faiss-gpu)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(FAISS),dev]"
+	rm -f .venv/installed-*
+	touch $@
+
+test: setup
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python tests/bench/throughput.py
+
+chaos: setup
+	$(BIN)/pytest -m slow

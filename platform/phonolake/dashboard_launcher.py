@@ -1,0 +1,120 @@
+"""Start the dashboard: Streamlit in a process of its own, on this machine only."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+
+from phonolake.errors import PhonolakeError, UsageError
+from phonolake.store.lake import Lake
+
+ADDRESS = "localhost"
+LAKE_VARIABLE = "PHONOLAKE_LAKE"
+# Time for Streamlit to close its sessions before it is killed.
+GRACE_SECONDS = 10
+OPTIONS = (
+    "--browser.gatherUsageStats=false",
+    "--server.showEmailPrompt=false",
+    "--server.fileWatcherType=none",
+    "--client.toolbarMode=minimal",
+    "--client.showErrorDetails=none",
+    "--theme.primaryColor=#0f766e",
+    "--theme.baseRadius=small",
+    '--theme.headingFontSizes=["2rem", "1.5rem", "1.3rem"]',
+)
+
+
+def launch(lake: Path, *, port: int = 8501, headless: bool) -> int:
+    """Serve the dashboard of a lake until Ctrl-C.
+
+    Parameters
+    ----------
+    lake : Path
+        Folder of the lake.
+    port : int
+        Where on localhost to listen, 1 to 65535.
+    headless : bool
+        Whether to leave the browser alone; otherwise it is opened at the page.
+
+    Returns
+    -------
+    int
+        Exit code of the server; 0 when it was ended by Ctrl-C or SIGTERM.
+
+    Raises
+    ------
+    UsageError
+        If there is no lake, or the port is out of range or taken.
+    PhonolakeError
+        If the pages are not installed.
+    """
+    root = Lake.open(lake).root
+    check_port(port)
+    command = [
+        *(sys.executable, "-m", "streamlit", "run", str(app())),
+        *(f"--server.address={ADDRESS}", f"--server.port={port}", f"--server.headless={str(headless).lower()}"),
+        *OPTIONS,
+        "--",
+    ]
+    return _serve(command, os.environ | {LAKE_VARIABLE: str(root)})
+
+
+def app() -> Path:
+    """The script of the dashboard: inside the installed package, else beside the source root."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "dashboard", package.parent.parent / "dashboard"):
+        if (folder / "app.py").is_file():
+            return folder / "app.py"
+    raise PhonolakeError(f"the dashboard's pages are not installed beside {package}: install phonolake again")
+
+
+def check_port(port: int) -> None:
+    """Raise a `UsageError` for a port on which nothing can be served."""
+    if not 1 <= port <= 65535:
+        raise UsageError(f"a port lies between 1 and 65535, received {port}")
+    for family, kind, protocol, _, address in socket.getaddrinfo(ADDRESS, port, type=socket.SOCK_STREAM):
+        with socket.socket(family, kind, protocol) as probe:
+            # A port whose last server has just ended is free, although the system still remembers it.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(address)
+            except PermissionError as error:
+                raise UsageError(f"port {port} needs rights that this user has not: use --port 8501") from error
+            except OSError as error:
+                raise UsageError(f"port {port} is in use: name another with --port {_next(port)}") from error
+
+
+def _next(port: int) -> int:
+    return port + 1 if port < 65535 else 8501
+
+
+def _serve(command: list[str], environment: dict[str, str]) -> int:
+    """Run the server; whatever ends this process ends it too."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    server = subprocess.Popen(command, env=environment)
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        return server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        _end(server)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End a process that may already be ending: a terminal sends Ctrl-C to both."""
+    if server.poll() is not None:
+        return
+    server.terminate()
+    try:
+        server.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()

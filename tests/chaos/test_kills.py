@@ -1,0 +1,173 @@
+"""kill -9 of the driver or a worker at a random moment, then the same command: the lake shows nothing of it."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from phonolake.store import query
+from phonolake.store.lake import Lake
+from phonolake.store.verify import verify
+from phonolake.synthesis import fma
+
+CORPUS = fma.Config(n_tracks=80, seed=3, label_noise=0.1, n_corrupt=6, duration=2.0)
+# When it happened, and how many commits it took, is the only difference that a kill may leave.
+UNCOMPARED = {"runs": {"started_at", "finished_at", "snapshot"}}
+KILLS = int(os.environ.get("PHONOLAKE_KILLS", "20"))
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    root = tmp_path_factory.mktemp("corpus")
+    tracks = fma.plan(CORPUS)
+    for track in tracks:
+        fma.write_track(track, CORPUS, root)
+    fma.write_metadata(tracks, CORPUS, root)
+    return root
+
+
+def start(words):
+    """Start the command line in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "phonolake.cli.main", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"},
+    )
+
+
+def finish(words):
+    """Run the command line to its end; returns the seconds it took."""
+    begun = time.monotonic()
+    process = start(words)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return time.monotonic() - begun
+
+
+def contents(lake):
+    """Every row of every table, in an order of its own."""
+    tables = {}
+    with query.connect(Lake.open(lake)) as connection:
+        names = [name for (name,) in connection.execute('SELECT "table" FROM lake_tables').fetchall()]
+        for name in names:
+            relation = connection.sql(f"SELECT * FROM {name}")
+            kept = [column for column in relation.columns if column not in UNCOMPARED.get(name, ())]
+            rows = connection.execute(f"SELECT {', '.join(kept)} FROM {name}").fetchall()
+            tables[name] = sorted(rows, key=repr)
+    return tables
+
+
+def check_same(lake, expected):
+    found = contents(lake)
+    assert found.keys() == expected.keys()
+    for name, rows in expected.items():
+        assert found[name] == rows, f"{name} differs: {len(found[name])} rows against {len(rows)}"
+    assert verify(Lake.open(lake)) == []
+
+
+def kill_tree_later(process, moment):
+    """Kill the driver with -9; what it had started must be gone soon after, without anybody's help."""
+    time.sleep(moment)
+    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive, f"left behind: {[p.name() for p in alive]}"
+
+
+def kill_a_worker(process, moment, chance):
+    """Kill -9 a worker that is busy with one of our tasks; returns whether there was one to kill in time."""
+    deadline = time.monotonic() + 120
+    time.sleep(moment)
+    while process.poll() is None and time.monotonic() < deadline:
+        busy = [p for p in psutil.Process(process.pid).children(recursive=True) if is_busy(p)]
+        if busy:
+            os.kill(chance.choice(busy).pid, signal.SIGKILL)
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def is_busy(process):
+    """Ray names a worker process after the task that it runs."""
+    try:
+        title = process.cmdline()[0] if process.cmdline() else ""
+    except psutil.Error:
+        return False
+    return title.startswith("ray::") and "IDLE" not in title
+
+
+@pytest.fixture(scope="module")
+def ingested(corpus, tmp_path_factory):
+    """An undisturbed ingest to compare with, and the seconds it took."""
+    lake = tmp_path_factory.mktemp("undisturbed") / "lake"
+    seconds = finish(ingest_words(corpus, lake))
+    return contents(lake), seconds
+
+
+def ingest_words(corpus, lake):
+    return ["ingest", "fma", corpus, "--lake", lake, "--shard-bytes", "60000"]
+
+
+@pytest.mark.timeout(120)
+def test_a_killed_ingest_heals(corpus, ingested, tmp_path):
+    expected, seconds = ingested
+    process = start(ingest_words(corpus, tmp_path / "lake"))
+    kill_tree_later(process, seconds * 0.8)
+    finish(ingest_words(corpus, tmp_path / "lake"))
+    check_same(tmp_path / "lake", expected)
+
+
+@pytest.mark.timeout(120)
+def test_the_loss_of_a_worker_is_not_noticed(corpus, ingested, tmp_path):
+    expected, _ = ingested
+    process = start(ingest_words(corpus, tmp_path / "lake"))
+    killed = kill_a_worker(process, 0.0, random.Random(0))
+    output, _ = process.communicate(timeout=100)
+    assert killed
+    assert process.returncode == 0, output
+    check_same(tmp_path / "lake", expected)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(corpus, tmp_path_factory):
+    """A whole undisturbed run to compare with, and the seconds it took."""
+    lake = tmp_path_factory.mktemp("undisturbed-run") / "lake"
+    seconds = finish(run_words(corpus, lake))
+    return contents(lake), seconds
+
+
+def run_words(corpus, lake):
+    return ["run", corpus, "--source", "fma", "--lake", lake, "--shard-bytes", "100000", "--max-epochs", "2"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("attempt", range(KILLS))
+def test_a_run_killed_at_a_random_moment_heals(corpus, undisturbed, tmp_path, attempt):
+    expected, seconds = undisturbed
+    process = start(run_words(corpus, tmp_path / "lake"))
+    kill_tree_later(process, random.Random(attempt).uniform(0, seconds))
+    finish(run_words(corpus, tmp_path / "lake"))
+    check_same(tmp_path / "lake", expected)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("attempt", range(KILLS))
+def test_a_run_that_loses_a_worker_ends_the_same(corpus, undisturbed, tmp_path, attempt):
+    expected, seconds = undisturbed
+    chance = random.Random(1000 + attempt)
+    process = start(run_words(corpus, tmp_path / "lake"))
+    kill_a_worker(process, chance.uniform(0, seconds * 0.9), chance)
+    output, _ = process.communicate(timeout=500)
+    assert process.returncode == 0, output
+    check_same(tmp_path / "lake", expected)
