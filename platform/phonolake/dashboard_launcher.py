@@ -21,6 +21,7 @@ OPTIONS = (
     "--server.fileWatcherType=none",
     "--client.toolbarMode=minimal",
     "--client.showErrorDetails=none",
+    "--theme.base=light",
     "--theme.primaryColor=#0f766e",
     "--theme.baseRadius=small",
     '--theme.headingFontSizes=["2rem", "1.5rem", "1.3rem"]',
@@ -97,15 +98,15 @@ def _serve(command: list[str], environment: dict[str, str]) -> int:
     def stop(signum: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    server = subprocess.Popen(command, env=environment)
     before = signal.signal(signal.SIGTERM, stop)
+    server = subprocess.Popen(command, env=environment)
     try:
         return server.wait()
     except KeyboardInterrupt:
         return 0
     finally:
-        signal.signal(signal.SIGTERM, before)
         _end(server)
+        signal.signal(signal.SIGTERM, before)
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

@@ -59,15 +59,41 @@ def check_container(data: bytes, extension: str) -> None:
     """
     if not data:
         raise AudioError("empty", "the file has no bytes")
-    promised, found = EXTENSIONS.get(extension.lower()), sniff(data)
-    if promised and found and promised != found:
+    check_promise(sniff(data), extension)
+
+
+def check_promise(found: str | None, extension: str) -> None:
+    """Raise ``wrong-extension`` when a file name promises another container than was found."""
+    promised = EXTENSIONS.get(extension.lower())
+    if promised and found in EXTENSIONS.values() and promised != found:
         raise AudioError("wrong-extension", f"{found} data under the name .{extension}: rename the file to take it in")
 
 
-def check_ogg_ends(data: bytes) -> None:
+def check_complete(data: bytes) -> None:
+    """Raise ``truncated`` when the container itself shows that the end is missing.
+
+    libsndfile trusts what is there and reads such files short in silence.
+    """
+    container = sniff(data)
+    if container == "OGG":
+        _check_ogg_ends(data)
+    elif container in ("WAV", "AIFF", "AU"):
+        _check_length(data, container)
+
+
+def mp3_states_length(data: bytes) -> bool:
+    """Whether the first MPEG frame says how many there are (a Xing, Info or VBRI header)."""
+    start = 0
+    if data[:3] == b"ID3" and len(data) >= 10:
+        # ID3v2 sizes have seven bits to the byte.
+        start = 10 + (data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9])
+    return any(mark in data[start : start + 4096] for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def _check_ogg_ends(data: bytes) -> None:
     """Raise ``truncated`` when the last Ogg page does not close its stream (RFC 3533, header flag 0x04).
 
-    Decoders read such a file short in silence, and its length field went with the missing pages.
+    The length field went with the missing pages.
     """
     start = data.rfind(b"OggS")
     header = data[start : start + 27]
@@ -79,8 +105,12 @@ def check_ogg_ends(data: bytes) -> None:
         raise AudioError("truncated", "the Ogg stream has no last page")
 
 
-def check_riff_length(data: bytes) -> None:
-    """Raise ``truncated`` when a RIFF header promises more bytes than there are (0 and -1 mean unknown)."""
-    promised = int.from_bytes(data[4:8], "little")
-    if promised not in (0, 0xFFFFFFFF) and promised + 8 > len(data) + 1:
-        raise AudioError("truncated", f"the header promises {promised + 8} bytes, the file has {len(data)}")
+def _check_length(data: bytes, container: str) -> None:
+    """Raise ``truncated`` when a header promises more bytes than there are; one that may be padding does not count."""
+    if container == "AU":
+        header, size = (int.from_bytes(data[i : i + 4], "big") for i in (4, 8))
+    else:
+        header, size = 8, int.from_bytes(data[4:8], "little" if container == "WAV" else "big")
+    # 0 and -1 mean that whoever wrote the header did not know.
+    if size not in (0, 0xFFFFFFFF) and header + size > len(data) + 1:
+        raise AudioError("truncated", f"the header promises {header + size} bytes, the file has {len(data)}")

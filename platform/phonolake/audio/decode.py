@@ -1,7 +1,8 @@
 """Decode audio from bytes in memory, block by block, so that memory does not grow with the length of a recording.
 
-libsndfile (soundfile) reads WAV, FLAC, Ogg, MP3, AIFF and AU; PyAV reads the rest (m4a, wma, webm). Channels are
-averaged: FFmpeg's own down-mix to mono is 3 dB louder.
+libsndfile (soundfile) reads WAV, FLAC, Ogg, MP3, AIFF and AU; PyAV reads the rest (m4a, wma, webm), and streams that
+do not state their length, where libsndfile stops at its guess. Channels are averaged: FFmpeg's own down-mix to mono is
+3 dB louder.
 """
 
 import io
@@ -19,7 +20,16 @@ from phonolake.errors import AudioError
 from phonolake.records import Hertz, Seconds
 
 BLOCK = 1 << 18
+NO_LENGTH = 1 << 62  # libsndfile's way of saying so is the largest number
 BY_PYAV = {"MP4", "ASF", "MATROSKA", "AAC"}
+# FFmpeg also knows playlists, which name other files and hosts: what is called music must not make it open them.
+OPTIONS = {
+    "format_whitelist": "aac,aiff,asf,au,caf,flac,matroska,mov,mp3,ogg,w64,wav",
+    "protocol_whitelist": "none",
+}
+# Bare streams, whose length FFmpeg guesses from their first bit rate.
+GUESSED = {"AAC", "MP3"}
+LOWEST_SR, HIGHEST_SR = 1_000, 1_000_000
 FLOOR_DBFS = -200.0
 
 
@@ -71,14 +81,13 @@ def probe(data: bytes, *, extension: str = "") -> AudioFacts:
         ``corrupt`` (a frame cannot be decoded) or ``not-finite`` (NaN or infinite samples).
     """
     containers.check_container(data, extension)
-    if containers.sniff(data) == "WAV":
-        containers.check_riff_length(data)
-    if containers.sniff(data) == "OGG":
-        containers.check_ogg_ends(data)
+    containers.check_complete(data)
     header, blocks = _open(data)
-    n_samples, peak, energy = 0, 0.0, 0.0
+    containers.check_promise(header.container, extension)
+    n_samples, n_values, peak, energy = 0, 0, 0.0, 0.0
     for x_TC in blocks:
         n_samples += len(x_TC)
+        n_values += x_TC.size
         peak = max(peak, float(np.abs(x_TC).max()))
         energy += float(np.square(x_TC, dtype=np.float64).sum())
     if not np.isfinite(energy):
@@ -86,7 +95,7 @@ def probe(data: bytes, *, extension: str = "") -> AudioFacts:
     if header.expected and n_samples < header.expected - header.sr // 10:
         found, promised = n_samples / header.sr, header.expected / header.sr
         raise AudioError("truncated", f"{found:.2f} s of {promised:.2f} s could be decoded")
-    rms = np.sqrt(energy / max(1, n_samples * header.channels))
+    rms = np.sqrt(energy / max(1, n_values))
     return AudioFacts(
         header.container, header.codec, header.sr, header.channels, n_samples, _decibels(peak), _decibels(float(rms))
     )
@@ -125,11 +134,22 @@ def decode(data: bytes, *, sr: Hertz) -> np.ndarray:
 
 def _open(data: bytes) -> tuple[Header, Iterator[np.ndarray]]:
     """Header and an iterator over blocks of shape (n, channels), float32."""
+    header, blocks = _open_any(data)
+    if not LOWEST_SR <= header.sr <= HIGHEST_SR:
+        # Resampling from 1 Hz would make gigabytes out of a few bytes.
+        raise AudioError("corrupt", f"the header claims a sampling rate of {header.sr} Hz")
+    return header, blocks
+
+
+def _open_any(data: bytes) -> tuple[Header, Iterator[np.ndarray]]:
     if containers.sniff(data) in BY_PYAV:
         return _open_pyav(data)
     try:
         file = sf.SoundFile(io.BytesIO(data))
     except sf.LibsndfileError:
+        return _open_pyav(data)
+    if file.frames >= NO_LENGTH or (file.format == "MP3" and not containers.mp3_states_length(data)):
+        file.close()
         return _open_pyav(data)
     header = Header(file.format, file.subtype, Hertz(file.samplerate), file.channels, file.frames or None)
     return header, _blocks_soundfile(file)
@@ -149,35 +169,64 @@ def _blocks_soundfile(file: sf.SoundFile) -> Iterator[np.ndarray]:
 
 def _open_pyav(data: bytes) -> tuple[Header, Iterator[np.ndarray]]:
     try:
-        container = av.open(io.BytesIO(data), mode="r", metadata_errors="ignore")
+        container = av.open(io.BytesIO(data), mode="r", metadata_errors="ignore", options=OPTIONS)
         streams = container.streams.audio
     except (av.FFmpegError, ValueError) as error:
         raise AudioError("not-audio", "no decoder recognises the content") from error
-    if not streams or not streams[0].codec_context.sample_rate:
+    # FFmpeg lists streams of codecs that it cannot decode, too: they have no context.
+    context = streams[0].codec_context if streams else None
+    if context is None or not context.sample_rate:
         container.close()
-        raise AudioError("not-audio", "there is no audio stream inside")
-    stream = streams[0]
-    sr = Hertz(stream.codec_context.sample_rate)
-    seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
+        raise AudioError("not-audio", "there is no audio stream inside that can be decoded")
+    name = container.format.name.split(",")[0].upper()
+    sr = Hertz(context.sample_rate)
     header = Header(
-        container.format.name.split(",")[0].upper(),
-        stream.codec_context.name.upper(),
+        "MP4" if name == "MOV" else name,
+        context.codec.canonical_name.upper(),
         sr,
-        stream.codec_context.channels,
-        None if seconds is None else round(seconds * sr),
+        context.channels,
+        None if name in GUESSED else _expected(container, streams[0], sr),
     )
-    return header, _blocks_pyav(container, stream)
+    return header, _blocks_pyav(container, streams[0], sr, forgiving=name == "MP3")
 
 
-def _blocks_pyav(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[np.ndarray]:
+def _expected(container: av.container.InputContainer, stream: av.AudioStream, sr: Hertz) -> int | None:
+    if stream.duration and stream.time_base:
+        return round(float(stream.duration * stream.time_base) * sr)
+    return round(container.duration / av.time_base * sr) if container.duration else None
+
+
+def _blocks_pyav(
+    container: av.container.InputContainer, stream: av.AudioStream, sr: Hertz, *, forgiving: bool
+) -> Iterator[np.ndarray]:
+    """Decode packet by packet; `forgiving` passes over those that cannot be decoded, such as tags behind an MP3."""
     with closing(container):
-        resampler = av.AudioResampler(format="fltp")
-        try:
-            for frame in container.decode(stream):
-                for planar in resampler.resample(frame):
-                    yield planar.to_ndarray().T
-        except av.FFmpegError as error:
-            raise AudioError("corrupt", f"decoding stopped: {error.strerror}") from error
+        # Interleaved: PyAV reads past the end of the planes of more than 8 channels.
+        resampler = av.AudioResampler(format="flt")
+        for packet in _reading(container.demux(stream)):
+            try:
+                frames = stream.decode(packet)
+                if any(frame.sample_rate != sr for frame in frames):
+                    raise AudioError("corrupt", f"the sampling rate changes from {sr} Hz on the way")
+                packed = [part for frame in frames for part in resampler.resample(frame)]
+            except av.InvalidDataError as error:
+                if forgiving:
+                    continue
+                raise _stopped(error) from error
+            except (av.FFmpegError, ValueError) as error:
+                raise _stopped(error) from error
+            yield from (part.to_ndarray().reshape(-1, part.layout.nb_channels) for part in packed if part.samples)
+
+
+def _reading(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+    try:
+        yield from packets
+    except av.FFmpegError as error:
+        raise _stopped(error) from error
+
+
+def _stopped(error: Exception) -> AudioError:
+    return AudioError("corrupt", f"decoding stopped: {getattr(error, 'strerror', None) or error}")
 
 
 def _decibels(amplitude: float) -> float:

@@ -66,7 +66,9 @@ def load_faiss() -> Any:
 def unit(x_ND: np.ndarray) -> np.ndarray:
     """Vectors scaled to length one, float32; a zero vector stays zero and is like nothing."""
     x_ND = np.ascontiguousarray(x_ND, np.float32)
-    return x_ND / np.maximum(np.linalg.norm(x_ND, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    # Squares of large and small float32 values only fit into float64.
+    norm_N = np.sqrt(np.einsum("nd,nd->n", x_ND, x_ND, dtype=np.float64))
+    return np.divide(x_ND, np.where(norm_N > 0, norm_N, 1)[:, None], out=np.empty_like(x_ND), casting="same_kind")
 
 
 def build(x_ND: np.ndarray, track_ids: list[str], card: dict[str, Any]) -> Index:
@@ -116,7 +118,7 @@ def read_card(folder: Path) -> dict[str, Any] | None:
         card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return card
+    return card if isinstance(card, dict) else None
 
 
 def load(folder: Path) -> Index:
@@ -130,6 +132,8 @@ def load(folder: Path) -> Index:
         track_ids = json.loads((folder / IDS).read_text(encoding="utf-8"))
     except (RuntimeError, OSError, ValueError) as error:
         raise PhonolakeError(f"the index at {folder} cannot be read: run `phonolake index --again`") from error
+    if not isinstance(track_ids, list) or len(track_ids) != index.ntotal or card.get("kind") not in ("flat", "ivf"):
+        raise PhonolakeError(f"the files of the index at {folder} do not fit together: run `phonolake index --again`")
     return Index(index, track_ids, card)
 
 

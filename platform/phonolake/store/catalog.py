@@ -4,6 +4,9 @@ It is built beside and renamed over, so that no reader is ever locked out by a w
 it holds nothing but views.
 """
 
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -21,9 +24,13 @@ ATTACHED = "lake"
 
 
 def build(lake: "Lake") -> None:
-    """Write the catalog of the published versions in place of the old one."""
-    with replacing(lake.root / FILE) as temporary, duckdb.connect(str(temporary)) as connection:
-        _fill(connection, lake)
+    """Write the catalog of the published versions in place of the old one; the caller holds the lake's lock."""
+    # Written elsewhere and copied, since DuckDB misplaces the write-ahead log of a path with a question mark.
+    with replacing(lake.root / FILE) as temporary, TemporaryDirectory() as scratch:
+        written = Path(scratch) / FILE
+        with duckdb.connect(str(written)) as connection:
+            _fill(connection, lake)
+        shutil.copyfile(written, temporary)
 
 
 def connect(lake: "Lake") -> duckdb.DuckDBPyConnection:
@@ -36,7 +43,7 @@ def connect(lake: "Lake") -> duckdb.DuckDBPyConnection:
     connection.execute("SET TimeZone = 'UTC'")
     try:
         if not _attach(connection, lake):
-            build(lake)
+            lake.build_catalog()
             _attach(connection, lake)
         connection.execute(f"USE {ATTACHED}")
     except (duckdb.Error, OSError):
@@ -95,20 +102,23 @@ def _union(base: TableSchema, sets: list[TableSchema]) -> TableSchema:
 
 
 def _select(lake: "Lake", table: TableSchema) -> str:
-    files = [file_literal(lake, table.name, file) for file in lake.shards(table.name)]
+    files = list(lake.shards(table.name))
     if not files:
         return _empty(table)
     columns = ", ".join(f"{quote(c.name)}::{c.type} AS {quote(c.name)}" for c in table.columns)
-    return f"SELECT {columns} FROM read_parquet([{', '.join(files)}])"
+    return f"SELECT {columns} FROM {reading(lake, table.name, files)}"
 
 
 def _empty(table: TableSchema) -> str:
     return "SELECT " + ", ".join(f"NULL::{c.type} AS {quote(c.name)}" for c in table.columns) + " WHERE false"
 
 
-def file_literal(lake: "Lake", table: str, file: str) -> str:
-    """A shard's path as an SQL string for `read_parquet`."""
-    return literal(no_glob(str(lake.folder(table) / file)))
+def reading(lake: "Lake", table: str, files: list[str], *, names: bool = False) -> str:
+    """SQL that reads these shards of a table; `names` adds the column ``filename``."""
+    paths = ", ".join(literal(no_glob(str(lake.folder(table) / file))) for file in files)
+    # Else a folder called dataset=fma above the lake would take the place of the column `dataset`.
+    options = "hive_partitioning = false" + (", filename = true" if names else "")
+    return f"read_parquet([{paths}], {options})"
 
 
 def no_glob(path: str) -> str:

@@ -7,7 +7,8 @@
     LAKE/indexes/RUN_ID/    FAISS index and the track ids in its order
 
 A stage commits its tables one by one to their Delta logs and then publishes them together, so that a reader never sees
-a track without its audio, and a run that was killed half-way is invisible until it is finished.
+a track without its audio, and a run that was killed half-way is invisible until it is finished: the next commit starts
+from what is published, and undoes what a killed one left in a log.
 """
 
 import fcntl
@@ -21,16 +22,18 @@ from typing import Any
 
 import pyarrow as pa
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.store import catalog
-from phonolake.store.schema import TableSchema
+from phonolake.store.schema import TableSchema, shape
 from phonolake.store.shards import SUFFIX, TEMPORARY, Shard, replacing
 
 FORMAT = 1
 MARKER = "lake.json"
+# Delta logs take a path for a URL: they decode '%' and turn a backslash round.
+UNADDRESSABLE = "%\\"
 
 
 @dataclass(slots=True)
@@ -55,11 +58,9 @@ class Lake:
         Raises
         ------
         UsageError
-            If nothing, a file, or a folder that is no lake is there.
+            If nothing, a file, or a folder that is no lake is there, or a Delta log cannot address the path.
         """
-        root = Path(path).expanduser().resolve()
-        if root.exists() and not root.is_dir():
-            raise UsageError(f"{path} is a file, and a lake is a folder: name another path with --lake")
+        root = _root(path)
         if not (root / MARKER).is_file():
             raise UsageError(f"no lake at {path}: `phonolake run MUSIC --lake {path}` makes one")
         lake = cls(root)
@@ -75,19 +76,18 @@ class Lake:
         UsageError
             If `path` is a file, a folder with other things in it, or has a character that a Delta log cannot address.
         """
-        root = Path(path).expanduser().resolve()
-        if root.exists() and not root.is_dir():
-            raise UsageError(f"{path} is a file, and a lake is a folder: name another path with --lake")
+        root = _root(path)
         if (root / MARKER).is_file():
             return cls.open(path)
-        if "%" in str(root) or not str(root).isprintable():
-            raise UsageError(f"a lake cannot lie at {str(root)!r}: its path may hold no '%' and no control characters")
         # What a first run left when it was killed before its first publication is still this lake's.
         foreign = [p.name for p in root.iterdir() if not _ours(p.name)] if root.exists() else []
         if foreign:
             raise UsageError(f"{path} holds other files ({sorted(foreign)[0]!r}): give the lake a folder of its own")
         lake = cls(root)
-        root.mkdir(parents=True, exist_ok=True)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise UsageError(f"{path} lies below a file: name another path with --lake") from error
         with lake._locked():
             if not (root / MARKER).is_file():
                 lake._write_state({})
@@ -106,10 +106,7 @@ class Lake:
 
     def published_schema(self, table: str) -> pa.Schema:
         """Arrow schema of a published table, with its column comments."""
-        log = DeltaTable(self._uri(table), version=self.versions()[table])
-        return pa.schema(
-            pa.field(f.name, f.type, f.nullable, metadata=f.metadata) for f in pa.schema(log.schema().to_arrow())
-        )
+        return _arrow_schema(self._log(table, self.versions()[table]))
 
     def folder(self, table: str) -> Path:
         """Folder of a table's shards."""
@@ -127,12 +124,15 @@ class Lake:
         Shards that a table already has, and removals of shards that it no longer has, change nothing: the same
         commit twice is the same lake.
         """
-        newest = {name: self._commit_table(name, change) for name, change in changes.items()}
+        # Under one lock from the first log to the catalog: no other job publishes half of this commit with its own.
         with self._locked():
-            versions = self.versions()
-            for name, version in newest.items():
-                versions[name] = max(version, versions.get(name, -1))
-            self._write_state(versions)
+            newest = {name: self._commit_table(name, change) for name, change in changes.items()}
+            self._write_state(self.versions() | newest)
+            catalog.build(self)
+
+    def build_catalog(self) -> None:
+        """Write `catalog.duckdb` again, from what is published."""
+        with self._locked():
             catalog.build(self)
 
     def clean(self, table: str, stems: list[str]) -> None:
@@ -149,11 +149,16 @@ class Lake:
             state = json.loads((self.root / MARKER).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise PhonolakeError(f"{self.root / MARKER} cannot be read ({error}): restore it from a copy") from error
-        if state.get("format") != FORMAT:
+        if not isinstance(state, dict) or "format" not in state:
+            raise PhonolakeError(f"{self.root / MARKER} cannot be read (it names no format): restore it from a copy")
+        if state["format"] != FORMAT:
             raise PhonolakeError(
-                f"{self.root} has lake format {state.get('format')!r}, and this Phonolake reads {FORMAT}: "
+                f"{self.root} has lake format {state['format']!r}, and this Phonolake reads {FORMAT}: "
                 "use the version that wrote it"
             )
+        tables = state.get("tables")
+        if not isinstance(tables, dict) or not all(isinstance(version, int) for version in tables.values()):
+            raise PhonolakeError(f"{self.root / MARKER} cannot be read (it names no versions): restore it from a copy")
         return state
 
     def _write_state(self, versions: dict[str, int]) -> None:
@@ -171,39 +176,67 @@ class Lake:
     def _uri(self, table: str) -> str:
         return self.folder(table).as_uri()
 
+    def _log(self, table: str, version: int | None = None) -> DeltaTable:
+        try:
+            return DeltaTable(self._uri(table), version=version)
+        except DeltaError as error:
+            raise PhonolakeError(
+                f"the log of {table} cannot be read ({error}): restore {self.folder(table) / '_delta_log'} from a copy"
+            ) from error
+
     def _delta_shards(self, table: str, version: int | None = None) -> dict[str, Shard]:
-        actions = pa.table(DeltaTable(self._uri(table), version=version).get_add_actions(flatten=True))
+        actions = pa.table(self._log(table, version).get_add_actions(flatten=True))
         rows = actions.select(["path", "num_records", "size_bytes"]).to_pylist()
         shards = sorted((Shard(r["path"], r["num_records"], r["size_bytes"]) for r in rows), key=lambda s: s.file)
         return {shard.file: shard for shard in shards}
 
     def _commit_table(self, table: str, change: Change) -> int:
+        """Make the newest version of a table's log what is published, with the change; returns its number."""
+        kept = self.shards(table)
+        wanted = {f: s for f, s in kept.items() if f not in change.remove} | {s.file: s for s in change.add}
         arrow = change.schema.arrow
         self.folder(table).mkdir(parents=True, exist_ok=True)
         try:
-            log = DeltaTable(self._uri(table))
-        except TableNotFoundError:
             log = DeltaTable.create(self._uri(table), arrow, mode="ignore")
-        present = self._delta_shards(table)
-        now = int(time.time() * 1000)
-        adds = [
-            AddAction(s.file, s.bytes, {}, now, True, json.dumps({"numRecords": s.rows}))
-            for s in change.add
-            if s.file not in present
-        ]
-        added = {s.file for s in change.add}
-        removes = [
-            RemoveAction(f, True, now, present[f].bytes, {}) for f in change.remove if f in present.keys() - added
-        ]
-        if adds or removes:
-            try:
+            if shape(_arrow_schema(log)) != shape(arrow):
+                # A feature set with other columns. Only an overwrite changes a log's schema, and it empties the table.
+                log.create_write_transaction([], mode="overwrite", schema=arrow)
+                log = self._log(table)
+            present = self._delta_shards(table)
+            now = int(time.time() * 1000)
+            adds = [
+                AddAction(s.file, s.bytes, {}, now, True, json.dumps({"numRecords": s.rows}))
+                for s in wanted.values()
+                if present.get(s.file) != s
+            ]
+            removes = [RemoveAction(f, True, now, present[f].bytes, {}) for f in sorted(present.keys() - wanted.keys())]
+            if adds or removes:
                 log.create_write_transaction(adds + removes, mode="append", schema=arrow)
-            except DeltaError as error:
-                raise PhonolakeError(
-                    f"another job changed {table} meanwhile ({error}): run the command again"
-                ) from error
-            log.update_incremental()
-        return log.version()
+        except DeltaError as error:
+            raise PhonolakeError(f"{table} could not be committed ({error}): run the command again") from error
+        return self._log(table).version()
+
+
+def _root(path: str | Path) -> Path:
+    """The absolute path of a lake's folder."""
+    try:
+        root = Path(path).expanduser().resolve()
+        is_file = root.exists() and not root.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UsageError(f"a lake cannot lie at {str(path)!r} ({error}): name another path with --lake") from error
+    if is_file:
+        raise UsageError(f"{path} is a file, and a lake is a folder: name another path with --lake")
+    if not str(root).isprintable() or any(c in str(root) for c in UNADDRESSABLE):
+        raise UsageError(
+            f"a lake cannot lie at {str(root)!r}: its path may hold no '%', no backslash and no control characters"
+        )
+    return root
+
+
+def _arrow_schema(log: DeltaTable) -> pa.Schema:
+    return pa.schema(
+        pa.field(f.name, f.type, f.nullable, metadata=f.metadata) for f in pa.schema(log.schema().to_arrow())
+    )
 
 
 def _ours(name: str) -> bool:

@@ -47,6 +47,11 @@ class TableSchema:
         return replace(self, name=name, comment=comment, columns=self.columns + columns)
 
 
+def shape(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
+    """Names and types of the columns; what a list's items are called differs by the library and does not count."""
+    return [(f.name, pa.list_(f.type.value_type) if pa.types.is_list(f.type) else f.type) for f in schema]
+
+
 def quote(identifier: str) -> str:
     """Quote an SQL identifier."""
     return '"' + identifier.replace('"', '""') + '"'

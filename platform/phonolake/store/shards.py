@@ -78,7 +78,7 @@ class ShardWriter:
     def append(self, row: dict[str, Any]) -> None:
         """Add one row; missing columns are NULL."""
         self._rows.append(row)
-        self._pending += sum(len(v) for v in row.values() if isinstance(v, bytes))
+        self._pending += sum(_payload(value) for value in row.values())
         if self._pending >= self.group_bytes or len(self._rows) >= self.group_rows:
             self._flush()
 
@@ -91,6 +91,13 @@ class ShardWriter:
         """Write what is left."""
         self._flush()
         self._writer.close()
+
+
+def _payload(value: Any) -> int:
+    """Bytes of a binary value or of a list of numbers, about; other values are small."""
+    if isinstance(value, bytes):
+        return len(value)
+    return 4 * len(value) if isinstance(value, list) else 0
 
 
 @contextmanager

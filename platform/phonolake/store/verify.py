@@ -1,5 +1,6 @@
 """Hold a lake against its own promises: every shard readable, every row accounted for, no orphan, no double."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
+from phonolake.store.schema import shape
 from phonolake.store.shards import SUFFIX, TEMPORARY
 
 # Columns that tell the rows of a table apart.
@@ -52,38 +54,48 @@ def mend(lake: Lake) -> list[Path]:
     """
     removed = list(leftovers(lake))
     for path in removed:
-        path.unlink(missing_ok=True)
-    catalog.build(lake)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    lake.build_catalog()
     return removed
 
 
 def leftovers(lake: Lake) -> Iterator[Path]:
-    """Files in the tables' folders that no published version names: unfinished, uncommitted or replaced ones."""
-    for folder in sorted((lake.root / "tables").glob("*")):
+    """Shards that no published version names (uncommitted or replaced), and what killed writers left unfinished."""
+    for folder in sorted((lake.root / "tables").glob("*/")):
         published = lake.shards(folder.name)
         for path in sorted(folder.iterdir()):
             if path.name.endswith(TEMPORARY) or (path.suffix == SUFFIX and path.name not in published):
                 yield path
-    for path in sorted(lake.root.glob(f".*{TEMPORARY}")):
-        yield path
+    for pattern in (".*", "models/*/.*", "indexes/.*"):
+        for path in sorted(lake.root.glob(pattern)):
+            # Models and indexes are written as a folder under a hidden name; in the root such a folder is not ours.
+            if path.name.endswith(TEMPORARY) or (path.is_dir() and path.parent != lake.root):
+                yield path
 
 
 def _shards(lake: Lake) -> Iterator[Finding]:
     for table in lake.versions():
+        columns = shape(lake.published_schema(table))
         for shard in lake.shards(table).values():
             path = lake.folder(table) / shard.file
             try:
-                problem = _read_through(path, shard.rows)
+                problem = _read_through(path, shard.rows, columns)
             except (OSError, pa.ArrowException) as error:
                 problem = f"unreadable ({str(error).splitlines()[0]})"
             if problem:
                 yield Finding(table, shard.file, problem, "restore the file from a copy, or ingest into a new lake")
 
 
-def _read_through(path: Path, rows: int) -> str | None:
+def _read_through(path: Path, rows: int, columns: list[tuple[str, pa.DataType]]) -> str | None:
     if not path.is_file():
         return "missing"
     file = pq.ParquetFile(path, page_checksum_verification=True)
+    # Checksums guard the pages but not the footer, which names the columns.
+    if shape(file.schema_arrow) != columns:
+        return f"columns {', '.join(file.schema_arrow.names)}, and the log says {', '.join(n for n, _ in columns)}"
     for group in range(file.num_row_groups):
         file.read_row_group(group)
     found = file.metadata.num_rows
@@ -141,11 +153,10 @@ def _audio_with_names(lake: Lake) -> str:
     files = list(lake.shards("audio"))
     if not files:
         return "(SELECT NULL::VARCHAR AS track_id, '' AS filename WHERE false)"
-    listed = ", ".join(catalog.file_literal(lake, "audio", file) for file in files)
-    return f"read_parquet([{listed}], filename = true)"
+    return catalog.reading(lake, "audio", files, names=True)
 
 
 def _leftovers(lake: Lake) -> Iterator[Finding]:
     for path in leftovers(lake):
-        what = "an unfinished file" if path.name.endswith(TEMPORARY) else "a shard of no published version"
+        what = "a shard of no published version" if path.suffix == SUFFIX else "an unfinished file"
         yield Finding(path.parent.name, path.name, what, "`phonolake verify --mend` removes it")

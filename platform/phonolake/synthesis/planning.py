@@ -143,8 +143,9 @@ def plan(config: Config) -> list[PlannedTrack]:
     """
     music, damages, noise = np.random.default_rng(config.seed).spawn(3)
     n = config.n_tracks
-    # FMA's ids have gaps. Over at least 3,000 numbers even a small collection fills several folders.
-    ids = 2 + np.sort(music.choice(min(max(3000, 20 * n), 900_000), n, replace=False))
+    # FMA begins with 2 and its ids have gaps. Over 6,000 numbers even a small collection fills several folders.
+    gaps = music.choice(min(max(6000, 20 * n), 900_000), n - 1, replace=False)
+    ids = np.concatenate([[2], 3 + np.sort(gaps)])
     genre = music.permutation(np.arange(n) % len(GENRES))
     parts = _split(genre, music)
     credits = _publish(genre, parts, music)

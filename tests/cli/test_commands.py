@@ -1,0 +1,197 @@
+"""The command line: all of it is documented, output goes where it belongs, errors are one line with the right code."""
+
+import csv
+import io
+import json
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from phonolake.cli.main import main, phonolake
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def leaves(group, path=("phonolake",)):
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from leaves(command, (*path, name))
+            if not command.invoke_without_command:
+                continue
+        yield (*path, name), command
+
+
+COMMANDS = dict(leaves(phonolake))
+
+
+@pytest.fixture
+def call(capsys):
+    """Run the command line in this process; gives the exit code, standard output and standard error."""
+
+    def run(*words):
+        code = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_is_documented(path):
+    assert f"`{' '.join(path)}" in (DOCS / "commands.md").read_text()
+
+
+def test_no_command_is_documented_that_does_not_exist():
+    documented = re.findall(r"^\| `(phonolake[a-z ]*[a-z])", (DOCS / "commands.md").read_text(), re.MULTILINE)
+    assert set(documented) == {" ".join(path) for path in COMMANDS}
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_has_a_summary_and_an_example_that_parses(path, call):
+    code, out, _ = call(*path[1:], "--help")
+    assert code == 0
+    command = COMMANDS[path]
+    assert command.get_short_help_str()
+    if isinstance(command, click.Group):
+        return
+    example = shlex.split(command.epilog.splitlines()[-1])
+    assert example[: len(path)] == list(path)
+    assert f"Example:\n    {' '.join(path)}" in out
+    command.make_context(path[-1], example[len(path) :], resilient_parsing=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("sql", "SELECT 1", "--lake", "nowhere"), 2, "no lake at nowhere"),
+        (("sql", "SELECT 1"), 2, "--lake"),
+        (("nonsense",), 2, "No such command"),
+        (("ingest", "folder", "nowhere", "--lake", "new"), 2, "nowhere is no folder"),
+        (("ingest", "fmaa", ".", "--lake", "new"), 2, "Did you mean 'fma'? Known: esc10, fma, folder"),
+        (("run", "empty", "--lake", "new"), 2, "no audio in empty"),
+        (("run", "empty", "--lake", "a file"), 2, "no audio in empty"),
+        (("status", "--lake", "a file"), 2, "is a file"),
+        (("synth", "fma", "corpus", "--tracks", "0"), 2, "0"),
+        (("synth", "fma", "corpus", "--label-noise", "1.5"), 2, "1.5"),
+        (("synth", "fma", "a file"), 2, "is a file"),
+        (("features", "mfcc-12"), 2, "Did you mean 'mfcc-120'?"),
+        (("datasets", "show", "gtzn"), 2, "Known: esc10, fma, folder"),
+    ],
+)
+def test_a_wrong_request_is_one_line_that_says_what_to_do(words, code, says, call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PHONOLAKE_LAKE", raising=False)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a file").write_text("not a lake")
+    found, out, err = call(*words)
+    assert (found, out) == (code, "")
+    assert says in err
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("sql", "SELECT nope FROM tracks"), "Candidate bindings"),
+        (("sql", "SELEC 1"), "syntax error"),
+        (("sql", "COPY tracks TO 'stolen.csv'"), "read-only"),
+        (("sql", "SELECT 1; SELECT 2"), "one SQL statement"),
+        (("sql", "SELECT title::INTEGER FROM tracks"), "Could not convert"),
+        (("train", "k2c3"), "Did you mean 'k2c2'?"),
+        (("train", "k2c2", "--split", "none-such"), "unknown split"),
+        (("train", "random-forest", "--fold", "9", "--split", "random-5-seed-0"), "has folds [1, 2, 3, 4, 5]"),
+        (("crossval", "random-forest", "--split", "official"), "has no folds"),
+        (("extract", "--features", "chroma-9"), "Known: mfcc-120"),
+        (("extract",), "nothing to extract"),
+        (("score", "--run", "k2c2-none"), "unknown run"),
+        (("similar", "fma:999999"), "no track 'fma:999999'"),
+        (("similar", "fma:000002", "--where", "no such column"), "SQL:"),
+        (("similar", "fma:000002", "--model", "resnet"), "unknown model"),
+        (("similar", "fma:000002", "-k", "0"), "at least 1"),
+        (("split", "--folds", "1"), "2 folds or more"),
+        (("labels", "vectors", "--similarity", "euclid"), "Known: cosine, dot"),
+    ],
+)
+def test_a_request_that_the_lake_cannot_answer_is_one_line(words, says, call, demo):
+    code, out, err = call(*words, "--lake", demo / "lake")
+    assert (code, out) == (2, "")
+    assert says in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_an_empty_lake_answers_every_question_with_what_to_run(call, tmp_path):
+    from phonolake.store.lake import Lake
+
+    lake = Lake.create(tmp_path / "lake").root
+    assert call("status", "--lake", lake)[0] == 0
+    assert call("verify", "--lake", lake)[0] == 0
+    for words, command in [
+        (("similar", "fma:000002"), "phonolake run"),
+        (("labels", "vectors"), "phonolake train"),
+        (("labels", "noise"), "phonolake crossval"),
+        (("index",), "phonolake score"),
+        (("score",), "phonolake train"),
+        (("train", "k2c2"), "phonolake split"),
+    ]:
+        code, out, err = call(*words, "--lake", lake)
+        assert code in (1, 2)
+        assert out == ""
+        assert command in err
+
+
+def test_rows_come_as_table_csv_or_json(call, demo):
+    query = "SELECT track_id, duration_seconds, artist FROM tracks ORDER BY track_id LIMIT 3"
+    _, table, _ = call("sql", query, "--lake", demo / "lake")
+    _, text, _ = call("sql", query, "--lake", demo / "lake", "--format", "csv")
+    _, objects, _ = call("sql", query, "--lake", demo / "lake", "--format", "json")
+    parsed = json.loads(objects)
+    assert [row["track_id"] for row in parsed] == [row["track_id"] for row in csv.DictReader(io.StringIO(text))]
+    assert list(parsed[0]) == ["track_id", "duration_seconds", "artist"]
+    assert all(row["track_id"] in table for row in parsed)
+
+
+def test_values_of_every_kind_survive_csv_and_json(call, demo):
+    query = """SELECT 'a "b", c' || chr(10) || 'd' AS text, NULL AS nothing, 'nan'::DOUBLE AS nan, [1, 2] AS list,
+        '\\x00ff'::BLOB AS blob, TIMESTAMPTZ '2026-01-01 00:00:00+00' AS moment"""
+    _, objects, _ = call("sql", query, "--lake", demo / "lake", "--format", "json")
+    (row,) = json.loads(objects)
+    assert row["text"] == 'a "b", c\nd'
+    assert row["nothing"] is row["nan"] is None
+    assert row["list"] == [1, 2]
+    assert row["moment"].startswith("2026-01-01")
+    _, text, _ = call("sql", query, "--lake", demo / "lake", "--format", "csv")
+    assert next(csv.DictReader(io.StringIO(text)))["text"] == 'a "b", c\nd'
+
+
+def test_top_limits_the_rows(call, demo):
+    _, out, _ = call("sql", "FROM labels", "--top", 4, "--lake", demo / "lake", "--format", "json")
+    assert len(json.loads(out)) == 4
+
+
+def test_the_lake_may_come_from_the_environment(call, demo, monkeypatch):
+    monkeypatch.setenv("PHONOLAKE_LAKE", str(demo / "lake"))
+    assert call("status", "--format", "json")[0] == 0
+
+
+def test_dry_runs_change_nothing(call, demo, tmp_path):
+    new = tmp_path / "new"
+    assert call("ingest", "fma", demo / "music", "--lake", new, "--dry-run")[0] == 0
+    assert call("run", demo / "music", "--source", "fma", "--lake", new, "--dry-run")[0] == 0
+    assert not new.exists()
+    before = sorted((demo / "lake").rglob("*"))
+    _, out, _ = call("train", "svm-rbf", "--lake", demo / "lake", "--dry-run", "--format", "json")
+    assert json.loads(out)[0]["run_id"].startswith("svm-rbf-")
+    _, out, _ = call("crossval", "svm-rbf", "--lake", demo / "lake", "--dry-run", "--format", "json")
+    assert [row["test_fold"] for row in json.loads(out)] == [1, 2, 3, 4, 5]
+    assert sorted((demo / "lake").rglob("*")) == before
+
+
+def test_debug_shows_the_traceback_of_an_error(demo):
+    from phonolake.errors import UsageError
+
+    with pytest.raises(UsageError, match="unknown model"):
+        main(["train", "k2c3", "--lake", str(demo / "lake"), "--debug"])

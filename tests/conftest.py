@@ -1,0 +1,34 @@
+"""Fixtures that several test modules share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+from phonolake import execution
+from phonolake.demo import Config, run
+from phonolake.records import Seconds
+from phonolake.synthesis import fma
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[None]:
+    """One embedded Ray with two cores for the whole session, since a start takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Tests never run on a cluster that the developer's shell happens to name.
+        patch.delenv("RAY_ADDRESS", raising=False)
+        # A test without this fixture may have started one with all the cores of the machine.
+        ray.shutdown()
+        execution.connect(workers=2)
+        yield
+        ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def demo(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small demo: a corpus in `music`, and what every stage made of it in `lake`. Tests only read it."""
+    root = tmp_path_factory.mktemp("demo")
+    corpus = fma.Config(n_tracks=96, seed=0, label_noise=0.1, n_corrupt=6, duration=Seconds(2))
+    run(Config(root, corpus, max_epochs=2))
+    return root
