@@ -1,4 +1,4 @@
-"""A full disk: one line that says so, nothing half-written visible, and the same command finishes once there is room."""
+"""A full disk: one line that says so, nothing half-written visible, and the same command ends well with more room."""
 
 import subprocess
 import sys

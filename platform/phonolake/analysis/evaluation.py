@@ -27,7 +27,7 @@ def over_folds(
     rows = connection.execute(
         "SELECT m.model, m.split, x.metric, list(x.value), avg(x.chance), count(*), sum(x.n) FROM metrics x "
         "JOIN models m USING (run_id) WHERE list_contains($1, run_id) AND list_contains($2, x.metric) "
-        "AND x.part = 'test' AND x.label IS NULL AND x.epoch IS NULL GROUP BY ALL",
+        "AND x.part = 'test' AND x.label IS NULL AND x.epoch IS NULL AND x.value IS NOT NULL GROUP BY ALL",
         [run_ids, list(metrics)],
     ).fetchall()
     summaries = [

@@ -1,0 +1,20 @@
+"""The dashboard of a lake: `phonolake dashboard --lake L`, or `streamlit run dashboard/app.py -- --lake L`."""
+
+import streamlit as st
+
+# An emoji is drawn by the browser; a Material icon here would be fetched from the network.
+st.set_page_config(page_title="Phonolake", page_icon="🎵", layout="wide")
+
+PAGES = [
+    st.Page("views/overview.py", title="Overview", icon=":material/dashboard:", default=True),
+    st.Page("views/explore.py", title="Explore", icon=":material/library_music:"),
+    st.Page("views/cooccurrence.py", title="Co-occurrence", icon=":material/grid_on:"),
+    st.Page("views/label_vectors.py", title="Label vectors", icon=":material/hub:"),
+    st.Page("views/label_noise.py", title="Label noise", icon=":material/rule:"),
+    st.Page("views/sql.py", title="SQL", icon=":material/database:"),
+]
+
+# Streamlit leaves six empty lines above the title.
+st.html("<style>.stMainBlockContainer { padding-top: 4.5rem }</style>")
+# Along the top: lists, heatmaps and spectrograms need the width.
+st.navigation(PAGES, position="top").run()

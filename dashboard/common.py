@@ -1,0 +1,134 @@
+"""What every page shares: which lake, one confined connection per run of the script, and messages for people.
+
+A page is written inside ``with common.page(...) as view:``; whatever is missing or fails in there ends as a message
+that says what to do.
+"""
+
+import argparse
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import duckdb
+import pandas as pd
+import streamlit as st
+
+from phonolake.dashboard_launcher import LAKE_VARIABLE
+from phonolake.errors import PhonolakeError
+from phonolake.store import query
+from phonolake.store.lake import MARKER, Lake
+
+MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=@/])")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The lake that a page shows, for one run of its script.
+
+    Parameters
+    ----------
+    snapshot : tuple
+        Changes with every publication: the key of whatever is cached.
+    """
+
+    lake: Lake
+    connection: duckdb.DuckDBPyConnection
+    snapshot: tuple[str, int]
+
+    def frame(self, sql: str, parameters: list | None = None) -> pd.DataFrame:
+        """Rows of a query that this dashboard wrote."""
+        return self.connection.sql(sql, params=parameters or []).to_arrow_table().to_pandas()
+
+
+def lake_name() -> str | None:
+    """The lake that was asked for, after ``--`` on Streamlit's command line or in the environment."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--lake", nargs="?")
+    return parser.parse_known_args(sys.argv[1:])[0].lake or os.environ.get(LAKE_VARIABLE)
+
+
+@contextmanager
+def page(title: str, about: str, *, empty_too: bool = False) -> Iterator[View]:
+    """Head a page and open the lake for it; the body of the block is not run when there is nothing to show.
+
+    Parameters
+    ----------
+    empty_too : bool
+        Whether the page has something to say about a lake without tracks.
+    """
+    name = lake_name()
+    st.title(title, anchor=False)
+    st.caption(about, help=None if name is None else f"Lake: {plain(name)}")
+    if name is None:
+        lacking("No lake was named: say which one to show.", "dashboard", lake="L")
+        st.stop()
+    with _stopping():
+        lake = Lake.open(name)
+        with query.connect(lake) as connection:
+            if not empty_too and not connection.execute("FROM tracks SELECT 1 LIMIT 1").fetchall():
+                lacking("The lake holds no music yet.", "run MUSIC")
+                st.stop()
+            yield View(lake, connection, (str(lake.root), (lake.root / MARKER).stat().st_mtime_ns))
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """End the page with a message when its block fails."""
+    try:
+        yield
+    except PhonolakeError as error:
+        failed(error)
+    except duckdb.Error as error:
+        failed(query.sql_error(error))
+    except OSError as error:
+        failed(PhonolakeError(f"the lake cannot be read ({error})"))
+    else:
+        return
+    st.stop()
+
+
+def lacking(what: str, command: str, *, lake: str | None = None) -> None:
+    """Say what is not there yet, and show the command that makes it."""
+    line = f"phonolake {command} --lake {shlex.quote(lake or lake_name() or 'L')}"
+    # A fence longer than any run of tildes that a path may hold.
+    fence = "~" * (3 + max(map(len, re.findall("~+", line)), default=0))
+    st.info(f"{said(what)}\n\n{fence}bash\n{line}\n{fence}", icon=":material/info:")
+
+
+def failed(error: PhonolakeError) -> None:
+    """Show an error on one line."""
+    st.error(said(str(error)), icon=":material/error:")
+
+
+@contextmanager
+def unless_missing() -> Iterator[None]:
+    """Turn what one part of a page lacks into a message, and go on with the rest of the page."""
+    try:
+        yield
+    except PhonolakeError as error:
+        st.info(said(str(error)), icon=":material/info:")
+
+
+def plain(text: str) -> str:
+    """Text of the collection inside Markdown: shown as it is, on one line, and never read as markup."""
+    return MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def said(message: str) -> str:
+    """A message inside Markdown: commands between backticks stay code, everything else is shown as it is."""
+    parts = " ".join(message.split()).split("`")
+    if len(parts) % 2 == 0:
+        return plain(message)
+    shown = "".join(f"`{part}`" if n % 2 else MARKDOWN.sub(r"\\\1", part) for n, part in enumerate(parts))
+    return shown[:1].upper() + shown[1:]
+
+
+def clock(seconds: float) -> str:
+    """A duration as people say it: ``0:30``, ``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,91 @@
+"""Filters, pages and facts of tracks, against tables written by hand."""
+
+import duckdb
+import pytest
+
+from phonolake.analysis import browse
+from phonolake.analysis.browse import Filter
+from phonolake.errors import UsageError
+from phonolake.store import schema
+
+TRACKS = [
+    ("a:1", "a", "1", "Blue Song", "Anna", 10.0),
+    ("a:2", "a", "2", None, None, 20.0),
+    ("b:1", "b", "1", "50% off_", "Bert", 30.0),
+    ("b:2", "b", "2", "Čas", "Anna", 40.0),
+]
+
+
+@pytest.fixture
+def lake() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    for name in ("tracks", "audio", "labels", "splits"):
+        connection.execute((schema.sql_folder() / f"{name}.sql").read_text(encoding="utf-8"))
+    connection.executemany(
+        "INSERT INTO tracks (track_id, dataset, source_id, title, artist, duration_seconds, config_hash, code_version) "
+        "VALUES ($1, $2, $3, $4, $5, $6, '', '')",
+        TRACKS,
+    )
+    connection.execute(
+        "INSERT INTO labels VALUES ('a:1', 'rock', 1, 'dataset'), ('a:1', 'loud', 1, 'tags'), "
+        "('b:1', 'rock', 0, 'dataset'), ('b:1', 'folk', 1, 'dataset'), ('b:1', 'acoustic', 1, 'dataset')"
+    )
+    connection.execute("INSERT INTO splits VALUES ('a:1', 'official', 'train', NULL), ('a:1', 'folds', NULL, 3)")
+    connection.execute(
+        "INSERT INTO audio VALUES ('a:1', 'x'::BLOB, 'MP3', 'MPEG_LAYER_III', 44100, 2, 441000, -1, -12, '', '', 1, 1)"
+    )
+    return connection
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (Filter(), ["a:1", "a:2", "b:1", "b:2"]),
+        (Filter(dataset="b"), ["b:1", "b:2"]),
+        (Filter(label="rock"), ["a:1"]),
+        (Filter(label="loud"), ["a:1"]),
+        (Filter(label="no such"), []),
+        (Filter(text="ANNA"), ["a:1", "b:2"]),
+        (Filter(text="  blue song "), ["a:1"]),
+        (Filter(text="a:2"), ["a:2"]),
+        (Filter(text="čas"), ["b:2"]),
+        (Filter(text="   "), ["a:1", "a:2", "b:1", "b:2"]),
+        (Filter(text="0% off_"), ["b:1"]),
+        (Filter(text="_%"), []),
+        (Filter(text="'; DROP TABLE tracks; --"), []),
+        (Filter(min_seconds=20, max_seconds=30), ["a:2", "b:1"]),
+        (Filter(dataset="a", text="anna", max_seconds=10), ["a:1"]),
+    ],
+)
+def test_filters(lake: duckdb.DuckDBPyConnection, wanted: Filter, found: list[str]) -> None:
+    assert [line.track_id for line in browse.page(lake, wanted, limit=10)] == found
+    assert browse.count(lake, wanted) == len(found)
+
+
+def test_pages_are_disjoint_and_complete(lake: duckdb.DuckDBPyConnection) -> None:
+    pages = [browse.page(lake, Filter(), limit=3, offset=offset) for offset in (0, 3, 6)]
+    assert [[line.track_id for line in page] for page in pages] == [["a:1", "a:2", "b:1"], ["b:2"], []]
+
+
+def test_a_line_has_a_name_and_the_labels_of_the_dataset(lake: duckdb.DuckDBPyConnection) -> None:
+    first, second, third, _ = browse.page(lake, Filter(), limit=4)
+    assert (first.title, first.labels) == ("Blue Song", "rock")
+    assert (second.title, second.labels) == ("2", None)
+    assert third.labels == "acoustic, folk"
+
+
+def test_facts_gather_what_is_said(lake: duckdb.DuckDBPyConnection) -> None:
+    facts = browse.facts(lake, "a:1")
+    assert (facts.title, facts.container, facts.sr, facts.channels) == ("Blue Song", "MP3", 44100, 2)
+    assert facts.labels == {"dataset": ["rock"], "tags": ["loud"]}
+    assert facts.splits == {"folds": "fold 3", "official": "train"}
+
+
+def test_a_track_without_audio_still_has_facts(lake: duckdb.DuckDBPyConnection) -> None:
+    facts = browse.facts(lake, "a:2")
+    assert (facts.container, facts.labels, facts.splits) == (None, {}, {})
+
+
+def test_an_unknown_track_is_refused(lake: duckdb.DuckDBPyConnection) -> None:
+    with pytest.raises(UsageError, match="no track 'c:1'"):
+        browse.facts(lake, "c:1")

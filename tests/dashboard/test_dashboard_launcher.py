@@ -1,0 +1,87 @@
+"""The launcher: what it refuses, what it starts, and that nothing is left when it ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from phonolake import dashboard_launcher
+from phonolake.errors import UsageError
+
+LAUNCH = """
+import sys
+from pathlib import Path
+from phonolake.dashboard_launcher import launch
+sys.exit(launch(Path(sys.argv[1]), port=int(sys.argv[2]), headless=True))
+"""
+
+
+def test_a_busy_port_is_named_before_anything_starts(empty_lake: Path, free_port: int) -> None:
+    with socket.create_server(("localhost", free_port)), pytest.raises(UsageError, match=f"port {free_port} is in use"):
+        dashboard_launcher.launch(empty_lake, port=free_port, headless=True)
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536])
+def test_an_impossible_port_is_refused(empty_lake: Path, port: int) -> None:
+    with pytest.raises(UsageError, match=f"between 1 and 65535, received {port}"):
+        dashboard_launcher.launch(empty_lake, port=port, headless=True)
+
+
+def test_a_missing_lake_is_refused(missing_lake: Path, free_port: int) -> None:
+    with pytest.raises(UsageError, match="no lake at"):
+        dashboard_launcher.launch(missing_lake, port=free_port, headless=True)
+
+
+def test_the_pages_are_found() -> None:
+    assert dashboard_launcher.app().name == "app.py"
+
+
+def test_every_option_is_known_to_streamlit() -> None:
+    from streamlit import config
+
+    known = config.get_config_options()
+    for option in dashboard_launcher.OPTIONS:
+        assert option.removeprefix("--").split("=")[0] in known
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_on_this_machine_and_leaves_nothing_behind(empty_lake: Path, free_port: int, how: int) -> None:
+    # Its own session: the signal reaches the launcher alone, which has to end the server itself.
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", LAUNCH, str(empty_lake), str(free_port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        assert health(free_port) == b"ok"
+        children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children")
+        servers = [int(pid) for pid in children.read_text().split()] if children.exists() else []
+        launcher.send_signal(how)
+        assert launcher.wait(20) == 0
+    finally:
+        launcher.kill()
+        launcher.wait()
+    for pid in servers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    dashboard_launcher.check_port(free_port)
+
+
+def health(port: int) -> bytes:
+    """Answer of the server's health check, as soon as there is one."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=1) as response:
+                return bytes(response.read())
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)

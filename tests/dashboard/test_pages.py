@@ -1,0 +1,320 @@
+"""Every page over a full, a half-filled, an empty and a missing lake, and what happens when one clicks."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from phonolake.store.lake import Lake
+
+APP = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"
+
+PAGES = {
+    "overview": "Overview",
+    "explore": "Explore",
+    "cooccurrence": "Co-occurrence",
+    "label_vectors": "Label vectors",
+    "label_noise": "Label noise",
+    "sql": "SQL",
+}
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch):
+    """Open a page of the dashboard of a lake, as a browser would."""
+
+    def opened(lake: Path | None, page: str, **query: str) -> AppTest:
+        monkeypatch.delenv("PHONOLAKE_LAKE", raising=False)
+        if lake is not None:
+            monkeypatch.setenv("PHONOLAKE_LAKE", str(lake))
+        app = AppTest.from_file(APP, default_timeout=30)
+        for name, value in query.items():
+            app.query_params[name] = value
+        if page != "overview":
+            app.switch_page(f"views/{page}.py")
+        return app.run()
+
+    return opened
+
+
+def told(app: AppTest) -> str:
+    """Every message on the page."""
+    return "\n".join(box.value for kind in (app.info, app.error, app.warning) for box in kind)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_full_lake_fills_every_page(open_page, full_lake: Path, page: str) -> None:
+    app = open_page(full_lake, page)
+    assert not app.exception
+    assert not app.error
+    assert [title.value for title in app.title] == [PAGES[page]]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_lake_with_recordings_only_names_what_to_run(open_page, toy, half_lake: Path, page: str) -> None:
+    app = open_page(half_lake, page, track=toy.track_id(0))
+    assert not app.exception
+    assert not app.error
+    if page not in ("cooccurrence", "sql"):
+        assert "phonolake " in told(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_empty_lake_names_the_command_that_fills_it(open_page, empty_lake: Path, page: str) -> None:
+    app = open_page(empty_lake, page)
+    assert not app.exception
+    assert not app.error
+    if page != "sql":
+        assert f"phonolake run MUSIC --lake {empty_lake}" in told(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_missing_lake_names_the_command_that_makes_it(open_page, missing_lake: Path, page: str) -> None:
+    app = open_page(missing_lake, page)
+    assert not app.exception
+    assert f"phonolake run MUSIC --lake {missing_lake}" in told(app)
+
+
+def test_without_a_lake_the_pages_say_how_to_name_one(open_page) -> None:
+    app = open_page(None, "overview")
+    assert not app.exception
+    assert "phonolake dashboard --lake L" in told(app)
+
+
+def test_a_damaged_lake_is_a_message(open_page, tmp_path: Path) -> None:
+    (tmp_path / "lake.json").write_text("{")
+    app = open_page(tmp_path, "explore")
+    assert not app.exception
+    assert "cannot be read" in app.error[0].value
+
+
+def test_a_lost_shard_is_a_message(open_page, toy, tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path / "lake")
+    toy.fill(lake, toy.recordings())
+    shutil.rmtree(lake.folder("labels"))
+    for page in ("overview", "explore"):
+        app = open_page(lake.root, page)
+        assert not app.exception
+        assert app.error
+
+
+# -- overview ----------------------------------------------------------------------------------------------------------
+
+
+def test_overview_counts_and_explains(open_page, toy, full_lake: Path) -> None:
+    app = open_page(full_lake, "overview")
+    assert [(metric.label, metric.value) for metric in app.metric] == [
+        ("Tracks", str(toy.N_TRACKS)),
+        ("Hours of audio", "0.1"),
+        ("Labels", "5"),
+        ("Left out", "2"),
+    ]
+    tables = [frame.value for frame in app.dataframe]
+    rejects = next(table for table in tables if "reason" in table)
+    assert set(rejects["reason"]) == {"empty", "silent"}
+    figures = next(table for table in tables if "chance" in table)
+    assert figures[["model", "metric", "mean", "chance"]].values.tolist() == [
+        ["k2c2", "accuracy", 0.9, 0.4],
+        ["random-forest", "accuracy", 0.9, 0.4],
+    ]
+    stored = next(table for table in tables if "n_bytes" in table)
+    assert stored.set_index("table").loc["tracks", "n_rows"] == toy.N_TRACKS
+
+
+# -- explore -----------------------------------------------------------------------------------------------------------
+
+
+def listed(app: AppTest) -> list[str]:
+    return next(frame.value for frame in app.dataframe if "duration_seconds" in frame.value)["track_id"].tolist()
+
+
+def test_the_list_is_searched_and_paged(open_page, toy, full_lake: Path) -> None:
+    app = open_page(full_lake, "explore")
+    assert listed(app) == [toy.track_id(n) for n in range(12)]
+    app.pagination[0].set_value(3).run()
+    assert listed(app) == [toy.track_id(n) for n in range(24, 30)]
+    app.text_input(key="text").set_value("song 7").run()
+    assert listed(app) == [toy.track_id(7)]
+    app.text_input(key="text").set_value("100% no such_thing").run()
+    assert "No track passes" in told(app)
+    assert not app.exception
+
+
+def test_the_list_is_filtered_by_label_and_duration(open_page, toy, full_lake: Path) -> None:
+    app = open_page(full_lake, "explore")
+    app.selectbox(key="label").set_value(toy.CLASSES[2]).run()
+    assert listed(app) == [toy.track_id(n) for n in range(2, toy.N_TRACKS, 3)]
+    app.slider[0].set_value((10.0, 15.0)).run()
+    assert listed(app) == [toy.track_id(11), toy.track_id(14)]
+    app.selectbox(key="dataset").set_value("toy").run()
+    assert listed(app) == [toy.track_id(11), toy.track_id(14)]
+
+
+def test_a_shared_address_leads_to_its_track(open_page, toy, full_lake: Path) -> None:
+    app = open_page(full_lake, "explore", track=toy.track_id(4))
+    assert app.subheader[0].value == "Song 4"
+    assert len(app.get("audio")) == 1
+    tags = next(frame.value for frame in app.dataframe if "probability" in frame.value)
+    assert tags["label"].iloc[0] == toy.CLASSES[1]
+    assert len([button for button in app.button if button.key.startswith("play-")]) == 8
+
+
+def test_another_model_can_be_asked(open_page, toy, full_lake: Path) -> None:
+    app = open_page(full_lake, "explore", track=toy.track_id(4))
+    assert "had this track in its train part" in "".join(caption.value for caption in app.caption)
+    app.selectbox(key="tagger").select_index(1).run()
+    assert "had not seen this track" in "".join(caption.value for caption in app.caption)
+
+
+def test_neighbours_are_played_and_followed(open_page, toy, full_lake: Path) -> None:
+    app = open_page(full_lake, "explore", track=toy.track_id(4))
+    play = next(button for button in app.button if button.key.startswith("play-"))
+    play.click().run()
+    assert len(app.get("audio")) == 2
+    neighbour = play.key.removeprefix("play-")
+    next(button for button in app.button if button.key == f"open-{neighbour}").click().run()
+    assert app.query_params["track"] == neighbour
+    assert app.subheader[0].value == f"Song {int(neighbour[-3:])}"
+    assert not app.exception
+
+
+def test_an_unknown_track_is_a_message(open_page, full_lake: Path) -> None:
+    app = open_page(full_lake, "explore", track="![x](http://example.com/x.png)")
+    assert not app.exception
+    assert r"No track '\!\[x\]" in told(app)
+
+
+def test_a_path_in_the_address_is_no_track(open_page, full_lake: Path) -> None:
+    app = open_page(full_lake, "explore", track=str(APP))
+    assert "No track" in told(app)
+
+
+def test_names_are_text_and_never_markup(open_page, toy, full_lake: Path) -> None:
+    app = open_page(full_lake, "explore", track=toy.track_id(1))
+    (title,) = [heading.value for heading in app.subheader if "bold" in heading.value]
+    assert title.replace("\\", "") == toy.HOSTILE
+    assert r"\<b\>" in title
+    assert r"\!\[x\]\(" in title
+
+
+def test_what_browsers_do_not_play_is_decoded(open_page, toy, full_lake: Path) -> None:
+    app = open_page(full_lake, "explore", track=toy.track_id(2))
+    assert not app.exception
+    assert "decoded to one channel" in "".join(caption.value for caption in app.caption)
+
+
+# -- labels ------------------------------------------------------------------------------------------------------------
+
+
+def test_cooccurrence_ranks_pairs(open_page, toy, full_lake: Path) -> None:
+    app = open_page(full_lake, "cooccurrence")
+    pairs = app.dataframe[0].value
+    assert pairs.loc[0, ["label_i", "label_j", "c"]].tolist() == [toy.CLASSES[2], "loud", 1.0]
+    app.number_input(key="least").set_value(toy.N_TRACKS).run()
+    assert app.dataframe[0].value.empty
+    assert not app.exception
+
+
+def test_cooccurrence_of_single_labels_says_so(open_page, toy, tmp_path: Path) -> None:
+    rows = toy.recordings()
+    rows["labels"] = [row for row in rows["labels"] if row["source"] == "dataset"]
+    lake = Lake.create(tmp_path / "lake")
+    toy.fill(lake, rows)
+    assert "a single label (of 3)" in told(open_page(lake.root, "cooccurrence"))
+
+
+def test_label_vectors_by_both_similarities(open_page, full_lake: Path) -> None:
+    app = open_page(full_lake, "label_vectors")
+    cosine = app.dataframe[0].value["similarity"].tolist()
+    app.button_group(key="kind").set_value("dot").run()
+    dot = app.dataframe[0].value["similarity"].tolist()
+    assert len(cosine) == len(dot) == 3
+    assert cosine != dot
+    assert not app.exception
+
+
+def test_the_planted_suspect_comes_first(open_page, toy, full_lake: Path) -> None:
+    app = open_page(full_lake, "label_noise")
+    suspects = app.dataframe[0].value
+    assert suspects.loc[0, ["track_id", "given", "suggested"]].tolist() == [
+        toy.track_id(3),
+        toy.CLASSES[0],
+        toy.CLASSES[1],
+    ]
+    assert len(app.get("audio")) == 1
+    assert "**0** are labelled Folk and **10** Rock" in "".join(text.value for text in app.markdown)
+
+
+def test_another_suspect_is_chosen(open_page, toy, full_lake: Path) -> None:
+    app = open_page(full_lake, "label_noise")
+    app.session_state["suspects"] = {"selection": {"rows": [1], "columns": [], "cells": []}}
+    app.run()
+    chosen = app.dataframe[0].value.loc[1, "track_id"]
+    assert chosen == toy.track_id(0)
+    assert app.subheader[0].value == f"Song {int(chosen[-3:])}"
+
+
+# -- sql ---------------------------------------------------------------------------------------------------------------
+
+
+def ask(app: AppTest, sql: str) -> AppTest:
+    app.text_area(key="sql").set_value(sql)
+    return next(button for button in app.button if button.label == "Run").click().run()
+
+
+def test_a_question_is_answered(open_page, full_lake: Path) -> None:
+    app = ask(open_page(full_lake, "sql"), "SELECT label, count(*) AS n FROM labels GROUP BY label ORDER BY label")
+    assert app.dataframe[0].value.values.tolist() == [
+        ["<b>Odd</b>", 10],
+        ["Folk", 10],
+        ["Rock", 10],
+        ["loud", 20],
+        ["slow", 10],
+    ]
+    assert any(caption.value == "5 rows" for caption in app.caption)
+    assert app.download_button[0].label == "Download CSV"
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("SELEC 1", "Parser Error"),
+        ("SELECT nosuch FROM tracks", "nosuch"),
+        ("DROP VIEW tracks", "read-only"),
+        ("FROM read_text('/etc/hostname')", "Permission Error"),
+        ("SELECT 1; SELECT 2", "one SQL statement"),
+        ("", "one SQL statement"),
+    ],
+)
+def test_a_bad_question_is_one_line(open_page, full_lake: Path, sql: str, message: str) -> None:
+    app = ask(open_page(full_lake, "sql"), sql)
+    assert not app.exception
+    (error,) = app.error
+    assert message.lower().replace("-", r"\-") in error.value.lower()
+    assert "\n" not in error.value
+
+
+def test_long_results_are_cut_and_say_so(open_page, full_lake: Path) -> None:
+    app = ask(open_page(full_lake, "sql"), "FROM range(5000)")
+    assert len(app.dataframe[0].value) == 1000
+    assert any("The first 1,000 rows" in caption.value for caption in app.caption)
+
+
+def test_examples_run(open_page, full_lake: Path) -> None:
+    app = open_page(full_lake, "sql")
+    for example in app.button_group(key="example").options:
+        app.button_group(key="example").set_value(example.content if hasattr(example, "content") else example).run()
+        sql = app.text_area(key="sql").value
+        assert sql
+        ask(app, sql)
+        assert not app.exception
+        assert not app.error, sql
+
+
+def test_the_schema_has_meanings_with_units(open_page, empty_lake: Path) -> None:
+    app = open_page(empty_lake, "sql")
+    columns = app.dataframe[0].value.set_index("column")
+    assert columns.loc["duration_seconds", "comment"] == "Decoded duration in seconds"
+    app.selectbox(key="table").set_value("audio").run()
+    assert "hertz" in app.dataframe[0].value.set_index("column").loc["sr", "comment"]
