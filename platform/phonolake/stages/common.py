@@ -8,7 +8,7 @@ from typing import Any
 from phonolake.lineage import CODE_VERSION, canonical, digest, settings
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
-from phonolake.store.shards import SUFFIX, Shard, write_rows
+from phonolake.store.shards import SUFFIX, Shard, describe, write_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,9 @@ def finish(lake: Lake, config: Any, outcomes: Sequence[Outcome], started: dateti
             "finished_at": now(),
             "code_version": CODE_VERSION,
         }
-        change.add.append(write_rows(lake.path("runs", o.run_id), table.arrow, [row]))
+        path = lake.path("runs", o.run_id)
+        # A publication that was cut short has logged the file already, with its size: it must stay as it is.
+        change.add.append(describe(path) if path.exists() else write_rows(path, table.arrow, [row]))
     return change
 
 
