@@ -6,10 +6,11 @@ raised here. Work functions therefore turn what is wrong with one recording into
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from phonolake.errors import PhonolakeError
+from phonolake.errors import PhonolakeError, UsageError
 from phonolake.progress import say, watched
 
 Payload = TypeVar("Payload")
@@ -29,14 +30,15 @@ def connect(*, workers: int | None = None) -> None:
         Cores that an embedded Ray may use; all of the machine's by default.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # By itself Ray starts a task that ran out of memory again and again, without end.
+    os.environ.setdefault("RAY_task_oom_retries", str(CRASHES))
     import ray  # imported late: a second of start-up that `phonolake sql` need not pay
 
     if ray.is_initialized():
         return
     if address := os.environ.get("RAY_ADDRESS"):
         say(f"Using the Ray cluster at {address}.")
-        ray.init(address=address, log_to_driver=False)
+        _join(address)
         return
     say("No RAY_ADDRESS: starting an embedded Ray on this machine.")
     ray.init(
@@ -47,6 +49,35 @@ def connect(*, workers: int | None = None) -> None:
         logging_level=logging.ERROR,
         object_store_memory=256 << 20,
     )
+    _hush()
+
+
+def _join(address: str) -> None:
+    import ray
+
+    if address.startswith(("http://", "https://")):
+        raise UsageError(
+            f"RAY_ADDRESS is the dashboard's {address!r}: submit a job there with `ray job submit`, "
+            "or name Ray itself (HOST:6379)"
+        )
+    host, _, port = address.rpartition(":")
+    try:
+        # Ray itself waits for minutes, and says nothing, where nobody listens.
+        if port.isdigit() and "://" not in address:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, ValueError) as error:
+        raise PhonolakeError(
+            f"no Ray cluster answers at RAY_ADDRESS={address} ({error}): start it, or unset RAY_ADDRESS"
+        ) from error
+    _hush()
+
+
+def _hush() -> None:
+    """Ray prints what its nodes report to standard output, where the rows of a command belong."""
+    import ray._private.worker
+
+    ray._private.worker._worker_logs_enabled = False
 
 
 def cores() -> int:
@@ -54,7 +85,8 @@ def cores() -> int:
     import ray
 
     connect()
-    return max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
+    alive = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    return max([1, *alive])  # a cluster that is scaled to zero will grow
 
 
 def tick(n: int = 1) -> None:
@@ -90,13 +122,21 @@ def imap(
     watch = _Watch(on_tick) if on_tick is not None and watched() else None
     task: Any = ray.remote(_work).options(num_cpus=cpus, max_retries=CRASHES, retry_exceptions=False)
     window = max(2, int(ray.cluster_resources().get("CPU", 1)) * IN_FLIGHT_PER_CPU)
+    if cpus > cores():
+        raise PhonolakeError(f"a task wants {cpus} cores, and no node has more than {cores()}")
     running: dict[Any, Any] = {}
-    for payload in payloads:
-        running[task.remote(function, payload, watch and watch.ticker)] = payload
-        if len(running) >= window:
+    try:
+        for payload in payloads:
+            running[task.remote(function, payload, watch and watch.ticker)] = payload
+            if len(running) >= window:
+                yield _finish(running, watch)
+        while running:
             yield _finish(running, watch)
-    while running:
-        yield _finish(running, watch)
+    finally:
+        # After an error, and when the caller stops half-way.
+        if running and ray.is_initialized():
+            for reference in running:
+                ray.cancel(reference)
 
 
 # The actor that counts steps, in a worker that runs a watched task.
@@ -135,7 +175,10 @@ class _Watch:
     def look(self) -> None:
         import ray
 
-        n: int = ray.get(self.ticker.read.remote())
+        try:
+            n: int = ray.get(self.ticker.read.remote())
+        except ray.exceptions.RayError:
+            return  # its node is gone: the bar stands still, the work goes on
         self._on_tick(n - self._seen)
         self._seen = n
 
@@ -153,17 +196,17 @@ def _finish(running: dict[Any, Any], watch: _Watch | None) -> tuple[Any, Any]:
     try:
         return payload, ray.get(ready[0])
     except ray.exceptions.RayTaskError as error:
-        _cancel(running)
         raise error.cause if isinstance(error.cause, Exception) else PhonolakeError(str(error)) from error
     except ray.exceptions.RayError as error:
-        _cancel(running)
-        reason = str(error).strip().splitlines()[0]
-        raise PhonolakeError(f"a worker was lost {CRASHES + 1} times ({reason}): run the same command again") from error
+        raise PhonolakeError(_why(error)) from error
 
 
-def _cancel(running: dict[Any, Any]) -> None:
-    import ray
+def _why(error: Exception) -> str:
+    from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
 
-    for reference in running:
-        ray.cancel(reference)
-    running.clear()
+    reason = str(error).strip().splitlines()[0]
+    if isinstance(error, OutOfMemoryError):
+        return f"a worker ran out of memory {CRASHES + 1} times ({reason}): free some, or give Ray fewer cores"
+    if isinstance(error, WorkerCrashedError | NodeDiedError):
+        return f"a worker was lost {CRASHES + 1} times ({reason}): run the same command again"
+    return f"Ray could not finish the work ({reason}): run the same command again"

@@ -201,21 +201,38 @@ def _blocks_pyav(
 ) -> Iterator[np.ndarray]:
     """Decode packet by packet; `forgiving` passes over those that cannot be decoded, such as tags behind an MP3."""
     with closing(container):
-        # Interleaved: PyAV reads past the end of the planes of more than 8 channels.
-        resampler = av.AudioResampler(format="flt")
+        interleave = _Interleaver()
         for packet in _reading(container.demux(stream)):
             try:
                 frames = stream.decode(packet)
                 if any(frame.sample_rate != sr for frame in frames):
                     raise AudioError("corrupt", f"the sampling rate changes from {sr} Hz on the way")
-                packed = [part for frame in frames for part in resampler.resample(frame)]
+                blocks = [block_TC for frame in frames for block_TC in interleave(frame)]
             except av.InvalidDataError as error:
                 if forgiving:
                     continue
                 raise _stopped(error) from error
             except (av.FFmpegError, ValueError) as error:
                 raise _stopped(error) from error
-            yield from (part.to_ndarray().reshape(-1, part.layout.nb_channels) for part in packed if part.samples)
+            yield from blocks
+
+
+class _Interleaver:
+    """Frames to float32 of shape (n, channels); the number of channels may change on the way.
+
+    Frames are interleaved by FFmpeg, since PyAV reads past the end of the planes of more than 8 channels.
+    """
+
+    def __init__(self) -> None:
+        self._resamplers: dict[tuple[str, str], av.AudioResampler] = {}
+
+    def __call__(self, frame: av.AudioFrame) -> Iterator[np.ndarray]:
+        kind = frame.format.name, frame.layout.name
+        if kind not in self._resamplers:
+            self._resamplers[kind] = av.AudioResampler(format="flt")
+        for part in self._resamplers[kind].resample(frame):
+            if part.samples:
+                yield part.to_ndarray().reshape(-1, part.layout.nb_channels)
 
 
 def _reading(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:

@@ -1,6 +1,7 @@
 """FMA: a dataset for music analysis (Defferrard et al. 2017), in the layout of its official archives."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,10 +55,10 @@ def recordings(root: Path) -> Iterator[Recording]:
             title=_text(row.title),
             artist=_text(row.artist),
             album=_text(row.album),
-            year=int(row.released[:4]) if _text(row.released) else None,
+            year=int(year[0]) if (year := re.match(r"\d{4}", row.released)) else None,
             licence=_text(row.licence),
             labels=(row.genre,) if _text(row.genre) else (),
-            tags=tuple(dict.fromkeys(ast.literal_eval(row.tags))) if _text(row.tags) else (),
+            tags=_tags(row.tags, name),
             splits=(("official", part, None),) if part else (),
         )
 
@@ -72,6 +73,17 @@ def _read_tracks(path: Path) -> pd.DataFrame:
     except (KeyError, ValueError) as error:
         raise UsageError(f"{path} is no FMA tracks.csv with its two header rows: {error}") from error
     return table
+
+
+def _tags(value: str, track: str) -> tuple[str, ...]:
+    """The words of a list written as Python writes it."""
+    try:
+        words = ast.literal_eval(value.strip() or "[]")
+    except (SyntaxError, ValueError):
+        words = None
+    if not isinstance(words, list):
+        raise UsageError(f"the tags of track {track} in tracks.csv are no list like ['rock', 'live']: {value[:80]!r}")
+    return tuple(dict.fromkeys(str(word) for word in words))
 
 
 def _text(value: str) -> str | None:

@@ -23,10 +23,11 @@ def recordings(root: Path) -> Iterator[Recording]:
     for folder, subfolders, files in os.walk(root):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(files):
-            if name.rpartition(".")[2].lower() in EXTENSIONS and not name.startswith("."):
-                path = Path(folder, name)
+            path = Path(folder, name)
+            if path.suffix[1:].lower() in EXTENSIONS and not name.startswith("."):
                 yield Recording(
-                    source_id=_text(path.relative_to(root).as_posix()),
+                    # Backslashes are doubled, so that no name looks like another one's escapes.
+                    source_id=_text(path.relative_to(root).as_posix().replace("\\", r"\\")),
                     path=path,
                     labels=(_text(Path(folder).resolve().name),),
                 )

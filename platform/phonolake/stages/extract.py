@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,12 @@ def run(config: Config) -> list[Outcome]:
     """
     started = now()
     lake = Lake.open(config.lake)
+    # A name given twice is one wish: two writers of one shard would undo each other.
+    config = replace(
+        config,
+        features=tuple(dict.fromkeys(config.features)),
+        spectrograms=tuple(dict.fromkeys(config.spectrograms)),
+    )
     recipes = _recipes(config.features, config.spectrograms)
     if not recipes:
         raise UsageError("nothing to extract: name a feature set or a spectrogram (`phonolake features` lists them)")

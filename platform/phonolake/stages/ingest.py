@@ -62,7 +62,7 @@ class Config:
     def dataset_name(self) -> str:
         if self.dataset:
             return self.dataset
-        return Path(self.root).resolve().name if self.source == "folder" else self.source
+        return Path(self.root).expanduser().resolve().name if self.source == "folder" else self.source
 
     @property
     def fingerprint(self) -> str:
@@ -153,8 +153,14 @@ def ingest_shard(task: Task) -> None:
     if not n_audio:
         audio.unlink()
     for name in TABLES:
-        if name != "audio" and (rows[name] or name == "tracks"):
-            write_rows(lake.path(name, task.stem), schema.table(name).arrow, rows[name])
+        if name == "audio":
+            continue
+        path = lake.path(name, task.stem)
+        if rows[name] or name == "tracks":
+            write_rows(path, schema.table(name).arrow, rows[name])
+        else:
+            # An attempt that was cut short may have seen a file in another state.
+            path.unlink(missing_ok=True)
 
 
 def _ingest_file(file: planning.File, config: Config) -> Iterator[tuple[str, dict[str, Any]]]:

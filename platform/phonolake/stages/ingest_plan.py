@@ -6,7 +6,9 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from phonolake.errors import UsageError
 from phonolake.lineage import digest
 from phonolake.records import Recording
 from phonolake.store import catalog
@@ -15,6 +17,8 @@ from phonolake.store.lake import MARKER, Lake
 # A corpus below 16 full shards is cut finer, so that its shards can be worked on side by side; but not into crumbs.
 PARALLEL_SHARDS = 16
 CRUMB_BYTES = 4 << 20
+# What stands for the configuration of a reject that the same file may escape next time.
+TRY_AGAIN = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,24 @@ def look(recording: Recording) -> File:
 
 
 def make(files: Iterable[File], lake: str, dataset: str, fingerprint: str, shard_bytes: int) -> Plan:
-    """Leave out what the lake has unchanged, and group the rest in a way that depends on nothing but the files."""
-    known = _known(lake, dataset)
+    """Leave out what the lake has unchanged, and group the rest in a way that depends on nothing but the files.
+
+    Raises
+    ------
+    UsageError
+        When two files have the same id.
+    """
+    known, version = _known(lake, dataset)
     plan = Plan()
     work = []
+    seen: dict[str, File] = {}
+    tries: dict[str, int] = {}
     for file in files:
         track_id = f"{dataset}:{file.recording.source_id}"
+        if track_id in seen:
+            paths = " and ".join(readable(f.recording.path) for f in (seen[track_id], file))
+            raise UsageError(f"{track_id} stands for two files, {paths}: remove one of them")
+        seen[track_id] = file
         before = known.get(track_id)
         if before is None:
             work.append(file)
@@ -61,9 +77,13 @@ def make(files: Iterable[File], lake: str, dataset: str, fingerprint: str, shard
         else:
             work.append(file)
             plan.replaced.add(track_id)
+            if before[2] == TRY_AGAIN:
+                tries[file.recording.source_id] = version
     slug = re.sub(r"[^A-Za-z0-9_]+", "-", dataset).strip("-")[:40] or "dataset"
     for index, group in enumerate(_groups(work, shard_bytes)):
-        identity = [(f.recording.source_id, f.size, f.mtime) for f in group]
+        # A file that is tried again looks as before; the version of the rejects tells the tries apart.
+        identity: list[Any] = [(f.recording.source_id, f.size, f.mtime) for f in group]
+        identity += [tries[f.recording.source_id] for f in group if f.recording.source_id in tries]
         plan.shards[f"{slug}-{index:05d}-{digest([dataset, fingerprint, identity])}"] = tuple(group)
     return plan
 
@@ -73,19 +93,28 @@ def readable(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _known(lake: str, dataset: str) -> dict[str, tuple[int | None, int | None, str | None]]:
-    """Size, mtime and, for rejects, the configuration of every file that the lake has an answer for."""
+def _known(lake: str, dataset: str) -> tuple[dict[str, tuple[int | None, int | None, str | None]], int]:
+    """Size, mtime and, for rejects, the configuration of every file that the lake has an answer for.
+
+    Returns
+    -------
+    tuple
+        Facts by track id, and the version of `rejects` that they were read from.
+    """
     if not (Path(lake).expanduser() / MARKER).is_file():
-        return {}
-    with catalog.connect(Lake.open(lake)) as connection:
+        return {}, 0
+    opened = Lake.open(lake)
+    with catalog.connect(opened) as connection:
         rows = connection.execute(
             "SELECT track_id, source_bytes, source_mtime, NULL FROM audio JOIN tracks USING (track_id) "
             "WHERE dataset = $1 "
-            "UNION ALL SELECT track_id, source_bytes, source_mtime, config_hash FROM rejects "
+            "UNION ALL SELECT track_id, source_bytes, source_mtime, "
+            "CASE WHEN retryable AND source_bytes IS NOT NULL THEN $2 ELSE config_hash END FROM rejects "
             "WHERE dataset = $1 AND stage = 'ingest'",
-            [dataset],
+            [dataset, TRY_AGAIN],
         ).fetchall()
-    return {track_id: (size, mtime, rejected_by) for track_id, size, mtime, rejected_by in rows}
+    facts = {track_id: (size, mtime, rejected_by) for track_id, size, mtime, rejected_by in rows}
+    return facts, opened.versions().get("rejects", 0)
 
 
 def _unchanged(file: File, before: tuple[int | None, int | None, str | None], fingerprint: str) -> bool:

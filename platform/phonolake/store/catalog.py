@@ -29,7 +29,9 @@ def build(lake: "Lake") -> None:
     with replacing(lake.root / FILE) as temporary, TemporaryDirectory() as scratch:
         written = Path(scratch) / FILE
         with duckdb.connect(str(written)) as connection:
+            connection.begin()
             _fill(connection, lake)
+            connection.commit()
         shutil.copyfile(written, temporary)
 
 
@@ -74,11 +76,18 @@ def _fill(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> None:
     declared = schemas.tables()
     versions = lake.versions()
     sets = [_published_set(lake, name) for name in versions if name.startswith(FEATURES + "_")]
+    broken = False
     for table in [*(t for name, t in declared.items() if name != FEATURES), *sets]:
-        _create_view(connection, table, _select(lake, table))
+        select = _select(lake, table)
+        error = _unreadable(connection, select)
+        if error:
+            broken, select = True, _refusal(table, error)
+        _create_view(connection, table, select)
     union = " UNION ALL BY NAME ".join(f"SELECT * FROM {quote(table.name)}" for table in sets)
     _create_view(connection, _union(declared[FEATURES], sets), union or _empty(declared[FEATURES]))
-    _create_summary(connection, lake, [*declared, *(table.name for table in sets)])
+    # A catalog with a refusal in it never counts as up to date: it heals as soon as the file is back.
+    stamp = "broken" if broken else _stamp(lake)
+    _create_summary(connection, lake, [*declared, *(table.name for table in sets)], stamp)
     connection.execute(schemas.macros_sql())
 
 
@@ -109,8 +118,23 @@ def _select(lake: "Lake", table: TableSchema) -> str:
     return f"SELECT {columns} FROM {reading(lake, table.name, files)}"
 
 
-def _empty(table: TableSchema) -> str:
-    return "SELECT " + ", ".join(f"NULL::{c.type} AS {quote(c.name)}" for c in table.columns) + " WHERE false"
+def _unreadable(connection: duckdb.DuckDBPyConnection, select: str) -> str | None:
+    """DuckDB's complaint about a SELECT, asked on another cursor since an error ends a transaction."""
+    try:
+        connection.cursor().execute(f"DESCRIBE {select}")
+    except duckdb.Error as error:
+        return str(error).splitlines()[0]
+    return None
+
+
+def _refusal(table: TableSchema, error: str) -> str:
+    """A view that says what is wrong with its table, so that one damaged shard does not close the others."""
+    said = f"{table.name} cannot be read ({error}): `phonolake verify` names the damaged shards"
+    return _empty(table, where=f"error({literal(said)})")
+
+
+def _empty(table: TableSchema, where: str = "false") -> str:
+    return "SELECT " + ", ".join(f"NULL::{c.type} AS {quote(c.name)}" for c in table.columns) + f" WHERE {where}"
 
 
 def reading(lake: "Lake", table: str, files: list[str], *, names: bool = False) -> str:
@@ -134,7 +158,7 @@ def _create_view(connection: duckdb.DuckDBPyConnection, table: TableSchema, sele
         connection.execute(f"COMMENT ON COLUMN {name}.{quote(column.name)} IS {literal(column.comment)}")
 
 
-def _create_summary(connection: duckdb.DuckDBPyConnection, lake: "Lake", names: list[str]) -> None:
+def _create_summary(connection: duckdb.DuckDBPyConnection, lake: "Lake", names: list[str], stamp: str) -> None:
     """The view `lake_tables`: version, shards, rows and bytes of every table, without opening a shard."""
     versions = lake.versions()
     rows = []
@@ -150,4 +174,4 @@ def _create_summary(connection: duckdb.DuckDBPyConnection, lake: "Lake", names: 
     connection.execute(
         f'CREATE VIEW lake_tables AS SELECT * FROM (VALUES {values}) AS t("table", version, shards, n_rows, n_bytes)'
     )
-    connection.execute(f"COMMENT ON VIEW lake_tables IS {literal(_stamp(lake))}")
+    connection.execute(f"COMMENT ON VIEW lake_tables IS {literal(stamp)}")

@@ -127,6 +127,9 @@ class Lake:
         # Under one lock from the first log to the catalog: no other job publishes half of this commit with its own.
         with self._locked():
             newest = {name: self._commit_table(name, change) for name, change in changes.items()}
+            # What a killed publication left: nobody else writes here while the lock is held.
+            for unfinished in self.root.glob(f".*{TEMPORARY}"):
+                unfinished.unlink(missing_ok=True)
             self._write_state(self.versions() | newest)
             catalog.build(self)
 

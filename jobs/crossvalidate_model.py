@@ -1,0 +1,12 @@
+r"""Cross-validate models on the cluster, folds side by side.
+
+    ray job submit --working-dir . --runtime-env deploy/runtime_env.yaml -- \
+        python jobs/crossvalidate_model.py MODEL... --lake L
+"""
+
+import sys
+
+from phonolake.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main(["crossval", *sys.argv[1:]]))

@@ -1,0 +1,192 @@
+"""Work mapped over Ray: results, retries, errors, cancellation.
+
+The functions that run on workers are defined inside the tests: they travel by value, since a worker cannot import a
+test module.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from phonolake import execution
+from phonolake.errors import AudioError, PhonolakeError, UsageError
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+CORES = 2
+WINDOW = CORES * execution.IN_FLIGHT_PER_CPU
+
+
+def eventually(condition: Callable[[], bool], *, seconds: float = 20) -> bool:
+    """Whether `condition` becomes true before the time is over."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+def test_connect_again_changes_nothing() -> None:
+    execution.connect(workers=1)
+    assert execution.cores() == CORES
+
+
+def test_no_payload_is_no_work() -> None:
+    def fail(_: int) -> None:
+        raise AssertionError
+
+    assert list(execution.imap(fail, [])) == []
+
+
+def test_every_payload_comes_back_with_its_result() -> None:
+    def square(number: int) -> int:
+        return number * number
+
+    assert dict(execution.imap(square, range(5))) == {0: 0, 1: 1, 2: 4, 3: 9, 4: 16}
+
+
+def test_payloads_need_not_be_hashable() -> None:
+    def size(payload: list[int]) -> int:
+        return len(payload)
+
+    assert sorted(execution.imap(size, [[1, 2], []])) == [([], 0), ([1, 2], 2)]
+
+
+def test_tasks_run_in_other_processes_side_by_side(tmp_path: Path) -> None:
+    def meet(name: str) -> int:
+        (tmp_path / name).touch()
+        deadline = time.monotonic() + 30
+        while len(list(tmp_path.iterdir())) < CORES and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert len(list(tmp_path.iterdir())) == CORES
+        return os.getpid()
+
+    pids = {pid for _, pid in execution.imap(meet, ["a", "b"])}
+    assert len(pids) == CORES
+    assert os.getpid() not in pids
+
+
+def test_cores_that_a_task_asks_for_are_its_own(tmp_path: Path) -> None:
+    def alone(number: int) -> bool:
+        lock = tmp_path / "lock"
+        lock.touch(exist_ok=False)
+        time.sleep(0.1)
+        lock.unlink()
+        return True
+
+    assert [result for _, result in execution.imap(alone, range(3), cpus=CORES)] == [True] * 3
+
+
+def test_more_payloads_than_the_window_are_handed_out_as_others_finish() -> None:
+    handed_out = []
+
+    class Payloads(list[int]):
+        def __iter__(self) -> Iterator[int]:
+            for payload in super().__iter__():
+                handed_out.append(payload)
+                yield payload
+
+    def negate(number: int) -> int:
+        return -number
+
+    results = execution.imap(negate, Payloads(range(3 * WINDOW)))
+    first = next(results)
+    assert len(handed_out) == WINDOW
+    assert sorted([first, *results]) == [(n, -n) for n in range(3 * WINDOW)]
+
+
+def test_a_crashed_worker_is_retried(tmp_path: Path) -> None:
+    def crash_once(name: str) -> str:
+        marker = tmp_path / name
+        if not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return name.upper()
+
+    assert dict(execution.imap(crash_once, ["a", "b"])) == {"a": "A", "b": "B"}
+
+
+def test_a_worker_that_always_dies_is_given_up_with_advice(tmp_path: Path) -> None:
+    def crash(name: str) -> None:
+        with open(tmp_path / name, "a", encoding="utf-8") as attempts:
+            attempts.write("x")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(PhonolakeError, match=r"worker.*run the same command again") as caught:
+        list(execution.imap(crash, ["attempts"]))
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 1
+    assert (tmp_path / "attempts").read_text() == "x" * (execution.CRASHES + 1)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PhonolakeError("no room: free some"),
+        UsageError("no such thing"),
+        AudioError("truncated", "3 s of 30 s"),
+        FileNotFoundError(2, "No such file or directory", "/music/a.mp3"),
+        ZeroDivisionError("division by zero"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_exception_of_the_work_comes_back_as_itself(error: Exception) -> None:
+    def fail(_: int) -> None:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        list(execution.imap(fail, [1]))
+    assert type(caught.value) is type(error)
+    assert str(caught.value) == str(error)
+    assert vars(caught.value).items() >= vars(error).items()
+
+
+def test_an_exception_of_the_work_is_not_retried(tmp_path: Path) -> None:
+    def fail(name: str) -> None:
+        with open(tmp_path / name, "a", encoding="utf-8") as attempts:
+            attempts.write("x")
+        raise PhonolakeError("wrong")
+
+    with pytest.raises(PhonolakeError, match="wrong"):
+        list(execution.imap(fail, ["attempts"]))
+    assert (tmp_path / "attempts").read_text() == "x"
+
+
+def test_an_exception_of_the_work_cancels_the_rest(tmp_path: Path) -> None:
+    def work(name: str) -> None:
+        if name == "bad":
+            while not list(tmp_path.glob("*.started")):
+                time.sleep(0.01)
+            raise PhonolakeError("bad")
+        (tmp_path / f"{name}.started").touch()
+        try:
+            # In slices: work is interrupted between two Python instructions, not inside of one.
+            while not (tmp_path / "enough").exists():
+                time.sleep(0.05)
+            (tmp_path / f"{name}.done").touch()
+        finally:
+            (tmp_path / f"{name}.left").touch()
+
+    with pytest.raises(PhonolakeError, match=r"^bad$"):
+        list(execution.imap(work, ["bad", *(f"slow{n}" for n in range(2 * WINDOW))]))
+    assert eventually(lambda: any(tmp_path.glob("*.left"))), "running work was not interrupted"
+    assert not list(tmp_path.glob("*.done"))
+    (tmp_path / "enough").touch()
+    # The cores are free again. Of what waited for them, Ray cannot call back a task that it was just handing over.
+    assert dict(execution.imap(str, range(WINDOW))) == {n: str(n) for n in range(WINDOW)}
+    assert len(list(tmp_path.glob("*.started"))) <= 1 + CORES
+
+
+def test_results_are_yielded_before_an_error() -> None:
+    def work(number: int) -> int:
+        if number == 1:
+            raise PhonolakeError("second")
+        return number
+
+    results = execution.imap(work, [0, 1], cpus=CORES)
+    assert next(results) == (0, 0)
+    with pytest.raises(PhonolakeError, match="second"):
+        next(results)
