@@ -98,7 +98,9 @@ def test_more_payloads_than_the_window_are_handed_out_as_others_finish() -> None
     assert sorted([first, *results]) == [(n, -n) for n in range(3 * WINDOW)]
 
 
-def test_a_crashed_worker_is_retried(tmp_path: Path) -> None:
+def test_a_crashed_worker_is_retried_and_leaves_standard_output_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     def crash_once(name: str) -> str:
         marker = tmp_path / name
         if not marker.exists():
@@ -107,6 +109,7 @@ def test_a_crashed_worker_is_retried(tmp_path: Path) -> None:
         return name.upper()
 
     assert dict(execution.imap(crash_once, ["a", "b"])) == {"a": "A", "b": "B"}
+    assert capfd.readouterr().out == ""
 
 
 def test_a_worker_that_always_dies_is_given_up_with_advice(tmp_path: Path) -> None:

@@ -187,6 +187,10 @@ def test_dry_runs_change_nothing(call, demo, tmp_path):
     assert json.loads(out)[0]["run_id"].startswith("svm-rbf-")
     _, out, _ = call("crossval", "svm-rbf", "--lake", demo / "lake", "--dry-run", "--format", "json")
     assert [row["test_fold"] for row in json.loads(out)] == [1, 2, 3, 4, 5]
+    _, out, _ = call("extract", "--features", "mfcc-120", "--lake", demo / "lake", "--dry-run", "--format", "json")
+    assert json.loads(out) == []
+    _, out, _ = call("score", "--lake", demo / "lake", "--dry-run", "--format", "json")
+    assert json.loads(out) == []
     assert sorted((demo / "lake").rglob("*")) == before
 
 

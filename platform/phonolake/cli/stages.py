@@ -84,12 +84,18 @@ def _announce_ingest(config: Any, form: str) -> None:
 @click.option("--features", "features", multiple=True, metavar="NAME", help="Feature set; may be given several times.")
 @click.option("--spectrogram", "spectrograms", multiple=True, metavar="NAME", help="Spectrogram; likewise.")
 @options.lake
+@options.dry_run
 @options.form
-def extract(features: tuple[str, ...], spectrograms: tuple[str, ...], lake: str, form: str) -> None:
+def extract(features: tuple[str, ...], spectrograms: tuple[str, ...], lake: str, dry_run: bool, form: str) -> None:
     """Compute feature sets and spectrograms for tracks that have none yet."""
     from phonolake.stages import extract as stage
 
-    emit(stage.run(stage.Config(lake, features, spectrograms)), form)
+    config = stage.Config(lake, features, spectrograms)
+    if dry_run:
+        rows = [(task.source, ", ".join(task.features + task.spectrograms)) for task in stage.plan(config)]
+        emit(rows, form, columns=("audio_shard", "missing"))
+        return
+    emit(stage.run(config), form)
 
 
 @click.command(epilog=options.example("phonolake split --folds 5 --seed 0 --lake lake"))
@@ -166,12 +172,17 @@ def crossval(models: tuple[str, ...], dry_run: bool, form: str, **choices: Any) 
 @click.command(epilog=options.example("phonolake score --lake lake"))
 @click.option("--run", "runs", multiple=True, metavar="RUN_ID", help="Trained model; the newest of each by default.")
 @options.lake
+@options.dry_run
 @options.form
-def score(runs: tuple[str, ...], lake: str, form: str) -> None:
+def score(runs: tuple[str, ...], lake: str, dry_run: bool, form: str) -> None:
     """Give every track predictions and an embedding."""
     from phonolake.stages import score as stage
 
-    emit(stage.run(stage.Config(lake, runs)), form)
+    config = stage.Config(lake, runs)
+    if dry_run:
+        emit([(t.run_id, t.source) for t in stage.plan(config)], form, columns=("run_id", "shard"))
+        return
+    emit(stage.run(config), form)
 
 
 @click.command(epilog=options.example("phonolake index --lake lake"))

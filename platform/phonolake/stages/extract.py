@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,11 @@ class Config:
     features: tuple[str, ...] = ()
     spectrograms: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        # A name given twice is one wish: two writers of one shard would undo each other.
+        object.__setattr__(self, "features", tuple(dict.fromkeys(self.features)))
+        object.__setattr__(self, "spectrograms", tuple(dict.fromkeys(self.spectrograms)))
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -51,18 +56,8 @@ def run(config: Config) -> list[Outcome]:
     """
     started = now()
     lake = Lake.open(config.lake)
-    # A name given twice is one wish: two writers of one shard would undo each other.
-    config = replace(
-        config,
-        features=tuple(dict.fromkeys(config.features)),
-        spectrograms=tuple(dict.fromkeys(config.spectrograms)),
-    )
-    recipes = _recipes(config.features, config.spectrograms)
-    if not recipes:
-        raise UsageError("nothing to extract: name a feature set or a spectrogram (`phonolake features` lists them)")
+    tasks, recipes = plan(config), _recipes(config)
     sources = lake.shards("audio")
-    missing = {r.name: set(derive.missing(lake, product(r), sources)) for r in recipes}
-    tasks = [task for source in sources if (task := _task(lake, source, config, missing))]
     rows = {source: shard.rows for source, shard in sources.items()}
     with progress.task("extract", sum(rows.values())) as advance:
         advance(sum(rows.values()) - sum(rows[task.source] for task in tasks))
@@ -76,8 +71,18 @@ def run(config: Config) -> list[Outcome]:
     return outcomes
 
 
-def _recipes(features: tuple[str, ...], spectrograms: tuple[str, ...]) -> list[FeatureSet | Spectrogram]:
-    return [*map(contract.feature_set, features), *map(contract.spectrogram, spectrograms)]
+def plan(config: Config) -> list[Task]:
+    """What would be computed, without computing it; the errors are those of `run`."""
+    lake = Lake.open(config.lake)
+    sources = lake.shards("audio")
+    missing = {r.name: set(derive.missing(lake, product(r), sources)) for r in _recipes(config)}
+    if not missing:
+        raise UsageError("nothing to extract: name a feature set or a spectrogram (`phonolake features` lists them)")
+    return [task for source in sources if (task := _task(lake, source, config, missing))]
+
+
+def _recipes(wanted: Config | Task) -> list[FeatureSet | Spectrogram]:
+    return [*map(contract.feature_set, wanted.features), *map(contract.spectrogram, wanted.spectrograms)]
 
 
 def _task(lake: Lake, source: str, config: Config, missing: dict[str, set[str]]) -> Task | None:
@@ -99,7 +104,7 @@ def _outcome(lake: Lake, recipe: FeatureSet | Spectrogram, sources: Any, inputs:
 def extract_shard(task: Task) -> None:
     """Decode each track once per sampling rate and compute everything from it; memory holds one track at a time."""
     lake = Lake(task.lake)
-    recipes = _recipes(task.features, task.spectrograms)
+    recipes = _recipes(task)
     left_out: dict[str, list[dict[str, Any]]] = {r.name: [] for r in recipes}
     with ExitStack() as stack:
         append = {

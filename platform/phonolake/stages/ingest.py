@@ -5,7 +5,7 @@ Inputs = tracks + rejects, always. What the lake already has is left alone; a ch
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,8 @@ def run(config: Config) -> Outcome:
     outputs = sum(s.rows for s in changes["tracks"].add if s.file.removesuffix(".parquet") in plan.shards)
     run_id = f"ingest-{digest([config.fingerprint, list(plan.shards)])}"
     outcome = Outcome("ingest", run_id, total, outputs, total - outputs, f"{plan.known} known before")
-    lake.commit(changes | {"runs": finish(lake, config, [outcome], started)})
+    said = replace(config, root=planning.readable(config.root))
+    lake.commit(changes | {"runs": finish(lake, said, [outcome], started)})
     return outcome
 
 

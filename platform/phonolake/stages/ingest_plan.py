@@ -88,7 +88,7 @@ def make(files: Iterable[File], lake: str, dataset: str, fingerprint: str, shard
     return plan
 
 
-def readable(path: Path) -> str:
+def readable(path: Path | str) -> str:
     """A path as valid Unicode, whatever bytes its name holds."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 

@@ -67,11 +67,7 @@ def run(config: Config) -> list[Outcome]:
     lake = Lake.open(config.lake)
     models = _models(lake, config.runs)
     sources = {run_id: products.shards_of(lake, registry.get(model).CARD.input) for run_id, model in models.items()}
-    tasks = [
-        Task(lake.root, run_id, model, source, config.held_out_only)
-        for run_id, model in models.items()
-        for source in derive.missing(lake, _predictions(run_id, config.held_out_only), sources[run_id])
-    ]
+    tasks = plan(config)
     total = sum(map(len, sources.values()))
     with progress.task("score", total) as advance:
         advance(total - len(tasks))
@@ -85,6 +81,20 @@ def run(config: Config) -> list[Outcome]:
     changes["runs"] = finish(lake, config, outcomes, started)
     lake.commit(changes)
     return outcomes
+
+
+def plan(config: Config) -> list[Task]:
+    """What would be scored, without scoring it."""
+    lake = Lake.open(config.lake)
+    return [
+        Task(lake.root, run_id, model, source, config.held_out_only)
+        for run_id, model in _models(lake, config.runs).items()
+        for source in derive.missing(
+            lake,
+            _predictions(run_id, config.held_out_only),
+            products.shards_of(lake, registry.get(model).CARD.input),
+        )
+    ]
 
 
 def _predictions(run_id: str, held_out_only: bool) -> Product:

@@ -33,18 +33,23 @@ class TableSchema:
     @property
     def arrow(self) -> pa.Schema:
         """Arrow schema with NOT NULL and the comments kept in the fields."""
-        connection = duckdb.connect()
-        connection.execute("SET TimeZone = 'UTC'")
-        selected = ", ".join(f"NULL::{c.type} AS {quote(c.name)}" for c in self.columns)
-        bare = connection.sql(f"SELECT {selected} LIMIT 0").to_arrow_table().schema
-        return pa.schema(
-            pa.field(c.name, field.type, nullable=c.nullable, metadata={"comment": c.comment})
-            for c, field in zip(self.columns, bare, strict=True)
-        )
+        return _arrow(self.columns)
 
     def extended(self, name: str, comment: str, columns: tuple[Column, ...]) -> "TableSchema":
         """Return a table called `name` with these columns after the declared ones."""
         return replace(self, name=name, comment=comment, columns=self.columns + columns)
+
+
+@cache
+def _arrow(columns: tuple[Column, ...]) -> pa.Schema:
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    selected = ", ".join(f"NULL::{c.type} AS {quote(c.name)}" for c in columns)
+    bare = connection.sql(f"SELECT {selected} LIMIT 0").to_arrow_table().schema
+    return pa.schema(
+        pa.field(c.name, field.type, nullable=c.nullable, metadata={"comment": c.comment})
+        for c, field in zip(columns, bare, strict=True)
+    )
 
 
 def shape(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
