@@ -21,8 +21,12 @@ class FileTags:
 def read_tags(data: bytes) -> FileTags:
     """Read the tags of a file in memory; a file without tags, or with broken ones, says nothing."""
     try:
-        file = mutagen.File(io.BytesIO(data), easy=True)
-    except (mutagen.MutagenError, ValueError, KeyError, IndexError):
+        # Closed at once, since some of mutagen's objects refer to each other and would keep the bytes for a while.
+        with io.BytesIO(data) as stream:
+            file = mutagen.File(stream, easy=True)
+    except (
+        Exception
+    ):  # of broken headers mutagen lets out whatever its code stumbles over: struct.error, IndexError ...
         file = None
     if file is None or not file.tags:
         return FileTags()

@@ -134,8 +134,11 @@ def extract_shard(task: Task) -> None:
 
 
 def _audio(path: Path) -> Iterator[tuple[str, bytes]]:
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=1, columns=["track_id", "bytes"]):
-        yield batch["track_id"][0].as_py(), batch["bytes"][0].as_py()
+    file = pq.ParquetFile(path)
+    for group in range(file.num_row_groups):
+        # Group by group: a reader over several of them keeps what it has read until its end.
+        for batch in file.iter_batches(batch_size=1, row_groups=[group], columns=["track_id", "bytes"]):
+            yield batch["track_id"][0].as_py(), batch["bytes"][0].as_py()
 
 
 def _compute(recipe: FeatureSet | Spectrogram, y: np.ndarray) -> np.ndarray:

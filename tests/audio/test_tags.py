@@ -1,0 +1,235 @@
+"""What files say about themselves: tags written by mutagen and read back, and tags that are broken."""
+
+import io
+from pathlib import Path
+
+import av
+import mutagen
+import numpy as np
+import pytest
+import soundfile as sf
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mutagen.id3 import APIC, ID3, TALB, TCON, TDRC, TIT2, TPE1
+from mutagen.mp4 import MP4
+
+from phonolake.audio.decode import probe
+from phonolake.audio.tags import FileTags, read_tags
+
+pytestmark = pytest.mark.timeout(30)
+
+KINDS = ("mp3", "ogg", "opus", "flac", "m4a")
+WRITTEN = {"title": "Für Elise", "artist": "Бетховен", "album": "バガテル", "date": "1810-04-27", "genre": "Classical"}
+READ = FileTags("Für Elise", "Бетховен", "バガテル", 1810, "Classical")
+NOISE = np.random.default_rng(0).uniform(-0.3, 0.3, 24_000).astype(np.float32)
+
+
+def encode(kind: str, folder: Path) -> bytes:
+    """One second of noise."""
+    if kind == "m4a":
+        path = folder / "a.m4a"
+        with av.open(path, "w", format="ipod") as container:
+            stream = container.add_stream("aac", rate=24_000, layout="mono")
+            for start in range(0, len(NOISE), 1024):
+                frame = av.AudioFrame.from_ndarray(NOISE[None, start : start + 1024], format="fltp", layout="mono")
+                frame.sample_rate, frame.pts = 24_000, start
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return path.read_bytes()
+    buffer = io.BytesIO()
+    form = {"opus": ("OGG", "OPUS"), "ogg": ("OGG", "VORBIS"), "flac": ("FLAC", "PCM_16"), "mp3": ("MP3", None)}[kind]
+    sf.write(buffer, NOISE, 24_000, format=form[0], subtype=form[1])
+    return buffer.getvalue()
+
+
+def tagged(data: bytes, values: dict[str, str]) -> bytes:
+    buffer = io.BytesIO(data)
+    file = mutagen.File(buffer, easy=True)
+    if file.tags is None:
+        file.add_tags()
+    for key, value in values.items():
+        file[key] = value
+    buffer.seek(0)
+    file.save(buffer)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("tags")
+    return {kind: encode(kind, folder) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def full(plain: dict[str, bytes]) -> dict[str, bytes]:
+    return {kind: tagged(data, WRITTEN) for kind, data in plain.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tags_are_read_as_they_were_written(full: dict[str, bytes], kind: str) -> None:
+    assert read_tags(full[kind]) == READ
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tags_do_not_touch_the_sound(plain: dict[str, bytes], full: dict[str, bytes], kind: str) -> None:
+    assert probe(full[kind]) == probe(plain[kind])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_file_without_tags_says_nothing(plain: dict[str, bytes], kind: str) -> None:
+    assert read_tags(plain[kind]) == FileTags()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_missing_tags_are_none(plain: dict[str, bytes], kind: str) -> None:
+    assert read_tags(tagged(plain[kind], {"title": "Alone"})) == FileTags(title="Alone")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("date", "year"), [("1999", 1999), ("2003-07-01", 2003), ("2010-01", 2010)])
+def test_year_is_what_the_date_begins_with(plain: dict[str, bytes], kind: str, date: str, year: int) -> None:
+    assert read_tags(tagged(plain[kind], {"date": date})).year == year
+
+
+# ID3 keeps nothing in a date but a date.
+@pytest.mark.parametrize("kind", ["ogg", "flac", "m4a"])
+@pytest.mark.parametrize("date", ["07/2003", "unknown", "99"])
+def test_date_without_a_year_in_front_gives_none(plain: dict[str, bytes], kind: str, date: str) -> None:
+    assert read_tags(tagged(plain[kind], {"date": date})).year is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("blank", ["", "   ", "\t\n"])
+def test_blank_tags_are_none(plain: dict[str, bytes], kind: str, blank: str) -> None:
+    assert read_tags(tagged(plain[kind], {"title": blank, "genre": blank})) == FileTags()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_space_around_a_tag_is_dropped(plain: dict[str, bytes], kind: str) -> None:
+    assert read_tags(tagged(plain[kind], {"artist": "  Nina Simone \n"})).artist == "Nina Simone"
+
+
+@pytest.mark.parametrize("kind", ["ogg", "flac", "m4a"])
+def test_first_of_several_values_counts(plain: dict[str, bytes], kind: str) -> None:
+    buffer = io.BytesIO(plain[kind])
+    file = mutagen.File(buffer, easy=True)
+    if file.tags is None:
+        file.add_tags()
+    file["genre"] = ["Jazz", "Blues"]
+    buffer.seek(0)
+    file.save(buffer)
+    assert read_tags(buffer.getvalue()).genre == "Jazz"
+
+
+def with_id3(data: bytes, *frames: object) -> bytes:
+    tags = ID3()
+    for frame in frames:
+        tags.add(frame)
+    buffer = io.BytesIO(data)
+    tags.save(buffer)
+    return buffer.getvalue()
+
+
+def test_numbered_id3_genres_have_names(plain: dict[str, bytes]) -> None:
+    # ID3v1 numbers its genres, and ID3v2 still lets people write the number.
+    assert read_tags(with_id3(plain["mp3"], TCON(encoding=3, text=["(17)"]))).genre == "Rock"
+    assert read_tags(with_id3(plain["mp3"], TCON(encoding=3, text=["8"]))).genre == "Jazz"
+
+
+def test_id3v1_alone_is_read(plain: dict[str, bytes]) -> None:
+    tag = b"TAG" + b"Title".ljust(30, b"\0") + b"Artist".ljust(30, b"\0") + b"Album".ljust(30, b"\0") + b"1984"
+    tag += bytes(30) + b"\x11"
+    assert read_tags(plain["mp3"] + tag) == FileTags("Title", "Artist", "Album", 1984, "Rock")
+
+
+@pytest.mark.parametrize("encoding", [0, 1, 2, 3])
+def test_every_id3_encoding(plain: dict[str, bytes], encoding: int) -> None:
+    frames = [frame(encoding=encoding, text=["Café"]) for frame in (TIT2, TPE1, TALB)]
+    tags = read_tags(with_id3(plain["mp3"], *frames, TDRC(encoding=0, text=["1999"])))
+    assert tags == FileTags("Café", "Café", "Café", 1999, None)
+
+
+def test_a_large_picture_does_no_harm(plain: dict[str, bytes]) -> None:
+    picture = APIC(encoding=0, mime="image/jpeg", type=3, desc="", data=bytes(500_000))
+    data = with_id3(plain["mp3"], TIT2(encoding=3, text=["Cover"]), picture)
+    assert read_tags(data).title == "Cover"
+    assert probe(data, extension="mp3").n_samples == probe(plain["mp3"]).n_samples
+
+
+def test_tags_of_mp4_that_are_no_text_do_no_harm(plain: dict[str, bytes]) -> None:
+    buffer = io.BytesIO(plain["m4a"])
+    file = MP4(buffer)
+    if file.tags is None:
+        file.add_tags()
+    file.tags["trkn"], file.tags["cpil"], file.tags["\xa9nam"] = [(1, 2)], True, ["Title"]
+    buffer.seek(0)
+    file.save(buffer)
+    assert read_tags(buffer.getvalue()) == FileTags(title="Title")
+
+
+# -- broken ones ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"ID3", b"OggS", b"fLaC", b"<!DOCTYPE html>", bytes(5000)])
+def test_bytes_that_are_no_audio_say_nothing(data: bytes) -> None:
+    assert read_tags(data) == FileTags()
+
+
+def test_header_that_is_too_short_says_nothing() -> None:
+    # An Ogg page with the first twelve of the nineteen bytes that begin an Opus stream; mutagen raises a struct.error.
+    page = b"OggS\0\2" + bytes(8) + b"\1\0\0\0" + bytes(8) + b"\1\x0c" + b"OpusHead\1\2\0\0"
+    assert read_tags(page) == FileTags()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kept", [5, 20, 100, 300, 700])
+def test_cut_tags_say_what_is_left_or_nothing(full: dict[str, bytes], kind: str, kept: int) -> None:
+    tags = read_tags(full[kind][:kept])
+    for found, written in zip(
+        (tags.title, tags.artist, tags.album, tags.year, tags.genre),
+        (READ.title, READ.artist, READ.album, READ.year, READ.genre),
+        strict=True,
+    ):
+        assert found in (None, written)
+
+
+def test_id3_size_that_reaches_beyond_the_file(plain: dict[str, bytes]) -> None:
+    data = bytearray(with_id3(plain["mp3"], TIT2(encoding=3, text=["Title"])))
+    data[6:10] = b"\x7f\x7f\x7f\x7f"
+    assert read_tags(bytes(data)).title in (None, "Title")
+
+
+def test_text_that_is_no_utf_8_can_still_be_stored(full: dict[str, bytes]) -> None:
+    for kind, written in {
+        "ogg": "Für Elise".encode(),
+        "flac": "Für Elise".encode(),
+        "m4a": "Für Elise".encode(),
+    }.items():
+        data = full[kind].replace(written, b"\xff\xfe\xc3" + written[3:])
+        assert data != full[kind]
+        title = read_tags(data).title
+        assert title is None or title.encode("utf-8")
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(KINDS),
+    flips=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=20),
+    kept=st.one_of(st.none(), st.integers(0, 2000)),
+)
+def test_broken_tags_never_raise(
+    full: dict[str, bytes], kind: str, flips: list[tuple[int, int]], kept: int | None
+) -> None:
+    data = bytearray(full[kind])
+    for at, value in flips:
+        data[at % len(data)] = value
+    tags = read_tags(bytes(data[:kept]))
+    for text in (tags.title, tags.artist, tags.album, tags.genre):
+        assert text is None or text.encode("utf-8")
+    assert tags.year is None or 0 <= tags.year <= 9999
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.binary(max_size=500))
+def test_arbitrary_bytes_never_raise(data: bytes) -> None:
+    read_tags(data)

@@ -1,0 +1,70 @@
+"""What a worker needs in memory depends on one track and one row group, never on the number of tracks in a shard."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from phonolake.stages import extract, ingest
+from phonolake.store.lake import Lake
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(
+        not Path("/proc/self/status").exists(), reason="the peak of a process is read from Linux's /proc"
+    ),
+]
+
+FEW = 16
+SECONDS = 45
+ALLOWED = 1.15
+
+# Run in a process of its own. Its `ru_maxrss` would begin with the peak of the process that started it.
+PROGRAM = """
+import pickle, sys
+from phonolake.stages import extract, ingest
+stage, task = pickle.load(sys.stdin.buffer)
+{"ingest": ingest.ingest_shard, "extract": extract.extract_shard}[stage](task)
+print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM:")).split()[1])
+"""
+
+
+def peak_bytes(stage: str, task: object) -> int:
+    """Peak of resident memory of a fresh process that works on one shard."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], input=pickle.dumps((stage, task)), capture_output=True, check=True, timeout=250
+    )
+    return int(done.stdout) * 1024
+
+
+def shard_of(n: int, folder: Path) -> tuple[ingest.Task, int]:
+    """The task that takes in `n` recordings as one shard, and their size in bytes."""
+    (folder / "music").mkdir(parents=True)
+    noise = np.random.default_rng(0).normal(0, 0.1, SECONDS * 22_050)
+    for i in range(n):
+        sf.write(folder / "music" / f"{i:03d}.wav", np.roll(noise, i), 22_050)
+    config = ingest.Config(str(folder / "lake"), str(folder / "music"), shard_bytes=1 << 30)
+    files = tuple(file for group in ingest.make_plan(config).shards.values() for file in group)
+    return ingest.Task(Lake.create(config.lake).root, config, "all-in-one", files), sum(f.size or 0 for f in files)
+
+
+def test_peak_memory_of_a_worker_does_not_grow_with_the_number_of_tracks(tmp_path: Path) -> None:
+    peaks: dict[str, list[int]] = {"ingest": [], "extract": []}
+    sizes = []
+    for n in (FEW, 4 * FEW):
+        task, size = shard_of(n, tmp_path / str(n))
+        sizes.append(size)
+        peaks["ingest"].append(peak_bytes("ingest", task))
+        source = "all-in-one.parquet"
+        assert (task.lake / "tables" / "audio" / source).stat().st_size > size
+        wanted = extract.Task(task.lake, source, ("mfcc-120",), ("mel-96-12k",))
+        peaks["extract"].append(peak_bytes("extract", wanted))
+    # The test has teeth: holding all of the shard at once would go far beyond what is allowed.
+    for stage, (few, many) in peaks.items():
+        assert sizes[1] - sizes[0] > 2 * (ALLOWED - 1) * few, stage
+        assert many < ALLOWED * few, f"{stage}: {few >> 20} MiB with {FEW} tracks, {many >> 20} MiB with {4 * FEW}"

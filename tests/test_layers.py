@@ -1,0 +1,269 @@
+"""Who may import whom. Imports are read from the source, so that a late import inside a function counts too."""
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "platform" / "phonolake"
+
+# A unit is a folder or a module directly below phonolake/, or one of the two programs beside it.
+FOUNDATION = {"records", "errors", "lineage", "progress", "registry"}
+ARRAYS = {"audio", "features", "models", "metrics", "search", "synthesis"}
+BELOW_STAGES = FOUNDATION | ARRAYS | {"store", "sources", "training"}
+LIBRARY = BELOW_STAGES | {"execution", "stages", "analysis", "studies"}
+
+ALLOWED: dict[str, set[str]] = {
+    # Small things that everyone may use.
+    "records": set(),
+    "errors": set(),
+    "lineage": set(),
+    "progress": set(),
+    "registry": {"errors"},
+    # The only way to Ray: for stages, which hand it plain functions.
+    "execution": {"errors", "progress"},
+    # Tables on disk. It knows nothing of audio or models.
+    "store": FOUNDATION,
+    # Arrays in, arrays out. None of these knows another, nor the store.
+    "audio": FOUNDATION,
+    "features": FOUNDATION,
+    "models": FOUNDATION,
+    "metrics": FOUNDATION,
+    "search": FOUNDATION,
+    "synthesis": FOUNDATION,
+    # A folder is a source of whatever can be decoded.
+    "sources": FOUNDATION | {"audio"},
+    "training": FOUNDATION | {"models", "metrics"},
+    # Where the parts meet.
+    "stages": BELOW_STAGES | {"execution"},
+    "analysis": BELOW_STAGES,
+    "studies": BELOW_STAGES | {"execution", "stages", "analysis"},
+    # Faces.
+    "__init__": {"api", "errors", "lineage"},
+    "api": LIBRARY - {"execution", "stages"},
+    "dashboard_launcher": {"errors", "store"},
+    "demo": LIBRARY,
+    "cli": LIBRARY | {"dashboard_launcher", "demo"},
+    "jobs": {"cli"},
+    # It shows what is there: it starts no stage and trains nothing.
+    "dashboard": FOUNDATION | {"store", "analysis", "search", "audio", "features", "dashboard_launcher"},
+}
+
+# What is wrong and known. An entry goes when its reason goes: one that is no longer needed fails.
+KNOWN: dict[tuple[str, str], str] = {
+    ("analysis/neighbours.py", "stages"): "a question reads where stages put their shards; that belongs below both",
+}
+
+# Libraries with one home: to change one is to change that unit.
+HOMES: dict[str, set[str]] = {
+    "ray": {"execution"},
+    "deltalake": {"store"},
+    "faiss": {"search"},
+    "torch": {"models", "training"},
+    "sklearn": {"models"},
+    "skops": {"models"},
+    "safetensors": {"models"},
+    "av": {"audio"},
+    "soxr": {"audio"},
+    "mutagen": {"audio"},
+    "click": {"cli"},
+    "streamlit": {"dashboard"},
+    "plotly": {"dashboard"},
+}
+TABLE_LIBRARIES = {"duckdb", "pyarrow", "deltalake", "ray"}
+
+
+def imported(source: str) -> Iterator[str]:
+    """Full names of all that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+@cache
+def imports_of(path: Path) -> tuple[str, ...]:
+    return tuple(imported(path.read_text(encoding="utf-8")))
+
+
+def files(unit: str) -> list[Path]:
+    if unit in ("jobs", "dashboard"):
+        return sorted((ROOT / unit).rglob("*.py"))
+    module = PACKAGE / f"{unit}.py"
+    return [module] if module.is_file() else sorted((PACKAGE / unit).rglob("*.py"))
+
+
+def units() -> set[str]:
+    """Units of the package as they stand on the disk."""
+    modules = {path.stem for path in PACKAGE.glob("*.py")}
+    return modules | {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
+
+
+def used_units(path: Path) -> set[str]:
+    """Units of phonolake that a file imports; what the package itself offers is its interface."""
+    names = [name.split(".") for name in imports_of(path)]
+    return {name[1] if len(name) > 1 and name[1] in units() else "api" for name in names if name[0] == "phonolake"}
+
+
+def key(path: Path) -> str:
+    base = PACKAGE if PACKAGE in path.parents else ROOT
+    return path.relative_to(base).as_posix()
+
+
+def test_every_import_is_seen() -> None:
+    source = """
+import os, phonolake.store.lake as lake
+from phonolake import errors, open
+from . import near
+if TYPE_CHECKING:
+    from phonolake.models.k2c2 import K2C2
+def late():
+    import ray
+    class Later:
+        from torch import nn
+"""
+    expected = {"os", "phonolake.store.lake", "phonolake.errors", "phonolake.open", "..near"}
+    assert set(imported(source)) == expected | {"phonolake.models.k2c2.K2C2", "ray", "torch.nn"}
+
+
+def test_every_unit_has_its_place() -> None:
+    assert units() <= set(ALLOWED), "say in ALLOWED what the new unit may import"
+    assert set().union(*ALLOWED.values()) <= set(ALLOWED)
+
+
+def test_no_unit_lies_above_itself() -> None:
+    order: list[str] = []
+    rest = dict(ALLOWED)
+    while rest:
+        free = [unit for unit, below in rest.items() if below - {unit} <= set(order)]
+        assert free, f"these import each other: {sorted(rest)}"
+        order += free
+        for unit in free:
+            del rest[unit]
+
+
+@pytest.mark.parametrize("unit", sorted(ALLOWED))
+def test_a_unit_imports_only_what_lies_below_it(unit: str) -> None:
+    wrong = [
+        f"{key(path)} imports {other}"
+        for path in files(unit)
+        for other in sorted(used_units(path) - {unit} - ALLOWED[unit])
+        if (key(path), other) not in KNOWN
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize(("file", "other"), sorted(KNOWN))
+def test_what_is_known_to_be_wrong_is_still_so(file: str, other: str) -> None:
+    assert other in used_units(PACKAGE / file), "take the entry out of KNOWN"
+    assert other not in ALLOWED[file.split("/")[0]]
+
+
+def sources() -> list[Path]:
+    return [*PACKAGE.rglob("*.py"), *(ROOT / "jobs").rglob("*.py"), *(ROOT / "dashboard").rglob("*.py")]
+
+
+def test_imports_are_written_in_full() -> None:
+    """A relative or computed import would slip past this file."""
+    assert [key(p) for p in sources() for name in imports_of(p) if name.startswith(".")] == []
+    computed = {key(p) for p in sources() if re.search(r"\bimport_module\(|\b__import__\(", p.read_text("utf-8"))}
+    # It lists folders, below its own layer only by the name that it is given.
+    assert computed == {"registry.py"}
+
+
+@pytest.mark.parametrize("library", sorted(HOMES))
+def test_a_library_is_imported_at_home_only(library: str) -> None:
+    found = {
+        unit for unit in ALLOWED for path in files(unit) for name in imports_of(path) if name.split(".")[0] == library
+    }
+    assert found <= HOMES[library]
+
+
+@pytest.mark.parametrize("unit", sorted(ARRAYS | {"sources"}))
+def test_what_works_on_arrays_knows_no_tables_and_no_cluster(unit: str) -> None:
+    found = {name.split(".")[0] for path in files(unit) for name in imports_of(path)}
+    assert files(unit)
+    assert not found & TABLE_LIBRARIES
+
+
+def test_the_source_root_holds_the_package_and_nothing_else() -> None:
+    """A module there would be importable everywhere; an __init__.py there would shadow the standard `platform`."""
+    assert [path.name for path in PACKAGE.parent.iterdir() if path.name != "__pycache__"] == ["phonolake"]
+
+
+# -- a bare machine ----------------------------------------------------------------------------------------------------
+
+
+def importable(*distributions: str) -> set[str]:
+    """Top-level modules of these distributions and all that they require."""
+    wanted, todo = set(), list(distributions)
+    while todo:
+        name = re.sub(r"[-_.]+", "-", todo.pop()).lower()
+        if name in wanted:
+            continue
+        try:
+            required = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue  # for another system
+        wanted.add(name)
+        todo += [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in required if "extra ==" not in text]
+    owners = importlib.metadata.packages_distributions()
+    return {m for m, names in owners.items() if any(re.sub(r"[-_.]+", "-", n).lower() in wanted for n in names)}
+
+
+BARE = """
+import sys
+import importlib
+present, wanted = (set(argument.split(",")) for argument in sys.argv[1:3])
+class Bare:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in present and top not in sys.stdlib_module_names and top != "phonolake":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Bare())
+for gone in ("duckdb", "scipy"):
+    try:
+        importlib.import_module(gone)
+    except ModuleNotFoundError:
+        continue
+    sys.exit(f"{gone} was not taken away, so this proves nothing")
+for name in sorted(wanted):
+    importlib.import_module(name)
+"""
+
+
+def modules(unit: str) -> list[str]:
+    return [f"phonolake.{key(path).removesuffix('.py').replace('/', '.')}" for path in files(unit)]
+
+
+@pytest.mark.parametrize(
+    ("present", "wanted", "use"),
+    [
+        (
+            ("numpy", "torch"),
+            [*modules("models"), "phonolake.training.loop", "phonolake.training.crops"],
+            "from phonolake.models import registry; registry.get('k2c2').build(2, n_frames=10, seed=0)",
+        ),
+        (
+            ("numpy",),
+            [*modules("features"), *modules("metrics"), "phonolake.training.crops"],
+            "import numpy; from phonolake.features import contract\n"
+            "for s in contract.spectrograms().values(): s.compute(numpy.ones(s.sr, numpy.float32))",
+        ),
+    ],
+    ids=["models and training", "features and metrics"],
+)
+def test_a_bare_machine_can_run_it(present: tuple[str, ...], wanted: list[str], use: str) -> None:
+    arguments = [",".join(sorted(importable(*present))), ",".join(wanted)]
+    assert set(present) <= set(arguments[0].split(","))
+    done = subprocess.run([sys.executable, "-c", BARE + use, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
