@@ -30,6 +30,8 @@ def connect(*, workers: int | None = None) -> None:
         Cores that an embedded Ray may use; all of the machine's by default.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # The first failure is told; those of the tasks beside it would follow with their tracebacks.
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     # By itself Ray starts a task that ran out of memory again and again, without end.
     os.environ.setdefault("RAY_task_oom_retries", str(CRASHES))
     import ray  # imported late: a second of start-up that `phonolake sql` need not pay

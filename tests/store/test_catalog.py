@@ -262,6 +262,27 @@ def test_a_lake_that_cannot_be_written_to_is_read_all_the_same(lake: Lake, monke
     assert not (lake.root / FILE).exists()
 
 
+def test_all_views_show_one_moment(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made in memory beside a job that commits, they are still those of one version."""
+    original = catalog._create_view
+    interrupted = []
+
+    def slow(connection: Any, table: Any, select: str) -> None:
+        original(connection, table, select)
+        if not interrupted:
+            interrupted.append(table.name)
+            monkeypatch.setattr(catalog, "_create_view", original)
+            commit(lake, "b")
+
+    monkeypatch.setattr(catalog, "_create_view", slow)
+    monkeypatch.setattr(catalog, "_attach", lambda *_: (_ for _ in ()).throw(OSError("no catalog")))
+    with catalog.connect(lake) as connection:
+        assert interrupted == ["annotations"]
+        assert track_ids(connection) == ["d:a"]
+        summary = connection.execute("SELECT shards FROM lake_tables WHERE \"table\" = 'tracks'").fetchall()
+    assert summary == [(1,)]
+
+
 def test_building_leaves_nothing_else(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {p.name for p in lake.root.iterdir()}
     assert names == {"lake.json", FILE, "tables", ".lock"}

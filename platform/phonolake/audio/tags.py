@@ -24,9 +24,8 @@ def read_tags(data: bytes) -> FileTags:
         # Closed at once, since some of mutagen's objects refer to each other and would keep the bytes for a while.
         with io.BytesIO(data) as stream:
             file = mutagen.File(stream, easy=True)
-    except (
-        Exception
-    ):  # of broken headers mutagen lets out whatever its code stumbles over: struct.error, IndexError ...
+    except Exception:
+        # Of broken headers mutagen lets out whatever its code stumbles over: struct.error, IndexError, its own.
         file = None
     if file is None or not file.tags:
         return FileTags()

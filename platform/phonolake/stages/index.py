@@ -12,6 +12,7 @@ from phonolake.search import index as faiss_index
 from phonolake.stages import derive
 from phonolake.stages.common import Outcome, finish, now
 from phonolake.store.lake import Lake
+from phonolake.store.shards import sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ def run(config: Config) -> list[Outcome]:
     groups = shards_by_run(lake)
     if not groups:
         raise PhonolakeError("the lake has no embeddings yet: run `phonolake score` first")
+    sweep(lake.root / "indexes")
     outcomes = []
     with progress.task("index", len(groups)) as advance:
         for run_id, files in groups.items():

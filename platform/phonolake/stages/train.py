@@ -24,7 +24,7 @@ from phonolake.stages.common import Outcome, finish, merge, now
 from phonolake.stages.examples import Examples
 from phonolake.store import catalog, schema
 from phonolake.store.lake import Change, Lake
-from phonolake.store.shards import replacing, write_rows
+from phonolake.store.shards import replacing, sweep, write_rows
 from phonolake.training import report
 from phonolake.training.predict import read_features, score_shard
 
@@ -109,6 +109,8 @@ def run(config: Config) -> list[Outcome]:
     with progress.task(f"train {config.model}", sum(task.epochs for task in todo)) as advance:
         for _ in execution.imap(train_model, todo, cpus=cpus, on_tick=advance):
             pass
+    for task in tasks:
+        sweep(task.folder)
     outcomes = []
     for task in tasks:
         n = len(task.examples.track_ids)

@@ -13,13 +13,14 @@ import duckdb
 
 from phonolake.store import schema as schemas
 from phonolake.store.schema import Column, TableSchema, literal, quote
-from phonolake.store.shards import replacing
+from phonolake.store.shards import Shard, replacing
 
 if TYPE_CHECKING:
     from phonolake.store.lake import Lake
 
 FILE = "catalog.duckdb"
 FEATURES = "features"
+SET_PREFIX = FEATURES + "_"
 ATTACHED = "lake"
 
 
@@ -62,23 +63,25 @@ def _attach(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> bool:
     rows = connection.execute(
         "SELECT comment FROM duckdb_views() WHERE view_name = 'lake_tables' AND database_name = $1", [ATTACHED]
     ).fetchall()
-    if rows == [(_stamp(lake),)]:
+    if rows == [(_stamp(lake, lake.versions()),)]:
         return True
     connection.execute(f"DETACH {ATTACHED}")
     return False
 
 
-def _stamp(lake: "Lake") -> str:
-    return f"{lake.root} {sorted(lake.versions().items())}"
+def _stamp(lake: "Lake", versions: dict[str, int]) -> str:
+    return f"{lake.root} {sorted(versions.items())}"
 
 
 def _fill(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> None:
     declared = schemas.tables()
+    # Read once, so that all views show the same moment even while a job commits.
     versions = lake.versions()
-    sets = [_published_set(lake, name) for name in versions if name.startswith(FEATURES + "_")]
+    shards = {name: lake.shards(name, version) for name, version in versions.items()}
+    sets = [_published_set(lake, name, version) for name, version in versions.items() if name.startswith(SET_PREFIX)]
     broken = False
     for table in [*(t for name, t in declared.items() if name != FEATURES), *sets]:
-        select = _select(lake, table)
+        select = _select(lake, table, list(shards.get(table.name, ())))
         error = _unreadable(connection, select)
         if error:
             broken, select = True, _refusal(table, error)
@@ -86,18 +89,19 @@ def _fill(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> None:
     union = " UNION ALL BY NAME ".join(f"SELECT * FROM {quote(table.name)}" for table in sets)
     _create_view(connection, _union(declared[FEATURES], sets), union or _empty(declared[FEATURES]))
     # A catalog with a refusal in it never counts as up to date: it heals as soon as the file is back.
-    stamp = "broken" if broken else _stamp(lake)
-    _create_summary(connection, lake, [*declared, *(table.name for table in sets)], stamp)
+    stamp = "broken" if broken else _stamp(lake, versions)
+    names = [*(name for name in declared if name != FEATURES), *(table.name for table in sets)]
+    _create_summary(connection, {name: (versions.get(name), shards.get(name, {})) for name in names}, stamp)
     connection.execute(schemas.macros_sql())
 
 
-def _published_set(lake: "Lake", name: str) -> TableSchema:
+def _published_set(lake: "Lake", name: str, version: int) -> TableSchema:
     """Schema of a feature set's table, with the columns that the set brought."""
     base = schemas.table(FEATURES)
     keys = {c.name for c in base.columns}
     extra = tuple(
         Column(f.name, "DOUBLE", True, (f.metadata or {}).get(b"comment", b"").decode())
-        for f in lake.published_schema(name)
+        for f in lake.published_schema(name, version)
         if f.name not in keys
     )
     return base.extended(name, f"Hand-crafted features of one set ({name})", extra)
@@ -110,8 +114,7 @@ def _union(base: TableSchema, sets: list[TableSchema]) -> TableSchema:
     )
 
 
-def _select(lake: "Lake", table: TableSchema) -> str:
-    files = list(lake.shards(table.name))
+def _select(lake: "Lake", table: TableSchema, files: list[str]) -> str:
     if not files:
         return _empty(table)
     columns = ", ".join(f"{quote(c.name)}::{c.type} AS {quote(c.name)}" for c in table.columns)
@@ -158,18 +161,15 @@ def _create_view(connection: duckdb.DuckDBPyConnection, table: TableSchema, sele
         connection.execute(f"COMMENT ON COLUMN {name}.{quote(column.name)} IS {literal(column.comment)}")
 
 
-def _create_summary(connection: duckdb.DuckDBPyConnection, lake: "Lake", names: list[str], stamp: str) -> None:
+def _create_summary(
+    connection: duckdb.DuckDBPyConnection, tables: dict[str, tuple[int | None, dict[str, Shard]]], stamp: str
+) -> None:
     """The view `lake_tables`: version, shards, rows and bytes of every table, without opening a shard."""
-    versions = lake.versions()
     rows = []
-    for name in names:
-        shards = lake.shards(name).values()
-        version = versions.get(name, "NULL")
-        facts = ", ".join(
-            f"{n}::BIGINT" for n in (version, len(shards), sum(s.rows for s in shards), sum(s.bytes for s in shards))
-        )
-        if name != FEATURES:
-            rows.append(f"({literal(name)}, {facts})")
+    for name, (version, found) in tables.items():
+        n_rows, n_bytes = sum(s.rows for s in found.values()), sum(s.bytes for s in found.values())
+        facts = ("NULL" if version is None else version, len(found), n_rows, n_bytes)
+        rows.append(f"({literal(name)}, {', '.join(f'{fact}::BIGINT' for fact in facts)})")
     values = ", ".join(rows)
     connection.execute(
         f'CREATE VIEW lake_tables AS SELECT * FROM (VALUES {values}) AS t("table", version, shards, n_rows, n_bytes)'

@@ -99,14 +99,15 @@ class Lake:
         """Published version of every table that has one."""
         return dict(self._state()["tables"])
 
-    def shards(self, table: str) -> dict[str, Shard]:
-        """Shards of the published version of a table by file name, in order of their names; empty if it has none."""
-        version = self.versions().get(table)
+    def shards(self, table: str, version: int | None = None) -> dict[str, Shard]:
+        """Shards of a version of a table (the published one) by file name, in order of their names; empty if none."""
+        if version is None:
+            version = self.versions().get(table)
         return {} if version is None else self._delta_shards(table, version)
 
-    def published_schema(self, table: str) -> pa.Schema:
-        """Arrow schema of a published table, with its column comments."""
-        return _arrow_schema(self._log(table, self.versions()[table]))
+    def published_schema(self, table: str, version: int | None = None) -> pa.Schema:
+        """Arrow schema of a version of a table (the published one), with its column comments."""
+        return _arrow_schema(self._log(table, self.versions()[table] if version is None else version))
 
     def folder(self, table: str) -> Path:
         """Folder of a table's shards."""

@@ -1,6 +1,7 @@
 """Write one Parquet shard so that a reader sees all of it or nothing, and the same rows give the same bytes."""
 
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,6 +42,20 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is still there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers left unfinished in a folder of weights or indexes: all that has a hidden name."""
+    for path in folder.glob(".*"):
+        remove(path)
 
 
 class ShardWriter:

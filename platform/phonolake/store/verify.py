@@ -1,6 +1,5 @@
 """Hold a lake against its own promises: every shard readable, every row accounted for, no orphan, no double."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
 from phonolake.store.schema import shape
-from phonolake.store.shards import SUFFIX, TEMPORARY
+from phonolake.store.shards import SUFFIX, TEMPORARY, remove
 
 # Columns that tell the rows of a table apart.
 KEYS = {
@@ -62,10 +61,7 @@ def mend(lake: Lake) -> list[Path]:
     """
     removed = list(leftovers(lake))
     for path in removed:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        remove(path)
     lake.build_catalog()
     return removed
 
