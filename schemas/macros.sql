@@ -17,7 +17,8 @@ WITH chosen AS (
 ), query AS (
     SELECT e.run_id, e.embedding FROM embeddings AS e JOIN chosen USING (run_id) WHERE e.track_id = id
 )
-SELECT e.track_id, list_cosine_similarity(e.embedding, q.embedding) AS similarity, e.model
+-- A zero vector is like nothing: its cosine is not a number, which would come first.
+SELECT e.track_id, coalesce(nullif(list_cosine_similarity(e.embedding, q.embedding), 'nan'), 0) AS similarity, e.model
 FROM embeddings AS e JOIN query AS q USING (run_id)
 WHERE e.track_id <> id
 ORDER BY similarity DESC, e.track_id

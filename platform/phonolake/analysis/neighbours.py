@@ -150,7 +150,8 @@ def _search_exactly(
     exclude: str | None,
 ) -> list[tuple[str, float]]:
     rows = connection.execute(
-        "SELECT track_id, list_cosine_similarity(embedding, $1::FLOAT[]) AS similarity FROM embeddings "
+        "SELECT track_id, coalesce(nullif(list_cosine_similarity(embedding, $1::FLOAT[]), 'nan'), 0) AS similarity "
+        "FROM embeddings "
         "WHERE run_id = $2 AND track_id IS DISTINCT FROM $3 AND ($4 IS NULL OR list_contains($4, track_id)) "
         "ORDER BY similarity DESC, track_id LIMIT $5",
         [vector_D.tolist(), run_id, exclude, None if allowed is None else sorted(allowed), k],
