@@ -36,8 +36,11 @@ def without(lake: Lake, schema: TableSchema, track_ids: Collection[str]) -> Chan
         target = lake.path(schema.name, stem)
         with replacing(target) as temporary:
             writer = ShardWriter(temporary, schema.arrow)
-            for batch in pq.ParquetFile(path).iter_batches(batch_size=16):
-                for row in batch.filter(pc.invert(pc.is_in(batch["track_id"], unwanted))).to_pylist():
+            source = pq.ParquetFile(path)
+            # Group by group: a reader over several of them keeps what it has read until its end.
+            for group in range(source.num_row_groups):
+                rows = source.read_row_group(group)
+                for row in rows.filter(pc.invert(pc.is_in(rows["track_id"], unwanted))).to_pylist():
                     writer.append(row)
             writer.close()
         change.add.append(describe(target))
