@@ -1,6 +1,7 @@
 # Two commands: `make demo` shows Phonolake at work, `make test` proves it. Both set up what is missing.
 PYTHON ?= python3
-# FAISS for the processor; `make setup FAISS=gpu` takes the one for CUDA instead. They share a module: never install both.
+# FAISS and XGBoost for the processor; `make setup FAISS=gpu` takes those for CUDA instead. They share modules: never
+# install both.
 FAISS ?= cpu
 BIN := .venv/bin
 INSTALLED := .venv/installed-$(FAISS)
@@ -16,7 +17,7 @@ setup: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt "torch==2.13.0"
-	$(if $(filter gpu,$(FAISS)),$(BIN)/python -m pip uninstall --quiet --yes faiss-cpu,$(BIN)/python -m pip uninstall --quiet --yes faiss-gpu)
+	$(if $(filter gpu,$(FAISS)),$(BIN)/python -m pip uninstall --quiet --yes faiss-cpu xgboost-cpu,$(BIN)/python -m pip uninstall --quiet --yes faiss-gpu xgboost)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(FAISS),dev]"
 	rm -f .venv/installed-*
 	touch $@
