@@ -19,6 +19,28 @@ from phonolake.records import Recording
 
 
 @dataclass(frozen=True, slots=True)
+class Download:
+    """One file that its owners publish.
+
+    Parameters
+    ----------
+    url : str
+        Where it lies.
+    bytes : int or None
+        Its size, where it is published.
+    checksum : str or None
+        ``"sha1:..."``, ``"sha256:..."`` or ``"md5:..."`` in hexadecimal digits, where one is published.
+    about : str
+        What it holds.
+    """
+
+    url: str
+    bytes: int | None
+    checksum: str | None
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourceCard:
     """What a person should know of a dataset before using it."""
 
@@ -28,6 +50,7 @@ class SourceCard:
     licence: str
     citation: str
     layout: str
+    downloads: tuple[Download, ...] = ()
 
 
 class Source(Protocol):
