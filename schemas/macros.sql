@@ -48,3 +48,16 @@ pairs AS (
 SELECT p.label_i, p.label_j, p.n_both, i.n AS n_i, j.n AS n_j, p.n_both / i.n AS c
 FROM pairs AS p JOIN counts AS i ON i.label = p.label_i JOIN counts AS j ON j.label = p.label_j
 ORDER BY c DESC, n_both DESC, label_i, label_j;
+
+-- A label of a dataset and all labels below it, with their depth: the tracks of a parent are those of its children too.
+-- SELECT track_id FROM labels WHERE label IN (SELECT label FROM label_tree('Musical instrument'));
+CREATE MACRO label_tree(top) AS TABLE
+WITH RECURSIVE below(dataset, label, depth) AS (
+    SELECT v.dataset, v.label, 0 FROM vocabulary AS v WHERE v.label = top
+    UNION
+    SELECT v.dataset, v.label, b.depth + 1
+    FROM vocabulary AS v JOIN below AS b ON v.dataset = b.dataset AND list_contains(v.parents, b.label)
+    -- A hierarchy that somebody tied into a ring still comes to an end.
+    WHERE b.depth < 32
+)
+SELECT b.dataset, b.label, min(b.depth) AS depth FROM below AS b GROUP BY b.dataset, b.label ORDER BY depth, label, dataset;
