@@ -5,8 +5,8 @@ A folder that holds the three lists is one split::
     DIR/splits/NAME/train*  valid* or val*  test*
 
 Each list is text (``.txt``, ``.csv``, ``.tsv``: one clip a line, in the first or second column), a NumPy array of texts
-(``.npy``), or a pickled list (``.cP``, ``.pkl``, ``.pickle``), which is read without unpickling. Files with another ending
-are passed over.
+(``.npy``), or a pickled list (``.cP``, ``.pkl``, ``.pickle``), which is read without unpickling. Files with another
+ending are passed over.
 """
 
 import re
