@@ -23,6 +23,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from phonolake.audio.containers import EXTENSIONS
+from phonolake.errors import UsageError
 from phonolake.records import TEST, TRAIN, Recording, Seconds
 from phonolake.sources import audioset_files as files
 from phonolake.sources.audioset_files import SEGMENTS, Segment
@@ -93,6 +94,8 @@ def segments(root: Path, options: Options = DEFAULT) -> list[Segment]:
     UsageError
         If a file is missing or damaged, or a label is unknown.
     """
+    if not files.present(root):
+        raise UsageError(f"{root} does not hold AudioSet; its layout is {CARD.layout}")
     ontology = Ontology.read(root)
     wanted = _wanted(ontology, options)
     found = files.read_segments(root, options.segments, ontology.names)

@@ -65,9 +65,7 @@ def read_segments(root: Path, wanted: Sequence[str], names: Mapping[str, str]) -
     UsageError
         If a file is missing or damaged.
     """
-    chosen = [name for name in SEGMENTS if name in (wanted or _present(root))]
-    if not chosen:
-        raise UsageError(f"{root} holds none of {', '.join(SEGMENTS.values())}; they come with AudioSet")
+    chosen = [name for name in SEGMENTS if name in (wanted or present(root))]
     found: dict[str, Segment] = {}
     for name in chosen:
         for segment in _read(locate(root, SEGMENTS[name]), name, names):
@@ -79,7 +77,8 @@ def read_segments(root: Path, wanted: Sequence[str], names: Mapping[str, str]) -
     return list(found.values())
 
 
-def _present(root: Path) -> list[str]:
+def present(root: Path) -> list[str]:
+    """Names of the segment tables that are there."""
     return [name for name, file in SEGMENTS.items() if locate(root, file).is_file()]
 
 

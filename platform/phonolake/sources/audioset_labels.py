@@ -106,6 +106,8 @@ class Ontology:
 def _nodes(path: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
     try:
         entries = json.loads(tables.text(path, "AudioSet's ontology"))
+        if not isinstance(entries, list):
+            raise TypeError("no list")
         return {e["id"]: (e["name"], tuple(e["child_ids"])) for e in entries}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{path} is not AudioSet's ontology, a list of objects with id, name and child_ids") from error

@@ -88,18 +88,19 @@ def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
     if not annotations.is_file():
         raise UsageError(f"{root} does not hold MagnaTagATune; its layout is {CARD.layout}")
     clips = list(_clips(annotations))
+    audio = next((root / name for name in ("mp3", "mp3s") if (root / name).is_dir()), root)
+    paths = {clip.number: confine.below(audio, clip.path, annotations) for clip in clips}
     info = _info(root)
     labels = _labels(clips, options.vocabulary)
     named = {_bare(clip.path): clip.number for clip in clips} | {clip.number: clip.number for clip in clips}
     # Lists name a clip by its path with any ending (papers have f/...-0-29.npy), or by its number.
     splits = split_lists.read(root, options.splits, lambda entry: named.get(_bare(entry)), KNOWN_SPLITS)
-    audio = next((root / name for name in ("mp3", "mp3s") if (root / name).is_dir()), root)
     for clip in clips:
         part = PARTS.get(clip.path.partition("/")[0])
         said = info.get(clip.number, {})
         yield Recording(
             source_id=clip.number,
-            path=confine.below(audio, clip.path, annotations),
+            path=paths[clip.number],
             title=said.get("title") or None,
             artist=said.get("artist") or None,
             album=said.get("album") or None,

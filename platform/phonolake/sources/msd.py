@@ -27,9 +27,9 @@ CARD = SourceCard(
     licence="metadata for research (see LICENSE.MSongsDB); no audio is distributed, yours is under its own terms",
     citation="T. Bertin-Mahieux, D. P. W. Ellis, B. Whitman, P. Lamere, The Million Song Dataset, ISMIR 2011",
     layout="DIR/audio/ with audio that you own, named TRAAABD128F429CF47.mp3 or by 7digital's number "
-    "(6010476.clip.mp3), in any tree; the dataset's HDF5 files anywhere below DIR (data/A/A/A/TRAAABD128F429CF47.h5, or a summary file); "
-    "lastfm_tags.db or lastfm_train/ and lastfm_test/; the 50-tag split's train_x_msd_id.txt, train_x_7d_id.txt, "
-    "train_y.npy and so on in DIR or DIR/splits",
+    "(6010476.clip.mp3), in any tree; the dataset's HDF5 files anywhere below DIR "
+    "(data/A/A/A/TRAAABD128F429CF47.h5, or a summary file); lastfm_tags.db or lastfm_train/ and lastfm_test/; the "
+    "50-tag split's train_x_msd_id.txt, train_x_7d_id.txt, train_y.npy and so on in DIR or DIR/splits",
     tracks=1_000_000,
     bytes=280 << 30,
     labels="the 50 tags of the split, by its matrices, else Last.fm's tags above the weight; all of these as tags",

@@ -147,5 +147,5 @@ def _from_tree(root: Path, tracks: list[str]) -> Iterator[tuple[str, list[tuple[
                     track,
                     [(str(tag), float(weight)) for tag, weight in json.loads(tables.text(path, "tags"))["tags"]],
                 )
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise UsageError(f"{path} is not Last.fm's JSON with a list of tags: {error}") from error

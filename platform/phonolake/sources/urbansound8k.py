@@ -21,8 +21,14 @@ CARD = SourceCard(
     layout="DIR/metadata/UrbanSound8K.csv and DIR/audio/fold1/101415-3-0-2.wav",
     tracks=8_732,
     labels="10 classes such as 'dog_bark'",
-    splits=(("folds", "10 folds; slices of one Freesound recording lie in one fold, so never shuffle them"),),
+    splits=(
+        ("folds", "10 folds; slices of one Freesound recording lie in one fold (but see errata): never shuffle them"),
+    ),
     errata=(
+        Erratum(
+            "slices of five recordings, 77751, 106905, 132016, 176638 and 180937, lie in two folds",
+            "counted in UrbanSound8K.csv",
+        ),
         Erratum(
             "the classes are unbalanced: car_horn 429, gun_shot 374, siren 929, the other seven 1,000 each",
             "UrbanSound8K.csv",
