@@ -32,6 +32,7 @@ lint: setup
 
 bench: setup
 	$(BIN)/python tests/bench/throughput.py
+	$(BIN)/python tests/bench/ingest.py
 
 chaos: setup
 	$(BIN)/pytest -m slow

@@ -75,30 +75,34 @@ class Looker:
 
     def __init__(self, within: Path | None) -> None:
         self.within = within
-        self._folders: dict[Path, Path] = {}
+        self._folders: dict[str, bool] = {}
 
     def look(self, recording: Recording) -> File:
         """Ask about one recording; anything but a regular file counts as missing."""
         said = digest(list(_said(recording)))
+        path = os.fspath(recording.path)
         try:
-            facts = os.stat(recording.path)
+            facts = os.lstat(path)
+            linked = stat.S_ISLNK(facts.st_mode)
+            facts = os.stat(path) if linked else facts
         except (OSError, ValueError):
             return File(recording, None, None, said)
         if not stat.S_ISREG(facts.st_mode):
             return File(recording, None, None, said)
-        outside = self._outside(recording.path)
-        if outside:
-            return File(recording, None, None, said, outside)
+        if self._leaves(path, linked):
+            return File(recording, None, None, said, recording.path.resolve())
         return File(recording, facts.st_size, facts.st_mtime_ns, said)
 
-    def _outside(self, path: Path) -> Path | None:
-        """Where a file really lies, if that is outside the tree; folders are resolved once."""
+    def _leaves(self, path: str, linked: bool) -> bool:
+        """Whether a file really lies outside the tree; folders are resolved once."""
         if self.within is None:
-            return None
-        if path.parent not in self._folders:
-            self._folders[path.parent] = path.parent.resolve()
-        real = path.resolve() if path.is_symlink() else self._folders[path.parent] / path.name
-        return None if real.is_relative_to(self.within) else real
+            return False
+        if linked:
+            return not Path(path).resolve().is_relative_to(self.within)
+        folder = os.path.dirname(path)
+        if folder not in self._folders:
+            self._folders[folder] = not Path(folder).resolve().is_relative_to(self.within)
+        return self._folders[folder]
 
 
 def _said(recording: Recording) -> Iterator[Any]:
