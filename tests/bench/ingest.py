@@ -1,7 +1,7 @@
 """Print how close ingest of many small files comes to copying their bytes and to writing the same Parquet.
 
 All figures come from one run on one machine, the steps in turn; medians over the repeats are printed. Copying and
-writing are done in one process without Ray, and so is the ingest beside them; the same ingest over Ray is timed besides.
+writing are done in one process without Ray, and so is the ingest beside them; the same over Ray is timed besides.
 """
 
 import argparse

@@ -103,6 +103,15 @@ def test_the_card_is_complete(name: str) -> None:
     assert name == "folder" or (card.tracks and card.splits)
 
 
+def test_each_dataset_and_its_options_stand_in_the_docs(name: str) -> None:
+    docs = (Path(__file__).resolve().parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    (row,) = [line for line in docs.splitlines() if line.startswith("| `") and f"`{name}`" in line.split("|")[1]]
+    source = contract.get(name)
+    said = [word.strip(" `") for word in row.split("|")[4].split(",") if word.strip()]
+    assert said == [choice.name for choice in choices.listing(getattr(source, "Options", None))]
+    assert all(f"`{split}`" in row for split, _ in source.CARD.splits if split not in ("sample-level", "cleaned-15247"))
+
+
 def test_what_is_to_be_downloaded_can_be_checked(name: str) -> None:
     digits = {"md5": 32, "sha1": 40, "sha256": 64}
     for file in contract.get(name).CARD.downloads:

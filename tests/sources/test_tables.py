@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phonolake.errors import UsageError
-from phonolake.sources import confine, options, tables
+from phonolake.sources import confine, options, tables, trees
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=12)
 NAMES = st.lists(st.text("abcXYZ_1", min_size=1, max_size=6), min_size=1, max_size=4, unique=True)
@@ -146,3 +146,30 @@ def test_wrong_options_say_what_is_wrong(texts: list[str], says: str) -> None:
         options.parse("x", Some, texts)
     with pytest.raises(UsageError, match="x has no options; received 'a=1'"):
         options.parse("x", None, ["a=1"])
+
+
+def test_a_tree_is_walked_once_whatever_links_do(tmp_path: Path) -> None:
+    for name in (
+        "root/a/1.wav",
+        "root/b.WAV",
+        "root/.hidden/2.wav",
+        "root/c.txt",
+        "outside/3.wav",
+        "outside/deep/4.wav",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    root = tmp_path / "root"
+    links = {
+        "a/up": root,
+        "a/above": tmp_path,
+        "a/self": root / "a",
+        "out": tmp_path / "outside",
+        "z": tmp_path / "outside",
+    }
+    for name, target in links.items():
+        (root / name).symlink_to(target)
+    (tmp_path / "outside" / "back").symlink_to(root)
+    (tmp_path / "outside" / "deep" / "ring").symlink_to(tmp_path / "outside")
+    found = [path.relative_to(root).as_posix() for path in trees.files(root, {"wav"})]
+    assert found == ["b.WAV", "a/1.wav", "out/3.wav", "out/deep/4.wav"]

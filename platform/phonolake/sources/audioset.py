@@ -14,7 +14,6 @@ what to download. The rule for segments that carry several of the wanted labels 
 Draws depend on the seed, the segment and the label alone, not on the order of the files.
 """
 
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -26,6 +25,7 @@ from phonolake.audio.containers import EXTENSIONS
 from phonolake.errors import UsageError
 from phonolake.records import TEST, TRAIN, Recording, Seconds
 from phonolake.sources import audioset_files as files
+from phonolake.sources import trees
 from phonolake.sources.audioset_files import SEGMENTS, Segment
 from phonolake.sources.audioset_labels import ROLES, Ontology
 from phonolake.sources.contract import Download, Fact, SourceCard, Term
@@ -187,12 +187,9 @@ def _chance(*what: object) -> bytes:
 def _index(root: Path) -> dict[str, list[tuple[Path, str | None]]]:
     """Audio files below `root` by the id in their name, with the start that it names."""
     found: dict[str, list[tuple[Path, str | None]]] = defaultdict(list)
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in sorted(names):
-            stem, _, ending = name.rpartition(".")
-            if ending.lower() in EXTENSIONS and (match := NAME.fullmatch(stem)):
-                found[match["ytid"]].append((Path(folder, name), match["start"]))
+    for path in trees.files(root, EXTENSIONS):
+        if match := NAME.fullmatch(path.name.rpartition(".")[0]):
+            found[match["ytid"]].append((path, match["start"]))
     return found
 
 

@@ -1,7 +1,6 @@
 """AudioSet's own tables: the segments, their labels and how many labels the owners checked."""
 
 import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -88,11 +87,13 @@ def _read(path: Path, file: str, names: Mapping[str, str]) -> list[Segment]:
     if not any(line.lstrip("# ").startswith("YTID, start_seconds") for line in comments):
         raise UsageError(f"{path} is not AudioSet's segments: no line says {'# ' + COLUMNS!r}")
     found = []
-    reader = csv.reader(io.StringIO("\n".join(lines)), skipinitialspace=True, strict=True)
+    # Most segments share their labels with many others: each combination is looked up, and stored, once.
+    known: dict[str, tuple[str, ...]] = {}
+    reader = csv.reader(lines, skipinitialspace=True, strict=True)
     try:
         for cells in reader:
             if not cells[0].startswith("#"):
-                found.append(_segment(cells, file, names, f"{path}, {cells[0][:20]!r}"))
+                found.append(_segment(cells, file, names, known, path))
     except csv.Error as error:
         raise UsageError(f"{path} is not AudioSet's segments: {error}") from error
     stated = STATED.search(" ".join(comments))
@@ -101,17 +102,22 @@ def _read(path: Path, file: str, names: Mapping[str, str]) -> list[Segment]:
     return found
 
 
-def _segment(cells: list[str], file: str, names: Mapping[str, str], where: str) -> Segment:
+def _segment(
+    cells: list[str], file: str, names: Mapping[str, str], known: dict[str, tuple[str, ...]], path: Path
+) -> Segment:
     if len(cells) != 4 or not YTID.fullmatch(cells[0]):
-        raise UsageError(f"{where}: a segment is {COLUMNS}; received {', '.join(cells)[:80]!r}")
+        raise UsageError(f"{path}: a segment is {COLUMNS}; received {', '.join(cells)[:80]!r}")
+    where = f"{path}, {cells[0]!r}"
     start, end = (tables.number(cell, float, where) for cell in cells[1:3])
     if not 0 <= start < end:
         raise UsageError(f"{where}: a segment cannot last from {start:g} to {end:g} s")
-    ids = cells[3].split(",")
-    unknown = [i for i in ids if i not in names]
-    if unknown:
-        raise UsageError(f"{where}: the label {unknown[0]!r} does not stand in class_labels_indices.csv")
-    return Segment(cells[0], Seconds(start), Seconds(end), tuple(dict.fromkeys(names[i] for i in ids)), file)
+    if cells[3] not in known:
+        ids = cells[3].split(",")
+        unknown = [i for i in ids if i not in names]
+        if unknown:
+            raise UsageError(f"{where}: the label {unknown[0]!r} does not stand in class_labels_indices.csv")
+        known[cells[3]] = tuple(dict.fromkeys(names[i] for i in ids))
+    return Segment(cells[0], Seconds(start), Seconds(end), known[cells[3]], file)
 
 
 def read_quality(root: Path) -> dict[str, tuple[int, int]]:

@@ -4,7 +4,6 @@ It ships **no audio**. What can be ingested are recordings that you own, in a fo
 track id or by 7digital's number; the dataset says what they are.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from phonolake.audio.containers import EXTENSIONS
 from phonolake.errors import UsageError
 from phonolake.records import Recording
-from phonolake.sources import msd_tags
+from phonolake.sources import msd_tags, trees
 from phonolake.sources.contract import Download, Erratum, Fact, SourceCard
 from phonolake.sources.msd_files import Song, songs
 from phonolake.sources.msd_tags import TAGS_50, TRACK_ID, Part
@@ -122,16 +121,8 @@ def _songs(root: Path) -> dict[str, Song]:
 
 
 def _hdf5(root: Path) -> Iterable[Path]:
-    files = _walk(root, {"h5"})
+    files = trees.files(root, {"h5"})
     return sorted(files, key=lambda path: (bool(TRACK_ID.fullmatch(path.stem)), path))
-
-
-def _walk(root: Path, endings: Iterable[str]) -> Iterator[Path]:
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in sorted(names):
-            if name.rpartition(".")[2].lower() in endings and not name.startswith("."):
-                yield Path(folder, name)
 
 
 def _audio(root: Path, options: Options) -> Path:
@@ -153,7 +144,7 @@ def _split_folder(root: Path, options: Options) -> Path:
 def _owned(audio: Path, by_number: dict[str, str]) -> dict[str, Path]:
     """Audio files by the track that their names give, as a track id or as 7digital's number."""
     found: dict[str, Path] = {}
-    for path in _walk(audio, EXTENSIONS):
+    for path in trees.files(audio, EXTENSIONS):
         name = path.name.partition(".")[0]
         track = name if TRACK_ID.fullmatch(name) else by_number.get(name)
         if track is None:

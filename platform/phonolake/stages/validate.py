@@ -1,13 +1,11 @@
 """Validate: hold a dataset on disk against its layout and against the figures that its owners publish."""
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from phonolake.audio.containers import EXTENSIONS
 from phonolake.errors import UsageError
-from phonolake.sources import contract
+from phonolake.sources import contract, trees
 from phonolake.stages.ingest_plan import File, Looker, readable
 
 
@@ -69,7 +67,7 @@ def _files(files: list[File], root: Path, top: int) -> list[Finding]:
     outside = [f for f in files if f.outside]
     empty = [f for f in present if not f.size]
     named = {f.recording.path for f in files}
-    unexpected = [path for path in _audio(root) if path not in named]
+    unexpected = [path for path in trees.files(root, EXTENSIONS) if path not in named]
     return [
         Finding("files", "named by the dataset", len(files), len(present) + len(outside)),
         *(Finding("missing", readable(f.recording.path), 1, 0) for f in missing[:top]),
@@ -80,11 +78,3 @@ def _files(files: list[File], root: Path, top: int) -> list[Finding]:
         Finding("files", "of audio that the dataset does not name", 0, len(unexpected)),
         *(Finding("unexpected", readable(path), 0, 1) for path in unexpected[:top]),
     ]
-
-
-def _audio(root: Path) -> Iterator[Path]:
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in sorted(names):
-            if name.rpartition(".")[2].lower() in EXTENSIONS and not name.startswith("."):
-                yield Path(folder, name)
