@@ -64,6 +64,7 @@ KNOWN: dict[tuple[str, str], str] = {
 # Libraries with one home: to change one is to change that unit.
 HOMES: dict[str, set[str]] = {
     "ray": {"execution"},
+    "xgboost": {"models"},
     "deltalake": {"store"},
     "faiss": {"search"},
     "torch": {"models", "training"},
