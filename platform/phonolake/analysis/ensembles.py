@@ -62,6 +62,8 @@ class Common:
 
     Parameters
     ----------
+    y : ndarray of int, shape (N,)
+    probabilities : ndarray, shape (R, N, K)
     n_each : tuple of int
         Clips that each member scored unseen; `track_ids` are those that all of them did.
     """
@@ -69,8 +71,8 @@ class Common:
     members: tuple[str, ...]
     classes: tuple[str, ...]
     track_ids: tuple[str, ...]
-    y_N: np.ndarray
-    P_RNK: np.ndarray
+    y: np.ndarray
+    probabilities: np.ndarray
     n_each: tuple[int, ...]
 
 
@@ -78,8 +80,8 @@ def compare(common: Common, method: str) -> list[Member]:
     """Measure every member, and last the ensemble."""
     if method not in METHODS:
         raise unknown("method", method, METHODS)
-    scores = [*common.P_RNK, METHODS[method](common.P_RNK)]
-    return [_measure(name, common.y_N, S) for name, S in zip((*common.members, method), scores, strict=True)]
+    scores = [*common.probabilities, METHODS[method](common.probabilities)]
+    return [_measure(name, common.y, S) for name, S in zip((*common.members, method), scores, strict=True)]
 
 
 def _measure(name: str, y_N: np.ndarray, S_NK: np.ndarray) -> Member:
@@ -127,8 +129,8 @@ def common_clips(connection: duckdb.DuckDBPyConnection, members: Sequence[str], 
     if not track_ids:
         counts = ", ".join(f"{member} {len(found)}" for member, found in zip(members, scored, strict=True))
         raise PhonolakeError(
-            f"no track with one label was held out by all of these runs (they scored: {counts}): train them on the same "
-            "split with `phonolake crossval`, or score them with `phonolake score --run RUN_ID`"
+            f"no track with one label was held out by all of these runs (they scored: {counts}): train them on the "
+            "same split with `phonolake crossval`, or score them with `phonolake score --run RUN_ID`"
         )
     return Common(
         tuple(members),
@@ -161,9 +163,7 @@ def _classes(connection: duckdb.DuckDBPyConnection, members: Sequence[str]) -> t
     return tuple(first)
 
 
-def _held_out(
-    connection: duckdb.DuckDBPyConnection, member: str, classes: tuple[str, ...]
-) -> dict[str, list[float]]:
+def _held_out(connection: duckdb.DuckDBPyConnection, member: str, classes: tuple[str, ...]) -> dict[str, list[float]]:
     """Probabilities in the order of `classes` of every clip that the member scored unseen."""
     rows = connection.execute(
         "SELECT track_id, label, avg(probability) FROM predictions "

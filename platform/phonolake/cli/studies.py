@@ -20,7 +20,9 @@ def study(context: click.Context, form: str) -> None:
         emit(contract.cards(), form)
 
 
-@study.command("music-role", epilog=options.example("phonolake study music-role --features music_role --part published"))
+@study.command(
+    "music-role", epilog=options.example("phonolake study music-role --features music_role --part published")
+)
 @click.option("--features", required=True, metavar="DIR", help="Folder of the authors' CSV files.")
 @click.option(
     "--part",

@@ -25,7 +25,7 @@ CARD = ModelCard(
         "Seeded; the published machine drew new weights at every fit.",
         "The published number of hidden units was chosen among 100 to 2,500 for each input, and is not recorded.",
         "The hidden biases are those of the authors' code; the paper's formula has none.",
-        "The outputs, which regress on -1 and 1, become probabilities by softmax: the order is theirs, the scale is not.",
+        "The outputs, which regress on -1 and 1, become probabilities by softmax: only their order is published.",
     ),
     trusted_types=("phonolake.models.elm.ExtremeLearningMachine",),
 )
@@ -56,7 +56,7 @@ class ExtremeLearningMachine:
         return {"seed": self.seed, "n_hidden": self.n_hidden}
 
     def fit(self, x_ND: np.ndarray, y_N: np.ndarray) -> "ExtremeLearningMachine":
-        """Draw the hidden layer and solve for the output layer, without penalty, bias or scaling of the features [2]_."""
+        """Draw the hidden layer and solve for the output layer, with no penalty, bias or scaled features [2]_."""
         self.classes_ = np.unique(y_N)
         rng = np.random.default_rng(self.seed)
         self.weights_DH = rng.standard_normal((x_ND.shape[1], self.n_hidden))

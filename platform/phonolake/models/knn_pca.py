@@ -22,7 +22,7 @@ CARD = ModelCard(
     recipe={"n_components": 15, "n_neighbors": 18, "weights": "distance"},
     deviations=(
         "The paper says 8 neighbours; the authors' code has 18.",
-        "The authors took the components of whole spectrograms of 128 x 128 values; here they are of clip-level features.",
+        "The authors took components of whole spectrograms of 128 x 128 values; here they are of clip-level features.",
     ),
 )
 
@@ -36,7 +36,5 @@ def build(*, seed: int) -> "Pipeline":
 
     pca = PCA(CARD.recipe["n_components"], svd_solver="full", random_state=seed)
     # Brute force: at these sizes a tree gains nothing, and it could not be stored.
-    neighbours = KNeighborsClassifier(
-        CARD.recipe["n_neighbors"], weights=CARD.recipe["weights"], algorithm="brute"
-    )
+    neighbours = KNeighborsClassifier(CARD.recipe["n_neighbors"], weights=CARD.recipe["weights"], algorithm="brute")
     return make_pipeline(StandardScaler(), pca, neighbours)

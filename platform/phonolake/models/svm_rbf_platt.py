@@ -3,8 +3,8 @@
 References
 ----------
 .. [1] J. Platt, "Probabilistic outputs for support vector machines", Advances in Large Margin Classifiers, 1999.
-.. [2] T.-F. Wu, C.-J. Lin, R. Weng, "Probability estimates for multi-class classification by pairwise coupling", Journal
-       of Machine Learning Research 5, 2004.
+.. [2] T.-F. Wu, C.-J. Lin, R. Weng, "Probability estimates for multi-class classification by pairwise coupling",
+       Journal of Machine Learning Research 5, 2004.
 .. [3] M. Korosteleva, J. Gerstner, "Music Role Classification Using AudioSet", KAIST term project, Tables 3, 5 and 6.
 """
 
@@ -20,7 +20,7 @@ CARD = ModelCard(
     name="svm-rbf-platt",
     kind="estimator",
     input="features:music-role-97",
-    summary="RBF support vector machine on features scaled to [0, 1]; names the class of the largest Platt probability.",
+    summary="RBF support vector machine on features scaled to [0, 1], named by the largest Platt probability.",
     source="Korosteleva and Gerstner, Music Role Classification Using AudioSet, Table 6",
     recipe={"kernel": "rbf", "C": 10_000.0, "gamma": "auto"},
     deviations=(

@@ -21,7 +21,7 @@ CARD = ModelCard(
     kind="estimator",
     input="features:music-role-97",
     summary="RBF support vector machine on features of nearly normal shape, probabilities by Platt's sigmoid.",
-    source="Cortes and Vapnik, Support-Vector Networks, 1995; Yeo and Johnson, A new family of power transformations, 2000",
+    source="Cortes and Vapnik, Support-Vector Networks, 1995; Yeo and Johnson, power transformations, 2000",
     recipe={"kernel": "rbf", "C": 3.0, "gamma": 0.005},
     deviations=(
         "C and gamma are ours, for some hundred features of deviation 1; the study music-role chooses them anew.",

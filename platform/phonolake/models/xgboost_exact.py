@@ -23,7 +23,7 @@ CARD = ModelCard(
         "tree_method": "exact",
     },
     deviations=(
-        "Exact splits and a base score of 0.5 were the defaults of XGBoost 0.7, which the authors used; they are not today.",
+        "Exact splits and a base score of 0.5 were the defaults of the XGBoost that the authors used, 0.7.",
         "The authors wrote sub_sample=0.8, a misspelling that XGBoost ignored: no rows are left out here either.",
     ),
     trusted_types=("phonolake.models.boosted_trees.BoostedTrees",),

@@ -104,9 +104,13 @@ def get(name: str) -> Study:
 
 def summarise(values: Sequence[float]) -> dict[str, Any]:
     """The fields of a `Row` that say how runs came out."""
-    spread = {"std": None, "low": None, "high": None}
+    spread: dict[str, Any] = {"std": None, "low": None, "high": None}
     if len(values) > 1:
-        spread = {"std": float(np.std(values, ddof=1)), "low": float(min(values)), "high": float(max(values))}
+        spread: dict[str, Any] = {
+            "std": float(np.std(values, ddof=1)),
+            "low": float(min(values)),
+            "high": float(max(values)),
+        }
     return {"ours": float(np.mean(values)), **spread, "n": len(values)}
 
 

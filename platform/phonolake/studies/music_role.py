@@ -4,14 +4,16 @@ The study that sets the pattern: figures and deviations in `music_role_paper`, d
 `music_role_fits`, and here the experiments and the rows that they become.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from phonolake import execution, progress
 from phonolake.errors import UsageError, unknown
 from phonolake.models import registry
 from phonolake.studies import music_role_data as data
+from phonolake.studies import music_role_deviations as deviations
 from phonolake.studies import music_role_fits as fits
 from phonolake.studies import music_role_paper as paper
 from phonolake.studies import music_role_tuned as tuned
@@ -23,8 +25,11 @@ STUDY = StudyCard(
     summary="Classical models on 40 to 97 hand-crafted features of AudioSet clips in nine music roles.",
     needs="The authors' seven CSV files of features and their list of test clips, in one folder.",
 )
+DEVIATIONS = deviations.DEVIATIONS
 PARTS = ("published", "confusion", "honest", "tuned")
-DEVIATIONS = paper.DEVIATIONS
+
+Payload = TypeVar("Payload")
+Result = TypeVar("Result")
 
 # Nothing is drawn in these: one seed shows them all.
 _UNSEEDED = ("logistic-regression-ovr", "xgboost-exact")
@@ -81,7 +86,7 @@ def run(config: Config) -> list[Row]:
     _check(config)
     experiments = list(_experiments(config))
     wanted = {fit: None for experiment in experiments for fit in repeated(experiment.fit, config)}
-    done = _map(fits.measure, list(wanted), f"study {STUDY.name}")
+    done = _map(fits.measure, list(wanted), config.part)
     rows: list[Row] = []
     for experiment in experiments:
         scores = [done[fit] for fit in repeated(experiment.fit, config)]
@@ -182,12 +187,12 @@ def _notes(part: str, model: str, *more: str) -> str:
     return " ".join([*keys, "leak", *own.get(model, ())])
 
 
-def _map(function: Callable[[fits.Fit], fits.Scores], payloads: list[fits.Fit], what: str) -> Mapping[fits.Fit, fits.Scores]:
+def _map(function: Callable[[Payload], Result], payloads: Sequence[Payload], part: str) -> dict[Payload, Result]:
     """Every fit in a task of its own, with a bar for those who watch."""
     done = {}
-    with progress.task(what, len(payloads)) as advance:
-        for fit, scores in execution.imap(function, payloads):
-            done[fit] = scores
+    with progress.task(f"study {STUDY.name}: {part}", len(payloads)) as advance:
+        for payload, result in execution.imap(function, payloads):
+            done[payload] = result
             advance(1)
     return done
 
@@ -208,23 +213,25 @@ def _cells(experiment: Experiment, scores: Sequence[fits.Scores]) -> list[Row]:
     rows = []
     for i, true in enumerate(roles):
         for j, named in enumerate(roles):
-            figures = summarise([float(s.confusion_KK[i, j]) for s in scores])
+            figures = summarise([float(s.confusion[i, j]) for s in scores])
             what = true if true == named else f"{true} called {named}"
-            rows.append(Row(e.part, e.table, f"{e.row}: {what}", e.fit.model, "clips", matrix[i][j], **figures, notes=e.notes))
+            rows.append(
+                Row(e.part, e.table, f"{e.row}: {what}", e.fit.model, "clips", matrix[i][j], **figures, notes=e.notes)
+            )
     return rows
 
 
 def _tuned_rows(config: Config) -> list[Row]:
+    """Every outer split of every task in a task of its own."""
+    outer = [tuned.Outer(config.features, task, config.seed + n) for task in tuned.TASKS for n in range(config.repeats)]
+    done = _map(tuned.nested, outer, "tuned")
     rows = []
     for task in tuned.TASKS:
-        seeds = range(config.seed, config.seed + config.repeats)
-        outer = [tuned.Outer(config.features, task.name, seed) for seed in seeds]
-        with progress.task(f"study {STUDY.name}: tuned, {task.name}", len(outer)) as advance:
-            scores = []
-            for _, found in execution.imap(tuned.nested, outer):
-                scores.append(found)
-                advance(1)
-        for n, metric in enumerate(paper.METRICS):
-            figures = summarise([s.figures()[n] for s in scores])
-            rows.append(Row("tuned", "none", task.name, "blend", metric, None, **figures, notes="bandwidth labels tuned"))
+        scores = [done[o] for o in outer if o.task == task]
+        for model in scores[0]:
+            for n, metric in enumerate(paper.METRICS):
+                figures = summarise([s[model].figures()[n] for s in scores])
+                rows.append(
+                    Row("tuned", "-", task.name, model, metric, None, **figures, notes="bandwidth labels tuned")
+                )
     return rows

@@ -44,13 +44,13 @@ TEST_CLIPS = "authors_test_files.txt"
 
 @dataclass(frozen=True, slots=True)
 class Clips:
-    """Clips of the roles in `classes`, with features and class numbers."""
+    """Clips of the roles in `classes`, with their features x (N, D) and class numbers y (N,)."""
 
     names: tuple[str, ...]
     classes: tuple[str, ...]
     columns: tuple[str, ...]
-    x_ND: np.ndarray
-    y_N: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
 
 
 @lru_cache(maxsize=4)
@@ -90,8 +90,8 @@ def read(folder: Path, vector: str, without: tuple[str, ...] = ()) -> Clips:
         names=tuple(rows[n][0] for n in kept),
         classes=classes,
         columns=tuple(header[1:end]),
-        x_ND=x_ND[kept],
-        y_N=np.array([classes.index(roles[n]) for n in kept]),
+        x=x_ND[kept],
+        y=np.array([classes.index(roles[n]) for n in kept]),
     )
 
 

@@ -53,12 +53,12 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How a fit did on its test clips; rows of the confusion matrix are true classes."""
+    """How a fit did on its test clips; rows of `confusion` (K, K) are true classes."""
 
     accuracy: float
     macro_f1: float
     roc_auc: float
-    confusion_KK: np.ndarray
+    confusion: np.ndarray
 
     def figures(self) -> tuple[float, float, float]:
         """Accuracy, macro F1 and macro AUC."""
@@ -70,11 +70,11 @@ def measure(fit: Fit) -> Scores:
     clips = data.read(fit.folder, fit.vector, fit.without)
     test_N = split(fit, clips)
     model = registry.get(fit.model).build(seed=fit.seed)
-    x_ND = clips.x_ND
+    x_ND = clips.x
     if fit.leak:
         x_ND, model = unit_range(x_ND), unscaled(model)
-    model.fit(x_ND[~test_N], clips.y_N[~test_N])
-    return score(clips.y_N[test_N], model.predict_proba(x_ND[test_N]))
+    model.fit(x_ND[~test_N], clips.y[~test_N])
+    return score(clips.y[test_N], model.predict_proba(x_ND[test_N]))
 
 
 def score(y_N: np.ndarray, P_NK: np.ndarray) -> Scores:
@@ -94,7 +94,7 @@ def split(fit: Fit, clips: data.Clips) -> np.ndarray:
         return data.authors_test(fit.folder, clips.names)
     if fit.split == "tenth":
         return seeded_tenth(len(clips.names))
-    return stratified(clips.y_N, TEST_SHARE, fit.split_seed)
+    return stratified(clips.y, TEST_SHARE, fit.split_seed)
 
 
 def seeded_tenth(n: int) -> np.ndarray:
