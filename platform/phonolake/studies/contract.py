@@ -104,13 +104,9 @@ def get(name: str) -> Study:
 
 def summarise(values: Sequence[float]) -> dict[str, Any]:
     """The fields of a `Row` that say how runs came out."""
-    spread: dict[str, Any] = {"std": None, "low": None, "high": None}
+    spread: dict[str, float | None] = {"std": None, "low": None, "high": None}
     if len(values) > 1:
-        spread: dict[str, Any] = {
-            "std": float(np.std(values, ddof=1)),
-            "low": float(min(values)),
-            "high": float(max(values)),
-        }
+        spread = {"std": float(np.std(values, ddof=1)), "low": float(min(values)), "high": float(max(values))}
     return {"ours": float(np.mean(values)), **spread, "n": len(values)}
 
 
