@@ -44,7 +44,7 @@ def study(context: click.Context, form: str) -> None:
 @options.form
 def music_role(features: str, part: str, models: tuple[str, ...], form: str, **numbers: int) -> None:
     """Tables 3, 5 and 6 of Korosteleva and Gerstner's music roles, as published and honestly."""
-    _print_study("music-role", part, form, features=Path(features), models=models, **numbers)
+    _print_study("music-role", part, form, features=Path(features).absolute(), models=models, **numbers)
 
 
 def _print_study(name: str, part: str, form: str, **choices: Any) -> None:
