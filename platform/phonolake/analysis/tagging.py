@@ -16,6 +16,7 @@ from phonolake.models.storage import LoadedModel
 from phonolake.records import Hertz
 from phonolake.training.crops import windows
 
+TAGGER = "choi-msd"
 # Windows of one file that go through the network at once: an hour of music does not fill the memory.
 WINDOWS = 16
 
@@ -30,7 +31,7 @@ class Tag:
     probability: float
 
 
-def tag(files: Sequence[str], *, model: str = "choi-msd", top: int = 5) -> Iterator[Tag]:
+def tag(files: Sequence[str], *, model: str = TAGGER, top: int = 5) -> Iterator[Tag]:
     """The most probable tags of audio files, file by file.
 
     Parameters
@@ -51,7 +52,7 @@ def tag(files: Sequence[str], *, model: str = "choi-msd", top: int = 5) -> Itera
     """
     kind, _, sr = registry.get(model).CARD.input.partition(":")
     if kind != "audio":
-        raise UsageError(f"{model} reads {kind}s of a lake; `tag` needs a model that reads audio, such as 'choi-msd'")
+        raise UsageError(f"{model} reads {kind}s of a lake; `tag` needs a model that reads audio, such as {TAGGER!r}")
     tagger = home.load(model)
     for file in files:
         probabilities_K = probabilities(tagger, _read(file, Hertz(int(sr))))
