@@ -18,6 +18,7 @@ LOSSES = (
 CLASS_WEIGHTS = ("none", "balanced")
 # What may decide about the best epoch; of all but the loss, more is better.
 MONITORS = ("loss", "accuracy", "macro-f1", "roc-auc", "pr-auc")
+PRECISIONS = ("auto", "float32", "bf16")
 # Published training length of the 29-second clips of Choi et al. 2017, in frames of 21 ms.
 LONGEST_CROP = 1360
 
@@ -138,3 +139,36 @@ class Recipe:
         if self.loss == "auto":
             return None
         return "sigmoid" if self.loss in ("binary-cross-entropy", "cross-entropy-on-sigmoid") else "softmax"
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What to train on. It is no part of what is asked for: the same training may go on elsewhere.
+
+    Parameters
+    ----------
+    workers : int
+        Processes that share each batch, >= 1.
+    device : str
+        Such as ``"cpu"`` or ``"cuda"``.
+    precision : {"auto", "float32", "bf16"}
+        What networks multiply in; ``auto`` takes bf16 on GPUs that have it. Weights and losses stay in float32.
+    compile : bool
+        Whether `torch.compile` translates the network first: minutes at the start for less time per step.
+
+    Raises
+    ------
+    UsageError
+        If there is no such precision, or no worker.
+    """
+
+    workers: int = 1
+    device: str = "cpu"
+    precision: str = "auto"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS)
+        if self.workers < 1:
+            raise UsageError(f"training needs at least 1 worker, received {self.workers}.")
