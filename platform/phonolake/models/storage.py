@@ -223,7 +223,7 @@ def load(folder: Path, *, device: str = "cpu") -> LoadedModel:
     if module.CARD.kind != "network":
         return wrap(_read_estimator(folder / ESTIMATOR_FILE, module.CARD.trusted_types), card)
     try:
-        network = module.build(**card["build"])
+        network = module.blank(**card["build"])
     except TypeError as error:
         raise PhonolakeError(
             f"{folder / CARD_FILE} has arguments that {card['model']} does not take: {error}"
