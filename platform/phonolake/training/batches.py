@@ -18,6 +18,8 @@ from phonolake.training.inputs import TrackInput, rows
 
 Target = int | np.ndarray
 Cut = Callable[[str, np.ndarray], list[np.ndarray]]
+# Crops by track by unit.
+Wanted = dict[int, dict[int, list[int]]]
 
 # Batches whose tracks are being decoded while the first of them is waited for.
 AHEAD = 4
@@ -91,7 +93,7 @@ class TrackBatches:
             rng = crop_rng(self.seed, epoch, track_id)
             return [random_crop(x_XT, self.n_steps, rng) for _ in range(self.crops)]
 
-        return self._stream([group.own_part(batch) for batch in ordered.batches], ordered.unit_N, cut)
+        return self._stream([group.own_part(batch) for batch in ordered.batches], ordered.units, cut)
 
     def validation(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Batches of the same windows of each track, side by side: one from the middle, or several spread out."""
@@ -119,7 +121,7 @@ class TrackBatches:
     def _stream(
         self, batches: list[np.ndarray], unit_N: np.ndarray, cut: Cut
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        wanted: dict[int, dict[int, list[int]]] = {}
+        wanted: Wanted = {}
         for crop in np.sort(np.concatenate([np.zeros(0, np.int64), *batches])).tolist():
             track = crop // self.crops
             wanted.setdefault(int(unit_N[track]), {}).setdefault(track, []).append(crop)
@@ -136,7 +138,9 @@ class TrackBatches:
 class _Desk:
     """Crops that were ordered and not taken yet; a track is read once, when the first of its crops is ordered."""
 
-    def __init__(self, source: TrackBatches, unit_N: np.ndarray, wanted: dict[int, dict[int, list[int]]], cut: Cut) -> None:
+    def __init__(
+        self, source: TrackBatches, unit_N: np.ndarray, wanted: dict[int, dict[int, list[int]]], cut: Cut
+    ) -> None:
         self._source = source
         self._unit_N = unit_N
         self._wanted = wanted

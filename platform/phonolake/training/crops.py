@@ -60,7 +60,7 @@ def random_crop(x_XT: np.ndarray, n_steps: int, rng: np.random.Generator) -> np.
     return x_XT[..., start : start + n_steps]
 
 
-def windows(x_XT: np.ndarray, n_steps: int) -> np.ndarray:
+def windows(x_XT: np.ndarray, n_steps: int, *, whole: bool = False) -> np.ndarray:
     """Cover a clip with windows side by side; the last one ends where the clip ends, so it may overlap its neighbour.
 
     Parameters
@@ -69,11 +69,13 @@ def windows(x_XT: np.ndarray, n_steps: int) -> np.ndarray:
         Spectrogram or waveform. One that is shorter than `n_steps` is repeated to make one window.
     n_steps : int
         Length of a window, >= 1.
+    whole : bool
+        Discard what is left behind the last whole window instead, as Lee et al. do with waveforms.
 
     Returns
     -------
     windows_WXT : ndarray, shape (W, ..., n_steps)
-        In order of time, W = ceil(T / n_steps).
+        In order of time; W = ceil(T / n_steps), or max(1, T // n_steps) of whole ones.
 
     Raises
     ------
@@ -81,20 +83,14 @@ def windows(x_XT: np.ndarray, n_steps: int) -> np.ndarray:
         If the input has no steps, or `n_steps` is below 1.
     """
     x_XT = _at_least(x_XT, n_steps)
-    return np.stack([x_XT[..., start : start + n_steps] for start in window_starts(x_XT.shape[-1], n_steps)])
+    starts = window_starts(x_XT.shape[-1], n_steps, whole=whole)
+    return np.stack([x_XT[..., start : start + n_steps] for start in starts])
 
 
-def window_starts(n_received: int, n_steps: int) -> list[int]:
-    """Where the windows of a clip of `n_received` steps begin."""
+def window_starts(n_received: int, n_steps: int, *, whole: bool = False) -> list[int]:
+    """First step of each window of a clip of `n_received` steps; see `windows`."""
     last = max(0, n_received - n_steps)
-    return [*range(0, last, n_steps), last]
-
-
-def whole_windows(x_XT: np.ndarray, n_steps: int) -> np.ndarray:
-    """Cover a clip with windows side by side and discard the rest, W = max(1, T // n_steps); else as `windows`."""
-    x_XT = _at_least(x_XT, n_steps)
-    n_windows = x_XT.shape[-1] // n_steps
-    return np.stack([x_XT[..., n * n_steps : (n + 1) * n_steps] for n in range(n_windows)])
+    return list(range(0, last + 1, n_steps)) if whole else [*range(0, last, n_steps), last]
 
 
 def spread(x_XT: np.ndarray, n_steps: int, n_windows: int) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ Shape suffixes: B batch, N tracks, W windows of a track, D features.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,19 @@ from phonolake.training.prefetch import prefetched
 def is_frozen(network: nn.Module) -> bool:
     """Whether only the head of a network learns."""
     return hasattr(network, "frozen")
+
+
+class HeadOf(nn.Module):
+    """The part of a frozen network that learns, from features to logits."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.head = network.head
+        self.penalty = network.penalty
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits_BK: torch.Tensor = self.head(x)
+        return logits_BK
 
 
 class FrozenBatches:
@@ -35,7 +49,7 @@ class FrozenBatches:
         Where to; a temporary file, made anew each time.
     """
 
-    def __init__(self, network: nn.Module, source: TrackBatches, path: Path) -> None:
+    def __init__(self, network: Any, source: TrackBatches, path: Path) -> None:
         self._batch_size, self._seed, self._windows = source.batch_size, source.seed, source.crops
         self._n_tracks = len(source)
         path.parent.mkdir(parents=True, exist_ok=True)

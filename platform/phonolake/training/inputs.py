@@ -4,7 +4,7 @@ Shape suffixes: C channels, F bands, T steps in time.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -85,7 +85,14 @@ def rows(table: pa.Table) -> Iterator[dict[str, pa.Scalar]]:
         yield {name: column[n] for name, column in columns.items()}
 
 
-def tracks(file: Path, group: int, kind: TrackInput) -> Iterator[tuple[str, np.ndarray]]:
-    """Track ids and whole arrays of one row group."""
-    for row in rows(pq.ParquetFile(file).read_row_group(group, kind.columns)):
-        yield row["track_id"].as_py(), kind.array(row)
+def tracks(
+    file: Path, group: int, kind: TrackInput, wanted: Set[str] | None = None
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Track ids and whole arrays of one row group, or of the `wanted` tracks in it."""
+    reader = pq.ParquetFile(file)
+    if wanted is not None and wanted.isdisjoint(reader.read_row_group(group, ["track_id"])["track_id"].to_pylist()):
+        return
+    for row in rows(reader.read_row_group(group, kind.columns)):
+        track_id = row["track_id"].as_py()
+        if wanted is None or track_id in wanted:
+            yield track_id, kind.array(row)

@@ -1,13 +1,11 @@
-"""What training minimises: one loss per example, weights for rare classes, penalties on single weights.
+"""What training minimises: one loss per example, and weights for rare classes.
 
 Shape suffixes: B batch, N examples, K classes.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from phonolake.errors import UsageError
@@ -85,19 +83,3 @@ def balanced(y: np.ndarray, n_classes: int) -> np.ndarray:
         return (len(y) / (n_classes * np.bincount(y, minlength=n_classes))).astype(np.float32)
     count_K = y.sum(axis=0)
     return ((len(y) - count_K) / count_K).astype(np.float32)
-
-
-def penalty(model: nn.Module, l2: Mapping[str, float]) -> Tensor | float:
-    """Compute the sum of ``l2[name] * sum(w ** 2)`` over the named parameters.
-
-    Raises
-    ------
-    UsageError
-        If the model has no parameter of a name.
-    """
-    if not l2:
-        return 0.0
-    parameters = dict(model.named_parameters())
-    if missing := sorted(set(l2) - set(parameters)):
-        raise UsageError(f"recipe: l2 names {missing[0]!r}, and the network has {', '.join(parameters)}.")
-    return sum(factor * parameters[name].square().sum() for name, factor in l2.items())

@@ -24,12 +24,12 @@ class Order:
     ----------
     batches : list of ndarray
         Crops by number: crop c of track n is ``n * crops_per_track + c``.
-    unit_N : ndarray
+    units : ndarray, shape (N,)
         Which tracks are best read together: neighbours in a row group.
     """
 
     batches: list[np.ndarray]
-    unit_N: np.ndarray
+    units: np.ndarray
 
 
 def of_epoch(group_N: np.ndarray, *, crops: int, batch_size: int, seed: int, epoch: int) -> Order:

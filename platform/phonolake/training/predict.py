@@ -3,16 +3,18 @@
 Shape suffixes: W windows, X any axes, T steps in time, N tracks, D features, K classes, E embedding values.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from phonolake.models.storage import LoadedModel
+from phonolake.errors import UsageError
+from phonolake.models.storage import EMBEDDING, LoadedModel, LoadedNetwork
 from phonolake.training import inputs
-from phonolake.training.crops import whole_windows, windows
+from phonolake.training.crops import window_starts, windows
 from phonolake.training.inputs import TrackInput, Waveforms
 from phonolake.training.prefetch import prefetched
 
@@ -31,19 +33,28 @@ class Scored:
         In the order of the model's classes.
     embedding : ndarray, shape (E,), or None
         Where the model has one: mean over the windows.
-    p_WK, e_WE : ndarray or None
-        The same of each window; None for models of features, which know no windows.
+    window_activations : ndarray, shape (W, channels), or None
+        What the layer that was asked for gives for each window.
+    starts : list of int
+        First step of each window.
     """
 
     track_id: str
     probabilities: np.ndarray
     embedding: np.ndarray | None
-    p_WK: np.ndarray | None = None
-    e_WE: np.ndarray | None = None
+    window_activations: np.ndarray | None = None
+    starts: list[int] = field(default_factory=list)
 
 
-def score_shard(model: LoadedModel, path: Path, columns: Sequence[str], kind: TrackInput | None) -> Iterator[Scored]:
-    """Score every track of a shard.
+def score_shard(
+    model: LoadedModel,
+    path: Path,
+    columns: Sequence[str],
+    kind: TrackInput | None,
+    wanted: Set[str] | None = None,
+    layer: str | None = None,
+) -> Iterator[Scored]:
+    """Score the tracks of a shard.
 
     Parameters
     ----------
@@ -54,32 +65,49 @@ def score_shard(model: LoadedModel, path: Path, columns: Sequence[str], kind: Tr
         Names of the features; empty for a network.
     kind : TrackInput or None
         What a network reads.
+    wanted : set of str, optional
+        Ids of the tracks to score; all of them by default.
+    layer : str, optional
+        Layer of a network whose activations are wanted too; see `LoadedNetwork.listening`.
     """
-    return _score_features(model, path, columns) if kind is None else _score_tracks(model, path, kind)
+    if kind is None:
+        return _score_features(model, path, columns, wanted)
+    return _score_tracks(model, path, kind, wanted, layer)
 
 
-def score_spectrogram(model: LoadedModel, track_id: str, spec_FT: np.ndarray) -> Scored:
-    """Score one spectrogram of any length."""
-    return score_windows(model, track_id, windows(spec_FT, model.card["build"]["n_frames"]))
+def score_track(
+    model: LoadedModel, track_id: str, x_XT: np.ndarray, kind: TrackInput, layer: str | None = None
+) -> Scored:
+    """Score one track of any length, as it comes from `kind`."""
+    return _score_windows(model, track_id, *_cut(model, x_XT, kind), layer)
 
 
-def score_windows(model: LoadedModel, track_id: str, x_WXT: np.ndarray) -> Scored:
-    """Score a track by its windows."""
-    probabilities, embeddings = [], []
-    for start in range(0, len(x_WXT), WINDOWS):
-        p_WK, e_WE = model.predict_and_embed(x_WXT[start : start + WINDOWS].astype(np.float32))
-        probabilities.append(p_WK)
-        if e_WE is not None:
-            embeddings.append(e_WE)
-    all_p_WK = np.concatenate(probabilities)
-    all_e_WE = np.concatenate(embeddings) if embeddings else None
-    embedding = None if all_e_WE is None else all_e_WE.mean(axis=0)
-    return Scored(track_id, all_p_WK.mean(axis=0), embedding, all_p_WK, all_e_WE)
+def _cut(model: LoadedModel, x_XT: np.ndarray, kind: TrackInput) -> tuple[np.ndarray, list[int]]:
+    """Windows and their first steps."""
+    n_steps = model.card["build"]["n_frames"]
+    # Waveforms are cut as they were published, side by side; the rest of a spectrogram gets a window of its own.
+    whole = isinstance(kind, Waveforms)
+    return windows(x_XT, n_steps, whole=whole), window_starts(x_XT.shape[-1], n_steps, whole=whole)
 
 
-def window_starts(kind: TrackInput, n_received: int, n_steps: int) -> list[int]:
-    """First step of each window that `score_shard` takes; see `_cut`."""
-    return list(range(0, max(n_steps, n_received) - n_steps + 1, n_steps)) if isinstance(kind, Waveforms) else []
+def _score_windows(
+    model: LoadedModel, track_id: str, x_WXT: np.ndarray, starts: list[int], layer: str | None
+) -> Scored:
+    with _listening(model, layer) as heard:
+        answers = [model.predict_and_embed(x_WXT[n : n + WINDOWS]) for n in range(0, len(x_WXT), WINDOWS)]
+    p_WK = np.concatenate([p for p, _ in answers])
+    embeddings = [e for _, e in answers if e is not None]
+    e_WE = np.concatenate(embeddings) if embeddings else None
+    activations = e_WE if layer == EMBEDDING else np.concatenate(heard) if heard else None
+    return Scored(track_id, p_WK.mean(axis=0), None if e_WE is None else e_WE.mean(axis=0), activations, starts)
+
+
+def _listening(model: LoadedModel, layer: str | None) -> AbstractContextManager[list[np.ndarray]]:
+    if layer in (None, EMBEDDING):
+        return nullcontext([])
+    if not isinstance(model, LoadedNetwork):
+        raise UsageError(f"{model.card['model']} has no layers: leave --layer out")
+    return model.listening(layer)
 
 
 def read_features(path: Path, columns: Sequence[str]) -> tuple[list[str], np.ndarray]:
@@ -89,22 +117,26 @@ def read_features(path: Path, columns: Sequence[str]) -> tuple[list[str], np.nda
     return table["track_id"].to_pylist(), x_ND
 
 
-def _score_tracks(model: LoadedModel, path: Path, kind: TrackInput) -> Iterator[Scored]:
-    n_steps = model.card["build"]["n_frames"]
-    groups: Iterable[int] = range(pq.ParquetFile(path).num_row_groups)
-    whole = (track for group in groups for track in inputs.tracks(path, group, kind))
-    # Waveforms are cut as they were published, side by side; the rest of a spectrogram gets a window of its own.
-    cut = whole_windows if isinstance(kind, Waveforms) else windows
+def _score_tracks(
+    model: LoadedModel, path: Path, kind: TrackInput, wanted: Set[str] | None, layer: str | None
+) -> Iterator[Scored]:
+    groups = range(pq.ParquetFile(path).num_row_groups)
+    tracks = (track for group in groups for track in inputs.tracks(path, group, kind, wanted))
 
-    def prepare(track: tuple[str, np.ndarray]) -> tuple[str, np.ndarray]:
-        return track[0], cut(track[1], n_steps)
+    def prepare(track: tuple[str, np.ndarray]) -> tuple[str, np.ndarray, list[int]]:
+        return track[0], *_cut(model, track[1], kind)
 
-    for track_id, x_WXT in prefetched(whole, prepare):
-        yield score_windows(model, track_id, x_WXT)
+    for track_id, x_WXT, starts in prefetched(tracks, prepare):
+        yield _score_windows(model, track_id, x_WXT, starts, layer)
 
 
-def _score_features(model: LoadedModel, path: Path, columns: Sequence[str]) -> Iterator[Scored]:
+def _score_features(
+    model: LoadedModel, path: Path, columns: Sequence[str], wanted: Set[str] | None
+) -> Iterator[Scored]:
     track_ids, x_ND = read_features(path, columns)
+    if wanted is not None:
+        held = [n for n, track_id in enumerate(track_ids) if track_id in wanted]
+        track_ids, x_ND = [track_ids[n] for n in held], x_ND[held]
     if not track_ids:
         return
     p_NK, e_NE = model.predict_and_embed(x_ND)

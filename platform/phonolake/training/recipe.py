@@ -1,8 +1,7 @@
 """What a network's card says about how to train it: plain values, so that JSON keeps them with the model."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from phonolake.errors import UsageError, unknown
 
@@ -19,8 +18,6 @@ CLASS_WEIGHTS = ("none", "balanced")
 # What may decide about the best epoch; of all but the loss, more is better.
 MONITORS = ("loss", "accuracy", "macro-f1", "roc-auc", "pr-auc")
 PRECISIONS = ("auto", "float32", "bf16")
-# Published training length of the 29-second clips of Choi et al. 2017, in frames of 21 ms.
-LONGEST_CROP = 1360
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +37,6 @@ class Recipe:
         >= 0: what Keras calls ``decay``.
     weight_decay : float
         L2 penalty on every weight: adds ``weight_decay * w`` to its gradient, >= 0.
-    l2 : mapping
-        L2 penalties on single weights, by the name of the parameter: adds ``l2[name] * sum(w ** 2)`` to the loss, as
-        Keras' ``l2`` does. Reported losses are without it.
     loss : str
         ``"cross-entropy"`` (softmax) for one label per example, ``"binary-cross-entropy"`` (sigmoid) for many,
         ``"auto"`` for whichever of the two fits; or one of two mixtures that were published for one label:
@@ -69,9 +63,6 @@ class Recipe:
         ``staged``: number of stages, the first included, >= 1.
     batch_size : int
         Examples per step over all workers, at most, >= 1. An epoch is dealt into batches of nearly equal size.
-    n_frames : int, optional
-        Length of a training crop in steps of the input (frames, or samples of a waveform), >= 1; None for what the
-        median track has, at most 1,360.
     crops_per_track : int
         Random crops of each track in an epoch, >= 1; validation takes as many windows, side by side at even
         distances, and judges a track by the mean over them.
@@ -87,7 +78,6 @@ class Recipe:
     momentum: float = 0.9
     update_decay: float = 0.0
     weight_decay: float = 0.0
-    l2: Mapping[str, float] = field(default_factory=dict)
     loss: str = "auto"
     class_weights: str = "none"
     max_epochs: int = 40
@@ -99,7 +89,6 @@ class Recipe:
     lr_min: float = 0.0
     n_stages: int = 5
     batch_size: int = 16
-    n_frames: int | None = None
     crops_per_track: int = 1
 
     def __post_init__(self) -> None:
@@ -118,7 +107,6 @@ class Recipe:
             "momentum": 0 < self.momentum < 1,
             "update_decay": 0 <= self.update_decay < math.inf,
             "weight_decay": 0 <= self.weight_decay < math.inf,
-            "l2": all(0 <= value < math.inf for value in self.l2.values()),
             "max_epochs": self.max_epochs >= 1,
             "patience": self.patience >= 1,
             "lr_factor": 0 < self.lr_factor < 1,
@@ -126,7 +114,6 @@ class Recipe:
             "lr_min": 0 <= self.lr_min < math.inf,
             "n_stages": self.n_stages >= 1,
             "batch_size": self.batch_size >= 1,
-            "n_frames": self.n_frames is None or self.n_frames >= 1,
             "crops_per_track": self.crops_per_track >= 1,
         }
         for name, is_allowed in allowed.items():
@@ -147,8 +134,8 @@ class Hardware:
 
     Parameters
     ----------
-    workers : int
-        Processes that share each batch, >= 1.
+    workers : int, optional
+        Processes that share each batch, started by Ray Train, >= 1. None: one, in a plain task, which starts quicker.
     device : str
         Such as ``"cpu"`` or ``"cuda"``.
     precision : {"auto", "float32", "bf16"}
@@ -162,7 +149,7 @@ class Hardware:
         If there is no such precision, or no worker.
     """
 
-    workers: int = 1
+    workers: int | None = None
     device: str = "cpu"
     precision: str = "auto"
     compile: bool = False
@@ -170,5 +157,5 @@ class Hardware:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
-        if self.workers < 1:
+        if self.workers is not None and self.workers < 1:
             raise UsageError(f"training needs at least 1 worker, received {self.workers}.")

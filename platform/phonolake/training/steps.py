@@ -52,7 +52,7 @@ class Trainer:
         self.dtype = _compute_type(hardware.precision, device)
         if device.type == "cuda":
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._network = torch.compile(model) if hardware.compile else model
+        self._network: Any = torch.compile(model) if hardware.compile else model
         self._shared = group.share_gradients(self._network, device)
         self._weights_K = None if class_weights is None else torch.from_numpy(class_weights).to(device)
         self.begin_again()
@@ -73,7 +73,7 @@ class Trainer:
             loss_B = self._losses(self._shared, x, y)
             n_together = group.total(len(y), self.device)
             # Workers' gradients are averaged, so each counts its examples as often as there are workers.
-            loss = loss_B.sum() * (group.size() / n_together) + losses.penalty(self.model, self.recipe.l2)
+            loss = loss_B.sum() * (group.size() / n_together) + self._penalty()
             loss.backward()
             self.optimizer.step()
             self.updates += 1
@@ -123,6 +123,10 @@ class Trainer:
         # PyTorch shares memory with the array, which therefore must be writable; Arrow's arrays are not.
         tensor = torch.from_numpy(np.require(x, None, ["C", "W"]))
         return (tensor.pin_memory() if self.device.type == "cuda" else tensor), y
+
+    def _penalty(self) -> Tensor | float:
+        penalty = getattr(self.model, "penalty", lambda: None)()
+        return 0.0 if penalty is None else penalty
 
     def _losses(self, network: nn.Module, x: Tensor, y: np.ndarray) -> Tensor:
         return self._loss_of(self._logits(network, x), y)
