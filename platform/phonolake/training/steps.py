@@ -5,7 +5,7 @@ Shape suffixes: B batch, N tracks, W windows of a track, K classes.
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -52,7 +52,7 @@ class Trainer:
         self.dtype = _compute_type(hardware.precision, device)
         if device.type == "cuda":
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._network: Any = torch.compile(model) if hardware.compile else model
+        self._network = cast(nn.Module, torch.compile(model)) if hardware.compile else model
         self._shared = group.share_gradients(self._network, device)
         self._weights_K = None if class_weights is None else torch.from_numpy(class_weights).to(device)
         self.begin_again()
