@@ -10,7 +10,7 @@ from phonolake.errors import unknown
 
 @cache
 def modules(package: str, attribute: str) -> dict[str, ModuleType]:
-    """Modules of `package` that define `attribute`, by its ``name``; a tuple of such objects is a family in one file."""
+    """Modules of `package` that define `attribute`, by its ``name``; a tuple is a family in one file."""
     found = {}
     for entry in pkgutil.iter_modules(importlib.import_module(package).__path__):
         module = importlib.import_module(f"{package}.{entry.name}")

@@ -13,6 +13,13 @@ lake = click.option(
     metavar="L",
     help="Folder of the lake.",
 )
+lake_or_home = click.option(
+    "--lake",
+    envvar="PHONOLAKE_LAKE",
+    show_envvar=True,
+    metavar="L",
+    help="Folder of the lake; without, the model is one of the model home.",
+)
 form = click.option(
     "--format",
     "form",
