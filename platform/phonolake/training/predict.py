@@ -3,7 +3,7 @@
 Shape suffixes: W windows, X any axes, T steps in time, N tracks, D features, K classes, E embedding values.
 """
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +18,12 @@ from phonolake.training.crops import window_starts, windows
 from phonolake.training.inputs import TrackInput, Waveforms
 from phonolake.training.prefetch import prefetched
 
-# Windows of one track that go through the network at once: an hour of music does not fill the memory.
-WINDOWS = 64
+# Windows that go through the network at once: short tracks are scored together, and an hour of music does not fill the
+# memory.
+TOGETHER, WINDOWS = 16, 64
+
+# Track id, windows_WXT, and the first step of each window.
+Cut = tuple[str, np.ndarray, list[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +79,49 @@ def score_shard(
     return _score_tracks(model, path, kind, wanted, layer)
 
 
-def score_track(
-    model: LoadedModel, track_id: str, x_XT: np.ndarray, kind: TrackInput, layer: str | None = None
-) -> Scored:
+def score_track(model: LoadedModel, track_id: str, x_XT: np.ndarray, kind: TrackInput) -> Scored:
     """Score one track of any length, as it comes from `kind`."""
-    return _score_windows(model, track_id, *_cut(model, x_XT, kind), layer)
+    (scored,) = _score_together(model, [_cut(model, track_id, x_XT, kind)], None)
+    return scored
 
 
-def _cut(model: LoadedModel, x_XT: np.ndarray, kind: TrackInput) -> tuple[np.ndarray, list[int]]:
-    """Windows and their first steps."""
+def _cut(model: LoadedModel, track_id: str, x_XT: np.ndarray, kind: TrackInput) -> Cut:
     n_steps = model.card["build"]["n_frames"]
     # Waveforms are cut as they were published, side by side; the rest of a spectrogram gets a window of its own.
     whole = isinstance(kind, Waveforms)
-    return windows(x_XT, n_steps, whole=whole), window_starts(x_XT.shape[-1], n_steps, whole=whole)
+    starts = window_starts(x_XT.shape[-1], n_steps, whole=whole)
+    return track_id, windows(x_XT, n_steps, whole=whole), starts
 
 
-def _score_windows(
-    model: LoadedModel, track_id: str, x_WXT: np.ndarray, starts: list[int], layer: str | None
-) -> Scored:
+def _gathered(tracks: Iterable[Cut]) -> Iterator[list[Cut]]:
+    """Tracks in groups of `TOGETHER` windows or a little more."""
+    waiting: list[Cut] = []
+    for track in tracks:
+        waiting.append(track)
+        if sum(len(starts) for *_, starts in waiting) >= TOGETHER:
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
+
+
+def _score_together(model: LoadedModel, tracks: Sequence[Cut], layer: str | None) -> Iterator[Scored]:
+    x_WXT = np.concatenate([x for _, x, _ in tracks])
     with _listening(model, layer) as heard:
-        answers = [model.predict_and_embed(x_WXT[n : n + WINDOWS]) for n in range(0, len(x_WXT), WINDOWS)]
+        answers = [
+            model.predict_and_embed(x_WXT[n : n + WINDOWS].astype(np.float32)) for n in range(0, len(x_WXT), WINDOWS)
+        ]
     p_WK = np.concatenate([p for p, _ in answers])
     embeddings = [e for _, e in answers if e is not None]
     e_WE = np.concatenate(embeddings) if embeddings else None
     activations = e_WE if layer == EMBEDDING else np.concatenate(heard) if heard else None
-    return Scored(track_id, p_WK.mean(axis=0), None if e_WE is None else e_WE.mean(axis=0), activations, starts)
+    first = 0
+    for track_id, _, starts in tracks:
+        own = slice(first, first + len(starts))
+        first += len(starts)
+        embedding = None if e_WE is None else e_WE[own].mean(axis=0)
+        kept = None if activations is None else activations[own]
+        yield Scored(track_id, p_WK[own].mean(axis=0), embedding, kept, starts)
 
 
 def _listening(model: LoadedModel, layer: str | None) -> AbstractContextManager[list[np.ndarray]]:
@@ -122,12 +144,8 @@ def _score_tracks(
 ) -> Iterator[Scored]:
     groups = range(pq.ParquetFile(path).num_row_groups)
     tracks = (track for group in groups for track in inputs.tracks(path, group, kind, wanted))
-
-    def prepare(track: tuple[str, np.ndarray]) -> tuple[str, np.ndarray, list[int]]:
-        return track[0], *_cut(model, track[1], kind)
-
-    for track_id, x_WXT, starts in prefetched(tracks, prepare):
-        yield _score_windows(model, track_id, x_WXT, starts, layer)
+    for together in _gathered(prefetched(tracks, lambda track: _cut(model, *track, kind))):
+        yield from _score_together(model, together, layer)
 
 
 def _score_features(
