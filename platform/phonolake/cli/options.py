@@ -37,6 +37,10 @@ labels = click.option(
 split = click.option("--split", metavar="NAME", help="Split to use; the dataset's own, else the random folds.")
 max_epochs = click.option("--max-epochs", type=click.IntRange(1), metavar="N", help="Instead of the network's recipe.")
 
+device = click.option(
+    "--device", default="auto", show_default=True, metavar="D", help="cpu, cuda, or auto: GPUs where Ray has some."
+)
+
 
 def top(default: int | None) -> Callable[..., Any]:
     """The option ``--top N``: the number of rows printed."""

@@ -45,6 +45,7 @@ RECIPE = {
     "momentum": 0.9,
     "update_decay": 1e-6,
     "batch_size": 23,
+    "crops_per_track": 10,
     "schedule": "staged",
     "lr_factor": 0.2,
     "n_stages": 5,
