@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from phonolake.cli import datasets, demo, questions, stages
+from phonolake.cli import datasets, demo, models, questions, stages, studies
 from phonolake.errors import PhonolakeError
 from phonolake.lineage import CODE_VERSION
 
@@ -24,8 +24,9 @@ def phonolake() -> None:
     """
 
 
-for command in (*datasets.COMMANDS, *stages.COMMANDS, *questions.COMMANDS, *demo.COMMANDS):
-    phonolake.add_command(command)
+for part in (datasets, stages, questions, models, studies, demo):
+    for command in part.COMMANDS:
+        phonolake.add_command(command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
