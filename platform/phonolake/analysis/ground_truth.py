@@ -184,11 +184,13 @@ def validate(
         )
     ]
     (plus_low, plus_high), (minus_low, minus_high) = limits
-    estimate = estimated_count(n_given, n_tracks, p_plus, p_minus)
+    # Where no track was given the label, how many of those are wrong does not matter.
+    plus = p_plus if n_given else 0.0
+    estimate = estimated_count(n_given, n_tracks, plus, p_minus)
     n_not = n_tracks - n_given
     # The farther limits of both parts, put together as independent errors are.
-    below = np.hypot(n_given * (plus_high - p_plus), n_not * (p_minus - minus_low))
-    above = np.hypot(n_given * (p_plus - plus_low), n_not * (minus_high - p_minus))
+    below = np.hypot(n_given * (plus_high - plus), n_not * (p_minus - minus_low))
+    above = np.hypot(n_given * (plus - plus_low), n_not * (minus_high - p_minus))
     recall_limits, count_limits = _bootstrap(checked, n_given, n_tracks, confidence, n_bootstrap, seed)
     return Validation(
         label=checked.label,
@@ -204,7 +206,7 @@ def validate(
         recall=float(_recall(p_plus, p_minus)),
         recall_low=recall_limits[0],
         recall_high=recall_limits[1],
-        tagability=_share(n_given * (1 - p_plus), estimate),
+        tagability=_share(n_given * (1 - plus), estimate),
         n_given=n_given,
         share_given=_share(n_given, n_tracks),
         n_estimated=estimate,

@@ -2,7 +2,9 @@
 
 The confident joint (Northcutt, Jiang, Chuang, "Confident learning", JAIR 70, 2021) counts tracks by given and probable
 true class: a track counts for a class when its out-of-sample probability passes what is usual for tracks that were
-given the class. cleanlab computes it; with several labels to a track it does so for each label apart.
+given the class. cleanlab computes it; with several labels to a track it does so for each label apart. Where classes
+sound alike, the mistakes of the model count as noise too: the better the model, the nearer the estimate. And where very
+many positives are missing, the model learns to expect that, and the estimate stays below the truth.
 
 Shape suffixes: N tracks, L labels.
 """
