@@ -71,7 +71,7 @@ def lake(demo, tmp_path_factory) -> Lake:
         (("classes", "map", "--method", "pca"), "track_maps"),
         (("classes", "map", "--of", "mfcc-120", "--tracks", "30"), "track_maps"),
     ],
-    ids=" ".join,
+    ids=str,
 )
 def test_every_command_keeps_what_it_prints(words, table, lake, capsys):
     assert main(["labels", *words, "--lake", str(lake.root), "--format", "json", "--no-save"]) == 0

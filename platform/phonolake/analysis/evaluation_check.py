@@ -7,7 +7,7 @@ the given labels put models in the right order. rho_2 is that of the first two: 
 Shape suffixes: N tracks, L labels, R runs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,56 +145,86 @@ def correlate(
 def check_runs(
     connection: duckdb.DuckDBPyConnection, answers: Answers, *, source: str, runs: Sequence[str] = ()
 ) -> EvaluationCheck:
-    """`check` on the test predictions of a lake's runs, on the tracks that all of them scored.
+    """`check` on the test predictions of a lake, on the tracks that all runs scored.
 
     Parameters
     ----------
     runs : sequence of str
-        Runs with predictions; all that have test predictions of annotated tracks, by default.
+        Runs that trained models. By default all with annotated test tracks; those that are the folds of one
+        cross-validation count as one.
 
     Raises
     ------
     UsageError
-        For a run without test predictions.
+        For a run without annotated test tracks.
     PhonolakeError
         When the runs have no annotated test track in common.
     """
+    names = _scored_runs(connection, answers, runs)
     rows = connection.execute(
-        "SELECT DISTINCT run_id FROM predictions WHERE part = 'test' AND track_id IN (SELECT unnest($1)) ORDER BY 1",
+        "SELECT track_id, label, n.name, avg(probability) AS p FROM predictions "
+        "JOIN (SELECT unnest($1) AS run_id, unnest($2) AS name) n USING (run_id) WHERE part = 'test' "
+        "GROUP BY track_id, label, n.name "
+        "QUALIFY count(*) OVER (PARTITION BY track_id, label) = $3",
+        [list(names), list(names.values()), len(set(names.values()))],
+    ).df()
+    common = set(rows["track_id"]) & set(answers.track_id)
+    if not common:
+        raise PhonolakeError("the runs have no annotated test track in common: name some of them with --run")
+    wide = rows.pivot_table(index="track_id", columns=["name", "label"], values="p").dropna()
+    labels = sorted(set(rows["label"]))
+    given = connection.execute(
+        "SELECT DISTINCT track_id, label FROM labels WHERE source = $1 AND value = 1", [source]
+    ).fetchall()
+    given_NL = _laid_out(wide.index, labels, *zip(*given, strict=True), values=np.ones(len(given)), rest=0.0)
+    answer_NL = _laid_out(wide.index, labels, answers.track_id, answers.label, values=answers.answer, rest=np.nan)
+    scores = {name: wide[name][labels].to_numpy() for name in sorted(set(names.values()))}
+    return check(scores, labels, given_NL, answer_NL)
+
+
+def _scored_runs(connection: duckdb.DuckDBPyConnection, answers: Answers, runs: Sequence[str]) -> dict[str, str]:
+    """Name under which each run is measured: its own, or that of its cross-validation."""
+    rows = connection.execute(
+        "SELECT run_id, m.test_fold IS NOT NULL, (m.model, m.split, r.started_at)::VARCHAR "
+        "FROM (SELECT DISTINCT run_id FROM predictions WHERE part = 'test' AND track_id IN (SELECT unnest($1))) "
+        "LEFT JOIN models m USING (run_id) LEFT JOIN runs r USING (run_id) ORDER BY run_id",
         [sorted(set(answers.track_id))],
     ).fetchall()
-    known = [run for (run,) in rows]
+    known = [run for run, *_ in rows]
     for run in runs:
         if run not in known:
             raise unknown("run with annotated test tracks", run, known)
-    chosen = list(runs) or known
-    if not chosen:
+    if runs:
+        return {run: run for run in runs}
+    if not known:
         raise PhonolakeError("no annotated track has a test prediction yet: `phonolake score` or `phonolake crossval`")
-    frame = connection.execute(
-        "SELECT track_id, label, run_id, probability FROM predictions "
-        "WHERE part = 'test' AND list_contains($1, run_id) "
-        "QUALIFY count(DISTINCT run_id) OVER (PARTITION BY track_id, label) = len($1)",
-        [chosen],
-    ).df()
-    if not set(frame["track_id"]) & set(answers.track_id):
-        raise PhonolakeError("the runs have no annotated test track in common: name some of them with --run")
-    wide = frame.pivot_table(index="track_id", columns=["run_id", "label"], values="probability", observed=True)
-    wide = wide.dropna()
-    labels = sorted(set(frame["label"]))
-    positive = connection.execute(
-        "SELECT DISTINCT track_id, label FROM labels WHERE source = $1 AND value = 1", [source]
-    ).fetchall()
-    place = {track_id: n for n, track_id in enumerate(wide.index)}
+    folds: dict[str, list[str]] = {}
+    for run, is_fold, command in rows:
+        folds.setdefault(command if is_fold else run, []).append(run)
+    return {
+        run: group[0] if len(group) == 1 else f"{group[0]} and {len(group) - 1} other folds"
+        for group in folds.values()
+        for run in group
+    }
+
+
+def _laid_out(
+    track_ids: Iterable[str],
+    labels: Sequence[str],
+    track_A: Iterable[str] = (),
+    label_A: Iterable[str] = (),
+    *,
+    values: np.ndarray,
+    rest: float,
+) -> np.ndarray:
+    """Values of (track, label) in a matrix; `rest` where there is none."""
+    row = {track_id: n for n, track_id in enumerate(track_ids)}
     column = {label: k for k, label in enumerate(labels)}
-    given_NL, answer_NL = np.zeros((len(wide), len(labels))), np.full((len(wide), len(labels)), np.nan)
-    for track_id, label in positive:
-        if track_id in place and label in column:
-            given_NL[place[track_id], column[label]] = 1
-    for track_id, label, value in zip(answers.track_id, answers.label, answers.answer, strict=True):
-        if track_id in place and label in column:
-            answer_NL[place[track_id], column[label]] = value
-    scores = {run: wide[run][labels].to_numpy() for run in chosen}
-    return check(scores, labels, given_NL, answer_NL)
+    found_NL = np.full((len(row), len(column)), rest)
+    for track_id, label, value in zip(track_A, label_A, values, strict=True):
+        if track_id in row and label in column:
+            found_NL[row[track_id], column[label]] = value
+    return found_NL
 
 
 def as_rows(found: EvaluationCheck) -> list[dict[str, Any]]:

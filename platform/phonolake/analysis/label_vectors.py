@@ -186,7 +186,8 @@ def disagreements(compared: Sequence[Comparison], top: int) -> tuple[list[Compar
     """
     ranked = sorted(compared, key=lambda pair: (-pair.surplus, pair.label_i, pair.label_j))
     alike = [pair for pair in ranked[:top] if pair.surplus > 0]
-    together = [pair for pair in reversed(ranked[-top:]) if pair.surplus < 0]
+    # What never comes together is not together, wherever its rank lies.
+    together = [pair for pair in reversed(ranked) if pair.surplus < 0 and pair.cooccurrence > 0][:top]
     return alike, together
 
 
