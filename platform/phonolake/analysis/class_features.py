@@ -31,7 +31,7 @@ def tables_like(lake: Lake, of: str | None) -> list[str]:
 
 
 def read_features(connection: duckdb.DuckDBPyConnection, feature_set: str, *, dataset: str | None = None) -> Vectors:
-    """One feature set of a lake; tracks with a value that is not a number are left out.
+    """One feature set of a lake, the mean of a track's rows; tracks with a value that is no number are left out.
 
     Raises
     ------
@@ -47,8 +47,9 @@ def read_features(connection: duckdb.DuckDBPyConnection, feature_set: str, *, da
             f"the lake has no {feature_set} yet: run `phonolake extract --features {feature_set}` first"
         )
     frame = connection.execute(
-        f"SELECT track_id, {', '.join(map(quote, names))} FROM {quote(view)} "
-        "WHERE $1 IS NULL OR track_id IN (SELECT track_id FROM tracks WHERE dataset = $1) ORDER BY track_id",
+        f"SELECT track_id, {', '.join(f'avg({quote(name)}) AS {quote(name)}' for name in names)} FROM {quote(view)} "
+        "WHERE $1 IS NULL OR track_id IN (SELECT track_id FROM tracks WHERE dataset = $1) "
+        "GROUP BY track_id ORDER BY track_id",
         [dataset],
     ).df()
     x_ND = frame[names].to_numpy(np.float64)

@@ -176,14 +176,8 @@ def validate(
         raise UsageError(f"{checked.label}: {n_given} tracks of {n_tracks} cannot have it")
     p_plus = _share(checked.n_positive_wrong, checked.n_positive)
     p_minus = _share(checked.n_negative_wrong, checked.n_negative)
-    limits = [
-        tuple(map(float, wilson(wrong, n, confidence=confidence)))
-        for wrong, n in (
-            (checked.n_positive_wrong, checked.n_positive),
-            (checked.n_negative_wrong, checked.n_negative),
-        )
-    ]
-    (plus_low, plus_high), (minus_low, minus_high) = limits
+    plus_low, plus_high = _wilson(checked.n_positive_wrong, checked.n_positive, confidence)
+    minus_low, minus_high = _wilson(checked.n_negative_wrong, checked.n_negative, confidence)
     # Where no track was given the label, how many of those are wrong does not matter.
     plus = p_plus if n_given else 0.0
     estimate = estimated_count(n_given, n_tracks, plus, p_minus)
@@ -220,7 +214,7 @@ def validate(
 
 def check(validation: Validation, *, n: int, n_positive: int, confidence: float = CONFIDENCE) -> SecondSample:
     """Hold an estimate against a second sample, drawn at random: the label holds for `n_positive` of `n` tracks."""
-    low, high = (float(limit) for limit in wilson(n_positive, n, confidence=confidence))
+    low, high = _wilson(n_positive, n, confidence)
     share = _share(n_positive, n)
     n_tracks = validation.n_given / validation.share_given if validation.share_given else float("nan")
     estimate_low, estimate_high = validation.n_estimated_low / n_tracks, validation.n_estimated_high / n_tracks
@@ -305,6 +299,11 @@ def _bootstrap(
     recall = np.nanquantile(_recall(plus_B, minus_B), tails)
     count = np.quantile(n_given * (1 - plus_B) + (n_tracks - n_given) * minus_B, tails)
     return (float(recall[0]), float(recall[1])), (float(count[0]), float(count[1]))
+
+
+def _wilson(hits: int, trials: int, confidence: float) -> tuple[float, float]:
+    low, high = wilson(hits, trials, confidence=confidence)
+    return float(low), float(high)
 
 
 def _recall(p_plus: np.ndarray | float, p_minus: np.ndarray | float) -> np.ndarray:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import duckdb
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from phonolake.analysis.label_matrix import coded
 from phonolake.errors import PhonolakeError, UsageError
 
 
@@ -62,7 +64,7 @@ def read_held_out(
     PhonolakeError
         When no labelled track has a held-out prediction.
     """
-    rows = connection.execute(
+    rows = connection.sql(
         """
         WITH p AS (
             SELECT track_id, label, avg(probability) AS p FROM predictions
@@ -72,9 +74,9 @@ def read_held_out(
         SELECT p.track_id, p.label, p.p, g.track_id IS NOT NULL AS given
         FROM p LEFT JOIN given g ON g.track_id = p.track_id AND g.label = p.label
         """,
-        [source, model, dataset],
-    ).df()
-    if not rows["given"].any():
+        params=[source, model, dataset],
+    ).to_arrow_table()
+    if not pc.any(rows["given"]).as_py():
         whose = "" if model is None else f" by {model!r}"
         raise PhonolakeError(f"no held-out predictions{whose} yet: `phonolake crossval` makes one for every track")
     return _align(rows)
@@ -89,22 +91,22 @@ def check_single(held: HeldOut, source: str) -> None:
         )
 
 
-def _align(rows: pd.DataFrame) -> HeldOut:
-    track, track_ids = pd.factorize(rows["track_id"], sort=True)
-    label, labels = pd.factorize(rows["label"], sort=True)
+def _align(rows: pa.Table) -> HeldOut:
+    track_ids, track = coded(rows["track_id"])
+    labels, label = coded(rows["label"])
     P_NL = np.full((len(track_ids), len(labels)), np.nan)
     Y_NL = np.zeros(P_NL.shape, bool)
     P_NL[track, label] = rows["p"].to_numpy()
     Y_NL[track, label] = rows["given"].to_numpy()
-    used_L = Y_NL.any(axis=0)
+    used_L = np.asarray(Y_NL.any(axis=0))
     P_NL, Y_NL = P_NL[:, used_L], Y_NL[:, used_L]
     # A track that some label has no prediction for comes from runs with other labels.
-    used_N = Y_NL.any(axis=1) & ~np.isnan(P_NL).any(axis=1)
+    used_N = np.logical_and(Y_NL.any(axis=1), ~np.isnan(P_NL).any(axis=1))
     if not used_N.any():
         raise PhonolakeError("the held-out predictions are of runs with different labels: name one with --model")
     return HeldOut(
-        tuple(np.asarray(track_ids, object)[used_N]),
-        tuple(np.asarray(labels, object)[used_L]),
+        tuple(name for name, used in zip(track_ids, used_N, strict=True) if used),
+        tuple(name for name, used in zip(labels, used_L, strict=True) if used),
         P_NL[used_N],
         Y_NL[used_N],
     )

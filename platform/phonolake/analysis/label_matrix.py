@@ -57,14 +57,14 @@ def read_labels(
         "SELECT track_id, label FROM said WHERE label IN (FROM common) ORDER BY track_id",
         params=[source, dataset, min_count],
     ).to_arrow_table()
-    track_ids, row_N = _coded(table["track_id"])
-    labels, column_N = _coded(table["label"])
+    track_ids, row_N = coded(table["track_id"])
+    labels, column_N = coded(table["label"])
     shape = (len(track_ids), len(labels))
     Y_NL = sparse.csr_array((np.ones(len(row_N), np.int8), (row_N, column_N)), shape=shape)
     return LabelMatrix(tuple(track_ids), tuple(labels), Y_NL)
 
 
-def _coded(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
+def coded(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
     """Distinct values in order, and the place of each value among them."""
     coded = pc.dictionary_encode(column).combine_chunks()
     if isinstance(coded, pa.ChunkedArray):

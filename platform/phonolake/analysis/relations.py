@@ -86,32 +86,27 @@ def suggest(
     low_LL, high_LL = wilson(both_LL, np.broadcast_to(n_L[:, None], both_LL.shape), confidence=confidence)
     often_LL = (lift_LL >= min_lift) & (low_LL >= share)
     np.fill_diagonal(often_LL, False)
-    reasons: dict[tuple[int, int], str] = {}
     if kind == "hierarchy":
-        found = zip(*np.nonzero(often_LL & (low_LL >= asymmetry * high_LL.T)), strict=True)
-        reasons = {(int(i), int(j)): "tracks" for i, j in found}
+        reasons = dict.fromkeys(_pairs(often_LL & (low_LL >= asymmetry * high_LL.T)), "tracks")
         order = np.nan_to_num(C_LL)
     else:
         reasons = dict.fromkeys(_same_word(labels), "spelling")
-        found = zip(*np.nonzero(np.triu(often_LL & often_LL.T)), strict=True)
-        reasons |= {(int(i), int(j)): "tracks" for i, j in found}
+        reasons |= dict.fromkeys(_pairs(np.triu(often_LL & often_LL.T)), "tracks")
         order = np.nan_to_num(np.minimum(C_LL, C_LL.T))
     ranked = sorted(reasons, key=lambda pair: (-order[pair], labels[pair[0]], labels[pair[1]]))
+    counts = (both_LL.tolist(), n_L.tolist())
     return [
         Relation(
-            kind,
-            labels[i],
-            labels[j],
-            reasons[i, j],
-            float(C_LL[i, j]),
-            float(C_LL[j, i]),
-            float(lift_LL[i, j]),
-            int(both_LL[i, j]),
-            int(n_L[i]),
-            int(n_L[j]),
+            kind, labels[i], labels[j], reasons[i, j], float(C_LL[i, j]), float(C_LL[j, i]), float(lift_LL[i, j]),
+            counts[0][i][j], counts[1][i], counts[1][j],
         )
         for i, j in ranked
-    ]
+    ]  # fmt: skip
+
+
+def _pairs(where_LL: np.ndarray) -> Iterator[tuple[int, int]]:
+    i, j = np.nonzero(where_LL)
+    yield from zip(i.tolist(), j.tolist(), strict=True)
 
 
 def _same_word(labels: Sequence[str]) -> Iterator[tuple[int, int]]:
