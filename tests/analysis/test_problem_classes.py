@@ -92,12 +92,10 @@ def test_music_roles_are_told_apart_better_without_the_vague_ones():
     """Korosteleva and Gerstner, Table 3: leaving out Background, Theme and Soundtrack raises accuracy."""
     pd = pytest.importorskip("pandas")
     frame = pd.read_csv(ROLES / "df_features_original.csv")
-    column = next(name for name in frame.columns if frame[name].dtype.kind not in "if" and frame[name].nunique() < 20)
-    numbers = frame.select_dtypes("number")
-    y, labels = pd.factorize(frame[column], sort=True)
-    vague_ones = [name for name in labels if any(word in name.lower() for word in ("background", "theme", "sound"))]
-    assert len(vague_ones) == 3
-    x = numbers.drop(columns=[name for name in numbers.columns if name.lower().startswith("unnamed")]).to_numpy()
+    y, labels = pd.factorize(frame.pop("file_name").str.extract(r"_(.*)\.wav")[0], sort=True)
+    vague_ones = ["Background_music", "Soundtrack_music", "Theme_music"]
+    assert set(vague_ones) < set(labels)
+    x = frame.to_numpy()
     found = {
         r.removed: r
         for r in problem_classes.retrain_without(
@@ -105,8 +103,10 @@ def test_music_roles_are_told_apart_better_without_the_vague_ones():
         )
     }
     assert len(found) == 8
-    best = found[", ".join(vague_ones)]
-    assert best.accuracy > found[""].accuracy + 0.05
+    # They print 0.40 for all nine classes and 0.51 without the three (one split of an RBF machine).
+    assert found[""].accuracy == pytest.approx(0.40, abs=0.05)
+    assert found[", ".join(vague_ones)].accuracy == pytest.approx(0.51, abs=0.05)
+    assert min(row.accuracy for row in found.values()) == found[""].accuracy
 
 
 def test_wrong_classes_are_named(vague):
