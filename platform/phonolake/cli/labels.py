@@ -14,6 +14,8 @@ from phonolake.cli.output import emit
 from phonolake.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from phonolake.analysis.label_matrix import LabelMatrix
 
 optional_lake = click.option(
@@ -123,7 +125,7 @@ def cooccurrence(
 @said_by("dataset")
 @options.dataset
 @options.top(20)
-@options.lake
+@options.lake_or_home
 @save
 @options.form
 def vectors(
@@ -135,24 +137,18 @@ def vectors(
     source: str,
     dataset: str | None,
     top: int,
-    lake: str,
+    lake: str | None,
     save: bool,
     form: str,
 ) -> None:
     """Print pairs of labels by the similarity of a network's output weights, or beside how people use them."""
     from phonolake.analysis import label_vectors as analysis
-    from phonolake.stages import analyse
-    from phonolake.store import query
-    from phonolake.store.lake import Lake
 
-    opened = Lake.open(lake)
-    versions = analyse.versions(opened, "models")
-    with query.connect(opened) as connection:
-        labels, W_KD = analysis.label_vectors(opened, connection, model)
+    labels, W_KD, versions = _vectors_of(lake, model)
     S_KK = analysis.label_vector_similarity(W_KD, kind=similarity)
     asked = {"model": model, "similarity": similarity}
     if show == "pairs":
-        if save:
+        if save and lake is not None:
             keep(lake, "label_similarities", asked, versions, analysis.ranked_pairs(labels, S_KK))
         emit(analysis.ranked_pairs(labels, S_KK, top), form)
         return
@@ -161,12 +157,29 @@ def vectors(
     compared = analysis.compare(labels, S_KK, C_KK)
     rho = analysis.rank_correlation(S_KK, C_KK)
     click.echo(f"Rank correlation of similarity and co-occurrence over {len(compared)} pairs: {rho:.3f}", err=True)
-    if save and matrix is None:
+    if save and lake is not None and matrix is None:
         keep(lake, "label_similarities", asked | {"labels": source, "dataset": dataset}, versions | read, compared)
     if show == "beside":
         emit(compared[:top], form)
         return
     emit(_with_tracks(found, analysis.disagreements(compared, top)), form, columns=DISAGREEMENT)
+
+
+def _vectors_of(lake: str | None, model: str | None) -> "tuple[tuple[str, ...], np.ndarray, dict[str, int]]":
+    """Labels and output weights of a network of a lake, with the versions of its tables, or of the model home."""
+    from phonolake.analysis import label_vectors as analysis
+    from phonolake.stages import analyse
+    from phonolake.store import query
+    from phonolake.store.lake import Lake
+
+    if lake is None:
+        if model is None:
+            raise UsageError("name a --lake, or a --model of the model home, such as choi-msd")
+        return *analysis.label_vectors_at_home(model), {}
+    opened = Lake.open(lake)
+    versions = analyse.versions(opened, "models")
+    with query.connect(opened) as connection:
+        return *analysis.label_vectors(opened, connection, model), versions
 
 
 DISAGREEMENT = ("kind", "label_i", "label_j", "similarity", "rank", "cooccurrence", "cooccurrence_rank", "surplus",

@@ -136,16 +136,6 @@ def features(name: str | None, form: str) -> None:
     emit(rows, form, columns=("name", "kind", "shape", "sr", "source"))
 
 
-@click.command(epilog=options.example("phonolake models"))
-@options.form
-def models(form: str) -> None:
-    """List the models that can be trained."""
-    from phonolake.models import registry
-
-    rows = [(card.name, card.kind, card.input, card.summary, card.source) for card in registry.cards()]
-    emit(rows, form, columns=("model", "kind", "input", "summary", "source"))
-
-
 @click.command(epilog=options.example("phonolake dashboard --lake lake"))
 @click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True, metavar="P")
 @click.option("--headless", is_flag=True, help="Do not open a browser.")
@@ -158,4 +148,4 @@ def dashboard(port: int, headless: bool, lake: str) -> None:
     click.get_current_context().exit(launch(Lake.open(lake).root, port=port, headless=headless))
 
 
-COMMANDS = (sql, similar, status, rejects, verify, datasets, features, models, dashboard)
+COMMANDS = (sql, similar, status, rejects, verify, datasets, features, dashboard)
