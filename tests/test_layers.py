@@ -70,7 +70,9 @@ HOMES: dict[str, set[str]] = {
     "faiss": {"search"},
     "torch": {"models", "training"},
     "h5py": {"models", "sources", "synthesis"},
-    "sklearn": {"models"},
+    # Maps, importances and folds of analyses are estimators too; none of them is stored as a model.
+    "sklearn": {"models", "analysis"},
+    "cleanlab": {"analysis"},
     "skops": {"models"},
     "safetensors": {"models"},
     "av": {"audio"},

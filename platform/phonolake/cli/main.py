@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from phonolake.cli import datasets, demo, models, questions, stages, studies
+from phonolake.cli import datasets, demo, labels, models, questions, stages, studies
 from phonolake.errors import PhonolakeError
 from phonolake.lineage import CODE_VERSION
 
@@ -24,7 +24,7 @@ def phonolake() -> None:
     """
 
 
-for part in (datasets, stages, questions, models, studies, demo):
+for part in (datasets, stages, questions, labels, models, studies, demo):
     for command in part.COMMANDS:
         phonolake.add_command(command)
 
