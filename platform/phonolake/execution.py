@@ -101,13 +101,15 @@ def imap(
     function: Callable[[Payload], Result],
     payloads: Sequence[Payload],
     *,
-    cpus: int = 1,
+    cpus: float = 1,
     on_tick: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[Payload, Result]]:
     """Run `function` over `payloads` on the cluster, each in a task with `cpus` cores; pairs come as they finish.
 
     Parameters
     ----------
+    cpus : float
+        Whole cores, or less than one for tasks that mostly wait.
     on_tick : callable, optional
         Told now and then how many steps the workers have done since (see `tick`), if somebody is at the terminal.
 
@@ -123,7 +125,7 @@ def imap(
     connect()
     watch = _Watch(on_tick) if on_tick is not None and watched() else None
     task: Any = ray.remote(_work).options(num_cpus=cpus, max_retries=CRASHES, retry_exceptions=False)
-    window = max(2, int(ray.cluster_resources().get("CPU", 1)) * IN_FLIGHT_PER_CPU)
+    window = max(2, int(ray.cluster_resources().get("CPU", 1) / min(cpus, 1)) * IN_FLIGHT_PER_CPU)
     if cpus > cores():
         raise PhonolakeError(f"a task wants {cpus} cores, and no node has more than {cores()}")
     running: dict[Any, Any] = {}

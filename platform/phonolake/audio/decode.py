@@ -82,7 +82,7 @@ def probe(data: bytes, *, extension: str = "") -> AudioFacts:
     """
     containers.check_container(data, extension)
     containers.check_complete(data)
-    header, blocks = _open(data)
+    header, blocks = open_blocks(data)
     containers.check_promise(header.container, extension)
     n_samples, n_values, peak, energy = 0, 0, 0.0, 0.0
     for x_TC in blocks:
@@ -121,7 +121,7 @@ def decode(data: bytes, *, sr: Hertz) -> np.ndarray:
     AudioError
         ``not-audio`` or ``corrupt``.
     """
-    header, blocks = _open(data)
+    header, blocks = open_blocks(data)
     mono = (x_TC.mean(axis=1, dtype=np.float32) for x_TC in blocks)
     if header.sr == sr:
         pieces = list(mono)
@@ -132,7 +132,7 @@ def decode(data: bytes, *, sr: Hertz) -> np.ndarray:
     return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
 
 
-def _open(data: bytes) -> tuple[Header, Iterator[np.ndarray]]:
+def open_blocks(data: bytes) -> tuple[Header, Iterator[np.ndarray]]:
     """Header and an iterator over blocks of shape (n, channels), float32."""
     header, blocks = _open_any(data)
     if not LOWEST_SR <= header.sr <= HIGHEST_SR:
@@ -201,7 +201,7 @@ def _blocks_pyav(
 ) -> Iterator[np.ndarray]:
     """Decode packet by packet; `forgiving` passes over those that cannot be decoded, such as tags behind an MP3."""
     with closing(container):
-        interleave = _Interleaver()
+        interleave = Interleaver()
         for packet in _reading(container.demux(stream)):
             try:
                 frames = stream.decode(packet)
@@ -217,7 +217,7 @@ def _blocks_pyav(
             yield from blocks
 
 
-class _Interleaver:
+class Interleaver:
     """Frames to float32 of shape (n, channels); the number of channels may change on the way.
 
     Frames are interleaved by FFmpeg, since PyAV reads past the end of the planes of more than 8 channels.

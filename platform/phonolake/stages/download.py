@@ -1,0 +1,123 @@
+"""Download: the files that a dataset's owners publish, and what is packed in them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from phonolake import progress
+from phonolake.errors import UsageError
+from phonolake.sources import contract
+from phonolake.sources.contract import Download
+from phonolake.store.shards import replacing
+from phonolake.transfer import archives
+from phonolake.transfer.http import Patience, fetch
+
+# What the downloader remembers lies in a hidden folder, where no source looks for audio.
+PRIVATE = ".phonolake"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What to download.
+
+    Parameters
+    ----------
+    source : str
+        Name of a dataset.
+    root : str
+        Folder that will hold its layout.
+    files : tuple of str
+        Only files whose name contains one of these; all that the card lists, by default.
+    mirror : str, optional
+        Take the files, by their names, from below this address instead of the owners'.
+    unpack : bool
+        Whether archives are unpacked into `root` afterwards.
+    """
+
+    source: str
+    root: str
+    files: tuple[str, ...] = ()
+    mirror: str | None = None
+    unpack: bool = True
+    patience: Patience = Patience()
+    limits: archives.Limits = archives.Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One file: its size in bytes, what was done, and how many files came out of it."""
+
+    file: str
+    bytes: int
+    what: str
+    unpacked: int | None
+
+
+def plan(config: Config) -> list[Download]:
+    """The files that would be downloaded.
+
+    Raises
+    ------
+    UsageError
+        For an unknown dataset, one whose card lists no files, or names that none of them has.
+    """
+    card = contract.get(config.source).CARD
+    if not card.downloads:
+        where = f": see {card.homepage}" if card.homepage else ""
+        raise UsageError(f"the card of {card.name} lists no files to download{where}")
+    chosen = [d for d in card.downloads if not config.files or any(word in _name(d) for word in config.files)]
+    if not chosen:
+        raise UsageError(f"no file of {card.name} is called {config.files[0]!r}: {', '.join(map(_name, card.downloads))}")
+    return chosen
+
+
+def run(config: Config) -> list[Fetched]:
+    """Fetch what is not there and unpack what is not unpacked; one row for each file.
+
+    Raises
+    ------
+    PhonolakeError
+        When a server refuses, or sends something else than was promised, or an archive is not harmless. What came
+        before it is kept, and the same command goes on there.
+    """
+    chosen = plan(config)
+    root = Path(config.root).expanduser()
+    total = sum(d.bytes or 0 for d in chosen)
+    done = []
+    with progress.task(f"download {config.source}", total) as advance:
+        for download in chosen:
+            target = root / _name(download)
+            new = fetch(
+                _url(download, config.mirror),
+                target,
+                size=download.bytes,
+                checksum=download.checksum,
+                patience=config.patience,
+                on_bytes=advance,
+            )
+            unpacked = _unpack(target, root, config.limits) if config.unpack else None
+            done.append(Fetched(target.name, target.stat().st_size, "fetched" if new else "was there", unpacked))
+    return done
+
+
+def _name(download: Download) -> str:
+    return download.url.partition("?")[0].rstrip("/").rpartition("/")[2]
+
+
+def _url(download: Download, mirror: str | None) -> str:
+    return download.url if mirror is None else f"{mirror.rstrip('/')}/{_name(download)}"
+
+
+def _unpack(archive: Path, root: Path, limits: archives.Limits) -> int | None:
+    """Unpack an archive once; the number of its files, or None where it is none or was unpacked before."""
+    if not archives.is_archive(archive.name):
+        return None
+    facts = archive.stat()
+    stamp = {"bytes": facts.st_size, "mtime": facts.st_mtime_ns}
+    marker = root / PRIVATE / "unpacked" / f"{archive.name}.json"
+    if marker.is_file() and json.loads(marker.read_text(encoding="utf-8")) == stamp:
+        return None
+    files = archives.unpack(archive, root, limits=limits)
+    with replacing(marker) as temporary:
+        temporary.write_text(json.dumps(stamp), encoding="utf-8")
+    return len(files)
