@@ -57,3 +57,16 @@ FROM wanted AS w LEFT JOIN (
     SELECT *, count(*) OVER (PARTITION BY track_id) AS tries FROM availability
     QUALIFY row_number() OVER (PARTITION BY track_id ORDER BY seen_at DESC) = 1
 ) AS a ON a.track_id = w.track_id;
+
+-- A label of a dataset and all labels below it, with their depth: the tracks of a parent are those of its children too.
+-- SELECT track_id FROM labels WHERE label IN (SELECT label FROM label_tree('Musical instrument'));
+CREATE MACRO label_tree(top) AS TABLE
+WITH RECURSIVE below(dataset, label, depth) AS (
+    SELECT v.dataset, v.label, 0 FROM vocabulary AS v WHERE v.label = top
+    UNION
+    SELECT v.dataset, v.label, b.depth + 1
+    FROM vocabulary AS v JOIN below AS b ON v.dataset = b.dataset AND list_contains(v.parents, b.label)
+    -- A hierarchy that somebody tied into a ring still comes to an end.
+    WHERE b.depth < 32
+)
+SELECT b.dataset, b.label, min(b.depth) AS depth FROM below AS b GROUP BY b.dataset, b.label ORDER BY depth, label, dataset;
