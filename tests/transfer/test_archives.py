@@ -149,7 +149,9 @@ names = st.text(st.sampled_from("ab./\\:~ \0é"), min_size=1, max_size=8)
 
 @settings(max_examples=60, deadline=None)
 @given(names)
-def test_whatever_an_entry_is_called_nothing_is_written_outside(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+def test_whatever_an_entry_is_called_nothing_is_written_outside(
+    tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
     root = tmp_path_factory.mktemp("any")
     (root / "in").mkdir()
     archive = tarred(root / "a.tar.gz", [(name, tarfile.REGTYPE, b"2", "")])

@@ -12,10 +12,10 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+from tests.http_server import Answer, Server, serving
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.transfer.http import Patience, fetch, retry_after
-from tests.http_server import Answer, Server, serving
 
 pytestmark = pytest.mark.timeout(60)
 DATA = random.Random(0).randbytes(300_000)
@@ -125,7 +125,11 @@ def test_a_server_that_stalls_is_given_up_and_gone_on_with(server: Server, tmp_p
 
 @pytest.mark.parametrize(
     ("promise", "says"),
-    [({"size": 5}, "5 were promised"), ({"checksum": "md5:" + "0" * 32}, "md5"), ({"checksum": "crc:1"}, "no known kind")],
+    [
+        ({"size": 5}, "5 were promised"),
+        ({"checksum": "md5:" + "0" * 32}, "md5"),
+        ({"checksum": "crc:1"}, "no known kind"),
+    ],
 )
 def test_what_was_not_promised_is_not_kept(server: Server, tmp_path: Path, promise: dict, says: str) -> None:
     with pytest.raises(PhonolakeError, match=says):

@@ -24,7 +24,9 @@ def by_label(connection: duckdb.DuckDBPyConnection) -> tuple[list[str], list[tup
         "GROUP BY label, state"
     ).fetchall()
     total = dict(connection.execute("SELECT state, count(*) FROM availability_now GROUP BY state").fetchall())
-    available = dict(connection.execute("SELECT label, sum(available)::BIGINT FROM wanted_labels GROUP BY label").fetchall())
+    available = dict(
+        connection.execute("SELECT label, sum(available)::BIGINT FROM wanted_labels GROUP BY label").fetchall()
+    )
     order = [state for state in (states.FETCHED, *states.STATES) if total.get(state)]
     shown = list(dict.fromkeys(order))
     counts: dict[str, dict[str, int]] = {}

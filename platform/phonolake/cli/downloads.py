@@ -21,13 +21,17 @@ from phonolake.cli.output import emit
 @click.option("--retry", is_flag=True, help="Try clips again that may have healed.")
 @click.option("--url-template", metavar="URL", help="Address of a clip's video, with {ytid}; YouTube's by default.")
 @click.option("--rate", type=float, default=1.0, show_default=True, metavar="R", help="Videos asked for in a second.")
-@click.option("--at-once", type=click.IntRange(1), default=4, show_default=True, metavar="N", help="Clips side by side.")
+@click.option(
+    "--at-once", type=click.IntRange(1), default=4, show_default=True, metavar="N", help="Clips side by side."
+)
 @click.option("--timeout", type=click.FloatRange(0.1), default=30.0, show_default=True, metavar="S")
 @click.option("--tries", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="Attempts in a row.")
 @click.option("--min-seconds", type=click.FloatRange(0), default=0.5, show_default=True, metavar="S")
 @click.option("--silence-dbfs", type=float, default=-70.0, show_default=True, metavar="DB")
 @click.option("--seed", type=click.IntRange(0), metavar="S", help="Seed of the draws; 0 by default.")
-@click.option("--lake", envvar="PHONOLAKE_LAKE", show_envvar=True, metavar="L", help="Lake that keeps the ledger of clips.")
+@click.option(
+    "--lake", envvar="PHONOLAKE_LAKE", show_envvar=True, metavar="L", help="Lake that keeps the ledger of clips."
+)
 @options.dry_run
 @options.form
 def download(name: str, folder: str, lake: str | None, clips: bool, dry_run: bool, form: str, **choices: Any) -> None:
@@ -76,14 +80,20 @@ def _clips(name: str, folder: str, lake: str, dry_run: bool, form: str, choices:
     wanted, available = stage.wanted(config, (*texts, *choices["chosen"]))
     if dry_run:
         found = stage.plan(config, wanted)
-        emit([(c.track_id, c.start, c.end) for c in found.todo], form, columns=("track_id", "start_seconds", "end_seconds"))
+        emit(
+            [(c.track_id, c.start, c.end) for c in found.todo],
+            form,
+            columns=("track_id", "start_seconds", "end_seconds"),
+        )
         click.echo(f"{found.known} clips are known, {len(found.lying_there)} lie there already.", err=True)
         return
     emit([stage.run(config, wanted, available)], form)
 
 
 @click.command(epilog=options.example("phonolake ledger --lake lake"))
-@click.option("--by", type=click.Choice(["label", "state"]), default="label", show_default=True, help="What to count by.")
+@click.option(
+    "--by", type=click.Choice(["label", "state"]), default="label", show_default=True, help="What to count by."
+)
 @options.lake
 @options.form
 def ledger(by: str, lake: str, form: str) -> None:

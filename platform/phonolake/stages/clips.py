@@ -100,7 +100,9 @@ def wanted(config: Config, chosen: Sequence[str] = ()) -> tuple[list[Clip], dict
         raise UsageError(f"{config.dataset} names no clips of videos: leave --clips out to download its files")
     root = Path(config.root).expanduser()
     if not root.is_dir():
-        raise UsageError(f"{config.root} is no folder: `phonolake download {config.dataset} {config.root}` brings the tables")
+        raise UsageError(
+            f"{config.root} is no folder: `phonolake download {config.dataset} {config.root}` brings the tables"
+        )
     options = parse(config.dataset, source.Options, chosen)
     return clips_of(list(source.recordings(root.resolve(), options)), config), source.available(root, options)
 
@@ -114,7 +116,9 @@ def clips_of(recordings: Sequence[Recording], config: Config) -> list[Clip]:
         # The source knows files under other names, which somebody else downloaded.
         own = _target(config, recording.source_id, start)
         path = recording.path if recording.path.is_file() else own
-        clips.append(Clip(f"{config.dataset}:{recording.source_id}", recording.source_id, start, end, recording.labels, path))
+        clips.append(
+            Clip(f"{config.dataset}:{recording.source_id}", recording.source_id, start, end, recording.labels, path)
+        )
     return clips
 
 

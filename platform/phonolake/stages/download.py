@@ -67,7 +67,9 @@ def plan(config: Config) -> list[Download]:
         raise UsageError(f"the card of {card.name} lists no files to download{where}")
     chosen = [d for d in card.downloads if not config.files or any(word in _name(d) for word in config.files)]
     if not chosen:
-        raise UsageError(f"no file of {card.name} is called {config.files[0]!r}: {', '.join(map(_name, card.downloads))}")
+        raise UsageError(
+            f"no file of {card.name} is called {config.files[0]!r}: {', '.join(map(_name, card.downloads))}"
+        )
     return chosen
 
 

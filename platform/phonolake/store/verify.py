@@ -26,9 +26,15 @@ KEYS = {
     "predictions": "track_id, run_id, label",
     "models": "run_id",
     "runs": "run_id",
+    "wanted": "track_id",
+    "availability": "track_id, seen_at",
+    "forgotten": "track_id",
+    "official_splits": "track_id, split",
+    "fingerprints": "track_id",
+    "duplicates": "track_id, other_id",
 }
 RESTORE = "restore the file from a copy, or ingest into a new lake"
-ABOUT_TRACKS = ("audio", "labels", "splits", "features", "spectrograms", "embeddings", "predictions")
+ABOUT_TRACKS = ("audio", "labels", "splits", "features", "spectrograms", "embeddings", "predictions", "fingerprints")
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(ENDINGS)
 
 
-def unpack(archive: Path, target: Path, *, limits: Limits = Limits()) -> list[Path]:  # noqa: B008
+def unpack(archive: Path, target: Path, *, limits: Limits = Limits()) -> list[Path]:
     """Unpack into a folder.
 
     Everything is written into a hidden folder inside `target` and moved to its place when all of it is there and was

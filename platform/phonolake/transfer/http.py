@@ -60,7 +60,7 @@ def fetch(
     *,
     size: int | None = None,
     checksum: str | None = None,
-    patience: Patience = Patience(),  # noqa: B008
+    patience: Patience = Patience(),
     on_bytes: Callable[[int], None] | None = None,
 ) -> bool:
     """Bring `url` to `target`, unless it is there already.

@@ -31,13 +31,19 @@ HEALS = frozenset({BLOCKED, NETWORK, DECODE})
 
 # In this order: a message may hold the words of several.
 WORDS = (
-    (BLOCKED, r"not a bot|rate.?limit|try again later|too many requests|captcha|ip is likely being blocked|drm protect"),
+    (
+        BLOCKED,
+        r"not a bot|rate.?limit|try again later|too many requests|captcha|ip is likely being blocked|drm protect",
+    ),
     (NETWORK, r"http error 5\d\d|timed? ?out|connection|resolve|incomplete|bytes read|ssl|temporar"),
     (AGE, r"confirm your age|age.?restricted|age.?verif|inappropriate for some users"),
     (PRIVATE, r"private video|video is private|members.only|channel's members|join this channel|purchase|payment"),
     (REGION, r"in your country|geo.?restrict|your location|your region"),
     (PRIVATE, r"registered users|log.?in required|sign in to view"),
-    (REMOVED, r"removed|terminated|no longer available|unavailable|not available|does ?n.t exist|been deleted|was closed"),
+    (
+        REMOVED,
+        r"removed|terminated|no longer available|unavailable|not available|does ?n.t exist|been deleted|was closed",
+    ),
     (DECODE, r"unsupported url|no video formats|requested format|unable to extract"),
 )
 
