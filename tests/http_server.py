@@ -85,8 +85,6 @@ class Handler(BaseHTTPRequestHandler):
         if answer.cut is not None:
             self.close_connection = True
 
-    do_HEAD = do_GET
-
     def _send(self, body: bytes, answer: Answer) -> None:
         step = 1024 if answer.slow else 1 << 16
         for start in range(0, len(body), step):

@@ -51,9 +51,10 @@ def sound(path: Path) -> np.ndarray:
     return decode(path.read_bytes(), sr=Hertz(SR))
 
 
-def wav(y: np.ndarray) -> bytes:
+def packed(y: np.ndarray, form: str) -> bytes:
+    """Write mono audio with 16 bits, without loss."""
     out = io.BytesIO()
-    sf.write(out, y, SR, format="WAV", subtype="PCM_16")
+    sf.write(out, (np.clip(y, -1, 1) * 32767).astype(np.int16), SR, format=form, subtype="PCM_16")
     return out.getvalue()
 
 
@@ -102,20 +103,20 @@ def test_silence_is_nothing_to_compare() -> None:
 
 @pytest.fixture(scope="module")
 def corpus(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, dict[str, str]]:
-    """A lake of 60 real clips and, in a second dataset, 40 of them changed, of which 8 are only packed otherwise."""
+    """A lake of 36 real clips and, in a second dataset, 28 of them changed, of which 6 are only packed otherwise."""
     root = tmp_path_factory.mktemp("duplicates")
     chance = random.Random(1)
     truth = {}
-    picked = clips(60, 1)
+    picked = clips(36, 1)
     for number, path in enumerate(picked):
         (root / "one" / "a").mkdir(parents=True, exist_ok=True)
         (root / "two" / "b").mkdir(parents=True, exist_ok=True)
         y = sound(path)
-        (root / "one" / "a" / f"{path.stem}.wav").write_bytes(wav(y))
-        if number < 8:
-            sf.write(root / "two" / "b" / f"{path.stem}.flac", y, SR, subtype="PCM_16")
+        (root / "one" / "a" / f"{path.stem}.wav").write_bytes(packed(y, "WAV"))
+        if number < 6:
+            (root / "two" / "b" / f"{path.stem}.flac").write_bytes(packed(y, "FLAC"))
             truth[path.stem] = "exact"
-        elif number < 40:
+        elif number < 28:
             shift = np.zeros(chance.randrange(1, SR // 50), np.float32)
             changed = np.concatenate([shift, y]) * chance.uniform(0.2, 0.9)
             form = chance.choice(
@@ -140,13 +141,13 @@ def test_every_changed_copy_is_found_and_nothing_else(corpus: tuple[Lake, dict[s
     lake, truth = corpus
     found = {}
     for one, other, kind, *_ in pairs_of(lake):
-        # Measured on real clips: no pair of different recordings among 4,950 is taken for one.
+        # Measured on real clips: no pair of different recordings among some 2,000 is taken for one.
         assert Path(one).stem == Path(other).stem, f"{one} and {other} are different recordings"
         assert (one.partition(":")[0], other.partition(":")[0]) == ("one", "two")
         found[Path(one).stem] = kind
     assert {stem for stem, kind in found.items() if kind == "exact"} == {s for s, k in truth.items() if k == "exact"}
     recall = len(found) / len(truth)
-    assert recall >= 0.97, sorted(set(truth) - set(found))
+    assert recall >= 0.95, sorted(set(truth) - set(found))
 
 
 def test_offset_and_similarity_say_what_was_done(corpus: tuple[Lake, dict[str, str]]) -> None:
@@ -178,7 +179,7 @@ def test_an_excerpt_is_a_duplicate_at_its_place(tmp_path: Path, ray_session: Non
     music = max((SHARED / "cc_music").rglob("*.ogg"), key=lambda p: p.stat().st_size)
     y = sound(music)[: 40 * SR]
     (tmp_path / "m" / "a").mkdir(parents=True)
-    (tmp_path / "m" / "a" / "whole.wav").write_bytes(wav(y))
+    (tmp_path / "m" / "a" / "whole.wav").write_bytes(packed(y, "WAV"))
     (tmp_path / "m" / "a" / "z-part.mp3").write_bytes(encode(0.5 * y[12 * SR : 20 * SR]))
     ingest.run(ingest.Config(str(tmp_path / "lake"), str(tmp_path / "m")))
     duplicates.run(duplicates.Config(str(tmp_path / "lake")))

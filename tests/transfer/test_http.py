@@ -157,8 +157,11 @@ def test_only_the_web_is_read(url: str, tmp_path: Path) -> None:
 
 def test_a_kill_in_the_middle_costs_no_byte(server: Server, tmp_path: Path) -> None:
     server.script["/f.zip"] += [Answer(slow=0.01)]
-    code = f"from pathlib import Path; from phonolake.transfer.http import fetch; fetch({server.url!r} + '/f.zip', Path({str(tmp_path)!r}) / 'f.zip')"
-    process = subprocess.Popen([sys.executable, "-c", code])
+    code = (
+        "import sys; from pathlib import Path; from phonolake.transfer.http import fetch; "
+        "fetch(sys.argv[1], Path(sys.argv[2]))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, f"{server.url}/f.zip", str(tmp_path / "f.zip")])
     part = tmp_path / ".f.zip.part"
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and server.sent["/f.zip"] < 100_000:

@@ -144,19 +144,10 @@ def compare(connection: duckdb.DuckDBPyConnection, first: str, second: str) -> l
         raise PhonolakeError(f"{first} and {second} were tested on no common clip")
     Y_NK = _truth(connection, common, names, a.source)
     figures = [_figures(Y_NK, np.array([[r.scores[t].get(k, 0.0) for k in names] for t in common])) for r in (a, b)]
-    shares = len(common) / len(a.scores), len(common) / len(b.scores)
-    mark = fingerprint(common)
+    facts = (len(common), len(common) / len(a.scores), len(common) / len(b.scores), fingerprint(common))
     return [
-        Comparison(
-            metric,
-            figures[0][metric],
-            figures[1][metric],
-            figures[1][metric] - figures[0][metric],
-            len(common),
-            *shares,
-            mark,
-        )
-        for metric in figures[0]
+        Comparison(metric, one, two, two - one, *facts)
+        for (metric, one), two in zip(figures[0].items(), figures[1].values(), strict=True)
     ]
 
 
@@ -189,9 +180,7 @@ def _held_out(connection: duckdb.DuckDBPyConnection, name: str) -> _HeldOut:
         scores |= of_run
     if not scores:
         run_id = chosen[-1][0]
-        raise PhonolakeError(
-            f"the test predictions of {name} are not stored: run `phonolake score --run {run_id}` first"
-        )
+        raise PhonolakeError(f"no test predictions of {name} are stored: run `phonolake score --run {run_id}` first")
     return _HeldOut(list(chosen[-1][2]), chosen[-1][3], scores)
 
 

@@ -38,7 +38,8 @@ class Leak:
 SIDES = """
     CREATE OR REPLACE TEMP TABLE sided AS
     SELECT s.split, coalesce(s.part, 'fold ' || s.fold) AS side, s.track_id, t.dataset,
-        coalesce(m.artist_id, nullif(lower(trim(t.artist)), '')) AS artist, coalesce(t.artist, m.artist_id) AS artist_name,
+        coalesce(m.artist_id, nullif(lower(trim(t.artist)), '')) AS artist,
+        coalesce(t.artist, m.artist_id) AS artist_name,
         coalesce(m.album_id, nullif(lower(trim(t.album)), '')) AS album, coalesce(t.album, m.album_id) AS album_name
     FROM splits AS s JOIN tracks AS t USING (track_id) LEFT JOIN metadata AS m USING (track_id)
     WHERE coalesce(s.part, 'fold ' || s.fold) IS NOT NULL AND ($1 IS NULL OR s.split = $1)

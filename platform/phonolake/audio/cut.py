@@ -40,7 +40,7 @@ class StreamError(Exception):
 class Cut:
     """Samples of shape (n, channels), float32, and their sampling rate."""
 
-    x_TC: np.ndarray
+    x_TC: np.ndarray  # noqa: N815
     sr: Hertz
 
     @property

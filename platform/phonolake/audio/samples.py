@@ -32,6 +32,6 @@ def digest_of(sr: int, blocks: Iterable[np.ndarray]) -> str:
     for x_TC in blocks:
         channels = x_TC.shape[1]
         # Adding zero makes one of the two zeros of floating point.
-        found.update(np.ascontiguousarray(x_TC + np.float32(0), "<f4"))
+        found.update(np.ascontiguousarray(x_TC + np.float32(0), "<f4").tobytes())
     found.update(f"{sr} {channels}".encode())
     return found.hexdigest()

@@ -29,13 +29,11 @@ from phonolake.cli.output import emit
 @click.option("--min-seconds", type=click.FloatRange(0), default=0.5, show_default=True, metavar="S")
 @click.option("--silence-dbfs", type=float, default=-70.0, show_default=True, metavar="DB")
 @click.option("--seed", type=click.IntRange(0), metavar="S", help="Seed of the draws; 0 by default.")
-@click.option(
-    "--lake", envvar="PHONOLAKE_LAKE", show_envvar=True, metavar="L", help="Lake that keeps the ledger of clips."
-)
+@click.option("--lake", envvar="PHONOLAKE_LAKE", show_envvar=True, metavar="L", help="Lake with the ledger.")
 @options.dry_run
 @options.form
 def download(name: str, folder: str, lake: str | None, clips: bool, dry_run: bool, form: str, **choices: Any) -> None:
-    """Download the files of dataset NAME into DIR and unpack them, or with --clips the videos' seconds that it names."""
+    """Download the files of dataset NAME into DIR, or with --clips the seconds of videos that it names."""
     asked = clips or any(choices[key] for key in ("labels", "per_class", "retry", "url_template"))
     if asked and not lake:
         raise click.UsageError("clips are entered in a ledger: name a lake with --lake")

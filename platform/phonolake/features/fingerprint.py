@@ -1,8 +1,8 @@
 """Sub-fingerprints that stay the same when a recording is encoded again, made louder or shifted a little [1]_.
 
-Each frame of 0.37 s becomes 32 bits, one every 11.6 ms: whether the difference of the energies of two neighbouring bands
-grew since the frame before. Signs of differences do not change with the gain, and neighbouring frames share 31 / 32 of
-their samples, so that a shift by part of a hop changes few of them.
+Each frame of 0.37 s becomes 32 bits, one every 11.6 ms: whether the difference of the energies of two neighbouring
+bands grew since the frame before. Signs of differences do not change with the gain, and neighbouring frames share
+31 / 32 of their samples, so that a shift by part of a hop changes few of them.
 
 References
 ----------

@@ -152,7 +152,8 @@ def take_in(lake: Lake, config: Any, journal: Path, clips: Sequence[Clip]) -> li
         ).fetchall()
         holders = dict(
             connection.execute(
-                "SELECT sha256, min(track_id) FROM availability WHERE state = 'fetched' AND sha256 IS NOT NULL GROUP BY sha256"
+                "SELECT sha256, min(track_id) FROM availability WHERE state = 'fetched' AND sha256 IS NOT NULL "
+                "GROUP BY sha256"
             ).fetchall()
         )
     committed = {(track_id, datetime.fromisoformat(seen)) for track_id, seen in rows}

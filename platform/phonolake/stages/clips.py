@@ -32,6 +32,7 @@ from phonolake.transfer.pace import Pace
 
 TEMPLATE = "https://www.youtube.com/watch?v={ytid}"
 COMMIT_SECONDS = 60.0
+PATIENCE = Patience(tries=3, longest_wait=60.0, timeout=30.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Config:
     at_once: int = 4
     min_seconds: float = 0.5
     silence_dbfs: float = -70.0
-    patience: Patience = Patience(tries=3, longest_wait=60.0, timeout=30.0)
+    patience: Patience = PATIENCE
 
     def __post_init__(self) -> None:
         if "{ytid}" not in self.url_template:
@@ -116,9 +117,8 @@ def clips_of(recordings: Sequence[Recording], config: Config) -> list[Clip]:
         # The source knows files under other names, which somebody else downloaded.
         own = _target(config, recording.source_id, start)
         path = recording.path if recording.path.is_file() else own
-        clips.append(
-            Clip(f"{config.dataset}:{recording.source_id}", recording.source_id, start, end, recording.labels, path)
-        )
+        track_id = f"{config.dataset}:{recording.source_id}"
+        clips.append(Clip(track_id, recording.source_id, start, end, recording.labels, path))
     return clips
 
 
@@ -165,7 +165,7 @@ def run(config: Config, clips: Sequence[Clip], available: dict[str, int]) -> Out
     return ledger.close(lake, config, taken, started, note)
 
 
-# -- one clip, on a worker ----------------------------------------------------------------------------------------------
+# -- one clip, on a worker ---------------------------------------------------------------------------------------------
 
 
 def fetch_one(task: Task) -> None:
@@ -177,7 +177,7 @@ def fetch_one(task: Task) -> None:
         pace.wait()
         try:
             result = _attempt(task)
-        except video.Unavailable as error:
+        except video.UnavailableError as error:
             result = Result(task.clip.track_id, error.state, error.detail, now().isoformat())
             if error.asked is not None:
                 # The server means all of us.
@@ -206,9 +206,9 @@ def _attempt(task: Task) -> Result:
         )
     except cut.StreamError as error:
         state = states.NETWORK if error.status is None else states.of_status(error.status)
-        raise video.Unavailable(state, str(error), 0.0 if error.status == 429 else None) from error
+        raise video.UnavailableError(state, str(error), 0.0 if error.status == 429 else None) from error
     except AudioError as error:
-        raise video.Unavailable(states.DECODE, str(error)) from error
+        raise video.UnavailableError(states.DECODE, str(error)) from error
     return _keep(clip, config, found)
 
 
@@ -217,18 +217,18 @@ def _keep(clip: Clip, config: Config, found: cut.Cut) -> Result:
     seconds = float(found.duration)
     peak = float(np.abs(found.x_TC).max()) if seconds else 0.0
     peak_dbfs = max(-200.0, 20 * float(np.log10(peak))) if peak > 0 else -200.0
-    facts = {"seconds": seconds, "peak_dbfs": peak_dbfs}
+    seen = now().isoformat()
     if seconds < min(config.min_seconds, clip.end - clip.start):
         detail = f"{seconds:.3f} s of {clip.end - clip.start:g} s, and the least is {config.min_seconds:g} s"
-        return Result(clip.track_id, states.SHORT, detail, now().isoformat(), **facts)
+        return Result(clip.track_id, states.SHORT, detail, seen, seconds, peak_dbfs)
     if peak_dbfs < config.silence_dbfs:
         detail = f"peak {peak_dbfs:.1f} dBFS, and the least is {config.silence_dbfs:g} dBFS"
-        return Result(clip.track_id, states.SILENT, detail, now().isoformat(), **facts)
+        return Result(clip.track_id, states.SILENT, detail, seen, seconds, peak_dbfs)
     path = _target(config, clip.ytid, clip.start)
     with replacing(path) as temporary:
         sha256 = cut.write_flac(found, temporary)
     detail = f"{seconds:.2f} s at {found.sr} Hz"
-    return Result(clip.track_id, states.FETCHED, detail, now().isoformat(), **facts, sha256=sha256, path=str(path))
+    return Result(clip.track_id, states.FETCHED, detail, now().isoformat(), seconds, peak_dbfs, sha256, path=str(path))
 
 
 def _target(config: Config, ytid: str, start: float) -> Path:

@@ -14,6 +14,7 @@ from phonolake.transfer.http import Patience, fetch
 
 # What the downloader remembers lies in a hidden folder, where no source looks for audio.
 PRIVATE = ".phonolake"
+PATIENCE, LIMITS = Patience(), archives.Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ class Config:
     files: tuple[str, ...] = ()
     mirror: str | None = None
     unpack: bool = True
-    patience: Patience = Patience()
-    limits: archives.Limits = archives.Limits()
+    patience: Patience = PATIENCE
+    limits: archives.Limits = LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ def plan(config: Config) -> list[Download]:
         raise UsageError(f"the card of {card.name} lists no files to download{where}")
     chosen = [d for d in card.downloads if not config.files or any(word in _name(d) for word in config.files)]
     if not chosen:
+        names = ", ".join(map(_name, card.downloads))
         raise UsageError(
             f"no file of {card.name} is called {config.files[0]!r}: {', '.join(map(_name, card.downloads))}"
         )

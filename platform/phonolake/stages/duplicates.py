@@ -1,8 +1,8 @@
 """Duplicates: tracks that hold the same recording, within and across datasets.
 
-Every audio shard is fingerprinted once, by a worker. The comparison looks up equal sub-fingerprints in an inverted index
-(a join of DuckDB, which takes to the disk what memory does not hold), so that only pairs which share some at the same
-distance in time are held against each other, never all pairs.
+Every audio shard is fingerprinted once, by a worker. The comparison looks up equal sub-fingerprints in an inverted
+index (a join of DuckDB, which takes to the disk what memory does not hold), so that only pairs which share some at the
+same distance in time are held against each other, never all pairs.
 """
 
 import hashlib
@@ -42,8 +42,8 @@ class Config:
     Parameters
     ----------
     min_similarity : float
-        Least share of equal bits where both sound: the published bit error rate of 0.35. Unrelated recordings have about
-        0.5; clips of 5 s that were encoded as MP3 at 64 kbit/s, made quieter and shifted have 0.87 and more.
+        Least share of equal bits where both sound: the published bit error rate of 0.35. Unrelated recordings have
+        about 0.5; clips of 5 s that were encoded as MP3 at 64 kbit/s, made quieter and shifted have 0.87 and more.
     min_seconds : float
         Least time that both must sound together.
     min_votes : int

@@ -150,9 +150,9 @@ def _publish(lake: Lake, config: Config, ids: list[str], started: datetime) -> l
             changes[table] = without(lake, declared or catalog.published_set(lake, table, version), ids)
     new = [track_id for track_id in ids if track_id not in buried]
     if new:
-        table = schema.table(TOMBSTONES)
+        stones = schema.table(TOMBSTONES)
         rows = [{"track_id": track_id, "forgotten_at": now(), "why": config.why} for track_id in new]
-        changes[TOMBSTONES] = Change(table, [write_rows(lake.path(TOMBSTONES, digest(new)), table.arrow, rows)])
+        changes[TOMBSTONES] = Change(stones, [write_rows(lake.path(TOMBSTONES, digest(new)), stones.arrow, rows)])
     if changes:
         outcome = Outcome("forget", f"forget-{digest(ids)}", len(ids), len(ids), 0)
         said = _Said(config.lake, len(ids), config.why)

@@ -46,7 +46,7 @@ class Patience:
         return min(self.longest_wait, max(asked or 0.0, self.first_wait * 2 ** (attempt - 1)))
 
 
-class _Passing(Exception):
+class _PassingError(Exception):
     """An attempt that may go better next time; `asked` is the server's Retry-After in seconds."""
 
     def __init__(self, reason: str, asked: float | None = None) -> None:
@@ -102,7 +102,7 @@ def fetch(
         try:
             _receive(url, part, patience.timeout, on_bytes)
             break
-        except _Passing as error:
+        except _PassingError as error:
             now = part.stat().st_size if part.exists() else 0
             failed = 1 if now > before else failed + 1
             if failed >= patience.tries:
@@ -144,12 +144,12 @@ def _receive(url: str, part: Path, timeout: float, on_bytes: Callable[[int], Non
         with error:
             if error.code == 416:  # the part is as long as the file, or longer: it is of another one
                 part.unlink(missing_ok=True)
-                raise _Passing("the server has fewer bytes than were received") from error
+                raise _PassingError("the server has fewer bytes than were received") from error
             if error.code in PASSING:
-                raise _Passing(f"HTTP {error.code}", retry_after(error.headers.get("Retry-After"))) from error
+                raise _PassingError(f"HTTP {error.code}", retry_after(error.headers.get("Retry-After"))) from error
             raise PhonolakeError(f"{url}: the server says HTTP {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
-        raise _Passing(_said(error)) from error
+        raise _PassingError(_said(error)) from error
     with answer:
         resumed = answer.status == 206 and (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-")
         total = _length(answer, have if resumed else 0)
@@ -161,10 +161,10 @@ def _receive(url: str, part: Path, timeout: float, on_bytes: Callable[[int], Non
                     if on_bytes is not None:
                         on_bytes(len(block))
             except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
-                raise _Passing(_said(error)) from error
+                raise _PassingError(_said(error)) from error
             found = file.tell()
         if total is not None and found < total:
-            raise _Passing(f"the connection ended at byte {found} of {total}")
+            raise _PassingError(f"the connection ended at byte {found} of {total}")
 
 
 def _range(url: str, have: int, origin: Path) -> dict[str, str]:

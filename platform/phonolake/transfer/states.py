@@ -33,7 +33,7 @@ HEALS = frozenset({BLOCKED, NETWORK, DECODE})
 WORDS = (
     (
         BLOCKED,
-        r"not a bot|rate.?limit|try again later|too many requests|captcha|ip is likely being blocked|drm protect",
+        r"not a bot|rate.?limit|try again later|too many requests|captcha|likely being blocked|drm protect",
     ),
     (NETWORK, r"http error 5\d\d|timed? ?out|connection|resolve|incomplete|bytes read|ssl|temporar"),
     (AGE, r"confirm your age|age.?restricted|age.?verif|inappropriate for some users"),
@@ -42,7 +42,7 @@ WORDS = (
     (PRIVATE, r"registered users|log.?in required|sign in to view"),
     (
         REMOVED,
-        r"removed|terminated|no longer available|unavailable|not available|does ?n.t exist|been deleted|was closed",
+        r"removed|terminated|no longer available|unavailable|not available|does ?n.t exist|deleted|was closed",
     ),
     (DECODE, r"unsupported url|no video formats|requested format|unable to extract"),
 )

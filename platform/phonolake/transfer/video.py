@@ -16,8 +16,8 @@ class Stream:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class Unavailable(Exception):
-    """A clip that was not obtained: its state (`states.STATES`), what was said, and the seconds to wait that were asked."""
+class UnavailableError(Exception):
+    """A clip that was not obtained: its state (`states.STATES`), what was said, and the seconds asked to wait."""
 
     def __init__(self, state: str, detail: str, asked: float | None = None) -> None:
         super().__init__(f"{state}: {detail}")
@@ -34,7 +34,7 @@ def locate(url: str, *, timeout: float = 30.0) -> Stream:
 
     Raises
     ------
-    Unavailable
+    UnavailableError
         With the state that the error stands for.
     """
     import yt_dlp  # imported late: half a second of start-up
@@ -60,11 +60,11 @@ def locate(url: str, *, timeout: float = 30.0) -> Stream:
         raise understand(error) from error
     entry = _only(info)
     if not entry.get("url"):
-        raise Unavailable(states.DECODE, "yt-dlp finds no stream on the page")
+        raise UnavailableError(states.DECODE, "yt-dlp finds no stream on the page")
     return Stream(entry["url"], dict(entry.get("http_headers") or {}))
 
 
-def understand(error: BaseException) -> Unavailable:
+def understand(error: BaseException) -> UnavailableError:
     """What an error of yt-dlp says of the clip: by its type, by an HTTP status that it names, else by its words."""
     from yt_dlp.networking.exceptions import HTTPError
     from yt_dlp.utils import GeoRestrictedError, UnavailableVideoError
@@ -72,17 +72,17 @@ def understand(error: BaseException) -> Unavailable:
     said = str(error).removeprefix("ERROR: ")
     causes = list(_causes(error))
     if any(isinstance(cause, GeoRestrictedError) for cause in causes):
-        return Unavailable(states.REGION, said)
+        return UnavailableError(states.REGION, said)
     # The player's own words count before a request that failed on the way to them.
     if "HTTP Error" in said:
         for cause in causes:
             if isinstance(cause, HTTPError):
                 asked = retry_after(cause.response.headers.get("Retry-After"))
-                return Unavailable(states.of_status(cause.status), said, asked)
+                return UnavailableError(states.of_status(cause.status), said, asked)
     if state := states.of_words(said):
-        return Unavailable(state, said)
+        return UnavailableError(state, said)
     gone = any(isinstance(cause, UnavailableVideoError) for cause in causes)
-    return Unavailable(states.REMOVED if gone else states.NETWORK, said)
+    return UnavailableError(states.REMOVED if gone else states.NETWORK, said)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
