@@ -193,7 +193,7 @@ def test_an_excerpt_is_a_duplicate_at_its_place(tmp_path: Path, ray_session: Non
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_different_music_is_not_taken_for_the_same(tmp_path: Path, ray_session: None) -> None:
-    """All of ESC-10: the pairs found are of one class and have neighbouring numbers, since one recording was cut twice."""
+    """All of ESC-10: the pairs found have neighbouring numbers in one class: parts of one recording."""
     ingest.run(ingest.Config(str(tmp_path / "lake"), str(SHARED / "esc10"), "esc10"))
     duplicates.run(duplicates.Config(str(tmp_path / "lake")))
     found = {(one, other) for one, other, *_ in pairs_of(Lake.open(tmp_path / "lake"))}

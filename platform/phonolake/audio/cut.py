@@ -1,24 +1,27 @@
 """Some seconds out of a stream that lies elsewhere, without fetching the rest of it.
 
 FFmpeg, which PyAV brings along, seeks in a stream over HTTP by byte ranges: that is also how yt-dlp fetches sections
-where there is an ffmpeg program.
+where there is an ffmpeg program. Servers that do not keep connections open or know no ranges may confuse it; a file
+that was fetched whole is cut in the same way.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
 import soundfile as sf
 
 from phonolake.audio import samples
-from phonolake.audio.decode import Interleaver
+from phonolake.audio.decode import OPTIONS, Interleaver
 from phonolake.errors import AudioError
 from phonolake.records import Hertz, Seconds
 
-PROTOCOLS = "http,https,httpproxy,tcp,tls,crypto"
+# Without one lasting connection FFmpeg loses its place in short files.
+STREAMING = {"protocol_whitelist": "http,https,httpproxy,tcp,tls,crypto", "multiple_requests": "1"}
 STATUS = {
     av.error.HTTPUnauthorizedError: 401,
     av.error.HTTPForbiddenError: 403,
@@ -49,14 +52,19 @@ class Cut:
 
 
 def read_seconds(
-    url: str, *, start: Seconds, end: Seconds, headers: Mapping[str, str] | None = None, timeout: float = 30.0
+    source: str | BinaryIO,
+    *,
+    start: Seconds,
+    end: Seconds,
+    headers: Mapping[str, str] | None = None,
+    timeout: float = 30.0,
 ) -> Cut:
     """Decode the audio of a stream from `start` up to `end`.
 
     Parameters
     ----------
-    url : str
-        An http or https address; FFmpeg opens nothing else.
+    source : str or file
+        An http or https address (FFmpeg opens nothing else), or an open file.
     start, end : Seconds
         Counted from the stream's own beginning.
     headers : mapping, optional
@@ -76,11 +84,11 @@ def read_seconds(
     AudioError
         ``not-audio`` or ``corrupt``, when what comes cannot be decoded.
     """
-    options = {"protocol_whitelist": PROTOCOLS, "rw_timeout": str(int(timeout * 1e6))}
+    options = OPTIONS if not isinstance(source, str) else STREAMING | {"rw_timeout": str(int(timeout * 1e6))}
     if headers:
-        options["headers"] = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        options = options | {"headers": "".join(f"{name}: {value}\r\n" for name, value in headers.items())}
     try:
-        container = av.open(url, mode="r", options=options, timeout=(timeout, timeout), metadata_errors="ignore")
+        container = av.open(source, mode="r", options=options, timeout=(timeout, timeout), metadata_errors="ignore")
     except (av.FFmpegError, ValueError) as error:
         raise _understood(error) from error
     with closing(container):

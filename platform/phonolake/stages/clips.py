@@ -16,7 +16,7 @@ import numpy as np
 
 from phonolake import execution, progress
 from phonolake.audio import cut
-from phonolake.errors import AudioError, UsageError
+from phonolake.errors import AudioError, PhonolakeError, UsageError
 from phonolake.records import Recording, Seconds
 from phonolake.sources import contract
 from phonolake.sources.options import parse
@@ -26,7 +26,7 @@ from phonolake.stages.common import Outcome, now
 from phonolake.stages.download import PRIVATE
 from phonolake.store.lake import Lake
 from phonolake.store.shards import replacing
-from phonolake.transfer import states, video
+from phonolake.transfer import http, states, video
 from phonolake.transfer.http import Patience
 from phonolake.transfer.pace import Pace
 
@@ -197,19 +197,40 @@ def _attempt(task: Task) -> Result:
     url = config.url_template.replace("{ytid}", quote(clip.ytid, safe=""))
     stream = video.locate(url, timeout=config.patience.timeout)
     try:
-        found = cut.read_seconds(
-            stream.url,
-            start=Seconds(clip.start),
-            end=Seconds(clip.end),
-            headers=stream.headers,
-            timeout=config.patience.timeout,
-        )
+        found = _cut(clip, config, stream)
     except cut.StreamError as error:
         state = states.NETWORK if error.status is None else states.of_status(error.status)
         raise video.UnavailableError(state, str(error), 0.0 if error.status == 429 else None) from error
     except AudioError as error:
         raise video.UnavailableError(states.DECODE, str(error)) from error
     return _keep(clip, config, found)
+
+
+def _cut(clip: Clip, config: Config, stream: video.Stream) -> cut.Cut:
+    """The wanted seconds alone; where that fails without a word of the server, out of the whole stream."""
+    seconds = {"start": Seconds(clip.start), "end": Seconds(clip.end)}
+    timeout = config.patience.timeout
+    try:
+        return cut.read_seconds(stream.url, **seconds, headers=stream.headers, timeout=timeout)
+    except cut.StreamError as error:
+        if error.status is not None:
+            raise
+    whole = Path(config.root).expanduser() / PRIVATE / "streams" / quote(f"v{clip.ytid}", safe="")
+    once = Patience(tries=1, longest_wait=config.patience.longest_wait, timeout=timeout)
+    try:
+        http.fetch(stream.url, whole, headers=stream.headers, patience=once)
+        with open(whole, "rb") as file:
+            found = cut.read_seconds(file, **seconds)
+    except http.RefusedError as error:
+        raise cut.StreamError(str(error), error.status) from error
+    except PhonolakeError as error:
+        # What came of it stays, and the next attempt goes on behind it.
+        raise cut.StreamError(str(error)) from error
+    except (cut.StreamError, AudioError):
+        whole.unlink(missing_ok=True)
+        raise
+    whole.unlink()
+    return found
 
 
 def _keep(clip: Clip, config: Config, found: cut.Cut) -> Result:

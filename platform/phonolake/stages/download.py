@@ -69,9 +69,7 @@ def plan(config: Config) -> list[Download]:
     chosen = [d for d in card.downloads if not config.files or any(word in _name(d) for word in config.files)]
     if not chosen:
         names = ", ".join(map(_name, card.downloads))
-        raise UsageError(
-            f"no file of {card.name} is called {config.files[0]!r}: {', '.join(map(_name, card.downloads))}"
-        )
+        raise UsageError(f"no file of {card.name} is called {config.files[0]!r}; it has {names}")
     return chosen
 
 

@@ -131,7 +131,7 @@ def fingerprint_shard(task: Task) -> None:
             except AudioError:
                 # What an older decoder took in is compared by its bytes alone.
                 sha256, frames = hashlib.sha256(data).hexdigest(), np.zeros(0, np.uint32)
-            append({"track_id": track_id, "sample_sha256": sha256, "frames": frames.tolist()} | stamp)
+            append({"track_id": track_id, "sample_sha256": sha256, "frames": frames.view(np.int32).tolist()} | stamp)
             execution.tick()
 
 
@@ -191,7 +191,7 @@ def _prints(connection: duckdb.DuckDBPyConnection, numbers: list[int]) -> dict[i
     ).to_arrow_table()
     frames = table["frames"].combine_chunks()
     ends = frames.offsets.to_numpy()
-    values = frames.values.to_numpy()
+    values = frames.values.to_numpy().view(np.uint32)
     ids = zip(table["n"].to_pylist(), table["track_id"].to_pylist(), strict=True)
     return {n: (track_id, values[ends[i] : ends[i + 1]]) for i, (n, track_id) in enumerate(ids)}
 

@@ -8,7 +8,7 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,14 @@ class Patience:
         return min(self.longest_wait, max(asked or 0.0, self.first_wait * 2 ** (attempt - 1)))
 
 
+class RefusedError(PhonolakeError):
+    """A server's refusal, with its HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class _PassingError(Exception):
     """An attempt that may go better next time; `asked` is the server's Retry-After in seconds."""
 
@@ -60,6 +68,7 @@ def fetch(
     *,
     size: int | None = None,
     checksum: str | None = None,
+    headers: Mapping[str, str] | None = None,
     patience: Patience = Patience(),
     on_bytes: Callable[[int], None] | None = None,
 ) -> bool:
@@ -74,6 +83,8 @@ def fetch(
         Bytes that the file must have.
     checksum : str, optional
         ``"sha256:..."``, ``"sha1:..."`` or ``"md5:..."`` in hexadecimal digits.
+    headers : mapping, optional
+        HTTP headers to ask with, beside those of a range.
     on_bytes : callable, optional
         Told the size of each piece as it comes.
 
@@ -100,7 +111,7 @@ def fetch(
     while True:
         before = part.stat().st_size if part.exists() else 0
         try:
-            _receive(url, part, patience.timeout, on_bytes)
+            _receive(url, part, headers or {}, patience.timeout, on_bytes)
             break
         except _PassingError as error:
             now = part.stat().st_size if part.exists() else 0
@@ -133,13 +144,15 @@ def forget(target: Path) -> None:
         target.with_name(f".{target.name}{ending}").unlink(missing_ok=True)
 
 
-def _receive(url: str, part: Path, timeout: float, on_bytes: Callable[[int], None] | None) -> None:
+def _receive(
+    url: str, part: Path, headers: Mapping[str, str], timeout: float, on_bytes: Callable[[int], None] | None
+) -> None:
     """One attempt: ask for what is missing and write it behind what is there, to the end of the file."""
     origin = part.with_name(part.name.removesuffix(PART) + ORIGIN)
     have = part.stat().st_size if part.exists() else 0
-    headers = {"Accept-Encoding": "identity", "User-Agent": "phonolake"} | _range(url, have, origin)
+    asked = {"User-Agent": "phonolake"} | dict(headers) | {"Accept-Encoding": "identity"} | _range(url, have, origin)
     try:
-        answer: Any = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
+        answer: Any = urllib.request.urlopen(urllib.request.Request(url, headers=asked), timeout=timeout)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 416:  # the part is as long as the file, or longer: it is of another one
@@ -147,7 +160,7 @@ def _receive(url: str, part: Path, timeout: float, on_bytes: Callable[[int], Non
                 raise _PassingError("the server has fewer bytes than were received") from error
             if error.code in PASSING:
                 raise _PassingError(f"HTTP {error.code}", retry_after(error.headers.get("Retry-After"))) from error
-            raise PhonolakeError(f"{url}: the server says HTTP {error.code} {error.reason}") from error
+            raise RefusedError(f"{url}: the server says HTTP {error.code} {error.reason}", error.code) from error
     except (OSError, http.client.HTTPException) as error:
         raise _PassingError(_said(error)) from error
     with answer:

@@ -36,6 +36,7 @@ WORDS = (
         r"not a bot|rate.?limit|try again later|too many requests|captcha|likely being blocked|drm protect",
     ),
     (NETWORK, r"http error 5\d\d|timed? ?out|connection|resolve|incomplete|bytes read|ssl|temporar"),
+    (DECODE, r"no video formats|requested format|unsupported url|unable to extract"),
     (AGE, r"confirm your age|age.?restricted|age.?verif|inappropriate for some users"),
     (PRIVATE, r"private video|video is private|members.only|channel's members|join this channel|purchase|payment"),
     (REGION, r"in your country|geo.?restrict|your location|your region"),
@@ -44,7 +45,6 @@ WORDS = (
         REMOVED,
         r"removed|terminated|no longer available|unavailable|not available|does ?n.t exist|deleted|was closed",
     ),
-    (DECODE, r"unsupported url|no video formats|requested format|unable to extract"),
 )
 
 
