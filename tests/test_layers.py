@@ -69,6 +69,7 @@ HOMES: dict[str, set[str]] = {
     "deltalake": {"store"},
     "faiss": {"search"},
     "torch": {"models", "training"},
+    "h5py": {"sources", "synthesis"},
     "sklearn": {"models"},
     "skops": {"models"},
     "safetensors": {"models"},

@@ -31,13 +31,16 @@ OPTIONS = {
 GUESSED = {"AAC", "MP3"}
 LOWEST_SR, HIGHEST_SR = 1_000, 1_000_000
 FLOOR_DBFS = -200.0
+# Eight steps of 16 bits below 1: what an encoder leaves of samples that were cut off at full scale.
+FULL_SCALE = 1 - 2**-12
 
 
 @dataclass(frozen=True, slots=True)
 class AudioFacts:
     """What decoding a recording to its end showed.
 
-    Levels are in dB relative to full scale over all channels; digital silence is -200.
+    Levels are in dB relative to full scale over all channels; digital silence is -200. `clipped` is the share of
+    samples at full scale, in [0, 1].
     """
 
     container: str
@@ -47,6 +50,7 @@ class AudioFacts:
     n_samples: int
     peak_dbfs: float
     rms_dbfs: float
+    clipped: float = 0.0
 
     @property
     def duration(self) -> Seconds:
@@ -84,11 +88,14 @@ def probe(data: bytes, *, extension: str = "") -> AudioFacts:
     containers.check_complete(data)
     header, blocks = open_blocks(data)
     containers.check_promise(header.container, extension)
-    n_samples, n_values, peak, energy = 0, 0, 0.0, 0.0
+    n_samples, n_values, n_clipped, peak, energy = 0, 0, 0, 0.0, 0.0
     for x_TC in blocks:
         n_samples += len(x_TC)
         n_values += x_TC.size
-        peak = max(peak, float(np.abs(x_TC).max()))
+        level_TC = np.abs(x_TC)
+        peak = max(peak, float(level_TC.max()))
+        if peak >= FULL_SCALE:
+            n_clipped += int(np.count_nonzero(level_TC >= FULL_SCALE))
         energy += float(np.square(x_TC, dtype=np.float64).sum())
     if not np.isfinite(energy):
         raise AudioError("not-finite", "the recording holds NaN or infinite samples")
@@ -97,7 +104,14 @@ def probe(data: bytes, *, extension: str = "") -> AudioFacts:
         raise AudioError("truncated", f"{found:.2f} s of {promised:.2f} s could be decoded")
     rms = np.sqrt(energy / max(1, n_values))
     return AudioFacts(
-        header.container, header.codec, header.sr, header.channels, n_samples, _decibels(peak), _decibels(float(rms))
+        header.container,
+        header.codec,
+        header.sr,
+        header.channels,
+        n_samples,
+        _decibels(peak),
+        _decibels(float(rms)),
+        n_clipped / max(1, n_values),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from phonolake.cli import books, demo, downloads, questions, stages
+from phonolake.cli import books, datasets, demo, downloads, questions, stages
 from phonolake.errors import PhonolakeError
 from phonolake.lineage import CODE_VERSION
 
@@ -24,7 +24,8 @@ def phonolake() -> None:
     """
 
 
-for command in (*stages.COMMANDS, *questions.COMMANDS, *downloads.COMMANDS, *books.COMMANDS, *demo.COMMANDS):
+MODULES = (datasets, downloads, stages, questions, books, demo)
+for command in (command for module in MODULES for command in module.COMMANDS):
     phonolake.add_command(command)
 
 

@@ -158,30 +158,6 @@ def verify(context: click.Context, mend: bool, lake: str, form: str) -> None:
     context.exit(1 if findings else 0)
 
 
-@click.group(invoke_without_command=True)
-@options.form
-@click.pass_context
-def datasets(context: click.Context, form: str) -> None:
-    """List the datasets whose layout is known."""
-    from phonolake.sources import contract
-
-    if context.invoked_subcommand is None:
-        rows = [(card.name, card.summary, card.licence) for card in contract.cards()]
-        emit(rows, form, columns=("dataset", "summary", "licence"))
-
-
-@datasets.command(epilog=options.example("phonolake datasets show fma"))
-@click.argument("name")
-@options.form
-def show(name: str, form: str) -> None:
-    """Print the card of a dataset and the layout that is expected."""
-    from dataclasses import asdict
-
-    from phonolake.sources import contract
-
-    emit(list(asdict(contract.get(name).CARD).items()), form, columns=("about", "text"))
-
-
 @click.command(epilog=options.example("phonolake features"))
 @click.argument("name", required=False)
 @options.form
@@ -222,4 +198,4 @@ def dashboard(port: int, headless: bool, lake: str) -> None:
     click.get_current_context().exit(launch(Lake.open(lake).root, port=port, headless=headless))
 
 
-COMMANDS = (sql, similar, labels, status, rejects, verify, datasets, features, models, dashboard)
+COMMANDS = (sql, similar, labels, status, rejects, verify, features, models, dashboard)

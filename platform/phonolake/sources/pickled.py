@@ -1,7 +1,7 @@
-"""Lists of texts out of pickles, without unpickling: opcodes are read, and only those that make lists of texts are known.
+"""Lists of texts out of pickles, without unpickling: opcodes are read, and only those that make lists are known.
 
-Papers publish lists of clips as pickles of Python 2 (``.cP``). A pickle is a program; here it can build lists of texts and
-numbers, and anything else in it is refused before it means something.
+Papers publish lists of clips as pickles of Python 2 (``.cP``). A pickle is a program; here it can build lists of texts
+and numbers, and anything else in it is refused before it means something.
 """
 
 import pickletools
@@ -45,7 +45,7 @@ def read_list(path: Path) -> list[str]:
 
 def _build(data: bytes) -> Any:
     stack: list[Any] = []
-    memo: dict[int, Any] = {}
+    memo: dict[Any, Any] = {}
     for opcode, argument, _ in pickletools.genops(data):
         name = opcode.name
         if name in VALUES:

@@ -5,8 +5,8 @@ A folder that holds the three lists is one split::
     DIR/splits/NAME/train*  valid* or val*  test*
 
 Each list is text (``.txt``, ``.csv``, ``.tsv``: one clip a line, in the first or second column), a NumPy array of texts
-(``.npy``), or a pickled list (``.cP``, ``.pkl``, ``.pickle``), which is read without unpickling. Files with another ending
-are passed over.
+(``.npy``), or a pickled list (``.cP``, ``.pkl``, ``.pickle``), which is read without unpickling. Files with another
+ending are passed over.
 """
 
 import re
@@ -52,15 +52,17 @@ def read(
     """
     base = Path(folder).expanduser() if folder else root / FOLDER
     found: Membership = {}
-    n_splits = 0
+    names: set[str] = set()
     for place in [base, *sorted(p for p in base.glob("*") if p.is_dir())]:
         lists = {part: _entries(path, key) for part, path in _lists(place)}
         if set(lists) != {TRAIN, VALID, TEST}:
             continue
-        n_splits += 1
         name = known.get((len(lists[TRAIN]), len(lists[VALID]), len(lists[TEST])), place.resolve().name)
+        # Two copies of one published split, or another one of its size, keep apart.
+        name = place.resolve().name if name in names else name
+        names.add(name)
         _add(found, name, lists, place)
-    if folder and not n_splits:
+    if folder and not names:
         raise UsageError(f"{folder} holds no lists of a split: its files are called train..., valid... and test...")
     return found
 

@@ -58,7 +58,7 @@ def rows(path: Path, columns: Sequence[str], about: str, *, delimiter: str = ","
                 continue
             if len(cells) != len(header):
                 raise UsageError(
-                    f"{path} is not {about}: line {reader.line_num} has {len(cells)} cells, and the header {len(header)}"
+                    f"{path} is not {about}: line {reader.line_num} has {len(cells)} cells, the header {len(header)}"
                 )
             yield dict(zip(header, cells, strict=True))
     except csv.Error as error:

@@ -208,10 +208,10 @@ def _attempt(task: Task) -> Result:
 
 def _cut(clip: Clip, config: Config, stream: video.Stream) -> cut.Cut:
     """The wanted seconds alone; where that fails without a word of the server, out of the whole stream."""
-    seconds = {"start": Seconds(clip.start), "end": Seconds(clip.end)}
+    start, end = Seconds(clip.start), Seconds(clip.end)
     timeout = config.patience.timeout
     try:
-        return cut.read_seconds(stream.url, **seconds, headers=stream.headers, timeout=timeout)
+        return cut.read_seconds(stream.url, start=start, end=end, headers=stream.headers, timeout=timeout)
     except cut.StreamError as error:
         if error.status is not None:
             raise
@@ -220,7 +220,7 @@ def _cut(clip: Clip, config: Config, stream: video.Stream) -> cut.Cut:
     try:
         http.fetch(stream.url, whole, headers=stream.headers, patience=once)
         with open(whole, "rb") as file:
-            found = cut.read_seconds(file, **seconds)
+            found = cut.read_seconds(file, start=start, end=end)
     except http.RefusedError as error:
         raise cut.StreamError(str(error), error.status) from error
     except PhonolakeError as error:
