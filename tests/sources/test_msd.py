@@ -61,7 +61,7 @@ def test_the_real_split_has_its_published_size_and_labels(real) -> None:
     for row in (0, 1, 28_539):
         assert part.labels(row) == tuple(msd_tags.TAGS_50[i] for i in range(50) if matrix[row, i])
     facts = contract.facts(contract.get("msd"), real("msd"))
-    assert [(fact.published, fact.found) for fact in facts][0] == (28_540, 28_540)
+    assert (facts[0].published, facts[0].found) == (28_540, 28_540)
 
 
 def test_real_metadata_meet_audio_of_the_users_own(real, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_real_metadata_meet_audio_of_the_users_own(real, tmp_path: Path) -> None
     assert dict(found["TRAAABD128F429CF47"].attributes)["tempo"] == pytest.approx(121.274)
 
 
-# -- a made tree --------------------------------------------------------------------------------------------------------
+# -- a made tree -------------------------------------------------------------------------------------------------------
 
 
 def test_audio_is_found_by_track_id_and_by_number(make_tree) -> None:
@@ -163,14 +163,14 @@ def test_a_matrix_of_something_else_is_refused(make_tree, array: np.ndarray) -> 
     root = make_tree("msd", 20)
     assert len((root / "test_x_msd_id.txt").read_text().split()) == 4
     np.save(root / "test_y.npy", array)
-    with pytest.raises(UsageError, match="test_y.npy"):
+    with pytest.raises(UsageError, match=r"test_y\.npy"):
         list(recordings(root))
 
 
 def test_a_matrix_with_pickled_objects_is_never_unpickled(make_tree, tmp_path: Path) -> None:
     root = make_tree("msd", 20)
     np.save(root / "test_y.npy", np.array([Trap(tmp_path / "sprung")], dtype=object), allow_pickle=True)
-    with pytest.raises(UsageError, match="test_y.npy is no NumPy array"):
+    with pytest.raises(UsageError, match=r"test_y\.npy is no NumPy array"):
         list(recordings(root))
     assert not (tmp_path / "sprung").exists()
 

@@ -134,15 +134,15 @@ def test_an_option_that_a_dataset_has_not_is_refused_before_anything_is_made(aud
     assert not (tmp_path / "lake").exists()
 
 
-# -- made corpora and validate -------------------------------------------------------------------------------------------
+# -- made corpora and validate -----------------------------------------------------------------------------------------
 
-COUNTS = {name: 130 if name == "extended_ballroom" else 20 for name in layouts.layouts()}
+COUNTS = {name: 130 if name == "extended_ballroom" else 8 for name in layouts.layouts()}
 
 
 @pytest.mark.parametrize("name", sorted(COUNTS))
 def test_every_made_corpus_is_ingested_whole(tmp_path: Path, name: str) -> None:
     n = COUNTS[name]
-    root = corpus(tmp_path, name, n, 0.5 if n < 100 else 0.51)
+    root = corpus(tmp_path, name, n, 0.2)
     outcome = take(root, tmp_path / "lake", name, min_seconds=0.1)
     assert (outcome.inputs, outcome.outputs, outcome.rejects) == (n, n, 0)
     findings = {f.subject: f for f in validate.run(validate.Config(name, str(root)))}

@@ -35,14 +35,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments or bool(os.environ.get("PHONOLAKE_DEBUG"))
     arguments = [word for word in arguments if word != "--debug"]
     try:
-        phonolake.main(arguments or ["--help"], prog_name="phonolake", standalone_mode=False)
+        # Without its standalone mode click hands back the code that a command exits with.
+        code = phonolake.main(arguments or ["--help"], prog_name="phonolake", standalone_mode=False)
     except KeyboardInterrupt:
         return _fail("interrupted: run the same command again to go on", INTERRUPTED)
     except Exception as error:
         if debug and not isinstance(error, click.exceptions.Exit):
             raise
         return _explain(error)
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _explain(error: Exception) -> int:
