@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phonolake.errors import PhonolakeError
-from phonolake.transfer.archives import Limits, is_archive, unpack
+from phonolake.transfer.archives import Limits, is_archive, unpack, whole_of
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -58,6 +58,23 @@ def test_a_zip_and_a_tar_give_their_files(tmp_path: Path, place: Path) -> None:
     assert {k: v for k, v in everything(place).items() if v is not None} == content
     unpack(tarred(tmp_path / "a.tar.gz", [(n, tarfile.REGTYPE, d, "") for n, d in content.items()]), place / "tar")
     assert {k: v for k, v in everything(place / "tar").items() if v is not None} == content
+
+
+def test_a_zip_in_pieces_is_joined(tmp_path: Path, place: Path) -> None:
+    content = {f"mp3/{n}": os.urandom(3000) for n in range(10)}
+    data = zipped(tmp_path / "a.zip", content).read_bytes()
+    for pieces in (1, 3, 7):
+        step = -(-len(data) // pieces)
+        paths = [tmp_path / f"mp3.zip.{n + 1:03d}" for n in range(pieces)]
+        for n, path in enumerate(paths):
+            assert whole_of(path.name) == "mp3.zip"
+            path.write_bytes(data[n * step : (n + 1) * step])
+        unpack(tmp_path / "mp3.zip", place / str(pieces), pieces=paths)
+        found = {k: v for k, v in everything(place / str(pieces)).items() if v is not None}
+        assert found == content
+    with pytest.raises(PhonolakeError, match="damaged"):
+        unpack(tmp_path / "mp3.zip", place / "lost", pieces=[*paths[:3], *paths[4:]])
+    assert whole_of("mp3.zip") is None
 
 
 BAD = ["/etc/evil", "../evil", "a/../../evil", "..", "C:/evil", "a\\..\\..\\evil", "//host/evil"]

@@ -97,7 +97,7 @@ def run(config: Config) -> list[Fetched]:
                 patience=config.patience,
                 on_bytes=advance,
             )
-            unpacked = _unpack(target, root, config.limits) if config.unpack else None
+            unpacked = _unpack(target, root, config) if config.unpack else None
             done.append(Fetched(target.name, target.stat().st_size, "fetched" if new else "was there", unpacked))
     return done
 
@@ -110,16 +110,23 @@ def _url(download: Download, mirror: str | None) -> str:
     return download.url if mirror is None else f"{mirror.rstrip('/')}/{_name(download)}"
 
 
-def _unpack(archive: Path, root: Path, limits: archives.Limits) -> int | None:
-    """Unpack an archive once; the number of its files, or None where it is none or was unpacked before."""
-    if not archives.is_archive(archive.name):
+def _unpack(file: Path, root: Path, config: Config) -> int | None:
+    """Unpack an archive once, with the last of its pieces; the number of its files, or None where nothing was done."""
+    whole = archives.whole_of(file.name)
+    archive = file.with_name(whole or file.name)
+    pieces: list[Path] = []
+    if whole:
+        names = map(_name, contract.get(config.source).CARD.downloads)
+        pieces = sorted(root / name for name in names if archives.whole_of(name) == whole)
+        if not all(path.is_file() for path in pieces):
+            return None
+    elif not archives.is_archive(file.name):
         return None
-    facts = archive.stat()
-    stamp = {"bytes": facts.st_size, "mtime": facts.st_mtime_ns}
+    stamp = [[path.stat().st_size, path.stat().st_mtime_ns] for path in pieces or [archive]]
     marker = root / PRIVATE / "unpacked" / f"{archive.name}.json"
     if marker.is_file() and json.loads(marker.read_text(encoding="utf-8")) == stamp:
         return None
-    files = archives.unpack(archive, root, limits=limits)
+    files = archives.unpack(archive, root, limits=config.limits, pieces=pieces)
     with replacing(marker) as temporary:
         temporary.write_text(json.dumps(stamp), encoding="utf-8")
     return len(files)

@@ -1,19 +1,25 @@
 """Unpack zip and tar archives of which nothing is believed: no path, no link, no size."""
 
+import bisect
+import errno
+import io
 import os
+import re
 import shutil
 import stat
 import tarfile
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from phonolake.errors import PhonolakeError
 
+# A zip that its owners cut in pieces: mp3.zip.001, mp3.zip.002 ...
+PIECE = re.compile(r"(?P<whole>.+\.zip)\.\d{3}", re.IGNORECASE)
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz")
 BLOCK = 1 << 20
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
@@ -44,11 +50,24 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(ENDINGS)
 
 
-def unpack(archive: Path, target: Path, *, limits: Limits = Limits()) -> list[Path]:
+def whole_of(name: str) -> str | None:
+    """Name of the archive that a file of this name is a piece of; None where it is none."""
+    found = PIECE.fullmatch(name)
+    return found["whole"] if found else None
+
+
+def unpack(archive: Path, target: Path, *, limits: Limits = Limits(), pieces: Sequence[Path] = ()) -> list[Path]:
     """Unpack into a folder.
 
     Everything is written into a hidden folder inside `target` and moved to its place when all of it is there and was
     found harmless; files of the same name are replaced.
+
+    Parameters
+    ----------
+    archive, target : Path
+    limits : Limits
+    pieces : sequence of Path
+        The pieces of a zip called `archive`, in their order, where it lies there in pieces.
 
     Returns
     -------
@@ -65,15 +84,16 @@ def unpack(archive: Path, target: Path, *, limits: Limits = Limits()) -> list[Pa
     staging = target / f".{archive.name}.{uuid.uuid4().hex[:8]}.tmp"
     staging.mkdir()
     try:
-        names = list(_write_all(archive, staging, limits))
+        names = list(_write_all(archive, pieces, staging, limits))
         _check_places(archive, target, names)
         for name in names:
             place = target / name
             place.parent.mkdir(parents=True, exist_ok=True)
             os.replace(staging / name, place)
     except DAMAGE as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk, not the archive
+        # An impossible place (EINVAL) is the archive's fault, anything else that has a number is the disk's.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
         raise PhonolakeError(f"{archive} is damaged ({error}): remove it and download it again") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -90,11 +110,12 @@ class _Entry:
     stream: IO[bytes] | None
 
 
-def _write_all(archive: Path, staging: Path, limits: Limits) -> Iterator[str]:
-    allowance = min(limits.bytes, max(1 << 20, int(archive.stat().st_size * limits.ratio)))
+def _write_all(archive: Path, pieces: Sequence[Path], staging: Path, limits: Limits) -> Iterator[str]:
+    packed = sum(path.stat().st_size for path in pieces or [archive])
+    allowance = min(limits.bytes, max(1 << 20, int(packed * limits.ratio)))
     written = 0
     seen: set[str] = set()
-    for count, entry in enumerate(_entries(archive), start=1):
+    for count, entry in enumerate(_entries(archive, pieces), start=1):
         if count > limits.files:
             raise _refused(archive, f"more than {limits.files} entries")
         name = _safe_name(archive, entry.name)
@@ -117,9 +138,9 @@ def _write_all(archive: Path, staging: Path, limits: Limits) -> Iterator[str]:
         yield name
 
 
-def _entries(archive: Path) -> Iterator[_Entry]:
+def _entries(archive: Path, pieces: Sequence[Path]) -> Iterator[_Entry]:
     if archive.name.lower().endswith(".zip"):
-        with zipfile.ZipFile(archive) as opened:
+        with zipfile.ZipFile(io.BufferedReader(_Joined(pieces or [archive]))) as opened:
             for info in opened.infolist():
                 mode = info.external_attr >> 16
                 kind = stat.S_IFMT(mode)
@@ -131,6 +152,54 @@ def _entries(archive: Path) -> Iterator[_Entry]:
         for member in opened_tar:
             stream = opened_tar.extractfile(member) if member.isreg() else None
             yield _Entry(member.name, member.isdir(), member.isreg(), stream)
+
+
+class _Joined(io.RawIOBase):
+    """Several files, one after the other, as one to read from."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._starts = [0]
+        for path in paths:
+            self._starts.append(self._starts[-1] + path.stat().st_size)
+        self._place = 0
+        self._opened: tuple[int, IO[bytes]] | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._starts[-1]}[whence]
+        if base + offset < 0:
+            raise OSError(errno.EINVAL, "a place before the beginning")
+        self._place = base + offset
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        number = bisect.bisect_right(self._starts, self._place) - 1
+        if number >= len(self._paths):
+            return 0
+        if self._opened is None or self._opened[0] != number:
+            self._let_go()
+            self._opened = (number, open(self._paths[number], "rb"))  # noqa: SIM115 - closed by _let_go
+        file = self._opened[1]
+        file.seek(self._place - self._starts[number])
+        data = file.read(len(buffer))
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._let_go()
+        super().close()
+
+    def _let_go(self) -> None:
+        if self._opened is not None:
+            self._opened[1].close()
+            self._opened = None
 
 
 def _safe_name(archive: Path, name: str) -> str:
