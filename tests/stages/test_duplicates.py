@@ -17,7 +17,6 @@ from phonolake.store import query
 from phonolake.store.lake import Lake
 from phonolake.store.verify import verify
 
-pytestmark = pytest.mark.timeout(120)
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 SR = 44_100
 

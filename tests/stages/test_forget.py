@@ -16,8 +16,6 @@ from phonolake.store.rewrite import without
 from phonolake.store.shards import write_rows
 from phonolake.store.verify import verify
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def lake(demo: Path, tmp_path: Path) -> Lake:
