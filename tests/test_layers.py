@@ -71,7 +71,7 @@ HOMES: dict[str, set[str]] = {
     "deltalake": {"store"},
     "faiss": {"search"},
     "torch": {"models", "training"},
-    "h5py": {"sources", "synthesis"},
+    "h5py": {"sources", "synthesis", "models"},
     "sklearn": {"models"},
     "skops": {"models"},
     "safetensors": {"models"},

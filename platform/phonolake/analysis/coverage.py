@@ -3,7 +3,6 @@
 Shape suffixes: N clips, K labels.
 """
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,16 +10,15 @@ import duckdb
 import numpy as np
 
 from phonolake.errors import PhonolakeError, unknown
+from phonolake.lineage import digest
 from phonolake.metrics import classification
 from phonolake.records import TEST
 
 
 def fingerprint(ids: Iterable[str]) -> str:
-    """Twelve hexadecimal digits that stand for a set of clips, in whatever order they come; ``""`` for none."""
+    """Digits that stand for a set of clips in whatever order, as in `metrics.clips`; ``""`` for none."""
     listed = sorted(set(ids))
-    if not listed:
-        return ""
-    return hashlib.sha256("\n".join(listed).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return digest(listed) if listed else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class Coverage:
     share : float or None
         Of these, the share that was tested, in [0, 1].
     clips : str
-        Fingerprint of the ids of the clips that were scored as test clips; None where their predictions are not stored.
+        Fingerprint of the ids of the clips; None in lakes from before it was kept, unless their predictions are stored.
         Two figures with the same one were computed on the same clips.
     """
 
@@ -63,11 +61,11 @@ def runs(connection: duckdb.DuckDBPyConnection, *, metric: str = "accuracy") -> 
     rows = connection.execute(
         """
         WITH figures AS (
-            SELECT run_id, metric, value, n FROM metrics
+            SELECT run_id, metric, value, n, clips FROM metrics
             WHERE part = 'test' AND label IS NULL AND epoch IS NULL
             QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY metric <> $1, metric <> 'roc-auc', metric) = 1
         )
-        SELECT m.run_id, m.model, m.split, m.test_fold, coalesce(f.metric, ''), f.value, coalesce(f.n, 0)
+        SELECT m.run_id, m.model, m.split, m.test_fold, coalesce(f.metric, ''), f.value, coalesce(f.n, 0), f.clips
         FROM models m LEFT JOIN figures f USING (run_id) LEFT JOIN runs r USING (run_id)
         ORDER BY r.finished_at DESC NULLS LAST, m.run_id
         """,
@@ -76,11 +74,11 @@ def runs(connection: duckdb.DuckDBPyConnection, *, metric: str = "accuracy") -> 
     tested = _tested(connection)
     official = _official(connection)
     found = []
-    for run_id, model, split, fold, name, value, n in rows:
+    for run_id, model, split, fold, name, value, n, said in rows:
         ids = tested.get(run_id, set())
         whole = official.get((split, TEST if fold is None else fold))
         share = None if not whole else (len(ids & whole) if ids else n) / len(whole)
-        clips = fingerprint(ids) or None
+        clips = said or fingerprint(ids) or None
         found.append(Coverage(run_id, model, split, fold, name, value, n, len(whole) if whole else None, share, clips))
     return found
 
