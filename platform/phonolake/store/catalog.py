@@ -70,7 +70,8 @@ def _attach(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> bool:
 
 
 def _stamp(lake: "Lake", versions: dict[str, int]) -> str:
-    return f"{lake.root} {sorted(versions.items())}"
+    # A catalog that another version of Phonolake built may lack tables, columns and macros.
+    return f"{lake.root} {sorted(versions.items())} {schemas.mark()}"
 
 
 def _fill(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> None:
