@@ -72,7 +72,9 @@ HOMES: dict[str, set[str]] = {
     "faiss": {"search"},
     "torch": {"models", "training"},
     "h5py": {"sources", "synthesis", "models"},
-    "sklearn": {"models"},
+    # Maps, importances and folds of analyses are estimators too; none of them is stored as a model.
+    "sklearn": {"models", "analysis"},
+    "cleanlab": {"analysis"},
     "skops": {"models"},
     "safetensors": {"models"},
     "av": {"audio"},

@@ -40,6 +40,12 @@ def test_the_tables_of_the_design_are_there() -> None:
     assert {*expected.split(), "annotations", "splits"} <= set(FILES)
 
 
+def test_every_analysis_has_a_table() -> None:
+    expected = "cooccurrences label_similarities label_validations evaluation_checks noise_rates label_suspects "
+    expected += "confusions class_removals roc_points track_maps feature_importances"
+    assert set(expected.split()) <= set(FILES)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_every_table_and_every_column_says_what_it_means(name: str) -> None:
     table = schema.table(name)
