@@ -63,6 +63,15 @@ SELECT p.label_i, p.label_j, p.n_both, i.n AS n_i, j.n AS n_j, p.n_both / i.n AS
 FROM pairs AS p JOIN counts AS i ON i.label = p.label_i JOIN counts AS j ON j.label = p.label_j CROSS JOIN total AS t
 ORDER BY c DESC, n_both DESC, label_i, label_j;
 
+-- What became of every wanted clip: its newest state, or `wanted` where it was not tried yet.
+CREATE VIEW availability_now AS
+SELECT w.track_id, w.dataset, w.ytid, w.start_seconds, w.end_seconds, w.labels, coalesce(a.state, 'wanted') AS state,
+    a.detail, a.seen_at, a.seconds, a.peak_dbfs, a.other_id, coalesce(a.tries, 0) AS tries
+FROM wanted AS w LEFT JOIN (
+    SELECT *, count(*) OVER (PARTITION BY track_id) AS tries FROM availability
+    QUALIFY row_number() OVER (PARTITION BY track_id ORDER BY seen_at DESC) = 1
+) AS a ON a.track_id = w.track_id;
+
 -- A label of a dataset and all labels below it, with their depth: the tracks of a parent are those of its children too.
 -- SELECT track_id FROM labels WHERE label IN (SELECT label FROM label_tree('Musical instrument'));
 CREATE MACRO label_tree(top) AS TABLE

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "platform" / "phonolake"
 # A unit is a folder or a module directly below phonolake/, or one of the two programs beside it.
 FOUNDATION = {"records", "errors", "lineage", "progress", "registry"}
 ARRAYS = {"audio", "features", "models", "metrics", "search", "synthesis"}
-BELOW_STAGES = FOUNDATION | ARRAYS | {"store", "sources", "training"}
+BELOW_STAGES = FOUNDATION | ARRAYS | {"store", "sources", "training", "transfer"}
 LIBRARY = BELOW_STAGES | {"execution", "stages", "analysis", "studies"}
 
 ALLOWED: dict[str, set[str]] = {
@@ -38,6 +38,8 @@ ALLOWED: dict[str, set[str]] = {
     "metrics": FOUNDATION,
     "search": FOUNDATION,
     "synthesis": FOUNDATION,
+    # Bytes from elsewhere, before anyone knows what they are.
+    "transfer": FOUNDATION,
     # A folder is a source of whatever can be decoded.
     "sources": FOUNDATION | {"audio"},
     "training": FOUNDATION | {"audio", "models", "metrics"},
@@ -78,6 +80,7 @@ HOMES: dict[str, set[str]] = {
     "av": {"audio"},
     "soxr": {"audio"},
     "mutagen": {"audio"},
+    "yt_dlp": {"transfer"},
     "click": {"cli"},
     "streamlit": {"dashboard"},
     "plotly": {"dashboard"},

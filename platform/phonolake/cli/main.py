@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from phonolake.cli import datasets, demo, labels, models, questions, stages, studies
+from phonolake.cli import books, datasets, demo, downloads, labels, models, questions, stages, studies
 from phonolake.errors import PhonolakeError
 from phonolake.lineage import CODE_VERSION
 
@@ -24,9 +24,9 @@ def phonolake() -> None:
     """
 
 
-for part in (datasets, stages, questions, labels, models, studies, demo):
-    for command in part.COMMANDS:
-        phonolake.add_command(command)
+MODULES = (datasets, downloads, stages, questions, labels, books, models, studies, demo)
+for command in (command for module in MODULES for command in module.COMMANDS):
+    phonolake.add_command(command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

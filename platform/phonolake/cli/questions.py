@@ -42,7 +42,7 @@ def similar(track_or_file: str, k: int, where: str | None, model: str | None, la
 @options.form
 def status(lake: str, form: str) -> None:
     """Print the tables with versions, shards, rows and bytes, and the rejects by stage and reason."""
-    _print_query(
+    print_query(
         lake,
         """SELECT 'table' AS kind, "table" AS name, version, shards, n_rows, n_bytes FROM lake_tables
         UNION ALL
@@ -52,19 +52,29 @@ def status(lake: str, form: str) -> None:
     )
 
 
-@click.command(epilog=options.example("phonolake rejects --top 20 --lake lake"))
-@options.top(20)
+@click.command(epilog=options.example("phonolake rejects --by reason --lake lake"))
+@click.option(
+    "--by", type=click.Choice(["reason", "dataset"]), help="Sum up by stage and this, with an example of each."
+)
+@options.top(50)
 @options.lake
 @options.form
-def rejects(top: int, lake: str, form: str) -> None:
+def rejects(by: str | None, top: int, lake: str, form: str) -> None:
     """Print the inputs that did not make it, with stage, reason and what was measured."""
     query = (
         "SELECT track_id, stage, reason, detail, retryable, source_path FROM rejects ORDER BY stage, reason, track_id"
     )
-    _print_query(lake, f"{query} LIMIT {top}", form)
+    if by:
+        keys = "stage, reason" if by == "reason" else "dataset, stage, reason"
+        query = (
+            f"SELECT {keys}, count(*) AS inputs, count(*) FILTER (retryable) AS retryable, min(track_id) AS example, "
+            f"arg_min(detail, track_id) AS measured FROM rejects GROUP BY {keys} ORDER BY inputs DESC, {keys}"
+        )
+    print_query(lake, f"{query} LIMIT {top}", form)
 
 
-def _print_query(lake: str, query: str, form: str) -> None:
+def print_query(lake: str, query: str, form: str) -> None:
+    """Print what a SELECT gives."""
     from phonolake.store import query as reading
     from phonolake.store.lake import Lake
 

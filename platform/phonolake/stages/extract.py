@@ -113,7 +113,7 @@ def extract_shard(task: Task) -> None:
             )
             for r in recipes
         }
-        for track_id, data in _audio(lake.folder("audio") / task.source):
+        for track_id, data in stored_audio(lake.folder("audio") / task.source):
             decoded: dict[int, np.ndarray] = {}
             for recipe in recipes:
                 try:
@@ -133,7 +133,8 @@ def extract_shard(task: Task) -> None:
                 write_rows(path, target.table.arrow, left_out[recipe.name])
 
 
-def _audio(path: Path) -> Iterator[tuple[str, bytes]]:
+def stored_audio(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Track ids and encoded bytes of an audio shard, one at a time."""
     file = pq.ParquetFile(path)
     for group in range(file.num_row_groups):
         # Group by group: a reader over several of them keeps what it has read until its end.

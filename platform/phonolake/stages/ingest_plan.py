@@ -57,11 +57,17 @@ class Known:
 
 @dataclass(slots=True)
 class Plan:
-    """Shards to write by name, tracks whose rows they replace, and how many files need nothing."""
+    """Shards to write by name, tracks whose rows they replace, and how many files need nothing or were forgotten."""
 
     shards: dict[str, tuple[File, ...]] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
     known: int = 0
+    forgotten: int = 0
+
+    @property
+    def said(self) -> str:
+        """What is left alone, for a person to read."""
+        return f"{self.known} known" + (f" and {self.forgotten} forgotten" if self.forgotten else "")
 
 
 class Looker:
@@ -119,6 +125,7 @@ def make(files: Iterable[File], lake: str, dataset: str, fingerprint: str, shard
         When two files have the same id.
     """
     known, version = _known(lake, dataset)
+    gone = _forgotten(lake)
     plan = Plan()
     work = []
     seen: dict[str, File] = {}
@@ -129,6 +136,9 @@ def make(files: Iterable[File], lake: str, dataset: str, fingerprint: str, shard
             paths = " and ".join(readable(f.recording.path) for f in (seen[track_id], file))
             raise UsageError(f"{track_id} stands for two files, {paths}: remove one of them")
         seen[track_id] = file
+        if track_id in gone:
+            plan.forgotten += 1
+            continue
         before = known.get(track_id)
         if before is None:
             work.append(file)
@@ -146,6 +156,14 @@ def make(files: Iterable[File], lake: str, dataset: str, fingerprint: str, shard
         identity += [tries[f.recording.source_id] for f in group if f.recording.source_id in tries]
         plan.shards[f"{slug}-{index:05d}-{digest([dataset, fingerprint, identity])}"] = tuple(group)
     return plan
+
+
+def _forgotten(lake: str) -> set[str]:
+    """Ids of tracks that were taken down: they stay out."""
+    if not (Path(lake).expanduser() / MARKER).is_file():
+        return set()
+    with catalog.connect(Lake.open(lake)) as connection:
+        return {track_id for (track_id,) in connection.execute("SELECT track_id FROM forgotten").fetchall()}
 
 
 def readable(path: Path | str) -> str:

@@ -27,6 +27,12 @@ KEYS = {
     "activations": "track_id, run_id, layer, segment",
     "models": "run_id",
     "runs": "run_id",
+    "wanted": "track_id",
+    "availability": "track_id, seen_at",
+    "forgotten": "track_id",
+    "official_splits": "track_id, split",
+    "fingerprints": "track_id",
+    "duplicates": "track_id, other_id",
     "cooccurrences": "run_id, label_i, label_j",
     "label_similarities": "run_id, label_i, label_j",
     "label_validations": "run_id, label",
@@ -39,7 +45,17 @@ KEYS = {
     "feature_importances": "run_id, feature",
 }
 RESTORE = "restore the file from a copy, or ingest into a new lake"
-ABOUT_TRACKS = ("audio", "labels", "splits", "features", "spectrograms", "embeddings", "activations", "predictions")
+ABOUT_TRACKS = (
+    "audio",
+    "labels",
+    "splits",
+    "features",
+    "spectrograms",
+    "embeddings",
+    "activations",
+    "predictions",
+    "fingerprints",
+)
 
 
 @dataclass(frozen=True, slots=True)
