@@ -54,7 +54,7 @@ def fitted(name: str, *, seed: int = 0) -> tuple[Any, dict[str, Any], np.ndarray
         build = {"n_classes": N_CLASSES, "n_frames": length(name), "seed": seed}
         card = {"model": name, "build": build, "classes": CLASSES, "activation": "softmax"}
         return module.build(**build), card, inputs(name, rng)
-    x_ND = rng.normal(size=(60, 8)).astype(np.float32)
+    x_ND = rng.normal(size=(60, 24)).astype(np.float32)
     y_N = np.arange(60) % N_CLASSES
     x_ND[np.arange(60), y_N] += 2
     model = module.build(seed=seed)
