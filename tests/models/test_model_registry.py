@@ -31,11 +31,7 @@ def test_the_models_are_listed_in_order() -> None:
 
 
 def test_an_unknown_model_is_named_with_those_that_exist() -> None:
-<<<<<<< HEAD
-    with pytest.raises(UsageError, match=r"unknown model 'k2c3'. Did you mean 'k2c2'\? Known: .*k2c2, k2c2-stft, log"):
-=======
     with pytest.raises(UsageError, match=r"unknown model 'k2c3'. Did you mean 'k2c2'\? Known: .*k2c2, "):
->>>>>>> main
         registry.get("k2c3")
 
 
