@@ -5,7 +5,7 @@ References
 .. [1] J. Lee, J. Park, K. L. Kim, J. Nam, "Sample-level Deep Convolutional Neural Networks for Music Auto-tagging Using
        Raw Waveforms", SMC 2017, Sec. 5.5 and Fig. 2: 729 samples, noise at the start, normalised gradients.
 
-Shape suffixes: C filters of a layer, S samples, Q Fourier bins.
+Shape suffixes: C filters of a layer, S samples, T frames, Q Fourier bins.
 """
 
 from collections.abc import Iterator
