@@ -1,6 +1,9 @@
 """Fixtures that several test modules share."""
 
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -32,3 +35,20 @@ def demo(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     corpus = fma.Config(n_tracks=96, seed=0, label_noise=0.1, n_corrupt=6, duration=Seconds(2))
     run(Config(root, corpus, max_epochs=2))
     return root
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """Address of a web server on this machine that has what lies in `tmp_path / "served"`."""
+    (tmp_path / "served").mkdir()
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "served"))) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{httpd.server_port}"
+        httpd.shutdown()
+        thread.join()

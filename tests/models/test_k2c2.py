@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from phonolake.errors import UsageError
+from phonolake.models import registry
 from phonolake.models.k2c2 import FREQUENCY_POOLS, N_MELS, TIME_POOLS, build, time_pools
 
 
@@ -141,3 +142,20 @@ def test_wrong_sizes_are_named() -> None:
         build(2, n_frames=0, seed=0)
     with pytest.raises(UsageError, match="n_classes=0"):
         build(0, n_frames=60, seed=0)
+
+
+def test_for_fourier_bins_the_pools_are_those_of_table_2_as_printed() -> None:
+    """(2,4)(4,4)(4,5)(2,4)(4,4): 256 of the 257 bins; the network differs from k2c2 in nothing else."""
+    module = registry.get("k2c2-stft")
+    model = module.build(50, n_frames=1360, seed=0).eval()
+    assert (*(pool for pool, _ in model.pools), 4) == (2, 4, 4, 2, 4)
+    assert tuple(pool for _, pool in model.pools) == TIME_POOLS[:4]
+    maps_BCFT = torch.zeros(1, 1, 257, 1360)
+    for pool in model.pools:
+        maps_BCFT = nn.functional.max_pool2d(maps_BCFT, pool)
+    assert maps_BCFT.shape[2:] == (4, 4)  # what the last block pools to one value
+    assert sum(w.numel() for w in model.parameters()) == sum(
+        w.numel() for w in build(50, n_frames=1360, seed=0).parameters()
+    )
+    with pytest.raises(UsageError, match="257 bands"):
+        model(torch.zeros(1, 96, 1360))

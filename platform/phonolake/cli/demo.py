@@ -36,7 +36,8 @@ def demo(folder: Path, tracks: int, epochs: int, seed: int, form: str) -> None:
         err=True,
     )
     if home.has(tagging.TAGGER):
-        click.echo(f"Tag:    phonolake tag {min((folder / whole.MUSIC).rglob('*.mp3'))}", err=True)
+        name = summary.track_id.partition(":")[2] + ".mp3"
+        click.echo(f"Tag:    phonolake tag {next((folder / whole.MUSIC).rglob(name))}", err=True)
 
 
 def _print(summary: "Summary", form: str) -> None:

@@ -5,7 +5,7 @@ References
 .. [1] J. Lee, J. Park, K. L. Kim, J. Nam, "Sample-level Deep Convolutional Neural Networks for Music Auto-tagging Using
        Raw Waveforms", SMC 2017, Sec. 5.5 and Fig. 2: 729 samples, noise at the start, normalised gradients.
 
-Shape suffixes: C filters of a layer, S samples, Q Fourier bins.
+Shape suffixes: C filters of a layer, S samples, T frames, Q Fourier bins.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Layer:
     number : int
         From 1, the first convolution.
     activation : ndarray, shape (C,)
-        Mean of each filter's map for its waveform, before the ReLU.
+        Mean of each filter's map for its waveform behind the ReLU; where that is silent, the highest value before it.
     magnitude : ndarray, shape (C, Q)
         Magnitude spectrum of each filter's waveform, bins from 0 to half the sampling rate, the loudest bin 1.
     """
@@ -88,5 +88,7 @@ def _ascend(network: SampleCNN, x_CS: Tensor, layer: int, steps: int) -> tuple[T
 
 
 def _activation(network: SampleCNN, x_CS: Tensor, layer: int) -> Tensor:
-    maps_CCT = network.layers(x_CS)[layer]
-    return maps_CCT.diagonal(dim1=0, dim2=1).mean(0)
+    before_TC = network.layers(x_CS)[layer].diagonal(dim1=0, dim2=1)
+    loudness_C = before_TC.relu().mean(0)
+    # Behind its ReLU a silent filter shows no way up; its highest value before it does.
+    return torch.where(loudness_C > 0, loudness_C, before_TC.amax(0))
