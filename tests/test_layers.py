@@ -65,6 +65,7 @@ KNOWN: dict[tuple[str, str], str] = {
 HOMES: dict[str, set[str]] = {
     # Mapped work is started by execution; workers that train one model together by training/ray_wrapper.
     "ray": {"execution", "training"},
+    "xgboost": {"models"},
     "deltalake": {"store"},
     "faiss": {"search"},
     "torch": {"models", "training"},

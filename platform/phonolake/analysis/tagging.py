@@ -1,6 +1,6 @@
 """Which words fit a recording: tags by a stored tagger, for files that no lake has to know.
 
-Shape suffixes: W windows, S samples, K tags.
+Shape suffixes: S samples, K tags.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,12 +12,11 @@ import numpy as np
 from phonolake.audio.decode import decode, probe
 from phonolake.errors import AudioError, PhonolakeError, UsageError
 from phonolake.models import home, registry
-from phonolake.models.storage import LoadedModel
 from phonolake.records import Hertz
-from phonolake.training.crops import windows
+from phonolake.training.inputs import Waveforms
+from phonolake.training.predict import score_track
 
-# Windows of one file that go through the network at once: an hour of music does not fill the memory.
-WINDOWS = 16
+TAGGER = "choi-msd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +29,8 @@ class Tag:
     probability: float
 
 
-def tag(files: Sequence[str], *, model: str = "choi-msd", top: int = 5) -> Iterator[Tag]:
-    """The most probable tags of audio files, file by file.
+def tag(files: Sequence[str], *, model: str = TAGGER, top: int = 5) -> Iterator[Tag]:
+    """The most probable tags of audio files, file by file, just as `phonolake score` would give them.
 
     Parameters
     ----------
@@ -51,19 +50,12 @@ def tag(files: Sequence[str], *, model: str = "choi-msd", top: int = 5) -> Itera
     """
     kind, _, sr = registry.get(model).CARD.input.partition(":")
     if kind != "audio":
-        raise UsageError(f"{model} reads {kind}s of a lake; `tag` needs a model that reads audio, such as 'choi-msd'")
-    tagger = home.load(model)
+        raise UsageError(f"{model} reads {kind}s of a lake; `tag` needs a model that reads audio, such as {TAGGER!r}")
+    tagger, waveforms = home.load(model), Waveforms(int(sr))
     for file in files:
-        probabilities_K = probabilities(tagger, _read(file, Hertz(int(sr))))
+        probabilities_K = score_track(tagger, file, _read(file, Hertz(int(sr))), waveforms).probabilities
         for rank, k in enumerate(np.argsort(-probabilities_K, kind="stable")[:top], start=1):
             yield Tag(file, rank, tagger.classes[k], float(probabilities_K[k]))
-
-
-def probabilities(tagger: LoadedModel, x_S: np.ndarray) -> np.ndarray:
-    """Probabilities_K of a recording of any length: the mean over windows of the length that the tagger reads."""
-    windows_WS = windows(x_S[None], tagger.card["build"]["n_frames"])[:, 0]
-    parts = [tagger.predict(windows_WS[start : start + WINDOWS]) for start in range(0, len(windows_WS), WINDOWS)]
-    return np.concatenate(parts).mean(axis=0)
 
 
 def _read(file: str, sr: Hertz) -> np.ndarray:

@@ -68,33 +68,33 @@ class ChoiTagger(K2C2):
 
     Attributes
     ----------
-    cosine_QW, sine_QW, mel_QF : Tensor
+    cosine, sine, mel : Tensor, shapes (257, 512), (257, 512) and (257, 96)
         Fixed kernels of the spectrogram.
     calibrated : Tensor
         Whether the batch-norm statistics mean something.
     """
 
-    cosine_QW: Tensor
-    sine_QW: Tensor
-    mel_QF: Tensor
+    cosine: Tensor
+    sine: Tensor
+    mel: Tensor
     calibrated: Tensor
 
     def __init__(self, n_classes: int, n_frames: int) -> None:
         super().__init__(n_classes, -(-n_frames // HOP_LENGTH))
         cosine_QW, sine_QW = fourier_kernels()
-        self.register_buffer("cosine_QW", cosine_QW)
-        self.register_buffer("sine_QW", sine_QW)
-        self.register_buffer("mel_QF", mel_bands())
+        self.register_buffer("cosine", cosine_QW)
+        self.register_buffer("sine", sine_QW)
+        self.register_buffer("mel", mel_bands())
         self.register_buffer("calibrated", torch.tensor(True))
 
     def spectrogram(self, x_BS: Tensor) -> Tensor:
         """Compute the spectrograms_BFT that the convolutions read, in dB from -80 to 0, T = ceil(S / 256)."""
         if x_BS.ndim != 2 or x_BS.shape[1] < 1:
             raise UsageError(f"choi-msd reads (batch, samples at {SR} Hz), received {tuple(x_BS.shape)}.")
-        kernels = torch.cat([self.cosine_QW, self.sine_QW])[:, None]
+        kernels = torch.cat([self.cosine, self.sine])[:, None]
         both_BQT = nn.functional.conv1d(x_BS[:, None], kernels, stride=HOP_LENGTH, padding=N_FFT // 2)
         real_BQT, imaginary_BQT = both_BQT[..., : -(-x_BS.shape[1] // HOP_LENGTH)].chunk(2, dim=1)
-        power_BFT = torch.einsum("bqt,qf->bft", real_BQT.square() + imaginary_BQT.square(), self.mel_QF)
+        power_BFT = torch.einsum("bqt,qf->bft", real_BQT.square() + imaginary_BQT.square(), self.mel)
         db_BFT = 10 * power_BFT.clamp_min(SMALLEST_POWER).log10()
         return (db_BFT - db_BFT.amax((1, 2), keepdim=True)).clamp_min(-TOP_DB)
 

@@ -95,9 +95,9 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
 def _named(arrays: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
     """Arrays by the names of our network. Theano convolves, PyTorch correlates: kernels are turned round."""
     named = [
-        ("cosine_QW", arrays["melgram/param_0"][::-1, 0, 0].T),
-        ("sine_QW", arrays["melgram/param_1"][::-1, 0, 0].T),
-        ("mel_QF", arrays["melgram/param_2"]),
+        ("cosine", arrays["melgram/param_0"][::-1, 0, 0].T),
+        ("sine", arrays["melgram/param_1"][::-1, 0, 0].T),
+        ("mel", arrays["melgram/param_2"]),
         ("head.weight", arrays["dense_1/dense_1_W"].T),
         ("head.bias", arrays["dense_1/dense_1_b"]),
     ]

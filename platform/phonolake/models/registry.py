@@ -19,6 +19,7 @@ Shape suffixes: B batch, F mel bands, T frames, K classes, E embedding values, D
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cache, partial
 from typing import Any, Literal, Protocol
 
@@ -137,13 +138,21 @@ def get(name: str) -> Model:
         If there is no such model; the message lists those that there are.
     """
     if name not in _models():
-        raise unknown("model", name, _models())
+        raise unknown("model", name, _like(name))
     return _models()[name]
 
 
 def cards() -> list[ModelCard]:
     """List the cards of all models, sorted by name."""
     return [get(name).CARD for name in names()]
+
+
+def _like(name: str) -> set[str]:
+    """Names to choose from, of a family in one module only the one that is most like `name`."""
+    families: dict[str, list[str]] = {}
+    for known, model in _models().items():
+        families.setdefault(getattr(model.build, "func", model.build).__module__, []).append(known)
+    return {get_close_matches(name, family, n=1, cutoff=0)[0] for family in families.values()}
 
 
 @cache

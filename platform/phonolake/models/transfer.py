@@ -53,16 +53,16 @@ class Transfer(Network):
         every epoch, so training may compute it once.
     """
 
-    mean_C11: Tensor
-    std_C11: Tensor
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, base: nn.Module, n_features: int, n_classes: int, *, scaling: Scaling) -> None:
         super().__init__()
         if n_classes < 1:
             raise UsageError(f"a network needs at least 1 class, received n_classes={n_classes}.")
         mean, std = (imagenet.MEAN, imagenet.STD) if scaling == "imagenet" else ((0.0,) * 3, (1.0,) * 3)
-        self.register_buffer("mean_C11", torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std_C11", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
         self.base = base.requires_grad_(False)
         hidden, output = nn.Linear(n_features, N_HIDDEN), nn.Linear(N_HIDDEN, n_classes)
         self.head = nn.Sequential(hidden, nn.Dropout(DROPOUT), nn.ReLU(), output)
@@ -79,7 +79,7 @@ class Transfer(Network):
     def frozen(self, x_BCFT: Tensor) -> Tensor:
         """Compute the features_BD of images with values from 0 to 1."""
         check_images(x_BCFT, type(self.base).__name__)
-        features_BD: Tensor = self.base((x_BCFT - self.mean_C11) / self.std_C11)
+        features_BD: Tensor = self.base((x_BCFT - self.mean) / self.std)
         return features_BD
 
     def forward(self, x_BCFT: Tensor) -> Tensor:
