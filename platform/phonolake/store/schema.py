@@ -10,8 +10,6 @@ import pyarrow as pa
 from phonolake.errors import unknown
 
 MACROS = "macros"
-# Columns that tables have gained since lakes were first written: NULL in the shards from before.
-ADDED = {"metrics": {"clips"}}
 
 
 @dataclass(frozen=True, slots=True)
