@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from phonolake.cli import demo, models, questions, stages, studies
+from phonolake.cli import demo, labels, models, questions, stages, studies
 from phonolake.errors import PhonolakeError
 from phonolake.lineage import CODE_VERSION
 
@@ -24,7 +24,14 @@ def phonolake() -> None:
     """
 
 
-for command in (*stages.COMMANDS, *questions.COMMANDS, *models.COMMANDS, *studies.COMMANDS, *demo.COMMANDS):
+for command in (
+    *stages.COMMANDS,
+    *questions.COMMANDS,
+    *labels.COMMANDS,
+    *models.COMMANDS,
+    *studies.COMMANDS,
+    *demo.COMMANDS,
+):
     phonolake.add_command(command)
 
 
