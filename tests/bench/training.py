@@ -47,14 +47,14 @@ def write_spectrograms(path: Path, n_tracks: int, n_frames: int) -> None:
 
 
 def write_audio(path: Path, n_tracks: int, seconds: float, sr: int) -> None:
-    """Half-minute MP3s in row groups of 4 MiB."""
+    """Half-minute Ogg Vorbis files in row groups of 4 MiB."""
     rng = np.random.default_rng(0)
     time_T = np.arange(int(seconds * sr)) / sr
     rows = []
     for n in range(n_tracks):
         y = 0.3 * np.sin(2 * np.pi * (200 + 10 * n) * time_T) + 0.05 * rng.normal(size=len(time_T))
         file = io.BytesIO()
-        sf.write(file, y.astype(np.float32), sr, format="MP3")
+        sf.write(file, y.astype(np.float32), sr, format="OGG", subtype="VORBIS")
         rows.append({"track_id": f"t{n}", "bytes": file.getvalue()})
     group = max(1, (4 << 20) // len(rows[0]["bytes"]))
     pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=group, compression="NONE")

@@ -15,6 +15,8 @@ from phonolake.store.lake import Lake
 from phonolake.store.verify import verify
 from phonolake.synthesis import fma
 
+from ..stages import small_lake
+
 CORPUS = fma.Config(n_tracks=80, seed=3, label_noise=0.1, n_corrupt=6, duration=2.0)
 # When it happened, and how many commits it took, is the only difference that a kill may leave.
 UNCOMPARED = {"runs": {"started_at", "finished_at", "snapshot"}}
@@ -171,3 +173,38 @@ def test_a_run_that_loses_a_worker_ends_the_same(corpus, undisturbed, tmp_path, 
     output, _ = process.communicate(timeout=500)
     assert process.returncode == 0, output
     check_same(tmp_path / "lake", expected)
+
+
+def train_words(lake):
+    return ["train", "k2c2", "--max-epochs", "10", "--lake", lake]
+
+
+def checkpointed(lake, process):
+    """Wait until the training has finished an epoch; returns whether it is still on its way."""
+    deadline = time.monotonic() + 200
+    while process.poll() is None and time.monotonic() < deadline:
+        if list(lake.glob("models/*/.training/checkpoint.pt")):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("victim", ["driver", "worker"])
+def test_a_killed_training_ends_with_the_same_figures(tmp_path, victim):
+    for name in ("undisturbed", "killed"):
+        small_lake.make(tmp_path / name)
+    finish(train_words(tmp_path / "undisturbed"))
+    process = start(train_words(tmp_path / "killed"))
+    assert checkpointed(tmp_path / "killed", process)
+    if victim == "driver":
+        kill_tree_later(process, 0)
+        assert contents(tmp_path / "killed")["runs"] == []
+        finish(train_words(tmp_path / "killed"))
+    else:
+        assert kill_a_worker(process, 0, random.Random(0))
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+    check_same(tmp_path / "killed", contents(tmp_path / "undisturbed"))
+    assert not list((tmp_path / "killed").glob("models/*/.*"))

@@ -198,6 +198,32 @@ def test_no_such_device() -> None:
         fit(line(), always(ones([1])), None, recipe=Recipe(), hardware=Hardware(device="cuda:99"))
 
 
+def test_bf16_learns_the_same_within_its_precision() -> None:
+    batch = ones([1, 1, 0])
+    recipe = Recipe(lr=0.1, max_epochs=5)
+    exact, rough = (
+        fit(line(), always(batch), always(batch), recipe=recipe, hardware=Hardware(precision=precision)).curve
+        for precision in ("float32", "bf16")
+    )
+    losses = [report.valid_loss for report in rough]
+    assert losses == pytest.approx([report.valid_loss for report in exact], rel=2e-2)
+    assert losses != [report.valid_loss for report in exact]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_compiled_network_learns_the_same() -> None:
+    rng = np.random.default_rng(0)
+    batch = rng.normal(-40, 15, (6, 96, 24)).astype(np.float32), np.arange(6) % 3
+    curves = []
+    for compiled in (False, True):
+        model = k2c2.build(3, n_frames=24, seed=4)
+        hardware = Hardware(compile=compiled)
+        result = fit(model, always(batch), always(batch), recipe=Recipe(lr=5e-3, max_epochs=2), hardware=hardware)
+        curves.append([report.train_loss for report in result.curve])
+    assert curves[0] == pytest.approx(curves[1], rel=1e-3)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_learns_the_same() -> None:
     batch = ones([1, 1, 0])
@@ -220,12 +246,27 @@ def test_a_gpu_learns_the_same() -> None:
         {"batch_size": 0},
         {"lr_factor": 1.0},
         {"lr_patience": -1},
+        {"momentum": 1.0},
+        {"update_decay": -1.0},
+        {"lr_min": -1.0},
+        {"n_stages": 0},
+        {"crops_per_track": 0},
     ],
     ids=str,
 )
 def test_recipes_out_of_range(bad: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"recipe: {next(iter(bad))}="):
         dataclasses.replace(Recipe(), **bad)
+
+
+@pytest.mark.parametrize("name", ["loss", "class_weights", "monitor", "schedule"])
+def test_unknown_names(name: str) -> None:
+    with pytest.raises(UsageError, match=f"unknown {name} 'sometimes'"):
+        dataclasses.replace(Recipe(), **{name: "sometimes"})
+    with pytest.raises(UsageError, match="unknown precision 'half'"):
+        Hardware(precision="half")
+    with pytest.raises(UsageError, match="at least 1 worker"):
+        Hardware(workers=0)
 
 
 def test_an_unknown_optimizer() -> None:
