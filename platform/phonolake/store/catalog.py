@@ -70,7 +70,7 @@ def _attach(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> bool:
 
 
 def _stamp(lake: "Lake", versions: dict[str, int]) -> str:
-    return f"{lake.root} {sorted(versions.items())}"
+    return f"{lake.root} {schemas.fingerprint()} {sorted(versions.items())}"
 
 
 def _fill(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> None:

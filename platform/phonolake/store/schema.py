@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from phonolake.errors import unknown
+from phonolake.lineage import digest
 
 MACROS = "macros"
 
@@ -82,6 +83,12 @@ def sql_folder() -> Path:
 def macros_sql() -> str:
     """The SQL text of the table macros."""
     return (sql_folder() / f"{MACROS}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def fingerprint() -> str:
+    """Hash of all declarations: a catalog that was built from others is out of date."""
+    return digest([path.read_text(encoding="utf-8") for path in sorted(sql_folder().glob("*.sql"))])
 
 
 @cache

@@ -24,6 +24,8 @@ KEYS = {
     "spectrograms": "track_id, spectrogram",
     "embeddings": "track_id, run_id",
     "predictions": "track_id, run_id, label",
+    "annotations": "track_id, label, rater",
+    "samples": "sample, position",
     "models": "run_id",
     "runs": "run_id",
 }
