@@ -95,6 +95,14 @@ def derived() -> Rows:
             {"run_id": run_id, "part": "test", "metric": metric, "value": value, "chance": chance, "n": N_TRACKS}
             for metric, value, chance in [("accuracy", 0.9, 0.4), ("roc-auc", None, 0.5)]
         ]
+        rows["metrics"] += [
+            {"run_id": run_id, "part": "test", "metric": "f1", "label": label, "value": 0.5 + 0.1 * k, "n": N_TRACKS}
+            for k, label in enumerate(CLASSES)
+        ]
+    rows["metrics"] += [
+        {"run_id": NETWORK, "part": "train", "metric": "loss", "epoch": epoch, "value": 1 / epoch, "n": N_TRACKS}
+        for epoch in (1, 2, 3)
+    ]
     return rows
 
 

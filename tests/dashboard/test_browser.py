@@ -20,6 +20,8 @@ PAGES = {
     "cooccurrence": "Co-occurrence",
     "label_vectors": "Label vectors",
     "label_noise": "Label noise",
+    "reannotate": "Re-annotate",
+    "runs": "Runs",
     "sql": "SQL",
 }
 LAUNCH = """

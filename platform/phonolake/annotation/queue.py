@@ -64,7 +64,9 @@ def turn(
     answers = {(a.track_id, a.label): a for a in journal.standing(lake, rater)}
     asked = [(q, answers.get((q.track_id, q.label))) for q in questions]
     open_ones = [q for q, answer in asked if answer is None]
-    passed = [q for q, answer in asked if answer is not None and answer.value is None]
+    # In the order in which they were passed over: one that is passed over again goes to the end.
+    by_key = {(q.track_id, q.label): q for q in questions}
+    passed = [by_key[key] for key, answer in answers.items() if key in by_key and answer.value is None]
     if not open_ones and skipped_again:
         open_ones = passed
     own = [a for a in answers.values() if a.sample == sample]
