@@ -16,9 +16,10 @@ PAGES = [
     st.Page("views/sql.py", title="SQL", icon=":material/database:"),
 ]
 
-# Streamlit leaves six empty lines above the title.
+# Streamlit leaves six empty lines above the title, and frames the page as a whole once a key was pressed.
 st.html(
-    "<style>.stMainBlockContainer { padding-top: 4.5rem } [data-testid=stMetricValue] { font-size: 1.8rem }</style>"
+    "<style>.stMainBlockContainer { padding-top: 4.5rem } [data-testid=stMetricValue] { font-size: 1.8rem } "
+    "section.stMain:focus-visible { outline: none; box-shadow: none }</style>"
 )
 # Along the top: lists, heatmaps and spectrograms need the width.
 st.navigation(PAGES, position="top").run()

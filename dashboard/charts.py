@@ -263,7 +263,7 @@ def scatter(
         own = [n for n, its in enumerate(groups) if (its if its in coloured else None) == group]
         if not own:
             continue
-        figure.add_scattergl(
+        figure.add_scatter(
             x=places_N2[own, 0],
             y=places_N2[own, 1],
             mode="markers",
@@ -273,9 +273,9 @@ def scatter(
             text=[f"{name(names[n])}<br>{name(groups[n] or 'no label')}" for n in own],
             hovertemplate="%{text}<extra></extra>",
         )
-    figure.update_xaxes(title="first component", zeroline=False)
+    figure.update_xaxes(title="first component", zeroline=False, showgrid=False)
     figure.update_yaxes(title="second component", zeroline=False)
-    figure.update_layout(legend={"itemsizing": "constant"}, dragmode="lasso")
+    figure.update_layout(legend={"itemsizing": "constant", "orientation": "h", "y": 1.02, "x": 0}, dragmode="lasso")
     return figure
 
 

@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -108,6 +108,17 @@ def lacking(what: str, command: str, *, lake: str | None = None) -> None:
 def failed(error: PhonolakeError) -> None:
     """Show an error on one line."""
     st.error(said(str(error)), icon=":material/error:")
+
+
+def choose(
+    label: str, options: Sequence[str], *, key: str, format_func: Callable[[str], str], default: str | None = None
+) -> str:
+    """A list to choose from whose choice stands in the address by its name in the lake, not by how it is shown."""
+    wanted = st.query_params.get(key, default)
+    index = options.index(wanted) if wanted in options else 0
+    chosen = st.selectbox(label, options, index=index, key=key, format_func=format_func)
+    st.query_params[key] = chosen
+    return chosen
 
 
 @contextmanager

@@ -16,7 +16,7 @@ LINES = 12
 MOST_LABELS = 1000
 MOST_GROUPS = 8
 UPLOAD_MB = 30
-WAYS = {"list": "List", "map": "Map", "upload": "By a recording"}
+WAYS = ("List", "Map", "Recording")
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -123,7 +123,7 @@ def show_map(view: View) -> None:
     """Tracks as points, near each other where a model takes them for alike; a lasso lists those inside it."""
     found = read_map(view.snapshot, view)
     figure = charts.scatter(found.places, found.titles, found.labels, most_groups=MOST_GROUPS)
-    chosen = charts.lasso(figure, height=470, key=f"map-{found.run_id}")
+    chosen = charts.lasso(figure, height=560, key=f"map-{found.run_id}")
     shown = len(found.track_ids)
     which = (
         f"{shown:,} tracks" if shown == found.n_total else f"A fixed sample of {shown:,} of {found.n_total:,} tracks"
@@ -154,22 +154,22 @@ def show_upload(view: View) -> None:
 
 
 with page("Explore", "Find a track, listen to it, and see what the models make of it.") as view:
-    left, right = st.columns([2, 3], gap="large")
+    # A map needs more room than a list.
+    left, right = st.columns([3, 2] if st.session_state.get("by") == "Map" else [2, 3], gap="large")
     with left:
         way = st.segmented_control(
             "Find by",
-            list(WAYS),
-            default="list",
+            WAYS,
+            default=WAYS[0],
             required=True,
-            format_func=WAYS.__getitem__,
             key="by",
             bind="query-params",
             label_visibility="collapsed",
         )
         with unless_missing():
-            if way == "list":
+            if way == "List":
                 list_tracks(view, choose_filter(view))
-            elif way == "map":
+            elif way == "Map":
                 show_map(view)
             else:
                 show_upload(view)

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import player
 import streamlit as st
-from common import View, lacking, page
+from common import View, choose, lacking, page
 from origin import where_from
 
 from phonolake.analysis import label_vectors, overview
@@ -80,9 +80,8 @@ with page("Label vectors", "Which labels a network takes for alike, by the weigh
         st.stop()
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     by_id = {network.run_id: network for network in found}
-    run_id = left.selectbox(
-        "Network", list(by_id), format_func=lambda r: describe(by_id[r]), key="network", bind="query-params"
-    )
+    with left:
+        run_id = choose("Network", list(by_id), key="network", format_func=lambda r: describe(by_id[r]))
     kind = right.segmented_control(
         "Similarity", list(label_vectors.KINDS), default="cosine", required=True, key="kind", bind="query-params"
     )

@@ -91,7 +91,7 @@ def ask(view: View, sample: str, rater: str) -> None:
             player.listen_blind(view, question.track_id)
     show_buttons(view, sample, rater, turn)
     if turn.progress.skipped:
-        st.toggle(f"Ask the {turn.progress.skipped:,} skipped questions again at the end", key="again")
+        st.toggle(f"Ask what was skipped ({turn.progress.skipped:,}) again at the end", key="again")
 
 
 def show_buttons(view: View, sample: str, rater: str, turn: Turn) -> None:
@@ -206,15 +206,22 @@ with page("Re-annotate", "Doubt the labels by listening again, without seeing wh
             draw(view)
             st.stop()
         one, two = st.columns(2)
-        sample = one.selectbox("Sample", samples, key="sample", bind="query-params")
+        # Where there are several none is the first choice, so that the address always names the one that is shown.
+        several = len(samples) > 1
+        sample = one.selectbox(
+            "Sample", samples, index=None if several else 0, key="sample", bind="query-params", placeholder="Choose one"
+        )
         rater = two.text_input("Your name", key="rater", bind="query-params", max_chars=journal.LONGEST_NAME).strip()
-        if rater:
+        if sample is None:
+            st.info("Choose a sample to listen to.", icon=":material/info:")
+        elif rater:
             ask(view, sample, rater)
         else:
             st.info("Say who you are, so that answers of several people can be told apart.", icon=":material/person:")
         st.caption("Keys: Y yes, N no, S skip, U undo. Every answer is kept at once; a reload loses nothing.")
     with right:
-        show_everyone(view, sample)
+        if sample is not None:
+            show_everyone(view, sample)
         with st.expander("Draw another sample", icon=":material/casino:"):
             draw(view)
         exchange_answers(view)

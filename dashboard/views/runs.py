@@ -4,7 +4,7 @@ import charts
 import pandas as pd
 import player
 import streamlit as st
-from common import View, lacking, page, plain, unless_missing
+from common import View, choose, lacking, page, plain, unless_missing
 from origin import where_from
 
 from phonolake.analysis import runs
@@ -152,9 +152,7 @@ def show_comparison(view: View, run: TrainingRun, found: list[TrainingRun]) -> N
     # The same fold first: only there do two runs share test tracks.
     same = [r for r, other in others.items() if (other.split, other.test_fold) == (run.split, run.test_fold)]
     ordered = same + [r for r in others if r not in same]
-    other = st.selectbox(
-        "Compare with", ordered, format_func=lambda r: describe(others[r]), key="other", bind="query-params"
-    )
+    other = choose("Compare with", ordered, key="other", format_func=lambda r: describe(others[r]))
     result = read_comparison(view.snapshot, view.annotated, view, run.run_id, other)
     first, second, third = st.columns(3, gap="medium")
     right_a, right_b = result.both + result.only_a, result.both + result.only_b
@@ -179,8 +177,7 @@ with page("Runs", "What each trained model reached, where it goes wrong, and whi
         lacking("No model was trained yet.", "train k2c2")
         st.stop()
     by_id = {run.run_id: run for run in found}
-    chosen = st.selectbox("Run", list(by_id), format_func=lambda r: describe(by_id[r]), key="run", bind="query-params")
-    run = by_id[chosen]
+    run = by_id[choose("Run", list(by_id), key="run", format_func=lambda r: describe(by_id[r]))]
     show_figures(run)
     part = st.segmented_control("Show", PARTS, default=PARTS[0], required=True, key="show", bind="query-params")
     with unless_missing():
