@@ -79,12 +79,13 @@ def playlist(
     table = pd.DataFrame([lines[track_id] for track_id in shown], columns=["track_id", "title", "artist", "labels"])
     for name, column in (values or {}).items():
         table[name] = dict(zip(track_ids, column, strict=True)).values()
+    columns = ("labels",) if values else ("artist", "labels")
     chosen = st.dataframe(
         table,
         hide_index=True,
         placeholder="",
         height=min(height, 35 * (len(table) + 1) + 2),
-        column_order=["title", *(c for c in ("artist", "labels") if table[c].notna().any()), *(values or {})],
+        column_order=["title", *(c for c in columns if table[c].notna().any()), *(values or {})],
         column_config={"title": "Track", "artist": "Artist", "labels": "Labels"}
         | {name: st.column_config.NumberColumn(name.capitalize(), format="%.3f") for name in values or {}},
         on_select="rerun",

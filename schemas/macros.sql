@@ -74,11 +74,10 @@ COMMENT ON COLUMN labels_resolved.annotated IS 'As most raters say: 1, 0, or NUL
 COMMENT ON COLUMN labels_resolved.resolved IS 'As annotated, else as given, else 0';
 COMMENT ON COLUMN labels_resolved.n_raters IS 'Raters who answered 1 or 0';
 
--- Labels that hold, by whom to believe: a source ('dataset', 'tags' ...), 'resolved' for those of the dataset with
--- annotations laid over them, or 'resolved:SOURCE' for another source.
+-- What is said of tracks (value 1 or 0), by whom to believe: a source ('dataset', 'tags' ...), 'resolved' for the labels of
+-- the dataset with annotations laid over them, or 'resolved:SOURCE' for those of another source.
 CREATE MACRO labels_by(whom) AS TABLE
-SELECT DISTINCT l.track_id, l.label FROM labels AS l WHERE l.source = whom AND l.value = 1
+SELECT l.track_id, l.label, l.value FROM labels AS l WHERE l.source = whom
 UNION ALL
-SELECT r.track_id, r.label FROM labels_resolved AS r
-WHERE r.resolved = 1
-AND r.source = CASE WHEN whom = 'resolved' THEN 'dataset' WHEN whom LIKE 'resolved:%' THEN substr(whom, 10) END;
+SELECT r.track_id, r.label, r.resolved FROM labels_resolved AS r
+WHERE r.source = CASE WHEN whom = 'resolved' THEN 'dataset' WHEN whom LIKE 'resolved:%' THEN substr(whom, 10) END;

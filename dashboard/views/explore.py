@@ -155,7 +155,9 @@ def show_upload(view: View) -> None:
 
 with page("Explore", "Find a track, listen to it, and see what the models make of it.") as view:
     # A map needs more room than a list.
-    left, right = st.columns([3, 2] if st.session_state.get("by") == "Map" else [2, 3], gap="large")
+    left, right = st.columns(
+        [3, 2] if st.session_state.get("by", st.query_params.get("by")) == "Map" else [2, 3], gap="large"
+    )
     with left:
         way = st.segmented_control(
             "Find by",

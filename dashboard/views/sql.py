@@ -71,18 +71,6 @@ def edit(view: View) -> None:
     st.pills("Examples", list(EXAMPLES), key="example", on_change=take_example, wrap=True)
     # A link brings the question along; it is asked when the reader says so.
     st.session_state.setdefault("sql", st.query_params.get(SHARED, ""))
-    history = st.session_state.setdefault("history", [])
-    if history:
-        st.selectbox(
-            "Earlier",
-            history,
-            index=None,
-            placeholder=f"Earlier questions ({len(history)})",
-            format_func=lambda sql: " ".join(sql.split())[:120],
-            label_visibility="collapsed",
-            key="earlier",
-            on_change=take_from_history,
-        )
     with st.form("editor", border=False):
         st.text_area("SQL", key="sql", height=150, placeholder="SELECT …", label_visibility="collapsed")
         if st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", help="Ctrl+Enter"):
@@ -98,7 +86,20 @@ def edit(view: View) -> None:
                 st.session_state.answer = asked, answer
                 # Another answer is another list: a line that was picked in the last one is picked no more.
                 st.session_state.asked = st.session_state.get("asked", 0) + 1
-                st.session_state.history = [asked, *(sql for sql in history if sql != asked)][:REMEMBERED]
+                earlier = st.session_state.get("history", [])
+                st.session_state.history = [asked, *(sql for sql in earlier if sql != asked)][:REMEMBERED]
+    history = st.session_state.get("history", [])
+    if history:
+        st.selectbox(
+            "Earlier",
+            history,
+            index=None,
+            placeholder=f"Earlier questions ({len(history)})",
+            format_func=lambda sql: " ".join(sql.split())[:120],
+            label_visibility="collapsed",
+            key="earlier",
+            on_change=take_from_history,
+        )
 
 
 def show_rows(view: View, answer: answers.Answer) -> None:

@@ -93,7 +93,7 @@ def test_annotations_are_laid_over_the_labels(lake: Lake) -> None:
 def test_labels_by_whom_to_believe(lake: Lake) -> None:
     said(lake, "anna", toy004=0)
     publication.publish(lake)
-    count = "SELECT count(*) FROM labels_by('{}') WHERE label = 'rock'"
+    count = "SELECT count(*) FROM labels_by('{}') WHERE label = 'rock' AND value = 1"
     given = rows(lake, count.format("dataset"))[0][0]
     assert given == 9
     assert rows(lake, count.format("resolved"))[0][0] == given - 1

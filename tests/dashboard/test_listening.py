@@ -103,16 +103,17 @@ def test_the_page_does_not_tell_what_it_plays(lake: Lake) -> None:
 
 
 def test_a_finished_sample_says_so_and_shows_agreement(lake: Lake) -> None:
+    sampling.draw(sampling.Config(str(lake.root), "six", n_positive=1, n_negative=1))
     for rater, keys in (("anna", ["answer-yes", "answer-no"]), ("bert", ["answer-yes", "answer-yes"])):
-        app = opened(lake.root, "reannotate", rater=rater)
-        for n in range(12):
+        app = opened(lake.root, "reannotate", rater=rater, sample="six")
+        for n in range(6):
             app = click(app, keys[n % 2])
         assert f"{rater} has answered every question" in told(app)
         assert app.button(key="answer-yes").disabled
-    app = opened(lake.root, "reannotate", rater="anna")
+    app = opened(lake.root, "reannotate", rater="anna", sample="six")
     agreed = next(frame.value for frame in app.dataframe if "kappa" in frame.value)
     assert agreed.loc[0, ["rater_a", "rater_b", "label", "n", "agreed"]].tolist() == [
-        *("anna", "bert", "all labels", 12, 0.5),
+        *("anna", "bert", "all labels", 6, 0.5),
     ]
 
 

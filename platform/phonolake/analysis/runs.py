@@ -163,7 +163,7 @@ def confusion(connection: duckdb.DuckDBPyConnection, run_id: str) -> Confusion:
     """
     rows = connection.execute(
         f"WITH {_JUDGED} SELECT l.label, j.called, count(*) FROM judged j JOIN labels_by($2) l USING (track_id) "
-        "GROUP BY ALL",
+        "WHERE l.value = 1 GROUP BY ALL",
         [run_id, label_source(connection, run_id)],
     ).fetchall()
     if not rows:
@@ -182,7 +182,7 @@ def confused_tracks(
     """Test tracks with the label `given` that a run calls `called`."""
     rows = connection.execute(
         f"WITH {_JUDGED} SELECT j.track_id FROM judged j JOIN labels_by($2) l USING (track_id) "
-        "WHERE l.label = $3 AND j.called = $4 ORDER BY j.track_id LIMIT $5",
+        "WHERE l.value = 1 AND l.label = $3 AND j.called = $4 ORDER BY j.track_id LIMIT $5",
         [run_id, label_source(connection, run_id), given, called, most],
     ).fetchall()
     return [track_id for (track_id,) in rows]
@@ -197,8 +197,8 @@ def roc(connection: duckdb.DuckDBPyConnection, run_id: str, label: str) -> RocCu
         When the run's test tracks have not been scored, or are all, or none of them, of this class.
     """
     columns = connection.execute(
-        "WITH said AS (SELECT track_id, bool_or(label = $3) AS positive FROM labels_by($2) GROUP BY track_id) "
-        "SELECT p.probability AS score, s.positive FROM predictions p JOIN said s USING (track_id) "
+        "WITH said AS (SELECT track_id, bool_or(label = $3) AS positive FROM labels_by($2) "
+        "WHERE value = 1 GROUP BY track_id) SELECT p.probability AS score, s.positive FROM predictions p JOIN said s USING (track_id) "
         "WHERE p.run_id = $1 AND p.part = 'test' AND p.label = $3",
         [run_id, label_source(connection, run_id), label],
     ).fetchnumpy()
@@ -234,7 +234,8 @@ def compare(connection: duckdb.DuckDBPyConnection, run_a: str, run_b: str) -> Co
         "AND part = 'test' GROUP BY track_id), b AS (SELECT track_id, arg_max(label, probability) AS called "
         "FROM predictions WHERE run_id = $2 AND part = 'test' GROUP BY track_id), "
         "judged AS (SELECT track_id, bool_or(l.label = a.called) AS right_a, bool_or(l.label = b.called) AS right_b "
-        "FROM a JOIN b USING (track_id) JOIN labels_by($3) l USING (track_id) GROUP BY track_id) "
+        "FROM a JOIN b USING (track_id) JOIN labels_by($3) l USING (track_id) WHERE l.value = 1 "
+        "GROUP BY track_id) "
         "SELECT count(*) FILTER (right_a AND right_b), count(*) FILTER (right_a AND NOT right_b), "
         "count(*) FILTER (right_b AND NOT right_a), count(*) FILTER (NOT right_a AND NOT right_b) FROM judged",
         [run_a, run_b, label_source(connection, run_a)],

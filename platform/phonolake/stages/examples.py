@@ -53,7 +53,7 @@ def collect(lake: Lake, *, labels: str, split: str, test_fold: int | None, datas
         rows = connection.execute(
             "SELECT l.track_id, list(DISTINCT l.label), any_value(s.part), any_value(s.fold) FROM labels_by($2) l "
             "JOIN splits s ON s.track_id = l.track_id AND s.split = $1 JOIN tracks t ON t.track_id = l.track_id "
-            "WHERE $3 IS NULL OR t.dataset = $3 "
+            "WHERE l.value = 1 AND ($3 IS NULL OR t.dataset = $3) "
             "GROUP BY l.track_id ORDER BY l.track_id",
             [split, labels, dataset],
         ).fetchall()
