@@ -225,7 +225,8 @@ def waveform(outline_P2: np.ndarray, *, seconds: float) -> go.Figure:
             showlegend=False,
         )
     figure.update_xaxes(range=[0, seconds], showgrid=False, showticklabels=False, zeroline=False)
-    figure.update_yaxes(range=[-1, 1], showgrid=False, showticklabels=False, zeroline=True, fixedrange=True)
+    reach = 1.05 * max(float(np.abs(outline_P2).max(initial=0)), 1e-4)
+    figure.update_yaxes(range=[-reach, reach], showgrid=False, showticklabels=False, zeroline=True, fixedrange=True)
     return figure
 
 
@@ -331,10 +332,10 @@ def counts(labels: Sequence[str], n_KK: np.ndarray) -> go.Figure:
     figure = go.Figure(
         go.Heatmap(
             z=share_KK,
-            text=n_KK,
+            text=[[str(n) if n else "" for n in row] for row in n_KK.tolist()],
             texttemplate="%{text}" if len(labels) <= 25 else None,
-            customdata=[[(row, column) for column in names] for row in names],
-            hovertemplate="%{customdata[0]}, called %{customdata[1]}: %{text} (%{z:.1%})<extra></extra>",
+            customdata=[[(a, b, int(n_KK[i, j])) for j, b in enumerate(names)] for i, a in enumerate(names)],
+            hovertemplate="%{customdata[0]}, called %{customdata[1]}: %{customdata[2]:,} (%{z:.1%})<extra></extra>",
             zmin=0,
             zmax=1,
             xgap=1,

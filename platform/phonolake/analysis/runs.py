@@ -197,8 +197,8 @@ def roc(connection: duckdb.DuckDBPyConnection, run_id: str, label: str) -> RocCu
         When the run's test tracks have not been scored, or are all, or none of them, of this class.
     """
     columns = connection.execute(
-        "WITH said AS (SELECT track_id, bool_or(label = $3) AS positive FROM labels_by($2) "
-        "WHERE value = 1 GROUP BY track_id) SELECT p.probability AS score, s.positive FROM predictions p JOIN said s USING (track_id) "
+        "WITH said AS (SELECT track_id, bool_or(label = $3) AS positive FROM labels_by($2) WHERE value = 1 "
+        "GROUP BY track_id) SELECT p.probability AS score, s.positive FROM predictions p JOIN said s USING (track_id) "
         "WHERE p.run_id = $1 AND p.part = 'test' AND p.label = $3",
         [run_id, label_source(connection, run_id), label],
     ).fetchnumpy()
