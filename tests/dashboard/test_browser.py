@@ -249,9 +249,12 @@ def test_typing_a_name_answers_nothing(tab, server: str, own_lake: Path) -> None
 
 
 def test_tracks_inside_a_lasso_are_listed(tab, server: str, picture) -> None:
+    # The mouse cannot leave the window.
+    tab.set_viewport_size({"width": 1280, "height": 1200})
     visit(tab, f"{server}/explore?by=Map")
     plot = tab.locator(".js-plotly-plot .nsewdrag").first
     plot.wait_for()
+    settle(tab)
     box = plot.bounding_box()
     corners = [(0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99), (0.01, 0.02)]
     (x, y), *rest = [(box["x"] + a * box["width"], box["y"] + b * box["height"]) for a, b in corners]
