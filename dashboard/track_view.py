@@ -133,6 +133,9 @@ def show_spectrogram(view: View, track_id: str) -> None:
     recipe = contract.spectrogram(known[0])
     values_FT = tracks.read_spectrogram(view.connection, track_id, recipe.name)
     assert values_FT is not None
+    if values_FT.ndim == 3:
+        # Of several channels the first is the sound itself, the others are made from it.
+        values_FT = values_FT[0]
     figure = charts.spectrogram(values_FT, frames_per_second=recipe.frames_per_second, unit=recipe.unit)
     charts.show(figure, height=230, key="spectrogram")
 

@@ -9,7 +9,6 @@ import numpy as np
 from phonolake.audio.confined import decode_confined
 from phonolake.audio.decode import decode, probe
 from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
-from phonolake.features.contract import FeatureSet, Spectrogram
 from phonolake.models import storage
 from phonolake.progress import say
 from phonolake.search import index as faiss_index
@@ -17,7 +16,8 @@ from phonolake.stages import products
 from phonolake.stages.index import shards_by_run
 from phonolake.store import query, tracks
 from phonolake.store.lake import Lake
-from phonolake.training.predict import score_spectrogram
+from phonolake.training import inputs
+from phonolake.training.predict import score_track
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def similar_to_upload(
             values = recipe.compute(decode_confined(data, sr=recipe.sr, extension=extension))
         except AudioError as error:
             raise PhonolakeError(f"the upload cannot be used ({error})") from error
-        vector_D = _embed(lake, run_id, recipe, values)
+        vector_D = _embed(lake, run_id, model_input, values)
         found = _search_index(lake, run_id, vector_D, k, None, None)
         if found is None:
             found = _search_exactly(connection, run_id, vector_D, k, None, None)
@@ -138,18 +138,19 @@ def _embed_file(
         values = recipe.compute(decode(data, sr=recipe.sr))
     except AudioError as error:
         raise PhonolakeError(f"{file} cannot be used ({error})") from error
-    return _embed(lake, run_id, recipe, values)
+    return _embed(lake, run_id, model_input, values)
 
 
-def _embed(lake: Lake, run_id: str, recipe: FeatureSet | Spectrogram, values: np.ndarray) -> np.ndarray:
-    """The embedding of features or of a spectrogram that are not in the lake."""
+def _embed(lake: Lake, run_id: str, model_input: str, values: np.ndarray) -> np.ndarray:
+    """The embedding of a recording that is not in the lake, from what its model reads."""
     model = storage.load(lake.root / "models" / run_id / "weights")
-    if isinstance(recipe, FeatureSet):
+    if model_input.startswith("features:"):
         vectors_ND = model.embed(values[None])
         embedding = None if vectors_ND is None else vectors_ND[0]
     else:
         # The lake keeps spectrograms as float16: a file is embedded from the same values as a stored track.
-        embedding = score_spectrogram(model, "", values.astype(np.float16)).embedding
+        stored = values if model_input.startswith("audio:") else values.astype(np.float16)
+        embedding = score_track(model, "", stored, inputs.of(model_input)).embedding
     assert embedding is not None
     return embedding
 

@@ -1,6 +1,6 @@
 """Which labels a network hears when: its probabilities for one piece of a track after the other.
 
-Shape suffixes: S pieces, K labels, F bands, T frames.
+Shape suffixes: S pieces, K labels, X the axes of a spectrogram before time, T frames.
 """
 
 from dataclasses import dataclass
@@ -51,20 +51,20 @@ def taggram(lake: Lake, connection: duckdb.DuckDBPyConnection, track_id: str, *,
     """
     run_id, name, model_input = _network(connection, run)
     recipe = contract.spectrogram(model_input.partition(":")[2])
-    spec_FT = tracks.read_spectrogram(connection, track_id, recipe.name)
-    if spec_FT is None:
+    spec_XT = tracks.read_spectrogram(connection, track_id, recipe.name)
+    if spec_XT is None:
         tracks.check_known(connection, track_id)
         raise PhonolakeError(
             f"{track_id} has no {recipe.name}, which {name} reads: `phonolake extract --spectrogram {recipe.name}`"
         )
     model = storage.load(lake.root / "models" / run_id / "weights")
     n_frames = model.card["build"]["n_frames"]
-    length, starts = pieces(spec_FT.shape[1], n_frames, recipe.frames_per_second)
+    length, starts = pieces(spec_XT.shape[-1], n_frames, recipe.frames_per_second)
     # A piece that is shorter than the network was built for is repeated, as short clips are in training.
     place_T = np.arange(n_frames) % length
-    x_SFT = np.stack([spec_FT[:, start + place_T] for start in starts]).astype(np.float32)
+    x_SXT = np.stack([spec_XT[..., start + place_T] for start in starts]).astype(np.float32)
     seconds = tuple(start / recipe.frames_per_second for start in starts)
-    return Taggram(run_id, name, model.classes, seconds, length / recipe.frames_per_second, model.predict(x_SFT))
+    return Taggram(run_id, name, model.classes, seconds, length / recipe.frames_per_second, model.predict(x_SXT))
 
 
 def pieces(n_total: int, n_frames: int, frames_per_second: float) -> tuple[int, list[int]]:

@@ -11,6 +11,8 @@ from phonolake.errors import unknown
 from phonolake.lineage import digest
 
 MACROS = "macros"
+# Columns that tables have gained since lakes were first written: NULL in the shards from before.
+ADDED = {"metrics": {"clips"}}
 
 
 @dataclass(frozen=True, slots=True)
