@@ -71,7 +71,9 @@ HOMES: dict[str, set[str]] = {
     "deltalake": {"store"},
     "faiss": {"search"},
     "torch": {"models", "training"},
-    "sklearn": {"models"},
+    # Maps, importances and folds of analyses are estimators too; none of them is stored as a model.
+    "sklearn": {"models", "analysis"},
+    "cleanlab": {"analysis"},
     "skops": {"models"},
     "safetensors": {"models"},
     "av": {"audio"},

@@ -103,10 +103,18 @@ def test_what_was_not_scored_says_what_to_run(scored) -> None:
 
 def test_runs_are_listed_with_their_figures(scored) -> None:
     connection, *_ = scored
-    connection.execute("INSERT INTO metrics (run_id, part, metric, label, epoch, value, chance, n) VALUES ('one', 'test', 'accuracy', NULL, NULL, 0.75, 0.4, 60)")
-    connection.execute("INSERT INTO metrics (run_id, part, metric, label, epoch, value, chance, n) VALUES ('one', 'test', 'f1', 'a', NULL, 0.5, NULL, 60)")
-    connection.execute("INSERT INTO metrics (run_id, part, metric, label, epoch, value, chance, n) VALUES ('one', 'train', 'loss', NULL, 1, 0.9, NULL, 60)")
-    connection.execute("INSERT INTO metrics (run_id, part, metric, label, epoch, value, chance, n) VALUES ('one', 'train', 'loss', NULL, 2, 0.8, NULL, 60)")
+    connection.execute(
+        "INSERT INTO metrics (run_id, part, metric, label, epoch, value, chance, n) VALUES ('one', 'test', 'accuracy', NULL, NULL, 0.75, 0.4, 60)"
+    )
+    connection.execute(
+        "INSERT INTO metrics (run_id, part, metric, label, epoch, value, chance, n) VALUES ('one', 'test', 'f1', 'a', NULL, 0.5, NULL, 60)"
+    )
+    connection.execute(
+        "INSERT INTO metrics (run_id, part, metric, label, epoch, value, chance, n) VALUES ('one', 'train', 'loss', NULL, 1, 0.9, NULL, 60)"
+    )
+    connection.execute(
+        "INSERT INTO metrics (run_id, part, metric, label, epoch, value, chance, n) VALUES ('one', 'train', 'loss', NULL, 2, 0.8, NULL, 60)"
+    )
     found = {run.run_id: run for run in runs.training_runs(connection)}
     assert (found["one"].accuracy, found["one"].macro_f1, found["one"].n_labels) == (0.75, None, 3)
     assert found["two"].accuracy is None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from phonolake.cli import annotations, demo, models, questions, stages, studies
+from phonolake.cli import annotations, demo, labels, models, questions, stages, studies
 from phonolake.errors import PhonolakeError
 from phonolake.lineage import CODE_VERSION
 
@@ -28,6 +28,7 @@ for command in (
     *stages.COMMANDS,
     *questions.COMMANDS,
     *annotations.COMMANDS,
+    *labels.COMMANDS,
     *models.COMMANDS,
     *studies.COMMANDS,
     *demo.COMMANDS,

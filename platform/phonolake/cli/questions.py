@@ -1,10 +1,9 @@
-"""Commands that read: SQL, neighbours, labels, status, verification, the registries and the dashboard."""
+"""Commands that read: SQL, neighbours, status, verification, the registries and the dashboard."""
 
 import click
 
 from phonolake.cli import options
 from phonolake.cli.output import emit
-from phonolake.errors import UsageError
 
 
 @click.command(epilog=options.example('phonolake sql "SELECT * FROM cooccurrence()" --lake lake --format csv'))
@@ -36,65 +35,6 @@ def similar(track_or_file: str, k: int, where: str | None, model: str | None, la
     from phonolake.store.lake import Lake
 
     emit(neighbours.similar(Lake.open(lake), track_or_file, k=k, where=where, model_or_run=model), form)
-
-
-@click.group()
-def labels() -> None:
-    """Ask which labels go together, are alike, or are doubtful."""
-
-
-@labels.command(epilog=options.example("phonolake labels cooccurrence --top 10 --lake lake"))
-@options.top(20)
-@options.lake
-@options.form
-def cooccurrence(top: int, lake: str, form: str) -> None:
-    """Print pairs of labels by the share of tracks with the first that have the second."""
-    from phonolake.analysis import cooccurrence as analysis
-    from phonolake.store import query
-    from phonolake.store.lake import Lake
-
-    with query.connect(Lake.open(lake)) as connection:
-        emit(analysis.top_pairs(connection, top), form)
-
-
-@labels.command(epilog=options.example("phonolake labels vectors --similarity cosine --top 10 --lake lake"))
-@click.option("--model", metavar="NAME", help="Network or run; the newest by default.")
-@click.option("--similarity", default="cosine", show_default=True, metavar="KIND", help="cosine or dot.")
-@options.top(20)
-@options.lake_or_home
-@options.form
-def vectors(model: str | None, similarity: str, top: int, lake: str | None, form: str) -> None:
-    """Print pairs of labels by the similarity of a network's output weights."""
-    from phonolake.analysis import label_vectors as analysis
-    from phonolake.store import query
-    from phonolake.store.lake import Lake
-
-    if lake is None:
-        if model is None:
-            raise UsageError("name a --lake, or a --model of the model home, such as choi-msd")
-        names, W_KD = analysis.label_vectors_at_home(model)
-    else:
-        opened = Lake.open(lake)
-        with query.connect(opened) as connection:
-            names, W_KD = analysis.label_vectors(opened, connection, model)
-    emit(analysis.ranked_pairs(names, analysis.label_vector_similarity(W_KD, kind=similarity), top), form)
-
-
-@labels.command(epilog=options.example("phonolake labels noise --top 10 --lake lake"))
-@click.option(
-    "--source", default="dataset", show_default=True, metavar="SOURCE", help="Labels to doubt, by who says so."
-)
-@options.top(20)
-@options.lake
-@options.form
-def noise(source: str, top: int, lake: str, form: str) -> None:
-    """Print labels in order of doubt; needs held-out predictions from `crossval`."""
-    from phonolake.analysis import label_noise as analysis
-    from phonolake.store import query
-    from phonolake.store.lake import Lake
-
-    with query.connect(Lake.open(lake)) as connection:
-        emit(analysis.suspects(connection, source=source, top=top), form)
 
 
 @click.command(epilog=options.example("phonolake status --lake lake"))
@@ -208,4 +148,4 @@ def dashboard(port: int, headless: bool, lake: str) -> None:
     click.get_current_context().exit(launch(Lake.open(lake).root, port=port, headless=headless))
 
 
-COMMANDS = (sql, similar, labels, status, rejects, verify, datasets, features, dashboard)
+COMMANDS = (sql, similar, status, rejects, verify, datasets, features, dashboard)

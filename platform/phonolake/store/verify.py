@@ -29,6 +29,16 @@ KEYS = {
     "samples": "sample, position",
     "models": "run_id",
     "runs": "run_id",
+    "cooccurrences": "run_id, label_i, label_j",
+    "label_similarities": "run_id, label_i, label_j",
+    "label_validations": "run_id, label",
+    "evaluation_checks": "run_id, scored_run, label",
+    "noise_rates": "run_id, label",
+    "label_suspects": "run_id, rank",
+    "confusions": "run_id, label_true, label_predicted",
+    "class_removals": "run_id, removed, method",
+    "track_maps": "run_id, track_id",
+    "feature_importances": "run_id, feature",
 }
 RESTORE = "restore the file from a copy, or ingest into a new lake"
 ABOUT_TRACKS = ("audio", "labels", "splits", "features", "spectrograms", "embeddings", "activations", "predictions")
