@@ -103,17 +103,14 @@ def test_what_was_not_scored_says_what_to_run(scored) -> None:
 
 def test_runs_are_listed_with_their_figures(scored) -> None:
     connection, *_ = scored
-    connection.execute(
-        "INSERT INTO metrics (run_id, part, metric, label, epoch, value, chance, n) VALUES ('one', 'test', 'accuracy', NULL, NULL, 0.75, 0.4, 60)"
-    )
-    connection.execute(
-        "INSERT INTO metrics (run_id, part, metric, label, epoch, value, chance, n) VALUES ('one', 'test', 'f1', 'a', NULL, 0.5, NULL, 60)"
-    )
-    connection.execute(
-        "INSERT INTO metrics (run_id, part, metric, label, epoch, value, chance, n) VALUES ('one', 'train', 'loss', NULL, 1, 0.9, NULL, 60)"
-    )
-    connection.execute(
-        "INSERT INTO metrics (run_id, part, metric, label, epoch, value, chance, n) VALUES ('one', 'train', 'loss', NULL, 2, 0.8, NULL, 60)"
+    connection.executemany(
+        "INSERT INTO metrics (run_id, part, metric, label, epoch, value, n) VALUES ('one', ?, ?, ?, ?, ?, 60)",
+        [
+            ("test", "accuracy", None, None, 0.75),
+            ("test", "f1", "a", None, 0.5),
+            ("train", "loss", None, 1, 0.9),
+            ("train", "loss", None, 2, 0.8),
+        ],
     )
     found = {run.run_id: run for run in runs.training_runs(connection)}
     assert (found["one"].accuracy, found["one"].macro_f1, found["one"].n_labels) == (0.75, None, 3)
