@@ -11,10 +11,15 @@ PAGES = [
     st.Page("views/cooccurrence.py", title="Co-occurrence", icon=":material/grid_on:"),
     st.Page("views/label_vectors.py", title="Label vectors", icon=":material/hub:"),
     st.Page("views/label_noise.py", title="Label noise", icon=":material/rule:"),
+    st.Page("views/reannotate.py", title="Re-annotate", icon=":material/headphones:"),
+    st.Page("views/runs.py", title="Runs", icon=":material/model_training:"),
     st.Page("views/sql.py", title="SQL", icon=":material/database:"),
 ]
 
-# Streamlit leaves six empty lines above the title.
-st.html("<style>.stMainBlockContainer { padding-top: 4.5rem }</style>")
+# Streamlit leaves six empty lines above the title, and frames the page as a whole once a key was pressed.
+st.html(
+    "<style>.stMainBlockContainer { padding-top: 4.5rem } [data-testid=stMetricValue] { font-size: 1.8rem } "
+    "section.stMain:focus-visible { outline: none; box-shadow: none }</style>"
+)
 # Along the top: lists, heatmaps and spectrograms need the width.
 st.navigation(PAGES, position="top").run()

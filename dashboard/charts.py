@@ -5,6 +5,7 @@ stay two, and none is read as markup or as a number.
 """
 
 import html
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,8 @@ import streamlit as st
 MAIN, MARK = "#0f766e", "#1c1917"
 # Light enough for a dark mark to stand out.
 MODELS = ("#58aea2", "#f0a84f", "#a79bc7", "#84b1d6", "#bfc36b")
+# Told apart on white, neighbours also in lightness.
+POINTS = ("#0f766e", "#d97706", "#4f46e5", "#be123c", "#0284c7", "#65a30d", "#9333ea", "#78716c")
 SHARES = [[0, "#f5f5f4"], [0.05, "#d5ebe7"], [0.5, "#3aa394"], [1, "#084c46"]]
 # Streamlit's theme takes some of Magma's darkest colours for its own placeholders; these are near them.
 LOUDNESS = [
@@ -21,6 +24,9 @@ LOUDNESS = [
     *([0.6, "#b73779"], [0.75, "#e75263"], [0.87, "#fc8961"], [0.95, "#fec488"], [1, "#fcfdbf"]),
 ]
 SIGNED = [[0, "#9a3412"], [0.25, "#f3a667"], [0.5, "#fafaf9"], [0.75, "#5fb3a8"], [1, "#084c46"]]
+# How rows of an answer can be drawn, and how many of them.
+PLOTS = {"bars": 60, "lines": 1000, "points": 1000}
+BARE = {"displaylogo": False, "displayModeBar": False}
 LONGEST_NAME = 40
 FEWEST_BINS = 9
 # More columns than a screen has pixels only cost time.
@@ -29,10 +35,27 @@ MOST_COLUMNS = 1200
 
 def show(figure: go.Figure, *, height: int, key: str | None = None) -> None:
     """Put a figure on the page."""
+    _style(figure, height)
+    st.plotly_chart(figure, key=key, config=BARE)
+
+
+def lasso(figure: go.Figure, *, height: int, key: str) -> list[int]:
+    """Put a figure on the page whose points can be chosen; the numbers (`customdata`) of those that are."""
+    _style(figure, height)
+    chosen = st.plotly_chart(
+        figure,
+        key=key,
+        on_select="rerun",
+        selection_mode=("points", "box", "lasso"),
+        config={"displaylogo": False, "modeBarButtons": [["lasso2d", "select2d", "pan2d", "resetScale2d"]]},
+    )
+    return sorted({int(np.ravel(point["customdata"])[0]) for point in chosen.selection.points})
+
+
+def _style(figure: go.Figure, height: int) -> None:
     figure.update_layout(height=height, margin={"l": 8, "r": 8, "t": 12, "b": 8}, hoverlabel={"align": "left"})
     figure.update_xaxes(automargin=True)
     figure.update_yaxes(automargin=True)
-    st.plotly_chart(figure, key=key, config={"displaylogo": False, "displayModeBar": False})
 
 
 def name(label: str) -> str:
@@ -184,3 +207,160 @@ def _marks(chances: Sequence[float | None], y: Sequence[float], *, size: float, 
         marker={"symbol": "line-ns", "size": size, "line": {"width": 3, "color": MARK}},
         hovertemplate="chance %{x:.3f}<extra></extra>",
     )
+
+
+def waveform(outline_P2: np.ndarray, *, seconds: float) -> go.Figure:
+    """The outline of a sound over time."""
+    time_P = np.linspace(0, seconds, len(outline_P2), endpoint=False)
+    figure = go.Figure()
+    for column, fill in ((0, None), (1, "tonexty")):
+        figure.add_scatter(
+            x=time_P,
+            y=outline_P2[:, column],
+            mode="lines",
+            line={"width": 0.6, "color": MAIN},
+            fill=fill,
+            fillcolor="rgba(15, 118, 110, 0.55)",
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    figure.update_xaxes(range=[0, seconds], showgrid=False, showticklabels=False, zeroline=False)
+    reach = 1.05 * max(float(np.abs(outline_P2).max(initial=0)), 1e-4)
+    figure.update_yaxes(range=[-reach, reach], showgrid=False, showticklabels=False, zeroline=True, fixedrange=True)
+    return figure
+
+
+def tags_over_time(labels: Sequence[str], starts: Sequence[float], seconds: float, p_SK: np.ndarray) -> go.Figure:
+    """Probabilities of labels over time, the most probable label on top."""
+    places = list(range(len(labels)))
+    figure = go.Figure(
+        go.Heatmap(
+            z=p_SK.T,
+            x=[start + seconds / 2 for start in starts],
+            y=places,
+            customdata=[[name(label)] * len(starts) for label in labels],
+            hovertemplate="%{customdata}, %{x:.1f} s: %{z:.3f}<extra></extra>",
+            zmin=0,
+            zmax=1,
+            colorscale=SHARES,
+            colorbar={"title": {"text": "probability", "side": "right"}, "thickness": 12},
+        )
+    )
+    figure.update_xaxes(title="time (s)", showgrid=False, rangemode="tozero")
+    figure.update_yaxes(
+        tickvals=places, ticktext=[name(label) for label in labels], autorange="reversed", showgrid=False
+    )
+    return figure
+
+
+def scatter(
+    places_N2: np.ndarray, names: Sequence[str], groups: Sequence[str | None], *, most_groups: int
+) -> go.Figure:
+    """Points in the plane that can be lassoed, coloured by group; `customdata` holds the number of each point."""
+    counts = Counter(group for group in groups if group is not None)
+    coloured = [group for group, _ in counts.most_common(most_groups)]
+    figure = go.Figure()
+    for k, group in enumerate([*coloured, None]):
+        own = [n for n, its in enumerate(groups) if (its if its in coloured else None) == group]
+        if not own:
+            continue
+        figure.add_scatter(
+            x=places_N2[own, 0],
+            y=places_N2[own, 1],
+            mode="markers",
+            name="other" if group is None else name(group),
+            marker={"size": 7, "opacity": 0.75, "color": "#a8a29e" if group is None else POINTS[k % len(POINTS)]},
+            customdata=own,
+            text=[f"{name(names[n])}<br>{name(groups[n] or 'no label')}" for n in own],
+            hovertemplate="%{text}<extra></extra>",
+        )
+    figure.update_xaxes(title="first component", zeroline=False, showgrid=False)
+    figure.update_yaxes(title="second component", zeroline=False)
+    figure.update_layout(legend={"itemsizing": "constant", "orientation": "h", "y": 1.02, "x": 0}, dragmode="lasso")
+    return figure
+
+
+def curves(lines: Sequence[tuple[str, Sequence[float], Sequence[float]]], *, x_title: str, y_title: str) -> go.Figure:
+    """Lines over a common axis.
+
+    Parameters
+    ----------
+    lines : sequence of (name, x, y)
+    """
+    figure = go.Figure()
+    for k, (title, x, y) in enumerate(lines):
+        figure.add_scatter(
+            x=list(x),
+            y=list(y),
+            mode="lines+markers" if len(x) < 30 else "lines",
+            name=name(title),
+            line={"width": 2, "color": POINTS[k % len(POINTS)]},
+            hovertemplate="%{y:.4f}",
+        )
+    figure.update_xaxes(title=x_title)
+    figure.update_yaxes(title=y_title)
+    figure.update_layout(hovermode="x unified", legend={"orientation": "h", "y": 1.12, "x": 0}, showlegend=True)
+    return figure
+
+
+def roc(title: str, false_positive_rate: np.ndarray, true_positive_rate: np.ndarray) -> go.Figure:
+    """A ROC curve above the diagonal of chance."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", name="chance", line={"dash": "dot", "color": "#a8a29e"}, hoverinfo="skip"
+    )
+    figure.add_scatter(
+        x=false_positive_rate,
+        y=true_positive_rate,
+        mode="lines",
+        name=name(title),
+        line={"color": MAIN, "width": 2.5},
+        fill="tozeroy",
+        fillcolor="rgba(15, 118, 110, 0.08)",
+        hovertemplate="false %{x:.3f}, true %{y:.3f}<extra></extra>",
+    )
+    figure.update_xaxes(title="false positive rate", range=[0, 1], constrain="domain")
+    figure.update_yaxes(title="true positive rate", range=[0, 1.01], scaleanchor="x", scaleratio=1)
+    figure.update_layout(showlegend=False)
+    return figure
+
+
+def counts(labels: Sequence[str], n_KK: np.ndarray) -> go.Figure:
+    """A confusion matrix: shares of each row in colour, numbers in the cells."""
+    share_KK = n_KK / np.maximum(n_KK.sum(axis=1, keepdims=True), 1)
+    names, places = [name(label) for label in labels], list(range(len(labels)))
+    figure = go.Figure(
+        go.Heatmap(
+            z=share_KK,
+            text=[[str(n) if n else "" for n in row] for row in n_KK.tolist()],
+            texttemplate="%{text}" if len(labels) <= 25 else None,
+            customdata=[[(a, b, int(n_KK[i, j])) for j, b in enumerate(names)] for i, a in enumerate(names)],
+            hovertemplate="%{customdata[0]}, called %{customdata[1]}: %{customdata[2]:,} (%{z:.1%})<extra></extra>",
+            zmin=0,
+            zmax=1,
+            xgap=1,
+            ygap=1,
+            colorscale=SHARES,
+            colorbar={"title": {"text": "share of the row", "side": "right"}, "thickness": 12, "tickformat": ".0%"},
+        )
+    )
+    figure.update_xaxes(title="called", tickvals=places, ticktext=names, tickangle=-45, showgrid=False, zeroline=False)
+    figure.update_yaxes(
+        title="given", tickvals=places, ticktext=names, autorange="reversed", showgrid=False, zeroline=False
+    )
+    return figure
+
+
+def plot(kind: str, x: Sequence[object], y: Sequence[float | None], *, x_title: str, y_title: str) -> go.Figure:
+    """Two columns of an answer; `kind` is one of `PLOTS`."""
+    figure = go.Figure()
+    if kind == "bars":
+        places = list(range(len(x)))
+        figure.add_bar(x=places, y=list(y), marker_color=MAIN, hovertemplate="%{y:,}<extra></extra>")
+        figure.update_xaxes(tickvals=places, ticktext=[name(str(value)) for value in x])
+    else:
+        mode = "markers" if kind == "points" else "lines"
+        figure.add_scatter(x=list(x), y=list(y), mode=mode, marker_color=MAIN, line_color=MAIN)
+    figure.update_xaxes(title=name(x_title))
+    figure.update_yaxes(title=name(y_title))
+    return figure

@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ import streamlit as st
 from phonolake.dashboard_launcher import LAKE_VARIABLE
 from phonolake.errors import PhonolakeError
 from phonolake.store import query
-from phonolake.store.lake import MARKER, Lake
+from phonolake.store.lake import Lake
 
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=@/])")
 
@@ -32,12 +32,15 @@ class View:
     Parameters
     ----------
     snapshot : tuple
-        Changes with every publication: the key of whatever is cached.
+        Changes with every publication, apart from those of answers: the key of whatever is cached.
+    annotated : int
+        Changes whenever answers are published; a part of the key of what depends on them.
     """
 
     lake: Lake
     connection: duckdb.DuckDBPyConnection
-    snapshot: tuple[str, int]
+    snapshot: tuple[str, tuple[tuple[str, int], ...]]
+    annotated: int
 
     def frame(self, sql: str, parameters: list | None = None) -> pd.DataFrame:
         """Rows of a query that this dashboard wrote."""
@@ -72,7 +75,10 @@ def page(title: str, about: str, *, empty_too: bool = False) -> Iterator[View]:
             if not empty_too and not connection.execute("FROM tracks SELECT 1 LIMIT 1").fetchall():
                 lacking("The lake holds no music yet.", "run MUSIC")
                 st.stop()
-            yield View(lake, connection, (str(lake.root), (lake.root / MARKER).stat().st_mtime_ns))
+            versions = lake.versions()
+            # Raters publish every few answers: what does not depend on them stays in the cache.
+            annotated = versions.pop("annotations", -1)
+            yield View(lake, connection, (str(lake.root), tuple(sorted(versions.items()))), annotated)
 
 
 @contextmanager
@@ -102,6 +108,17 @@ def lacking(what: str, command: str, *, lake: str | None = None) -> None:
 def failed(error: PhonolakeError) -> None:
     """Show an error on one line."""
     st.error(said(str(error)), icon=":material/error:")
+
+
+def choose(
+    label: str, options: Sequence[str], *, key: str, format_func: Callable[[str], str], default: str | None = None
+) -> str:
+    """A list to choose from whose choice stands in the address by its name in the lake, not by how it is shown."""
+    wanted = st.query_params.get(key, default)
+    index = options.index(wanted) if wanted in options else 0
+    chosen = st.selectbox(label, options, index=index, key=key, format_func=format_func)
+    st.query_params[key] = chosen
+    return chosen
 
 
 @contextmanager

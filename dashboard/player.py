@@ -1,8 +1,12 @@
 """One track on a page: its sound, its name, and the way to its own page."""
 
+from collections.abc import Sequence
+
+import pandas as pd
 import streamlit as st
 from common import View, plain, unless_missing
 
+from phonolake.analysis import browse
 from phonolake.analysis.browse import TrackFacts
 from phonolake.audio.decode import decode
 from phonolake.errors import AudioError, PhonolakeError
@@ -27,17 +31,82 @@ MIME = {
 def listen(view: View, track_id: str, *, autoplay: bool = False) -> None:
     """Play a track from the bytes in the lake; what browsers cannot play is decoded first."""
     with unless_missing():
-        audio = tracks.read_audio(view.connection, track_id)
-        mime = MIME.get(audio.container)
-        if mime is not None:
-            st.audio(audio.data, format=mime, autoplay=autoplay)
-            return
-        try:
-            samples = decode(audio.data, sr=Hertz(audio.sr))
-        except AudioError as error:
-            raise PhonolakeError(f"the audio of {track_id} cannot be played ({error})") from error
-        st.audio(samples, sample_rate=audio.sr, autoplay=autoplay)
-        st.caption(f"Browsers play no {plain(audio.container)}: decoded to one channel.")
+        _play(view, track_id, autoplay=autoplay)
+
+
+def listen_blind(view: View, track_id: str) -> None:
+    """Play a track over and over, and say nothing about it, not even its id."""
+    try:
+        _play(view, track_id, autoplay=True, loop=True)
+    except PhonolakeError:
+        st.info("This recording cannot be played: skip it.", icon=":material/volume_off:")
+
+
+def _play(view: View, track_id: str, *, autoplay: bool, loop: bool = False) -> None:
+    audio = tracks.read_audio(view.connection, track_id)
+    mime = MIME.get(audio.container)
+    if mime is not None:
+        st.audio(audio.data, format=mime, autoplay=autoplay, loop=loop)
+        return
+    try:
+        samples = decode(audio.data, sr=Hertz(audio.sr))
+    except AudioError as error:
+        raise PhonolakeError(f"the audio of {track_id} cannot be played ({error})") from error
+    st.audio(samples, sample_rate=audio.sr, autoplay=autoplay, loop=loop)
+    st.caption(f"Browsers play no {plain(audio.container)}: decoded to one channel.")
+
+
+def playlist(
+    view: View,
+    track_ids: Sequence[str],
+    *,
+    key: str,
+    values: dict[str, Sequence[float]] | None = None,
+    height: int = 320,
+) -> None:
+    """A list of tracks; a click on a line plays it and offers the way to its page.
+
+    Parameters
+    ----------
+    values : dict, optional
+        Columns of figures to show beside the tracks, one for each.
+    """
+    if not track_ids:
+        st.caption("No tracks.")
+        return
+    lines = {line.track_id: line for line in browse.lines(view.connection, track_ids)}
+    shown = [track_id for track_id in track_ids if track_id in lines]
+    table = pd.DataFrame([lines[track_id] for track_id in shown], columns=["track_id", "title", "artist", "labels"])
+    for name, column in (values or {}).items():
+        table[name] = dict(zip(track_ids, column, strict=True)).values()
+    columns = ("labels",) if values else ("artist", "labels")
+    chosen = st.dataframe(
+        table,
+        hide_index=True,
+        placeholder="",
+        height=min(height, 35 * (len(table) + 1) + 2),
+        column_order=["title", *(c for c in columns if table[c].notna().any()), *(values or {})],
+        column_config={"title": "Track", "artist": "Artist", "labels": "Labels"}
+        | {name: st.column_config.NumberColumn(name.capitalize(), format="%.3f") for name in values or {}},
+        on_select="rerun",
+        selection_mode="single-row",
+        key=key,
+    )
+    rows = [row for row in chosen.selection.rows if row < len(shown)]
+    if not rows:
+        st.caption("Pick a line to listen.")
+        return
+    listen(view, shown[rows[0]], autoplay=True)
+    link(shown[rows[0]])
+
+
+def pair(view: View, label_i: str, label_j: str, *, key: str) -> None:
+    """Tracks of two labels to listen to: with both, and with one alone."""
+    kinds = {"both": "Both", "first": f"Only {plain(label_i)}", "second": f"Only {plain(label_j)}"}
+    kind = st.segmented_control(
+        "Tracks with", list(kinds), default="both", required=True, format_func=kinds.__getitem__, key=f"{key}-kind"
+    )
+    playlist(view, browse.of_pair(view.connection, label_i, label_j, which=kind), key=f"{key}-{kind}")
 
 
 def head(facts: TrackFacts) -> None:

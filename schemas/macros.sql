@@ -84,3 +84,36 @@ WITH RECURSIVE below(dataset, label, depth) AS (
     WHERE b.depth < 32
 )
 SELECT b.dataset, b.label, min(b.depth) AS depth FROM below AS b GROUP BY b.dataset, b.label ORDER BY depth, label, dataset;
+
+-- Labels with annotations laid over them. What most raters say counts; where they are divided or silent, the given label
+-- stands. A label that was found on a track without it appears under each source that uses the label.
+CREATE VIEW labels_resolved AS
+WITH consensus AS (
+    SELECT a.track_id, a.label, count(*) AS n_raters, avg(a.value) AS agreed FROM annotations AS a
+    WHERE a.value IS NOT NULL GROUP BY ALL
+), given AS (
+    SELECT l.track_id, l.label, l.source, max(l.value) AS given FROM labels AS l GROUP BY ALL
+), used AS (
+    SELECT DISTINCT l.label, l.source FROM labels AS l WHERE l.label IN (SELECT c.label FROM consensus AS c)
+), found AS (
+    SELECT c.track_id, c.label, u.source, NULL AS given FROM consensus AS c JOIN used AS u USING (label)
+    ANTI JOIN given AS g ON g.track_id = c.track_id AND g.label = c.label AND g.source = u.source
+), pairs AS (SELECT * FROM given UNION ALL SELECT * FROM found)
+SELECT p.track_id, p.label, p.source, p.given::TINYINT AS given,
+    CASE WHEN c.agreed > 0.5 THEN 1 WHEN c.agreed < 0.5 THEN 0 END::TINYINT AS annotated,
+    CASE WHEN c.agreed > 0.5 THEN 1 WHEN c.agreed < 0.5 THEN 0 ELSE coalesce(p.given, 0) END::TINYINT AS resolved,
+    coalesce(c.n_raters, 0) AS n_raters
+FROM pairs AS p LEFT JOIN consensus AS c USING (track_id, label);
+COMMENT ON VIEW labels_resolved IS 'Labels with annotations laid over them';
+COMMENT ON COLUMN labels_resolved.given IS 'As the source says: 1, 0, or NULL where it says nothing';
+COMMENT ON COLUMN labels_resolved.annotated IS 'As most raters say: 1, 0, or NULL where they are divided or silent';
+COMMENT ON COLUMN labels_resolved.resolved IS 'As annotated, else as given, else 0';
+COMMENT ON COLUMN labels_resolved.n_raters IS 'Raters who answered 1 or 0';
+
+-- What is said of tracks (value 1 or 0), by whom to believe: a source ('dataset', 'tags' ...), 'resolved' for the labels of
+-- the dataset with annotations laid over them, or 'resolved:SOURCE' for those of another source.
+CREATE MACRO labels_by(whom) AS TABLE
+SELECT l.track_id, l.label, l.value FROM labels AS l WHERE l.source = whom
+UNION ALL
+SELECT r.track_id, r.label, r.resolved FROM labels_resolved AS r
+WHERE r.source = CASE WHEN whom = 'resolved' THEN 'dataset' WHEN whom LIKE 'resolved:%' THEN substr(whom, 10) END;

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "platform" / "phonolake"
 FOUNDATION = {"records", "errors", "lineage", "progress", "registry"}
 ARRAYS = {"audio", "features", "models", "metrics", "search", "synthesis"}
 BELOW_STAGES = FOUNDATION | ARRAYS | {"store", "sources", "training", "transfer"}
-LIBRARY = BELOW_STAGES | {"execution", "stages", "analysis", "studies"}
+LIBRARY = BELOW_STAGES | {"execution", "stages", "analysis", "annotation", "studies"}
 
 ALLOWED: dict[str, set[str]] = {
     # Small things that everyone may use.
@@ -46,6 +46,8 @@ ALLOWED: dict[str, set[str]] = {
     # Where the parts meet.
     "stages": BELOW_STAGES | {"execution"},
     "analysis": BELOW_STAGES,
+    # It writes what people say, in tables of its own, one answer at a time: no stage, since nothing is computed.
+    "annotation": FOUNDATION | {"store"},
     "studies": BELOW_STAGES | {"execution", "stages", "analysis"},
     # Faces.
     "__init__": {"api", "errors", "lineage"},
@@ -54,8 +56,8 @@ ALLOWED: dict[str, set[str]] = {
     "demo": LIBRARY,
     "cli": LIBRARY | {"dashboard_launcher", "demo"},
     "jobs": {"cli"},
-    # It shows what is there: it starts no stage and trains nothing.
-    "dashboard": FOUNDATION | {"store", "analysis", "search", "audio", "features", "dashboard_launcher"},
+    # It shows what is there and takes down what raters answer: it starts no stage and trains nothing.
+    "dashboard": FOUNDATION | {"store", "analysis", "annotation", "search", "audio", "features", "dashboard_launcher"},
 }
 
 # What is wrong and known. An entry goes when its reason goes: one that is no longer needed fails.

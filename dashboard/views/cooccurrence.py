@@ -4,8 +4,10 @@ import charts
 import duckdb
 import numpy as np
 import pandas as pd
+import player
 import streamlit as st
 from common import View, page
+from origin import where_from
 
 from phonolake.analysis import cooccurrence
 
@@ -32,7 +34,9 @@ def show_matrix(found: cooccurrence.LabelMatrix) -> None:
     n_labels = len(found.labels)
     size = 2
     if n_labels > 2:
-        size = st.slider("How many", 2, min(MOST_LABELS, n_labels), min(25, n_labels), key=f"size-{n_labels}")
+        size = st.slider(
+            "How many", 2, min(MOST_LABELS, n_labels), min(25, n_labels), key=f"size-{n_labels}", bind="query-params"
+        )
     counts_L = found.Y_NL.sum(axis=0)
     frequent = np.argsort(-counts_L, kind="stable")[:size]
     C_LL = cooccurrence.normalized_cooccurrence(found.Y_NL[:, frequent])
@@ -63,12 +67,16 @@ with page("Co-occurrence", "Which labels come together on the same tracks.") as 
         show_matrix(found)
     with right:
         st.subheader("The strongest pairs", anchor=False)
-        least = st.number_input("Tracks with label i, at least", 1, value=5, key="least")
-        pairs = read_pairs(view.snapshot, view, int(least))
-        st.dataframe(
+        least = st.number_input("Tracks with label i, at least", 1, value=5, key="least", bind="query-params")
+        least = int(least)
+        pairs = read_pairs(view.snapshot, view, least)
+        chosen = st.dataframe(
             pairs,
             hide_index=True,
-            height=560,
+            height=420,
+            on_select="rerun",
+            selection_mode="single-row",
+            key=f"pairs-{least}",
             column_config={
                 "label_i": "Label i",
                 "label_j": "Label j",
@@ -82,3 +90,9 @@ with page("Co-occurrence", "Which labels come together on the same tracks.") as 
         )
         if len(pairs) == MOST_PAIRS:
             st.caption(f"The first {MOST_PAIRS}; `phonolake sql 'FROM cooccurrence()'` lists them all.")
+        rows = [row for row in chosen.selection.rows if row < len(pairs)]
+        if rows:
+            player.pair(view, *pairs.loc[rows[0], ["label_i", "label_j"]], key=f"heard-{least}-{rows[0]}")
+        else:
+            st.caption("Pick a pair to listen to its tracks.")
+    where_from(view, "cooccurrence", ("labels",), sql=f"FROM cooccurrence() WHERE n_i >= {least}")

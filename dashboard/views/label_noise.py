@@ -5,6 +5,7 @@ import pandas as pd
 import player
 import streamlit as st
 from common import View, lacking, page, plain, unless_missing
+from origin import where_from
 
 from phonolake.analysis import browse, label_noise, neighbours, overview
 from phonolake.analysis.label_noise import Suspect
@@ -71,23 +72,22 @@ def show_suspect(view: View, suspect: Suspect) -> None:
             f"Of the {len(found)} tracks that sound most alike, **{named.get(suspect.given, 0)}** are labelled "
             f"{plain(suspect.given)} and **{named.get(suspect.suggested, 0)}** {plain(suspect.suggested)}."
         )
-        st.dataframe(
-            pd.DataFrame(found),
-            hide_index=True,
-            placeholder="-",
-            column_order=["rank", "track_id", "labels", "similarity"],
-            column_config={
-                "rank": st.column_config.NumberColumn("#", width=40),
-                "track_id": "Track",
-                "labels": "Labels",
-                "similarity": st.column_config.NumberColumn("Similarity", format="%.3f", help="Cosine"),
-            },
+        player.playlist(
+            view,
+            [neighbour.track_id for neighbour in found],
+            key=f"alike-{suspect.track_id}",
+            values={"similarity": [neighbour.similarity for neighbour in found]},
+            height=240,
         )
 
 
 with page("Label noise", "Labels that models, which had not seen them, would have given otherwise.") as view:
     sources = overview.label_sources(view.connection)
     source = sources[0] if sources else "dataset"
+    if len(sources) > 1:
+        source = st.segmented_control(
+            "Who says so", sources, default=source, required=True, key="source", bind="query-params"
+        )
     judged, labelled = overview.held_out(view.connection, source=source)
     if not labelled:
         st.info("No track has a label, so there is none to doubt.", icon=":material/info:")
@@ -109,3 +109,4 @@ with page("Label noise", "Labels that models, which had not seen them, would hav
         suspect = choose_suspect(read(view.snapshot, view.connection, source))
     with right:
         show_suspect(view, suspect)
+    where_from(view, "noise", ("predictions", "labels"), sql="FROM predictions WHERE part = 'test'")

@@ -3,8 +3,10 @@
 import charts
 import numpy as np
 import pandas as pd
+import player
 import streamlit as st
-from common import View, lacking, page
+from common import View, choose, lacking, page
+from origin import where_from
 
 from phonolake.analysis import label_vectors, overview
 from phonolake.analysis.overview import TrainedNetwork
@@ -26,7 +28,7 @@ def describe(network: TrainedNetwork) -> str:
     return f"{network.model}, {network.finished_at:%Y-%m-%d %H:%M} UTC ({network.split}{held_out})"
 
 
-def show_similarity(labels: tuple[str, ...], W_KD: np.ndarray, kind: str) -> None:
+def show_similarity(view: View, labels: tuple[str, ...], W_KD: np.ndarray, kind: str) -> None:
     """Heatmap and ranked pairs."""
     similarity_KK = label_vectors.label_vector_similarity(W_KD, kind=kind)
     left, right = st.columns([3, 2], gap="large")
@@ -45,10 +47,13 @@ def show_similarity(labels: tuple[str, ...], W_KD: np.ndarray, kind: str) -> Non
             st.caption(f"The first {MOST_LABELS} of {len(labels):,} labels; the list holds pairs of all.")
     with right:
         pairs = label_vectors.ranked_pairs(labels, similarity_KK, MOST_PAIRS)
-        st.dataframe(
+        chosen = st.dataframe(
             pd.DataFrame(pairs),
             hide_index=True,
-            height=560,
+            height=420,
+            on_select="rerun",
+            selection_mode="single-row",
+            key=f"pairs-{kind}",
             column_order=["rank", "label_i", "label_j", "similarity"],
             column_config={
                 "rank": st.column_config.NumberColumn("#", width=40),
@@ -57,6 +62,11 @@ def show_similarity(labels: tuple[str, ...], W_KD: np.ndarray, kind: str) -> Non
                 "similarity": st.column_config.NumberColumn(TITLES[kind].capitalize(), format="%.3f"),
             },
         )
+        rows = [row for row in chosen.selection.rows if row < len(pairs)]
+        if rows:
+            player.pair(view, pairs[rows[0]].label_i, pairs[rows[0]].label_j, key=f"heard-{kind}-{rows[0]}")
+        else:
+            st.caption("Pick a pair to listen to its tracks.")
 
 
 with page("Label vectors", "Which labels a network takes for alike, by the weights of its output layer.") as view:
@@ -69,6 +79,11 @@ with page("Label vectors", "Which labels a network takes for alike, by the weigh
         lacking("Label vectors are the output weights of a network, and none was trained yet.", "train k2c2")
         st.stop()
     left, right = st.columns([3, 1], vertical_alignment="bottom")
-    network = left.selectbox("Network", found, format_func=describe, key="network")
-    kind = right.segmented_control("Similarity", list(label_vectors.KINDS), default="cosine", required=True, key="kind")
-    show_similarity(*read(view.snapshot, view, network.run_id), kind)
+    by_id = {network.run_id: network for network in found}
+    with left:
+        run_id = choose("Network", list(by_id), key="network", format_func=lambda r: describe(by_id[r]))
+    kind = right.segmented_control(
+        "Similarity", list(label_vectors.KINDS), default="cosine", required=True, key="kind", bind="query-params"
+    )
+    show_similarity(view, *read(view.snapshot, view, run_id), kind)
+    where_from(view, "vectors", ("models",), run_id=run_id)

@@ -5,6 +5,7 @@ import duckdb
 import pandas as pd
 import streamlit as st
 from common import View, lacking, page
+from origin import where_from
 
 from phonolake.analysis import overview
 
@@ -22,6 +23,7 @@ def read(snapshot: tuple, _connection: duckdb.DuckDBPyConnection) -> dict:
         "figures": overview.newest_figures(_connection),
         "rejects": overview.reject_reasons(_connection),
         "steps": overview.next_steps(_connection),
+        "coverage": overview.coverage(_connection),
     }
 
 
@@ -61,7 +63,9 @@ def show_labels(found: dict) -> None:
         return
     source = sources[0]
     if len(sources) > 1:
-        source = st.segmented_control("Who says so", sources, default=source, required=True, key="source")
+        source = st.segmented_control(
+            "Who says so", sources, default=source, required=True, key="source", bind="query-params"
+        )
     counts = found["labels"][source]
     shown = counts[:MOST_LABELS]
     figure = charts.bars([c.label for c in shown], [c.n_tracks for c in shown], x_title="tracks", unit="tracks")
@@ -136,6 +140,24 @@ def show_rejects(found: dict) -> None:
     )
 
 
+def show_coverage(found: dict) -> None:
+    """How many tracks each step has reached."""
+    st.subheader("Coverage", anchor=False)
+    if not found["coverage"]:
+        st.markdown("Nothing was computed yet.")
+        return
+    st.dataframe(
+        pd.DataFrame(found["coverage"]),
+        hide_index=True,
+        column_config={
+            "table": "What",
+            "name": "Of",
+            "n_tracks": st.column_config.NumberColumn("Tracks", format="localized"),
+            "share": st.column_config.ProgressColumn("Share", format="percent", min_value=0, max_value=1),
+        },
+    )
+
+
 def show_tables(view: View) -> None:
     """The tables that are stored."""
     st.subheader("Tables", anchor=False)
@@ -165,5 +187,7 @@ with page("Overview", "What the collection holds, what was left out, and how wel
     with right:
         show_figures(found)
         show_datasets(found)
+        show_coverage(found)
     show_rejects(found)
     show_tables(view)
+    where_from(view, "overview", ("tracks", "labels", "rejects", "metrics", "models", "runs"))

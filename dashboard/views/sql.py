@@ -2,7 +2,10 @@
 
 import io
 
+import charts
 import pandas as pd
+import player
+import pyarrow as pa
 import pyarrow.csv
 import streamlit as st
 from common import View, failed, page
@@ -13,6 +16,8 @@ from phonolake.store import query
 from phonolake.store.lake import Lake
 
 SHOWN, DOWNLOADED, SECONDS = 1000, 100_000, 60.0
+REMEMBERED = 30
+SHARED, TRACK = "sql", "track_id"
 EXAMPLES = {
     "Tracks with their labels": "SELECT t.track_id, t.title, t.artist, l.label, t.duration_seconds\n"
     "FROM tracks t JOIN labels l USING (track_id)\nWHERE l.value = 1\nORDER BY t.track_id",
@@ -27,6 +32,8 @@ EXAMPLES = {
     "FROM labels l JOIN predictions p USING (track_id)\n"
     "WHERE l.source = 'dataset' AND p.part = 'test' AND p.label <> l.label AND p.probability > 0.5\n"
     "GROUP BY ALL\nORDER BY tracks DESC",
+    "Labels and annotations": "SELECT label, count(*) AS answers, avg(given) AS given, avg(annotated) AS annotated\n"
+    "FROM labels_resolved\nWHERE annotated IS NOT NULL\nGROUP BY label\nORDER BY label",
     "Why inputs were left out": "SELECT stage, reason, count(*) AS inputs, any_value(detail) AS example\n"
     "FROM rejects\nGROUP BY ALL\nORDER BY inputs DESC",
 }
@@ -44,6 +51,12 @@ def take_example() -> None:
         st.session_state.sql = EXAMPLES[st.session_state.example]
 
 
+def take_from_history() -> None:
+    """Put an earlier question into the editor."""
+    if st.session_state.earlier is not None:
+        st.session_state.sql = st.session_state.earlier
+
+
 def to_csv(lake: Lake, sql: str) -> bytes:
     """The rows to download; they are asked for again, on a connection of their own."""
     with query.connect(lake) as connection:
@@ -56,10 +69,13 @@ def to_csv(lake: Lake, sql: str) -> bytes:
 def edit(view: View) -> None:
     """The editor; its answer stays on the page until the next one."""
     st.pills("Examples", list(EXAMPLES), key="example", on_change=take_example, wrap=True)
+    # A link brings the question along; it is asked when the reader says so.
+    st.session_state.setdefault("sql", st.query_params.get(SHARED, ""))
     with st.form("editor", border=False):
         st.text_area("SQL", key="sql", height=150, placeholder="SELECT …", label_visibility="collapsed")
         if st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", help="Ctrl+Enter"):
             asked = st.session_state.sql
+            st.query_params[SHARED] = asked
             try:
                 with st.spinner("Asking …"):
                     answer = answers.ask(view.connection, asked, max_rows=SHOWN, max_seconds=SECONDS)
@@ -68,6 +84,60 @@ def edit(view: View) -> None:
                 failed(error)
             else:
                 st.session_state.answer = asked, answer
+                # Another answer is another list: a line that was picked in the last one is picked no more.
+                st.session_state.asked = st.session_state.get("asked", 0) + 1
+                earlier = st.session_state.get("history", [])
+                st.session_state.history = [asked, *(sql for sql in earlier if sql != asked)][:REMEMBERED]
+    history = st.session_state.get("history", [])
+    if history:
+        st.selectbox(
+            "Earlier",
+            history,
+            index=None,
+            placeholder=f"Earlier questions ({len(history)})",
+            format_func=lambda sql: " ".join(sql.split())[:120],
+            label_visibility="collapsed",
+            key="earlier",
+            on_change=take_from_history,
+        )
+
+
+def show_rows(view: View, answer: answers.Answer) -> None:
+    """The rows; where they name tracks, a click plays one."""
+    if TRACK not in answer.rows.column_names:
+        st.dataframe(answer.rows, placeholder="NULL", hide_index=True)
+        return
+    chosen = st.dataframe(
+        answer.rows,
+        placeholder="NULL",
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"rows-{st.session_state.asked}",
+    )
+    rows = [row for row in chosen.selection.rows if row < len(answer.rows)]
+    track_id = str(answer.rows[TRACK][rows[0]].as_py()) if rows else None
+    if track_id is not None:
+        player.listen(view, track_id, autoplay=True)
+        player.link(track_id)
+
+
+def plot(answer: answers.Answer) -> None:
+    """A figure of two columns."""
+    columns = {f.name: pa.types.is_integer(f.type) or pa.types.is_floating(f.type) for f in answer.rows.schema}
+    numbers = [name for name, is_number in columns.items() if is_number]
+    if not numbers or len(columns) < 2:
+        st.info("A plot needs two columns, one of them of numbers.", icon=":material/info:")
+        return
+    first, second, third = st.columns(3)
+    kind = third.segmented_control("As", list(charts.PLOTS), default="bars", required=True, key="kind")
+    across = [name for name in columns if kind == "bars" or columns[name]]
+    x = first.selectbox("Across", across, key=f"across-{kind}")
+    y = second.selectbox("Up", [n for n in numbers if n != x] or numbers, key="up")
+    rows = answer.rows.slice(0, charts.PLOTS[kind])
+    charts.show(charts.plot(kind, rows[x].to_pylist(), rows[y].to_pylist(), x_title=x, y_title=y), height=380)
+    if len(answer.rows) > len(rows):
+        st.caption(f"The first {len(rows):,} of {len(answer.rows):,} rows.")
 
 
 def show_answer(view: View, sql: str, answer: answers.Answer) -> None:
@@ -75,7 +145,12 @@ def show_answer(view: View, sql: str, answer: answers.Answer) -> None:
     if answer.rows.column_names == ["explain_key", "explain_value"]:
         st.code("\n".join(answer.rows["explain_value"].to_pylist()), language=None)
         return
-    st.dataframe(answer.rows, placeholder="NULL", hide_index=True)
+    table = st.tabs(["Rows", "Plot"], on_change="rerun", key="shown")
+    with table[0]:
+        show_rows(view, answer)
+    if table[1].open:
+        with table[1]:
+            plot(answer)
     left, right = st.columns([3, 1], vertical_alignment="center")
     n = len(answer.rows)
     left.caption(
@@ -111,7 +186,7 @@ def browse_schema(view: View) -> None:
     )
     st.caption(
         "Macros: `neighbors(id, k := 10, model_or_run := NULL)`, `top_tags(id, k := 5, model_or_run := NULL)`, "
-        "`cooccurrence()`."
+        "`cooccurrence()`, `labels_by('resolved')`."
     )
 
 

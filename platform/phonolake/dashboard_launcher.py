@@ -18,6 +18,7 @@ GRACE_SECONDS = 10
 OPTIONS = (
     "--browser.gatherUsageStats=false",
     "--server.showEmailPrompt=false",
+    "--server.maxUploadSize=30",
     "--server.fileWatcherType=none",
     "--client.toolbarMode=minimal",
     "--client.showErrorDetails=none",

@@ -55,6 +55,9 @@ def lake() -> duckdb.DuckDBPyConnection:
         (Filter(text="'; DROP TABLE tracks; --"), []),
         (Filter(min_seconds=20, max_seconds=30), ["a:2", "b:1"]),
         (Filter(dataset="a", text="anna", max_seconds=10), ["a:1"]),
+        (Filter(where="title LIKE '%Song' OR artist IS NULL"), ["a:1", "a:2"]),
+        (Filter(where="duration_seconds > 15 -- long", dataset="a"), ["a:2"]),
+        (Filter(where="track_id IN (SELECT track_id FROM labels WHERE label = 'folk')"), ["b:1"]),
     ],
 )
 def test_filters(lake: duckdb.DuckDBPyConnection, wanted: Filter, found: list[str]) -> None:
@@ -89,3 +92,27 @@ def test_a_track_without_audio_still_has_facts(lake: duckdb.DuckDBPyConnection) 
 def test_an_unknown_track_is_refused(lake: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(UsageError, match="no track 'c:1'"):
         browse.facts(lake, "c:1")
+
+
+@pytest.mark.parametrize(
+    "where", ["no_such > 1", "year >", "1); DROP TABLE tracks; --", "1 = 1); DROP TABLE tracks --"]
+)
+def test_a_condition_that_is_none_is_one_line(lake: duckdb.DuckDBPyConnection, where: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        browse.check(lake, Filter(where=where))
+    assert "\n" not in str(refusal.value)
+    assert browse.count(lake, Filter()) == 4
+
+
+def test_tracks_of_two_labels(lake: duckdb.DuckDBPyConnection) -> None:
+    assert browse.of_pair(lake, "folk", "acoustic") == ["b:1"]
+    assert browse.of_pair(lake, "rock", "folk", which="first") == ["a:1"]
+    assert browse.of_pair(lake, "rock", "folk", which="second") == ["b:1"]
+    assert browse.of_pair(lake, "rock", "folk") == []
+    with pytest.raises(UsageError, match="Known: both, first, second"):
+        browse.of_pair(lake, "rock", "folk", which="none")
+
+
+def test_lines_of_known_tracks(lake: duckdb.DuckDBPyConnection) -> None:
+    found = browse.lines(lake, ["b:1", "zzz", "a:1"])
+    assert [(line.track_id, line.labels) for line in found] == [("a:1", "rock"), ("b:1", "acoustic, folk")]

@@ -151,6 +151,16 @@ def test_an_empty_lake_answers_every_question_with_what_to_run(call, tmp_path):
         assert command in err
 
 
+def test_a_check_that_finds_something_fails(call, tmp_path):
+    from phonolake.store.lake import Lake
+
+    lake = Lake.create(tmp_path / "lake")
+    (lake.folder("tracks")).mkdir(parents=True)
+    (lake.folder("tracks") / "left.parquet").touch()
+    code, out, err = call("verify", "--lake", lake.root)
+    assert (code, "left.parquet" in out, "1 problems found" in err) == (1, True, True)
+
+
 def test_rows_come_as_table_csv_or_json(call, demo):
     query = "SELECT track_id, duration_seconds, artist FROM tracks ORDER BY track_id LIMIT 3"
     _, table, _ = call("sql", query, "--lake", demo / "lake")

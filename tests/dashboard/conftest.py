@@ -19,6 +19,7 @@ from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import write_rows
 
 SR, N_BANDS, N_FRAMES = 8000, 96, 48
+N_VALUES = 160  # of an embedding of k2c2
 CLASSES = ("Folk", "Rock", "<b>Odd</b>")
 N_TRACKS = 30
 # A title that would be bold, would load a picture and would run a script, were it not shown as text.
@@ -77,7 +78,7 @@ def derived() -> Rows:
             {"track_id": track_id(n), "spectrogram": "mel-96-12k", "data": data} | sizes | stamp
         )
         heard = 1 if n == 3 else n % 3
-        vector = 12 * np.eye(32)[heard] + rng.normal(size=32)
+        vector = 12 * np.eye(N_VALUES)[heard] + rng.normal(size=N_VALUES)
         about = {"track_id": track_id(n), "model": "k2c2", "run_id": NETWORK} | stamp
         rows["embeddings"].append(about | {"embedding": vector.tolist()})
         for run_id, part in ((NETWORK, "train" if n % 5 else "test"), (FOREST, "test")):
@@ -95,6 +96,14 @@ def derived() -> Rows:
             {"run_id": run_id, "part": "test", "metric": metric, "value": value, "chance": chance, "n": N_TRACKS}
             for metric, value, chance in [("accuracy", 0.9, 0.4), ("roc-auc", None, 0.5)]
         ]
+        rows["metrics"] += [
+            {"run_id": run_id, "part": "test", "metric": "f1", "label": label, "value": 0.5 + 0.1 * k, "n": N_TRACKS}
+            for k, label in enumerate(CLASSES)
+        ]
+    rows["metrics"] += [
+        {"run_id": NETWORK, "part": "train", "metric": "loss", "epoch": epoch, "value": 1 / epoch, "n": N_TRACKS}
+        for epoch in (1, 2, 3)
+    ]
     return rows
 
 

@@ -1,5 +1,9 @@
 """The dashboard in a real browser: every page, no request to anywhere else, and clicks that end in the address."""
 
+import json
+import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -9,17 +13,26 @@ from pathlib import Path
 
 import pytest
 
+from phonolake.annotation import journal, sampling
+from phonolake.store.lake import Lake
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-QUIET += ["--disable-component-update", "--disable-sync"]
+QUIET += ["--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-domain-reliability"]
+# Whom Chromium itself asks, whatever page it shows: for updates, about its user, about fields of forms.
+CHROMIUMS_OWN = {"update.googleapis.com", "accounts.google.com", "content-autofill.googleapis.com"}
+# Pictures of every page are kept here, where it is named; else with the temporary files of the test.
+PICTURES = os.environ.get("PHONOLAKE_SCREENSHOTS")
 PAGES = {
     "": "Overview",
     "explore": "Explore",
     "cooccurrence": "Co-occurrence",
     "label_vectors": "Label vectors",
     "label_noise": "Label noise",
+    "reannotate": "Re-annotate",
+    "runs": "Runs",
     "sql": "SQL",
 }
 LAUNCH = """
@@ -31,12 +44,18 @@ sys.exit(launch(Path(sys.argv[1]), port=int(sys.argv[2]), headless=True))
 
 
 @pytest.fixture(scope="module")
-def server(full_lake: Path) -> Iterator[str]:
+def own_lake(full_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the full lake, in which raters may answer."""
+    return Path(shutil.copytree(full_lake, tmp_path_factory.mktemp("browser") / "lake"))
+
+
+@pytest.fixture(scope="module")
+def server(own_lake: Path) -> Iterator[str]:
     """Address of a running dashboard."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    launcher = subprocess.Popen([sys.executable, "-c", LAUNCH, str(full_lake), str(port)])
+    launcher = subprocess.Popen([sys.executable, "-c", LAUNCH, str(own_lake), str(port)])
     try:
         deadline = time.monotonic() + 30
         while socket.socket().connect_ex(("localhost", port)):
@@ -49,15 +68,39 @@ def server(full_lake: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser():
-    """Debian's Chromium, driven by Playwright."""
+def browser(tmp_path_factory: pytest.TempPathFactory):
+    """Debian's Chromium, driven by Playwright; at its end its own log tells whom it spoke to."""
     playwright = pytest.importorskip("playwright.sync_api")
     if not CHROMIUM.exists():
         pytest.skip(f"no browser at {CHROMIUM}: apt install chromium")
     with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
+        log = tmp_path_factory.mktemp("net") / "log.json"
+        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=[*QUIET, f"--log-net-log={log}"])
         yield chromium
         chromium.close()
+        hosts = hosts_in(log)
+        assert "localhost" in hosts, "the log is not what it should be"
+        assert hosts - CHROMIUMS_OWN <= {"localhost", "127.0.0.1", "[::1]"}
+
+
+def hosts_in(log: Path) -> set[str]:
+    """Hosts of every request in Chromium's network log; the last line is missing where it was closed in haste."""
+    text = log.read_text(encoding="utf-8")
+    urls = re.findall(r'"url":\s*("(?:[^"\\]|\\.)*")', text)
+    names = {re.match(r"(?:https?|wss?)://([^/:]+|\[[^]]+\])", json.loads(url)) for url in urls}
+    return {name[1] for name in names if name}
+
+
+@pytest.fixture
+def picture(tmp_path: Path):
+    """Keep a picture of a page under a name."""
+
+    def take(tab, name: str, **options) -> None:
+        folder = Path(PICTURES) if PICTURES else tmp_path
+        folder.mkdir(parents=True, exist_ok=True)
+        tab.screenshot(path=folder / f"{name}.png", **options)
+
+    return take
 
 
 @pytest.fixture
@@ -86,25 +129,27 @@ def settle(tab) -> None:
     tab.wait_for_timeout(300)
     tab.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
     tab.locator("[data-stale=true]").first.wait_for(state="detached")
+    # Parts of the page whose program is still on its way.
+    tab.locator("[data-testid=stSkeleton]").first.wait_for(state="detached")
 
 
 @pytest.mark.parametrize(("path", "heading"), PAGES.items())
-def test_every_page_opens_by_its_address(tab, server: str, tmp_path: Path, path: str, heading: str) -> None:
+def test_every_page_opens_by_its_address(tab, server: str, picture, path: str, heading: str) -> None:
     visit(tab, f"{server}/{path}")
-    tab.screenshot(path=tmp_path / f"{heading}.png", full_page=True)
+    picture(tab, heading, full_page=True)
     assert tab.locator("h1").inner_text() == heading
     assert tab.locator("[data-testid=stException]").count() == 0
     assert tab.locator("[data-testid=stAlertContentError]").count() == 0
 
 
-def test_a_click_on_a_line_opens_the_track_and_names_it_in_the_address(tab, server: str, tmp_path: Path) -> None:
+def test_a_click_on_a_line_opens_the_track_and_names_it_in_the_address(tab, server: str, picture) -> None:
     visit(tab, f"{server}/explore")
     lines = tab.locator("[data-testid=stDataFrame] .dvn-scroller").first
     # The box before the third line: the table is drawn, and has no element for it.
     lines.click(position={"x": 18, "y": 35 * 3 + 17})
     tab.locator("[data-testid=stAudio]").wait_for()
     settle(tab)
-    tab.screenshot(path=tmp_path / "track.png")
+    picture(tab, "track")
     assert tab.url == f"{server}/explore?track=toy%3A002"
     visit(tab, tab.url)
     assert tab.locator("h3").first.inner_text() == "Song 2"
@@ -144,7 +189,7 @@ def test_markup_in_names_is_shown_as_text(tab, server: str, toy) -> None:
     assert "<b>Odd</b>" in tab.locator(".js-plotly-plot").first.text_content()
 
 
-def test_sql_runs_and_its_rows_are_downloaded(tab, server: str, tmp_path: Path) -> None:
+def test_sql_runs_and_its_rows_are_downloaded(tab, server: str, picture) -> None:
     visit(tab, f"{server}/sql")
     editor = tab.locator("textarea")
     editor.fill("SELECT track_id, label FROM labels WHERE source = 'dataset' ORDER BY track_id LIMIT 2")
@@ -152,8 +197,101 @@ def test_sql_runs_and_its_rows_are_downloaded(tab, server: str, tmp_path: Path) 
     button = tab.get_by_role("button", name="Download CSV")
     button.wait_for()
     settle(tab)
-    tab.screenshot(path=tmp_path / "sql.png")
+    picture(tab, "answer")
     with tab.expect_download() as download:
         button.click()
     lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
     assert lines == ['"track_id","label"', '"toy:000","Folk"', '"toy:001","Rock"']
+
+
+def answers_of(lake: Path, rater: str) -> list:
+    return journal.standing(Lake.open(lake), rater)
+
+
+def test_a_rater_answers_by_keyboard_and_nothing_is_lost(tab, server: str, own_lake: Path, picture) -> None:
+    sampling.draw(sampling.Config(str(own_lake), "keys", n_positive=2, n_negative=2))
+    visit(tab, f"{server}/reannotate?sample=keys&rater=anna")
+    question = tab.locator("h3").first
+    asked = []
+    for n, key in enumerate(["y", "n", "s"], start=1):
+        tab.get_by_text(f"Question {n} of 12").wait_for()
+        settle(tab)
+        asked.append(question.inner_text())
+        tab.locator("audio").wait_for()
+        tab.locator("h1").click()
+        tab.keyboard.press(key)
+    tab.get_by_text("Question 4 of 12").wait_for()
+    settle(tab)
+    picture(tab, "annotating")
+    found = answers_of(own_lake, "anna")
+    assert [a.value for a in found] == [1, 0, None]
+    assert [a.label for a in found] == asked
+    tab.keyboard.press("u")
+    tab.get_by_text("Question 3 of 12").wait_for()
+    assert len(answers_of(own_lake, "anna")) == 2
+    tab.reload()
+    tab.get_by_text("Question 3 of 12").wait_for()
+    tab.get_by_text("2 of 12 answered").wait_for()
+    page = tab.content()
+    assert not [t for t in ("toy:0", "Song ", "Band ") if t in page], "a rater must not learn which track it is"
+
+
+def test_typing_a_name_answers_nothing(tab, server: str, own_lake: Path) -> None:
+    sampling.draw(sampling.Config(str(own_lake), "typing", n_positive=1, n_negative=1))
+    visit(tab, f"{server}/reannotate?sample=typing&rater=bert")
+    name = tab.get_by_label("Your name")
+    name.fill("")
+    name.press_sequentially("synny")
+    name.press("Enter")
+    tab.wait_for_url(re.compile("rater=synny"))
+    settle(tab)
+    assert answers_of(own_lake, "bert") == answers_of(own_lake, "synny") == []
+
+
+def test_tracks_inside_a_lasso_are_listed(tab, server: str, picture) -> None:
+    # The mouse cannot leave the window.
+    tab.set_viewport_size({"width": 1280, "height": 1200})
+    visit(tab, f"{server}/explore?by=Map")
+    plot = tab.locator(".js-plotly-plot .nsewdrag").first
+    plot.wait_for()
+    settle(tab)
+    box = plot.bounding_box()
+    corners = [(0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99), (0.01, 0.02)]
+    (x, y), *rest = [(box["x"] + a * box["width"], box["y"] + b * box["height"]) for a, b in corners]
+    tab.mouse.move(x, y)
+    tab.mouse.down()
+    for x, y in rest:
+        tab.mouse.move(x, y, steps=8)
+    tab.mouse.up()
+    tab.get_by_text("30 chosen").wait_for()
+    settle(tab)
+    picture(tab, "map")
+
+
+def test_an_upload_finds_what_sounds_alike(tab, server: str, toy) -> None:
+    visit(tab, f"{server}/explore?by=Recording")
+    file = {"name": "<b>mine</b>.wav", "mimeType": "audio/wav", "buffer": toy.wav(5)}
+    tab.locator("input[type=file]").set_input_files(file)
+    tab.get_by_text("Most like <b>mine</b>.wav").wait_for()
+    settle(tab)
+    assert tab.locator("[data-testid=stDataFrame]").count() == 1
+    tab.locator("input[type=file]").set_input_files(file | {"name": "x.wav", "buffer": b"RIFF no audio at all"})
+    tab.get_by_text("The upload cannot be used").wait_for()
+
+
+def test_a_link_brings_the_state_of_the_page(tab, server: str) -> None:
+    visit(tab, f"{server}/explore?label=Rock&where=year%20%3E%202010&text=song")
+    assert tab.get_by_role("textbox", name="Condition").input_value() == "year > 2010"
+    tab.get_by_text("6 tracks", exact=True).wait_for()
+    visit(tab, f"{server}/runs?show=Confusion")
+    tab.get_by_label("Called").wait_for()
+    tab.get_by_role("radio", name="ROC").click()
+    tab.wait_for_url(re.compile("show=ROC"))
+
+
+def test_a_number_is_followed_to_its_run_and_shards(tab, server: str) -> None:
+    visit(tab, f"{server}/runs")
+    tab.get_by_text("Where from").click()
+    tab.get_by_text("Versions of the tables that it read").wait_for()
+    settle(tab)
+    assert tab.locator("[data-testid=stException]").count() == 0

@@ -37,7 +37,7 @@ def test_every_file_declares_the_one_table_it_is_named_after() -> None:
 
 def test_the_tables_of_the_design_are_there() -> None:
     expected = "tracks audio labels rejects features spectrograms embeddings predictions models runs metrics"
-    assert {*expected.split(), "annotations", "splits", "metadata", "vocabulary"} <= set(FILES)
+    assert {*expected.split(), "annotations", "samples", "splits", "metadata", "vocabulary"} <= set(FILES)
 
 
 def test_every_analysis_has_a_table() -> None:

@@ -1,10 +1,12 @@
 """Leaf through the tracks: filters, one page at a time, and what is known about one track."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
 
-from phonolake.store import tracks
+from phonolake.errors import unknown
+from phonolake.store import query, tracks
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class Filter:
         Tracks whose id, title, artist or album contains this, in any case.
     min_seconds, max_seconds : float, optional
         Least and greatest duration, both included.
+    where : str, optional
+        SQL condition over `tracks`, such as ``year > 2000``; other tables by subqueries on `track_id`. See `check`.
     """
 
     dataset: str | None = None
@@ -28,6 +32,7 @@ class Filter:
     text: str | None = None
     min_seconds: float | None = None
     max_seconds: float | None = None
+    where: str | None = None
 
     @property
     def _parameters(self) -> list[str | float | None]:
@@ -82,9 +87,22 @@ _WHERE = """
 """
 
 
+def check(connection: duckdb.DuckDBPyConnection, wanted: Filter) -> None:
+    """Raise a `UsageError` for a condition that is no SQL."""
+    if wanted.where:
+        # On its own first: with a statement of ours around it, text that closes the bracket could be one too.
+        query.select(connection, f"SELECT track_id FROM tracks WHERE (\n{wanted.where}\n)")
+
+
+def _where(wanted: Filter) -> str:
+    if not wanted.where:
+        return _WHERE
+    return f"{_WHERE} AND t.track_id IN (SELECT track_id FROM tracks WHERE (\n{wanted.where}\n))"
+
+
 def count(connection: duckdb.DuckDBPyConnection, wanted: Filter) -> int:
     """How many tracks pass a filter."""
-    sql = f"SELECT count(*) FROM tracks AS t WHERE {_WHERE}"
+    sql = f"SELECT count(*) FROM tracks AS t WHERE {_where(wanted)}"
     return int(connection.execute(sql, wanted._parameters).fetchall()[0][0])
 
 
@@ -93,11 +111,15 @@ def page(connection: duckdb.DuckDBPyConnection, wanted: Filter, *, limit: int, o
 
     A track without a title shows its name inside the dataset.
     """
+    chosen = f"FROM tracks AS t WHERE {_where(wanted)} ORDER BY t.track_id LIMIT $6 OFFSET $7"
+    return _lines(connection, chosen, [*wanted._parameters, limit, offset])
+
+
+def _lines(connection: duckdb.DuckDBPyConnection, chosen: str, parameters: list) -> list[TrackLine]:
     rows = connection.execute(
         f"""
         WITH page AS (
-            SELECT t.track_id, coalesce(t.title, t.source_id) AS title, t.artist, t.duration_seconds
-            FROM tracks AS t WHERE {_WHERE} ORDER BY t.track_id LIMIT $6 OFFSET $7
+            SELECT t.track_id, coalesce(t.title, t.source_id) AS title, t.artist, t.duration_seconds {chosen}
         ), said AS (
             SELECT track_id, string_agg(DISTINCT label, ', ' ORDER BY label) AS labels FROM labels
             WHERE value = 1 AND source = 'dataset' AND track_id IN (SELECT track_id FROM page) GROUP BY track_id
@@ -105,9 +127,37 @@ def page(connection: duckdb.DuckDBPyConnection, wanted: Filter, *, limit: int, o
         SELECT p.track_id, p.title, p.artist, s.labels, p.duration_seconds
         FROM page AS p LEFT JOIN said AS s USING (track_id) ORDER BY p.track_id
         """,
-        [*wanted._parameters, limit, offset],
+        parameters,
     ).fetchall()
     return [TrackLine(*row) for row in rows]
+
+
+def lines(connection: duckdb.DuckDBPyConnection, track_ids: Sequence[str]) -> list[TrackLine]:
+    """Lines of some tracks, in order of their ids; unknown ones are left out."""
+    return _lines(connection, "FROM tracks AS t WHERE list_contains($1, t.track_id)", [list(track_ids)])
+
+
+def of_pair(
+    connection: duckdb.DuckDBPyConnection, label_i: str, label_j: str, *, which: str = "both", most: int = 50
+) -> list[str]:
+    """Tracks with two labels, or with the first or the second alone; whoever says so.
+
+    Parameters
+    ----------
+    which : {"both", "first", "second"}
+    most : int
+        At most this many, in order of their ids.
+    """
+    wanted = {"both": "i AND j", "first": "i AND NOT j", "second": "j AND NOT i"}
+    if which not in wanted:
+        raise unknown("choice", which, wanted)
+    rows = connection.execute(
+        "WITH said AS (SELECT track_id, bool_or(label = $1) AS i, bool_or(label = $2) AS j FROM labels "
+        "WHERE value = 1 AND label IN ($1, $2) GROUP BY track_id) "
+        f"SELECT track_id FROM said WHERE {wanted[which]} ORDER BY track_id LIMIT $3",
+        [label_i, label_j, most],
+    ).fetchall()
+    return [track_id for (track_id,) in rows]
 
 
 def facts(connection: duckdb.DuckDBPyConnection, track_id: str) -> TrackFacts:

@@ -6,9 +6,9 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
+from phonolake.audio.confined import decode_confined
 from phonolake.audio.decode import decode, probe
 from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
-from phonolake.features.contract import FeatureSet
 from phonolake.models import storage
 from phonolake.progress import say
 from phonolake.search import index as faiss_index
@@ -71,6 +71,39 @@ def similar(
         return _describe(connection, found)
 
 
+def similar_to_upload(
+    lake: Lake, data: bytes, *, extension: str, k: int = 10, model_or_run: str | None = None
+) -> list[Neighbour]:
+    """The k tracks most alike to audio that somebody handed in; it is decoded in a confined process.
+
+    Parameters
+    ----------
+    data : bytes
+        The file as received.
+    extension : str
+        Ending of its name without the dot.
+
+    Raises
+    ------
+    UsageError
+        For an unknown model.
+    PhonolakeError
+        When the lake has no embeddings, or the audio cannot be decoded within the limits.
+    """
+    with query.connect(lake) as connection:
+        run_id, model_input = _choose_run(connection, model_or_run)
+        recipe = products.recipe_of(model_input)
+        try:
+            values = recipe.compute(decode_confined(data, sr=recipe.sr, extension=extension))
+        except AudioError as error:
+            raise PhonolakeError(f"the upload cannot be used ({error})") from error
+        vector_D = _embed(lake, run_id, model_input, values)
+        found = _search_index(lake, run_id, vector_D, k, None, None)
+        if found is None:
+            found = _search_exactly(connection, run_id, vector_D, k, None, None)
+        return _describe(connection, found)
+
+
 def _choose_run(connection: duckdb.DuckDBPyConnection, model_or_run: str | None) -> tuple[str, str]:
     rows = connection.execute(
         "SELECT e.run_id, e.model, m.input FROM embedding_models e JOIN models m USING (run_id) "
@@ -105,14 +138,19 @@ def _embed_file(
         values = recipe.compute(decode(data, sr=recipe.sr))
     except AudioError as error:
         raise PhonolakeError(f"{file} cannot be used ({error})") from error
+    return _embed(lake, run_id, model_input, values)
+
+
+def _embed(lake: Lake, run_id: str, model_input: str, values: np.ndarray) -> np.ndarray:
+    """The embedding of a recording that is not in the lake, from what its model reads."""
     model = storage.load(lake.root / "models" / run_id / "weights")
-    if isinstance(recipe, FeatureSet):
+    if model_input.startswith("features:"):
         vectors_ND = model.embed(values[None])
         embedding = None if vectors_ND is None else vectors_ND[0]
     else:
         # The lake keeps spectrograms as float16: a file is embedded from the same values as a stored track.
         stored = values if model_input.startswith("audio:") else values.astype(np.float16)
-        embedding = score_track(model, file, stored, inputs.of(model_input)).embedding
+        embedding = score_track(model, "", stored, inputs.of(model_input)).embedding
     assert embedding is not None
     return embedding
 

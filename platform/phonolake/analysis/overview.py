@@ -41,6 +41,16 @@ class DurationBin:
 
 
 @dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many of the tracks have a row about them: of one recipe or run, and their share of all."""
+
+    table: str
+    name: str
+    n_tracks: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class RejectReason:
     """How many inputs a stage left out for one reason, with the first of them as an example."""
 
@@ -129,6 +139,29 @@ def duration_histogram(connection: duckdb.DuckDBPyConnection, *, max_bins: int =
     ).fetchall()
     counts = dict(rows)
     return [DurationBin(b * width, (b + 1) * width, counts.get(b, 0)) for b in range(min(counts), max(counts) + 1)]
+
+
+def coverage(connection: duckdb.DuckDBPyConnection, *, most_runs: int = 10) -> list[Coverage]:
+    """How far labels, features and spectrograms reach, and the predictions and embeddings of the newest runs."""
+    rows = connection.execute(
+        """
+        WITH newest AS (SELECT run_id, model, finished_at FROM models JOIN runs USING (run_id)
+            ORDER BY finished_at DESC, run_id LIMIT $1
+        ), counted AS (
+            SELECT 1 AS place, 'labels' AS kind, source AS name, count(DISTINCT track_id) AS n FROM labels
+            WHERE value = 1 GROUP BY source
+            UNION ALL SELECT 2, 'features', feature_set, count(*) FROM features GROUP BY feature_set
+            UNION ALL SELECT 3, 'spectrograms', spectrogram, count(*) FROM spectrograms GROUP BY spectrogram
+            UNION ALL SELECT 4, 'predictions', run_id, count(DISTINCT track_id) FROM predictions
+            WHERE run_id IN (SELECT run_id FROM newest) GROUP BY run_id
+            UNION ALL SELECT 5, 'embeddings', run_id, count(*) FROM embeddings
+            WHERE run_id IN (SELECT run_id FROM newest) GROUP BY run_id
+        )
+        SELECT kind, name, n, n / (SELECT count(*) FROM tracks) FROM counted ORDER BY place, n DESC, name
+        """,
+        [most_runs],
+    ).fetchall()
+    return [Coverage(*row) for row in rows]
 
 
 def reject_reasons(connection: duckdb.DuckDBPyConnection) -> list[RejectReason]:

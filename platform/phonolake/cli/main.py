@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from phonolake.cli import books, datasets, demo, downloads, labels, models, questions, stages, studies
+from phonolake.cli import annotations, books, datasets, demo, downloads, labels, models, questions, stages, studies
 from phonolake.errors import PhonolakeError
 from phonolake.lineage import CODE_VERSION
 
@@ -24,7 +24,7 @@ def phonolake() -> None:
     """
 
 
-MODULES = (datasets, downloads, stages, questions, labels, books, models, studies, demo)
+MODULES = (datasets, downloads, stages, questions, annotations, labels, books, models, studies, demo)
 for command in (command for module in MODULES for command in module.COMMANDS):
     phonolake.add_command(command)
 

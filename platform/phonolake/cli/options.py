@@ -32,7 +32,11 @@ seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=Tr
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 dataset = click.option("--dataset", metavar="NAME", help="Only tracks of this dataset.")
 labels = click.option(
-    "--labels", default="dataset", show_default=True, metavar="SOURCE", help="Labels to learn, by who says so."
+    "--labels",
+    default="dataset",
+    show_default=True,
+    metavar="SOURCE",
+    help="Labels to learn, by who says so; resolved: the dataset's with annotations laid over.",
 )
 split = click.option("--split", metavar="NAME", help="Split to use; the dataset's own, else the random folds.")
 max_epochs = click.option("--max-epochs", type=click.IntRange(1), metavar="N", help="Instead of the network's recipe.")

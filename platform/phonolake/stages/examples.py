@@ -104,8 +104,8 @@ def collect(
             raise unknown("split", split, known)
         rows: list[Row] = connection.execute(
             "SELECT l.track_id, coalesce(list(DISTINCT l.label) FILTER (l.value = 1), []), any_value(s.part), "
-            "any_value(s.fold) FROM labels l JOIN splits s ON s.track_id = l.track_id AND s.split = $1 "
-            "JOIN tracks t ON t.track_id = l.track_id WHERE l.source = $2 AND ($3 IS NULL OR t.dataset = $3) "
+            "any_value(s.fold) FROM labels_by($2) l JOIN splits s ON s.track_id = l.track_id AND s.split = $1 "
+            "JOIN tracks t ON t.track_id = l.track_id WHERE $3 IS NULL OR t.dataset = $3 "
             "GROUP BY l.track_id ORDER BY l.track_id",
             [split, labels, dataset],
         ).fetchall()

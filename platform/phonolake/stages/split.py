@@ -49,7 +49,7 @@ def run(config: Config) -> Outcome:
     with catalog.connect(lake) as connection:
         rows = connection.execute(
             "SELECT t.track_id, min(l.label), coalesce(any_value(t.artist), t.track_id), any_value(s.fold) "
-            "FROM tracks t JOIN labels l ON l.track_id = t.track_id AND l.value = 1 AND l.source = $1 "
+            "FROM tracks t JOIN labels_by($1) l ON l.track_id = t.track_id AND l.value = 1 "
             "LEFT JOIN splits s ON s.track_id = t.track_id AND s.split = $2 GROUP BY t.track_id ORDER BY t.track_id",
             [config.labels, config.name],
         ).fetchall()

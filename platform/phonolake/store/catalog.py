@@ -71,7 +71,7 @@ def _attach(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> bool:
 
 def _stamp(lake: "Lake", versions: dict[str, int]) -> str:
     # A catalog that another version of Phonolake built may lack tables, columns and macros.
-    return f"{lake.root} {sorted(versions.items())} {schemas.mark()}"
+    return f"{lake.root} {sorted(versions.items())} {schemas.fingerprint()}"
 
 
 def _fill(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> None:

@@ -5,6 +5,7 @@
     LAKE/tables/NAME/       Parquet shards and their Delta log
     LAKE/models/RUN_ID/     weights and card
     LAKE/indexes/RUN_ID/    FAISS index and the track ids in its order
+    LAKE/annotations/       the raters' answers as they were given, one journal for each rater
 
 A stage commits its tables one by one to their Delta logs and then publishes them together, so that a reader never sees
 a track without its audio, and a run that was killed half-way is invisible until it is finished: the next commit starts
@@ -258,4 +259,4 @@ def _arrow_schema(log: DeltaTable) -> pa.Schema:
 
 
 def _ours(name: str) -> bool:
-    return name in {".lock", "tables", "models", "indexes"} or name.endswith(TEMPORARY)
+    return name in {".lock", "tables", "models", "indexes", "annotations"} or name.endswith(TEMPORARY)

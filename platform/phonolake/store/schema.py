@@ -86,8 +86,8 @@ def macros_sql() -> str:
 
 
 @cache
-def mark() -> str:
-    """Hash of all that is declared: tables, columns, comments and macros."""
+def fingerprint() -> str:
+    """Hash of all declarations: a catalog that was built from others is out of date."""
     return digest([path.read_text(encoding="utf-8") for path in sorted(sql_folder().glob("*.sql"))])
 
 

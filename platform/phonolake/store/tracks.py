@@ -36,7 +36,10 @@ def read_audio(connection: duckdb.DuckDBPyConnection, track_id: str) -> StoredAu
 
 
 def read_spectrogram(connection: duckdb.DuckDBPyConnection, track_id: str, spectrogram: str) -> np.ndarray | None:
-    """The stored spectrogram of a track, float32 of shape (bands, frames), or None where it was not extracted."""
+    """The stored spectrogram of a track, float32 of shape (bands, frames), or None where it was not extracted.
+
+    One with several channels has the shape (channels, bands, frames).
+    """
     rows = connection.execute(
         "SELECT data, n_bands, n_frames FROM spectrograms WHERE track_id = $1 AND spectrogram = $2",
         [track_id, spectrogram],
@@ -44,4 +47,5 @@ def read_spectrogram(connection: duckdb.DuckDBPyConnection, track_id: str, spect
     if not rows:
         return None
     data, n_bands, n_frames = rows[0]
-    return np.frombuffer(data, "<f2").reshape(n_bands, n_frames).astype(np.float32)
+    values = np.frombuffer(data, "<f2").reshape(-1, n_bands, n_frames).astype(np.float32)
+    return values[0] if len(values) == 1 else values

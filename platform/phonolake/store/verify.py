@@ -25,6 +25,8 @@ KEYS = {
     "embeddings": "track_id, run_id",
     "predictions": "track_id, run_id, label",
     "activations": "track_id, run_id, layer, segment",
+    "annotations": "track_id, label, rater",
+    "samples": "sample, position",
     "models": "run_id",
     "runs": "run_id",
     "wanted": "track_id",

@@ -1,0 +1,205 @@
+"""Everything about one track: its sound and how it looks, its labels, what the models hear, and what sounds alike."""
+
+import charts
+import numpy as np
+import player
+import streamlit as st
+from common import View, clock, lacking, plain, unless_missing
+from origin import where_from
+
+from phonolake.analysis import browse, neighbours, taggram
+from phonolake.audio.decode import decode
+from phonolake.audio.waveform import outline
+from phonolake.errors import AudioError, PhonolakeError
+from phonolake.features import contract
+from phonolake.records import Hertz
+from phonolake.store import tracks
+from phonolake.store.schema import literal
+
+TRACK = "track"
+MOST_BADGES = 12
+TAGS = 8
+NEIGHBOURS = 8
+# A waveform is as wide as a screen, and is drawn for music of a length that is decoded in a moment.
+PIECES = 1000
+LONGEST_DRAWN = 900.0
+
+
+@st.cache_data(max_entries=64, show_spinner="Searching …")
+def alike(snapshot: tuple, _view: View, track_id: str, model: str | None) -> list[neighbours.Neighbour]:
+    """Neighbours of a track, once per publication."""
+    return neighbours.similar(_view.lake, track_id, k=NEIGHBOURS, model_or_run=model)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def read_outline(snapshot: tuple, _view: View, track_id: str) -> np.ndarray:
+    """The waveform of a track."""
+    audio = tracks.read_audio(_view.connection, track_id)
+    try:
+        return outline(decode(audio.data, sr=Hertz(audio.sr)), PIECES)
+    except AudioError as error:
+        raise PhonolakeError(f"the audio of {track_id} cannot be drawn ({error})") from error
+
+
+@st.cache_data(max_entries=64, show_spinner="Listening …")
+def read_taggram(snapshot: tuple, _view: View, track_id: str) -> taggram.Taggram:
+    """What the newest network hears when."""
+    return taggram.taggram(_view.lake, _view.connection, track_id)
+
+
+def show_track(view: View, track_id: str) -> None:
+    """Everything about one track."""
+    facts = browse.facts(view.connection, track_id)
+    player.head(facts)
+    show_labels(facts)
+    player.listen(view, track_id)
+    show_waveform(view, facts)
+    show_spectrogram(view, track_id)
+    show_technical(facts)
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        show_predictions(view, track_id)
+    with right:
+        show_neighbours(view, track_id)
+    show_taggram(view, track_id)
+    where_from(view, "track", ("tracks", "audio", "labels", "predictions"), sql=sql_of(track_id))
+
+
+def sql_of(track_id: str) -> str:
+    """What is asked about a track, to be asked again."""
+    return f"FROM tracks JOIN labels USING (track_id) WHERE track_id = {literal(track_id)}"
+
+
+def show_waveform(view: View, facts: browse.TrackFacts) -> None:
+    """The outline of the sound."""
+    if facts.container is None or facts.duration_seconds > LONGEST_DRAWN:
+        return
+    with unless_missing():
+        values_P2 = read_outline(view.snapshot, view, facts.track_id)
+        charts.show(charts.waveform(values_P2, seconds=facts.duration_seconds), height=84, key="waveform")
+
+
+def show_taggram(view: View, track_id: str) -> None:
+    """Labels over time, computed when it is opened."""
+    fold = st.expander("Labels over time", icon=":material/timeline:", on_change="rerun", key="taggram")
+    if not fold.open:
+        return
+    with fold, unless_missing():
+        found = read_taggram(view.snapshot, view, track_id)
+        order = np.argsort(-found.probabilities.mean(axis=0), kind="stable")[:TAGS]
+        labels = [found.labels[k] for k in order]
+        figure = charts.tags_over_time(labels, found.starts, found.piece_seconds, found.probabilities[:, order])
+        charts.show(figure, height=110 + 24 * len(labels), key="taggram-figure")
+        st.caption(
+            f"{plain(found.model)}, one answer for each {found.piece_seconds:.1f} s. It learned from longer pieces: "
+            "take single answers with care."
+        )
+        where_from(view, "taggram", ("models",), run_id=found.run_id)
+
+
+def show_labels(facts: browse.TrackFacts) -> None:
+    """The labels, those of the dataset first and in colour."""
+    labels = [
+        (label, "primary" if source == "dataset" else "gray") for source, own in facts.labels.items() for label in own
+    ]
+    with st.container(horizontal=True, gap="xsmall"):
+        for label, color in labels[:MOST_BADGES]:
+            st.badge(plain(label), color=color)
+        if len(labels) > MOST_BADGES:
+            st.badge(f"{len(labels) - MOST_BADGES} more", color="gray")
+
+
+def show_technical(facts: browse.TrackFacts) -> None:
+    """How the recording is stored, on one line."""
+    parts = [clock(facts.duration_seconds)]
+    if facts.container is not None:
+        channels = {1: "mono", 2: "stereo"}.get(facts.channels or 0, f"{facts.channels} channels")
+        parts += [f"{facts.container} ({facts.codec})", f"{facts.sr:,} Hz", channels]
+        # Adding zero turns a rounded -0.0 into 0.0.
+        levels = [("peak", facts.peak_dbfs), ("RMS", facts.rms_dbfs)]
+        parts += [f"{name} {round(level, 1) + 0.0:.1f} dBFS" for name, level in levels if level is not None]
+    parts += [f"{split}: {part}" for split, part in facts.splits.items()]
+    parts += [facts.licence] if facts.licence else []
+    st.caption(" · ".join(plain(part) for part in parts))
+
+
+def show_spectrogram(view: View, track_id: str) -> None:
+    """The stored spectrogram."""
+    names = view.frame("SELECT DISTINCT spectrogram FROM spectrograms WHERE track_id = $1 ORDER BY 1", [track_id])
+    known = [name for name in names["spectrogram"] if name in contract.spectrograms()]
+    if not known:
+        lacking("There is no spectrogram of this track yet.", "extract --spectrogram mel-96-12k")
+        return
+    recipe = contract.spectrogram(known[0])
+    values_FT = tracks.read_spectrogram(view.connection, track_id, recipe.name)
+    assert values_FT is not None
+    if values_FT.ndim == 3:
+        # Of several channels the first is the sound itself, the others are made from it.
+        values_FT = values_FT[0]
+    figure = charts.spectrogram(values_FT, frames_per_second=recipe.frames_per_second, unit=recipe.unit)
+    charts.show(figure, height=230, key="spectrogram")
+
+
+def choose_model(view: View, table: str, track_id: str, key: str) -> str | None:
+    """The run to show, where several have something to say about the track; the newest first."""
+    runs = view.frame(
+        f"SELECT DISTINCT x.model, x.run_id, r.finished_at FROM {table} x LEFT JOIN runs r USING (run_id) "
+        "WHERE x.track_id = $1 ORDER BY r.finished_at DESC NULLS LAST, x.run_id",
+        [track_id],
+    )
+    if len(runs) < 2:
+        return None
+    names = dict(zip(runs["run_id"], runs["model"], strict=True))
+    unique = len(set(names.values())) == len(names)
+    return st.selectbox(
+        "Model", list(names), key=key, label_visibility="collapsed", format_func=lambda r: names[r] if unique else r
+    )
+
+
+def show_predictions(view: View, track_id: str) -> None:
+    """What a model takes the track for."""
+    st.markdown("**Predicted labels**")
+    model = choose_model(view, "predictions", track_id, "tagger")
+    rows = view.frame("FROM top_tags($1, k := $2, model_or_run := $3)", [track_id, TAGS, model])
+    if rows.empty:
+        lacking("No model has predicted labels of this track yet.", "score")
+        return
+    st.dataframe(
+        rows[["label", "probability"]],
+        hide_index=True,
+        column_config={
+            "label": "Label",
+            "probability": st.column_config.ProgressColumn(
+                "Probability", format="%.3f", min_value=0, max_value=1, width=120
+            ),
+        },
+    )
+    part = rows["part"].iloc[0]
+    if part == "test":
+        st.caption(f"{plain(rows['model'].iloc[0])} had not seen this track.")
+    elif isinstance(part, str):
+        st.caption(f"{plain(rows['model'].iloc[0])} had this track in its {part} part: it may simply remember it.")
+
+
+def show_neighbours(view: View, track_id: str) -> None:
+    """What sounds alike, each with a play button and a way to go there."""
+    st.markdown("**Sounds alike**")
+    with unless_missing():
+        model = choose_model(view, "embeddings", track_id, "embedder")
+        with st.container(gap=None):
+            for found in alike(view.snapshot, view, track_id, model):
+                show_neighbour(view, found)
+
+
+def show_neighbour(view: View, found: neighbours.Neighbour) -> None:
+    """One line of the neighbours; its player appears below it when it is asked for."""
+    title = plain(found.title or found.track_id)
+    about = " · ".join(plain(part) for part in (found.artist, found.labels) if part)
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False):
+        play = st.button("", icon=":material/play_arrow:", key=f"play-{found.track_id}", help="Play", type="tertiary")
+        if st.button(title, key=f"open-{found.track_id}", help="Show this track", type="tertiary"):
+            st.query_params[TRACK] = found.track_id
+            st.rerun()
+        st.caption(f"{about} · {found.similarity:.3f}" if about else f"{found.similarity:.3f}", width="content")
+    if play:
+        player.listen(view, found.track_id, autoplay=True)

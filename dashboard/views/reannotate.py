@@ -1,0 +1,227 @@
+"""Listen, and say whether a label holds, without seeing what was given."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+import player
+import streamlit as st
+from common import View, failed, page, plain, said
+from origin import where_from
+
+from phonolake.analysis import agreement, overview
+from phonolake.annotation import exchange, journal, publication, queue, sampling
+from phonolake.annotation.journal import Answer
+from phonolake.annotation.queue import Question, Turn
+from phonolake.errors import PhonolakeError
+from phonolake.store.lake import Lake
+
+# A publication costs a moment and a line in the table's log: not for every answer.
+PUBLISH_EVERY = 20
+UPLOAD_MB = 10
+ANSWERS = (("Yes", "Y", 1, ":material/check:"), ("No", "N", 0, ":material/close:"), ("Skip", "S", None, None))
+TROUBLE = "trouble"
+
+
+def answer(lake: Lake, sample: str, rater: str, question: Question, value: int | None) -> None:
+    """Keep an answer; it is on the disk before the next question appears."""
+    try:
+        now = datetime.now(UTC)
+        journal.record(lake, [Answer(question.track_id, question.label, value, rater, now, sample)])
+    except PhonolakeError as error:
+        st.session_state[TROUBLE] = str(error)
+
+
+def undo(lake: Lake, sample: str, rater: str) -> None:
+    """Take the last answer back; its question comes again."""
+    try:
+        journal.undo(lake, rater, sample)
+    except PhonolakeError as error:
+        st.session_state[TROUBLE] = str(error)
+
+
+def draw(view: View) -> None:
+    """The form that draws a sample."""
+    sources = overview.label_sources(view.connection)
+    if not sources:
+        st.info("No track has a label, so there is none to doubt.", icon=":material/info:")
+        return
+    with st.form("draw", border=False):
+        name = st.text_input("Name", value=f"sample-{len(queue.names(view.connection)) + 1}")
+        source = st.selectbox("Whose labels", sources)
+        known = [c.label for c in overview.label_counts(view.connection, top=1000)]
+        labels = st.multiselect("Labels", known, placeholder="All of them")
+        left, middle, right = st.columns(3)
+        n_positive = left.number_input("With each label", 0, 1000, 10)
+        n_negative = middle.number_input("Without it", 0, 1000, 10)
+        seed = right.number_input("Seed", 0, None, 0)
+        if not st.form_submit_button("Draw", type="primary", icon=":material/casino:"):
+            return
+    try:
+        config = sampling.Config(
+            str(view.lake.root), name, tuple(labels), int(n_positive), int(n_negative), source, int(seed)
+        )
+        sampling.draw(config)
+    except PhonolakeError as error:
+        failed(error)
+    else:
+        st.session_state.sample = name
+        st.rerun()
+
+
+def ask(view: View, sample: str, rater: str) -> None:
+    """The question, its sound and the answers."""
+    again = st.session_state.get("again", False)
+    turn = queue.turn(view.lake, view.connection, sample, rater, skipped_again=again)
+    show_progress(turn)
+    if TROUBLE in st.session_state:
+        st.error(said(st.session_state.pop(TROUBLE)), icon=":material/error:")
+    question = turn.question
+    if question is None:
+        publication.publish(view.lake)
+        st.success(f"{plain(rater)} has answered every question of {plain(sample)}.", icon=":material/task_alt:")
+    else:
+        if turn.progress.answered % PUBLISH_EVERY == 0:
+            publication.publish(view.lake)
+        with st.container(border=True):
+            st.markdown(f"Question {question.position} of {turn.progress.total}: does this sound like")
+            st.subheader(plain(question.label), anchor=False)
+            # Neither the name nor the id is shown: a folder's name, or an artist's, gives the label away.
+            player.listen_blind(view, question.track_id)
+    show_buttons(view, sample, rater, turn)
+    if turn.progress.skipped:
+        st.toggle(f"Ask what was skipped ({turn.progress.skipped:,}) again at the end", key="again")
+
+
+def show_buttons(view: View, sample: str, rater: str, turn: Turn) -> None:
+    """Answers by click or key, and the way back."""
+    columns = st.columns(len(ANSWERS) + 1)
+    for column, (title, key, value, icon) in zip(columns, ANSWERS, strict=False):
+        column.button(
+            title,
+            key=f"answer-{title.lower()}",
+            icon=icon,
+            shortcut=key,
+            disabled=turn.question is None,
+            on_click=answer,
+            args=(view.lake, sample, rater, turn.question, value),
+            width="stretch",
+        )
+    columns[-1].button(
+        "Undo",
+        key="undo",
+        icon=":material/undo:",
+        shortcut="U",
+        disabled=turn.last is None,
+        on_click=undo,
+        args=(view.lake, sample, rater),
+        width="stretch",
+    )
+
+
+def show_progress(turn: Turn) -> None:
+    """How far this rater is."""
+    progress = turn.progress
+    st.progress(
+        progress.answered / progress.total,
+        text=f"{progress.answered:,} of {progress.total:,} answered, {progress.skipped:,} of them skipped",
+    )
+
+
+def show_everyone(view: View, sample: str) -> None:
+    """How far all raters are, and how far they agree."""
+    st.subheader("Raters", anchor=False)
+    begun = [p for p in queue.progress(view.lake, view.connection) if p.sample == sample]
+    if not begun:
+        st.caption("Nobody has answered yet.")
+        return
+    st.dataframe(
+        pd.DataFrame(begun),
+        hide_index=True,
+        column_order=["rater", "answered", "skipped", "total"],
+        column_config={"rater": "Rater", "answered": "Answered", "skipped": "Skipped", "total": "Questions"},
+    )
+    found = agreement.between_raters(view.connection, sample=sample)
+    if not found:
+        st.caption("Agreement appears when two raters have answered the same questions.")
+        return
+    table = pd.DataFrame(found)
+    table["label"] = table["label"].fillna("all labels")
+    st.dataframe(
+        table,
+        hide_index=True,
+        placeholder="-",
+        column_config={
+            "rater_a": "Rater",
+            "rater_b": "and",
+            "label": "Label",
+            "n": st.column_config.NumberColumn("Both answered", format="localized"),
+            "agreed": st.column_config.NumberColumn("Same answer", format="percent"),
+            "kappa": st.column_config.NumberColumn("Kappa", format="%.3f", help="Cohen's kappa: 1 always, 0 by chance"),
+        },
+    )
+    where_from(view, "agreement", ("annotations", "samples"), sql="FROM annotations WHERE value IS NOT NULL")
+
+
+def exchange_answers(view: View) -> None:
+    """Answers out as CSV, and in again."""
+    st.subheader("Answers as CSV", anchor=False)
+    st.download_button(
+        "Download",
+        lambda: pd.DataFrame(exchange.export(view.lake), columns=list(exchange.COLUMNS)).to_csv(index=False).encode(),
+        file_name="annotations.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    uploaded = st.file_uploader("Take in", type="csv", max_upload_size=UPLOAD_MB, key="answers-file")
+    if uploaded is None:
+        return
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "upload.csv"
+        path.write_bytes(uploaded.getvalue())
+        try:
+            done = exchange.read_csv(view.lake, path)
+        except PhonolakeError as error:
+            failed(PhonolakeError(str(error).replace(str(path), uploaded.name)))
+            return
+    st.caption(f"{done.new:,} answers are new, {done.known:,} were known, {len(done.rejected):,} lines were rejected.")
+    if done.rejected:
+        st.dataframe(pd.DataFrame(done.rejected), hide_index=True, column_config={"line": "Line", "problem": "Problem"})
+
+
+with page("Re-annotate", "Doubt the labels by listening again, without seeing what was given.") as view:
+    # What a crash left unpublished; a view that is open shows what was there when it was opened.
+    if publication.publish(view.lake):
+        st.rerun()
+    samples = queue.names(view.connection)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        if not samples:
+            st.markdown(
+                "Draw a sample to begin with: for each label some tracks that have it and some that do not. "
+                "Every rater is asked the same questions in the same order."
+            )
+            draw(view)
+            st.stop()
+        one, two = st.columns(2)
+        # Where there are several none is the first choice, so that the address always names the one that is shown.
+        several = len(samples) > 1
+        sample = one.selectbox(
+            "Sample", samples, index=None if several else 0, key="sample", bind="query-params", placeholder="Choose one"
+        )
+        rater = two.text_input("Your name", key="rater", bind="query-params", max_chars=journal.LONGEST_NAME).strip()
+        if sample is None:
+            st.info("Choose a sample to listen to.", icon=":material/info:")
+        elif rater:
+            ask(view, sample, rater)
+        else:
+            st.info("Say who you are, so that answers of several people can be told apart.", icon=":material/person:")
+        st.caption("Keys: Y yes, N no, S skip, U undo. Every answer is kept at once; a reload loses nothing.")
+    with right:
+        if sample is not None:
+            show_everyone(view, sample)
+        with st.expander("Draw another sample", icon=":material/casino:"):
+            draw(view)
+        exchange_answers(view)

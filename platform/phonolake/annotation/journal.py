@@ -1,0 +1,208 @@
+"""The answers of each rater, line by line in a file that only ever grows.
+
+An answer is safe when `record` returns: it was appended under a lock and forced to the disk. One file for each rater,
+`LAKE/annotations/RATER.jsonl`, so that raters never wait for each other; two windows of one rater take turns. The lines
+are the whole history, undone answers among them; `standing` is what holds now. A line that a power failure left
+half-written is closed by the next answer and passed over by readers: it was never reported as safe.
+
+A file for each answer, or a publication for each answer, would be as safe. But a thousand answers would be a thousand
+shards, or a Delta log that takes longer to read than to listen: `publication` folds the journal into one shard.
+"""
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from phonolake.errors import PhonolakeError, UsageError
+from phonolake.lineage import digest
+from phonolake.store.lake import Lake
+
+FOLDER = "annotations"
+SUFFIX = ".jsonl"
+LONGEST_NAME = 60
+VALUES = (1, 0, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one rater says about one label of one track.
+
+    Parameters
+    ----------
+    value : {1, 0, None}
+        1 the label holds, 0 it does not, None the rater passed over it.
+    annotated_at : datetime
+        When, in UTC.
+    sample : str, optional
+        Sample that asked for it; None for an answer that was given otherwise.
+    """
+
+    track_id: str
+    label: str
+    value: int | None
+    rater: str
+    annotated_at: datetime
+    sample: str | None = None
+
+
+def record(lake: Lake, answers: Iterable[Answer]) -> None:
+    """Append answers, each to its rater's journal; they are on the disk when this returns.
+
+    Raises
+    ------
+    UsageError
+        For a rater without a name, or a value that is none of 1, 0 and None.
+    PhonolakeError
+        When they could not be written; then none of that rater's is.
+    """
+    by_rater: dict[str, list[dict[str, Any]]] = {}
+    for answer in answers:
+        if answer.value not in VALUES or isinstance(answer.value, bool):
+            raise UsageError(f"an answer is 1, 0 or None (passed over), received {answer.value!r}")
+        said = {"track_id": answer.track_id, "label": answer.label, "value": answer.value, "sample": answer.sample}
+        line = said | {"rater": check_rater(answer.rater), "at": answer.annotated_at.astimezone(UTC).isoformat()}
+        by_rater.setdefault(answer.rater, []).append(line)
+    for rater, lines in by_rater.items():
+        with _open(lake, rater) as journal:
+            _append(journal, lines)
+
+
+def undo(lake: Lake, rater: str, sample: str | None = None) -> Answer | None:
+    """Take back the newest standing answer of a rater (to a sample, where one is named).
+
+    Returns
+    -------
+    Answer or None
+        What was taken back; None when there was nothing. An answer that it had replaced holds again.
+    """
+    with _open(lake, check_rater(rater)) as journal:
+        entries = _read(journal)
+        alive = [e for e in _alive(entries) if sample is None or e["sample"] == sample]
+        if not alive:
+            return None
+        _append(journal, [{"undo": alive[-1]["n"], "rater": rater, "at": datetime.now(UTC).isoformat()}])
+        return _answer(alive[-1])
+
+
+def standing(lake: Lake, rater: str) -> list[Answer]:
+    """The answers of a rater that hold: the newest for each track and label, in the order in which they were given."""
+    path = _path(lake, check_rater(rater))
+    return _standing(path) if path.is_file() else []
+
+
+def everyone(lake: Lake) -> dict[str, list[Answer]]:
+    """Standing answers by rater, in order of their names; raters who took all of theirs back included."""
+    found: dict[str, list[Answer]] = {}
+    for path in sorted((lake.root / FOLDER).glob(f"*{SUFFIX}")):
+        with open(path, "rb") as journal:
+            entries = _read(journal)
+        if entries:
+            found[entries[0]["rater"]] = _fold(entries)
+    return dict(sorted(found.items()))
+
+
+def check_rater(name: str) -> str:
+    """A rater's name as it is; a `UsageError` where it cannot be one."""
+    if not name.strip() or name != name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise UsageError(f"a rater's name is 1 to {LONGEST_NAME} printable characters, received {name!r}")
+    return name
+
+
+def stem(rater: str) -> str:
+    """Name of the files of a rater: readable, and different for names that differ in any way."""
+    readable = re.sub(r"[^a-z0-9]+", "-", rater.lower()).strip("-")[:20]
+    return f"{readable or 'rater'}-{digest(rater, length=8)}"
+
+
+# -- the file ---------------------------------------------------------------------------------------------------------
+
+
+def _path(lake: Lake, rater: str) -> Path:
+    return lake.root / FOLDER / (stem(rater) + SUFFIX)
+
+
+@contextmanager
+def _open(lake: Lake, rater: str) -> Iterator[BinaryIO]:
+    """The journal of a rater, for this process alone; what cannot be written is one line for people."""
+    path = _path(lake, rater)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        new = not path.exists()
+        with open(path, "a+b", buffering=0) as journal:
+            fcntl.flock(journal, fcntl.LOCK_EX)
+            if new:
+                _sync_folder(path.parent)
+            yield journal
+    except OSError as error:
+        raise PhonolakeError(f"the answer was not kept ({error}): make {path} writable and answer again") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force the name of a new file to the disk too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _append(journal: BinaryIO, lines: Sequence[dict[str, Any]]) -> None:
+    end = journal.seek(0, os.SEEK_END)
+    text = "".join(json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n" for line in lines)
+    data = text.encode("utf-8", "surrogatepass")
+    if end and os.pread(journal.fileno(), 1, end - 1) != b"\n":
+        data = b"\n" + data
+    try:
+        while data:
+            data = data[journal.write(data) :]
+        os.fsync(journal.fileno())
+    except OSError:
+        # A full disk took a part of it: all or nothing.
+        journal.truncate(end)
+        raise
+
+
+def _read(journal: BinaryIO) -> list[dict[str, Any]]:
+    """The whole lines of a journal, numbered; `n` is what an undo names."""
+    journal.seek(0)
+    entries = []
+    for n, line in enumerate(journal.read().split(b"\n")):
+        try:
+            entry = json.loads(line.decode("utf-8", "surrogatepass"))
+        except ValueError:
+            continue  # nothing, or what a power failure left
+        if isinstance(entry, dict) and "rater" in entry:
+            entries.append(entry | {"n": n})
+    return entries
+
+
+def _alive(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The entries that were not taken back."""
+    undone = {entry["undo"] for entry in entries if "undo" in entry}
+    return [entry for entry in entries if "undo" not in entry and entry["n"] not in undone]
+
+
+def _fold(entries: Sequence[dict[str, Any]]) -> list[Answer]:
+    newest: dict[tuple[str, str], dict[str, Any]] = {}
+    for entry in _alive(entries):
+        key = entry["track_id"], entry["label"]
+        newest.pop(key, None)
+        newest[key] = entry
+    return [_answer(entry) for entry in newest.values()]
+
+
+def _standing(path: Path) -> list[Answer]:
+    with open(path, "rb") as journal:
+        return _fold(_read(journal))
+
+
+def _answer(entry: dict[str, Any]) -> Answer:
+    at = datetime.fromisoformat(entry["at"])
+    return Answer(entry["track_id"], entry["label"], entry["value"], entry["rater"], at, entry["sample"])

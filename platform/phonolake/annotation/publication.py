@@ -1,0 +1,91 @@
+"""From the journals of the raters into the table `annotations`: one shard for each rater, all in one commit.
+
+Journals are on the disk at once; SQL sees an answer when it is published. The page publishes every few answers, when a
+sample is done and whenever it is opened, and every command about annotations publishes first.
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from phonolake.annotation import journal
+from phonolake.annotation.journal import Answer
+from phonolake.errors import PhonolakeError
+from phonolake.lineage import digest
+from phonolake.store import schema
+from phonolake.store.lake import Change, Lake
+from phonolake.store.shards import SUFFIX, describe, write_rows
+
+TABLE = "annotations"
+SEPARATOR = "--"
+
+
+def publish(lake: Lake) -> int:
+    """Bring the table up to the journals; what was published already costs nothing.
+
+    Returns
+    -------
+    int
+        Number of raters whose answers changed.
+
+    Raises
+    ------
+    PhonolakeError
+        When the lake cannot be written to; the journals keep the answers.
+    """
+    if not (lake.root / journal.FOLDER).is_dir():
+        return 0
+    with _alone(lake):
+        table = schema.table(TABLE)
+        change, changed = Change(table), 0
+        published = list(lake.shards(TABLE))
+        for rater, answers in journal.everyone(lake).items():
+            prefix = journal.stem(rater) + SEPARATOR
+            rows = [_row(answer) for answer in sorted(answers, key=lambda a: (a.track_id, a.label))]
+            stem = prefix + digest(rows)
+            old = [file for file in published if file.startswith(prefix) and file != stem + SUFFIX]
+            if rows and stem + SUFFIX not in published:
+                path = lake.path(TABLE, stem)
+                change.add.append(describe(path) if path.exists() else write_rows(path, table.arrow, rows))
+            elif not old:
+                continue
+            change.remove += old
+            changed += 1
+        if changed:
+            lake.commit({TABLE: change})
+            _forget(lake, change)
+        return changed
+
+
+@contextmanager
+def _alone(lake: Lake) -> Iterator[None]:
+    """Two publications at once would each replace the same shard by one of their own, and both would stay."""
+    try:
+        with open(lake.root / journal.FOLDER / ".lock", "a", encoding="utf-8") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise PhonolakeError(
+            f"the answers are kept in {journal.FOLDER}/ but could not be published ({error}): "
+            "`phonolake annotations publish` tries again"
+        ) from error
+
+
+def _forget(lake: Lake, change: Change) -> None:
+    """Remove the shards of earlier publications. Those of the last one stay: somebody may be reading them."""
+    kept = {*lake.shards(TABLE), *change.remove}
+    prefixes = tuple({file.split(SEPARATOR)[0] + SEPARATOR for file in change.remove})
+    for path in lake.folder(TABLE).glob(f"*{SUFFIX}"):
+        if path.name not in kept and path.name.startswith(prefixes):
+            path.unlink(missing_ok=True)
+
+
+def _row(answer: Answer) -> dict[str, object]:
+    return {
+        "track_id": answer.track_id,
+        "label": answer.label,
+        "value": answer.value,
+        "rater": answer.rater,
+        "annotated_at": answer.annotated_at,
+        "sample": answer.sample,
+    }

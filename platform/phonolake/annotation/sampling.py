@@ -1,0 +1,148 @@
+"""Samples to listen to: for each label as many tracks that have it as tracks that do not (Choi et al. 2018, Sec. IV).
+
+A sample is drawn once and kept in the table `samples`, in the order in which it is asked: every rater hears the same.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import duckdb
+import numpy as np
+
+from phonolake.errors import UsageError, unknown
+from phonolake.lineage import CODE_VERSION, canonical, digest, settings
+from phonolake.store import query, schema
+from phonolake.store.lake import Change, Lake
+from phonolake.store.shards import SUFFIX, write_rows
+
+TABLE = "samples"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What to draw.
+
+    Parameters
+    ----------
+    name : str
+        Name of the sample: letters, digits, dots, underscores and hyphens.
+    labels : tuple of str
+        Labels to ask about; empty for all of the source.
+    n_positive, n_negative : int
+        For each label, how many tracks that have it and how many that do not.
+    source : str
+        Whose labels are in doubt (`labels.source`).
+    seed : int
+        Decides which tracks, and in which order.
+    """
+
+    lake: str
+    name: str
+    labels: tuple[str, ...] = ()
+    n_positive: int = 10
+    n_negative: int = 10
+    source: str = "dataset"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise UsageError(f"a sample's name has letters, digits, '.', '_' and '-' only, received {self.name!r}")
+        if min(self.n_positive, self.n_negative) < 0 or not self.n_positive + self.n_negative:
+            raise UsageError(f"a sample has tracks, received {self.n_positive} and {self.n_negative} for each label")
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """How many tracks of one label and one given value there are, and how many were drawn."""
+
+    label: str
+    value: int
+    available: int
+    drawn: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    items: list[tuple[str, str, int]] = field(default_factory=list)
+    strata: list[Stratum] = field(default_factory=list)
+
+
+def draw(config: Config) -> list[Stratum]:
+    """Draw a sample and publish it.
+
+    Returns
+    -------
+    list of Stratum
+        Two for each label; `drawn` is less than what was asked for where there are not so many tracks.
+
+    Raises
+    ------
+    UsageError
+        For a name that is taken by another sample, an unknown label, or a source without labels.
+    """
+    lake = Lake.open(config.lake)
+    with query.connect(lake) as connection:
+        drawn = _draw(connection, config)
+    table = schema.table(TABLE)
+    stamp = {"config": canonical(settings(config)), "config_hash": digest(settings(config))}
+    rows = [
+        {"sample": config.name, "position": n, "track_id": track_id, "label": label, "value": value}
+        | {"source": config.source, "code_version": CODE_VERSION}
+        | stamp
+        for n, (track_id, label, value) in enumerate(drawn.items, start=1)
+    ]
+    stem = f"{config.name}--{stamp['config_hash']}--{digest(drawn.items, length=8)}"
+    published = [file for file in lake.shards(TABLE) if file.startswith(f"{config.name}--")]
+    if published and published != [stem + SUFFIX]:
+        raise UsageError(f"there is another sample called {config.name!r}: its raters rely on it, choose a new name")
+    lake.commit({TABLE: Change(table, [write_rows(lake.path(TABLE, stem), table.arrow, rows)])})
+    return drawn.strata
+
+
+def _draw(connection: duckdb.DuckDBPyConnection, config: Config) -> _Drawn:
+    tracks = _column(connection, "SELECT DISTINCT track_id FROM labels WHERE source = $1 ORDER BY 1", [config.source])
+    known = _column(
+        connection, "SELECT DISTINCT label FROM labels WHERE source = $1 AND value = 1 ORDER BY 1", [config.source]
+    )
+    if not known:
+        sources = _column(connection, "SELECT DISTINCT source FROM labels ORDER BY 1", [])
+        raise unknown("label source", config.source, sources)
+    for label in config.labels:
+        if label not in known:
+            raise unknown("label", label, known)
+    drawn = _Drawn()
+    for label in sorted(set(config.labels)) or known:
+        _draw_label(connection, config, label, tracks, drawn)
+    order = np.random.default_rng(config.seed).permutation(len(drawn.items))
+    items = [drawn.items[k] for k in order]
+    return _Drawn(items, drawn.strata)
+
+
+def _draw_label(
+    connection: duckdb.DuckDBPyConnection, config: Config, label: str, tracks: Sequence[str], drawn: _Drawn
+) -> None:
+    """Add one label's tracks. Its draw depends on the seed, the label and the tracks alone, not on other labels."""
+    having = _column(
+        connection,
+        "SELECT DISTINCT track_id FROM labels WHERE source = $1 AND label = $2 AND value = 1 ORDER BY 1",
+        [config.source, label],
+    )
+    rng = np.random.default_rng(int(digest([config.seed, label], length=16), 16))
+    positive = [having[k] for k in rng.permutation(len(having))[: config.n_positive]]
+    negative: list[str] = []
+    has = set(having)
+    for k in rng.permutation(len(tracks)):
+        if len(negative) == config.n_negative:
+            break
+        if tracks[k] not in has:
+            negative.append(tracks[k])
+    available = len(having), len(tracks) - len(having)
+    for value, found, n in ((1, positive, available[0]), (0, negative, available[1])):
+        drawn.items.extend((track_id, label, value) for track_id in found)
+        drawn.strata.append(Stratum(label, value, n, len(found)))
+
+
+def _column(connection: duckdb.DuckDBPyConnection, sql: str, parameters: list) -> list[str]:
+    return [value for (value,) in connection.execute(sql, parameters).fetchall()]

@@ -1,0 +1,98 @@
+"""Commands about listening again: draw a sample, take answers in and out, and see how far raters agree."""
+
+import click
+
+from phonolake.cli import options
+from phonolake.cli.output import emit
+
+
+@click.group()
+def annotations() -> None:
+    """Doubt labels by listening: samples, answers, agreement."""
+
+
+@annotations.command(epilog=options.example("phonolake annotations sample check --positive 5 --negative 5 --lake lake"))
+@click.argument("name")
+@click.option("--label", "labels", multiple=True, metavar="LABEL", help="Label to ask about; all by default.")
+@click.option("--positive", type=click.IntRange(0), default=10, show_default=True, metavar="N", help="With each label.")
+@click.option("--negative", type=click.IntRange(0), default=10, show_default=True, metavar="N", help="Without it.")
+@click.option("--source", default="dataset", show_default=True, metavar="SOURCE", help="Whose labels are in doubt.")
+@options.lake
+@options.seed
+@options.form
+def sample(
+    name: str, labels: tuple[str, ...], positive: int, negative: int, source: str, lake: str, seed: int, form: str
+) -> None:
+    """Draw the sample NAME: for each label, tracks with and without it."""
+    from phonolake.annotation import sampling
+
+    emit(sampling.draw(sampling.Config(lake, name, labels, positive, negative, source, seed)), form)
+
+
+@annotations.command(epilog=options.example("phonolake annotations progress --lake lake"))
+@options.lake
+@options.form
+def progress(lake: str, form: str) -> None:
+    """Print how far every rater is with every sample."""
+    from phonolake.annotation import publication, queue
+    from phonolake.store import query
+    from phonolake.store.lake import Lake
+
+    opened = Lake.open(lake)
+    publication.publish(opened)
+    with query.connect(opened) as connection:
+        emit(queue.progress(opened, connection), form)
+
+
+@annotations.command(epilog=options.example("phonolake annotations agreement --lake lake"))
+@click.option("--sample", metavar="NAME", help="Only questions of this sample.")
+@options.lake
+@options.form
+def agreement(sample: str | None, lake: str, form: str) -> None:
+    """Print how far every two raters agree, with Cohen's kappa, over all labels and for each."""
+    from phonolake.analysis import agreement as analysis
+    from phonolake.annotation import publication
+    from phonolake.store import query
+    from phonolake.store.lake import Lake
+
+    opened = Lake.open(lake)
+    publication.publish(opened)
+    with query.connect(opened) as connection:
+        emit(analysis.between_raters(connection, sample=sample), form)
+
+
+@annotations.command(epilog=options.example("phonolake annotations export --format csv --lake lake"))
+@options.lake
+@options.form
+def export(lake: str, form: str) -> None:
+    """Print every answer that holds; with --format csv, `annotations import` takes them in again."""
+    from phonolake.annotation import exchange, publication
+    from phonolake.store.lake import Lake
+
+    opened = Lake.open(lake)
+    publication.publish(opened)
+    answers = exchange.export(opened)
+    rows = [(a.track_id, a.label, a.value, a.rater, a.annotated_at.isoformat(), a.sample) for a in answers]
+    emit(rows, form, columns=exchange.COLUMNS)
+
+
+@annotations.command("import", epilog=options.example("phonolake annotations import answers.csv --lake lake"))
+@click.argument("file")
+@options.lake
+@options.form
+@click.pass_context
+def import_(context: click.Context, file: str, lake: str, form: str) -> None:
+    """Take in the answers of a CSV FILE; prints the lines that were rejected, with exit code 1 if there are any."""
+    from pathlib import Path
+
+    from phonolake.annotation import exchange
+    from phonolake.store.lake import Lake
+
+    done = exchange.read_csv(Lake.open(lake), Path(file))
+    click.echo(f"{done.new} answers are new, {done.known} were known, {len(done.rejected)} rejected.", err=True)
+    if done.rejected:
+        emit(done.rejected, form)
+        context.exit(1)
+
+
+COMMANDS = (annotations,)

@@ -1,0 +1,119 @@
+"""What runs reached, from tables written by hand, against scikit-learn and counting by hand."""
+
+import duckdb
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
+
+from phonolake.analysis import runs
+from phonolake.errors import PhonolakeError
+from phonolake.store import schema
+
+CLASSES = ["a", "b", "c"]
+N = 60
+
+
+@pytest.fixture(scope="module")
+def scored() -> tuple[duckdb.DuckDBPyConnection, np.ndarray, dict[str, np.ndarray]]:
+    """Two runs over the same 60 tracks; one track has no label."""
+    rng = np.random.default_rng(0)
+    connection = duckdb.connect()
+    for name in ("annotations", "labels", "models", "metrics", "predictions", "runs", "tracks", "embeddings"):
+        connection.execute((schema.sql_folder() / f"{name}.sql").read_text(encoding="utf-8"))
+    connection.execute(schema.macros_sql())
+    y_N = rng.integers(0, 3, N)
+    p = {run: rng.dirichlet(np.ones(3), N) for run in ("one", "two")}
+    for run, p_NK in p.items():
+        p_NK[np.arange(N), y_N] += 0.3
+        connection.execute(
+            "INSERT INTO runs VALUES ($1, 'train', '{\"labels\": \"dataset\"}', 'h', 1, 1, 0, '{}', now(), now(), '0')",
+            [run],
+        )
+        connection.execute("INSERT INTO models VALUES ($1, 'm', 'features:x', $2, 's', 1, '{}', '0')", [run, CLASSES])
+        rows = [
+            (f"t{n}", "m", run, c, float(np.float32(p_NK[n, k])), "test", "s", "0")
+            for n in range(N)
+            for k, c in enumerate(CLASSES)
+        ]
+        connection.executemany("INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.executemany(
+        "INSERT INTO labels VALUES (?, ?, 1, 'dataset')", [(f"t{n}", CLASSES[y_N[n]]) for n in range(1, N)]
+    )
+    connection.execute("INSERT INTO predictions VALUES ('t1', 'm', 'one', 'c', 1, 'train', 's', '0')")
+    return connection, y_N[1:], {run: p_NK[1:].astype(np.float32) for run, p_NK in p.items()}
+
+
+def test_confusion_is_what_scikit_learn_counts(scored) -> None:
+    connection, y_N, p = scored
+    found = runs.confusion(connection, "one")
+    assert found.labels == ("a", "b", "c")
+    assert found.counts.tolist() == confusion_matrix(y_N, p["one"].argmax(axis=1)).tolist()
+    i, j = np.argwhere(found.counts > 0)[0]
+    tracks = runs.confused_tracks(connection, "one", CLASSES[i], CLASSES[j])
+    assert len(tracks) == found.counts[i, j]
+
+
+def test_roc_is_what_scikit_learn_draws(scored) -> None:
+    connection, y_N, p = scored
+    found = runs.roc(connection, "two", "b")
+    false_P, true_P, _ = roc_curve(y_N == 1, p["two"][:, 1], drop_intermediate=False)
+    np.testing.assert_allclose(found.false_positive_rate, false_P)
+    np.testing.assert_allclose(found.true_positive_rate, true_P)
+    assert found.auc == pytest.approx(roc_auc_score(y_N == 1, p["two"][:, 1]))
+    assert (found.n_positive, found.n_negative) == (int((y_N == 1).sum()), int((y_N != 1).sum()))
+
+
+def test_two_runs_on_common_tracks(scored) -> None:
+    connection, y_N, p = scored
+    right = {run: p_NK.argmax(axis=1) == y_N for run, p_NK in p.items()}
+    found = runs.compare(connection, "one", "two")
+    assert found.n == N - 1
+    assert found.both == int((right["one"] & right["two"]).sum())
+    assert found.only_a == int((right["one"] & ~right["two"]).sum())
+    assert found.only_b == int((~right["one"] & right["two"]).sum())
+    assert runs.compare(connection, "two", "one").p_value == pytest.approx(found.p_value)
+    assert runs.compare(connection, "one", "one").p_value == 1.0
+
+
+def test_mcnemar_of_a_coin(scored) -> None:
+    """Nine against one among ten: twice the chance of at most one head in ten tosses, 22 / 1024."""
+    connection = duckdb.connect()
+    for name in ("annotations", "labels", "predictions", "runs", "embeddings"):
+        connection.execute((schema.sql_folder() / f"{name}.sql").read_text(encoding="utf-8"))
+    connection.execute(schema.macros_sql())
+    for n in range(10):
+        connection.execute("INSERT INTO labels VALUES ($1, 'a', 1, 'dataset')", [f"t{n}"])
+        for run, right in (("one", n < 9), ("two", n == 9)):
+            connection.execute(
+                "INSERT INTO predictions VALUES ($1, 'm', $2, $3, 1, 'test', 's', '0')",
+                [f"t{n}", run, "a" if right else "b"],
+            )
+    assert runs.compare(connection, "one", "two").p_value == pytest.approx(22 / 1024)
+
+
+def test_what_was_not_scored_says_what_to_run(scored) -> None:
+    connection, *_ = scored
+    with pytest.raises(PhonolakeError, match="phonolake score --run three"):
+        runs.confusion(connection, "three")
+    with pytest.raises(PhonolakeError, match="no scored test track in common"):
+        runs.compare(connection, "one", "three")
+    with pytest.raises(PhonolakeError, match="phonolake score"):
+        runs.roc(connection, "one", "z")
+
+
+def test_runs_are_listed_with_their_figures(scored) -> None:
+    connection, *_ = scored
+    connection.executemany(
+        "INSERT INTO metrics (run_id, part, metric, label, epoch, value, n) VALUES ('one', ?, ?, ?, ?, ?, 60)",
+        [
+            ("test", "accuracy", None, None, 0.75),
+            ("test", "f1", "a", None, 0.5),
+            ("train", "loss", None, 1, 0.9),
+            ("train", "loss", None, 2, 0.8),
+        ],
+    )
+    found = {run.run_id: run for run in runs.training_runs(connection)}
+    assert (found["one"].accuracy, found["one"].macro_f1, found["one"].n_labels) == (0.75, None, 3)
+    assert found["two"].accuracy is None
+    assert [(p.epoch, p.value) for p in runs.curve(connection, "one")] == [(1, 0.9), (2, 0.8)]
+    assert runs.per_class(connection, "one") == [runs.ClassFigures("a", 0.5, None, None)]

@@ -1,0 +1,148 @@
+"""Every page of a lake of 100,000 tracks opens in less than two seconds."""
+
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from phonolake.lineage import CODE_VERSION
+from phonolake.models import k2c2, storage
+from phonolake.store import schema
+from phonolake.store.lake import Change, Lake
+from phonolake.store.shards import Shard, describe
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+APP = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"
+SECONDS = 2.0
+PAGES = {
+    "overview": {},
+    "explore": {"track": "big:000000"},
+    "explore list": {"label": "class 3", "text": "song 1", "where": "year > 2000"},
+    "explore map": {"by": "Map"},
+    "cooccurrence": {},
+    "label_vectors": {},
+    "label_noise": {},
+    "reannotate": {},
+    "runs": {},
+    "runs confusion": {"show": "Confusion"},
+    "runs roc": {"show": "ROC"},
+    "runs compare": {"show": "Compare"},
+    "sql": {},
+}
+
+N_TRACKS, N_SHARDS, N_CLASSES, N_TAGS, N_VALUES = 100_000, 10, 10, 50, 160
+CLASSES = [f"class {k}" for k in range(N_CLASSES)]
+TAGS = [f"tag {k}" for k in range(N_TAGS)]
+
+
+@pytest.fixture(scope="module")
+def big_lake(tmp_path_factory: pytest.TempPathFactory, toy: ModuleType) -> Path:
+    """Tracks with labels, tags, predictions of two runs and embeddings; one track has audio and a spectrogram."""
+    lake = Lake.create(tmp_path_factory.mktemp("big") / "lake")
+    changes = {name: Change(schema.table(name)) for name in ("tracks", "labels", "splits", "predictions", "embeddings")}
+    per_shard = N_TRACKS // N_SHARDS
+    for k in range(N_SHARDS):
+        for name, columns in columns_of(np.arange(k * per_shard, (k + 1) * per_shard)).items():
+            changes[name].add.append(write(lake, name, f"{toy.NETWORK}--{k:03}", columns))
+    lake.commit(changes)
+    small = toy.recordings() | toy.derived()
+    one = {name: small[name][:1] for name in ("audio", "spectrograms", "rejects")}
+    one["audio"][0]["track_id"] = one["spectrograms"][0]["track_id"] = track(0)
+    card = {"classes": CLASSES, "model": "k2c2", "activation": "softmax"}
+    card["build"] = {"n_classes": N_CLASSES, "n_frames": toy.N_FRAMES, "seed": 0}
+    storage.save(k2c2.build(**card["build"]), card, lake.root / "models" / toy.NETWORK / "weights")
+    for row in small["models"]:
+        row["labels"] = CLASSES
+    toy.fill(lake, one | {name: small[name] for name in ("models", "runs", "metrics")})
+    return lake.root
+
+
+def track(n: int) -> str:
+    return f"big:{n:06}"
+
+
+def columns_of(numbers: np.ndarray) -> dict[str, dict[str, Any]]:
+    """Columns of every table for some tracks: one class and three tags each, and predictions of two runs."""
+    rng = np.random.default_rng(int(numbers[0]))
+    n = len(numbers)
+    ids = [track(int(k)) for k in numbers]
+    stamp = {"source_shard": ["s"], "code_version": [CODE_VERSION]}
+    tracks = {
+        "track_id": ids,
+        "dataset": ["big"],
+        "source_id": [t[4:] for t in ids],
+        "title": [f"Song {k}" for k in numbers],
+        "artist": [f"Band {k % 5000}" for k in numbers],
+        "album": [None],
+        "year": (1950 + numbers % 70).tolist(),
+        "licence": ["CC0"],
+        "duration_seconds": (10 + 300 * rng.random(n)).tolist(),
+        "config_hash": ["c"],
+        "code_version": [CODE_VERSION],
+    }
+    own = numbers % N_CLASSES
+    tags_N3 = np.argpartition(rng.random((n, N_TAGS)), 3, axis=1)[:, :3]
+    labels = {
+        "track_id": [*ids, *np.repeat(ids, 3)],
+        "label": [*(CLASSES[k] for k in own), *(TAGS[k] for k in tags_N3.ravel())],
+        "value": [1],
+        "source": ["dataset"] * n + ["tags"] * 3 * n,
+    }
+    splits = {"track_id": ids, "split": ["folds"], "part": [None], "fold": (numbers % 5 + 1).tolist()}
+    runs = ["random-forest-0", "k2c2-0"]
+    p_RNK = rng.dirichlet(np.ones(N_CLASSES), (len(runs), n))
+    p_RNK[:, np.arange(n), own] += 0.3 * rng.random((len(runs), n))
+    predictions = {
+        "track_id": [*np.tile(np.repeat(ids, N_CLASSES), len(runs))],
+        "model": [name[:-2] for name in runs for _ in range(n * N_CLASSES)],
+        "run_id": [name for name in runs for _ in range(n * N_CLASSES)],
+        "label": CLASSES * n * len(runs),
+        "probability": np.minimum(p_RNK, 1).ravel().tolist(),
+        "part": ["test"],
+    } | stamp
+    vectors = 4 * np.eye(N_VALUES)[own] + rng.normal(size=(n, N_VALUES))
+    embeddings = {"track_id": ids, "model": ["k2c2"], "run_id": ["k2c2-0"], "embedding": vectors.tolist()} | stamp
+    return {"tracks": tracks, "labels": labels, "splits": splits, "predictions": predictions, "embeddings": embeddings}
+
+
+def write(lake: Lake, name: str, stem: str, columns: dict[str, Any]) -> Shard:
+    """Write columns as a shard; a column of one value holds it in every row."""
+    length = max(map(len, columns.values()))
+    full = {key: values * length if len(values) == 1 else values for key, values in columns.items()}
+    path = lake.path(name, stem)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrow = schema.table(name).arrow
+    pq.write_table(pa.table(full, schema=arrow), path, compression="zstd", row_group_size=16_384)
+    return describe(path)
+
+
+def opened(page: str, query: dict[str, str]) -> tuple[float, AppTest]:
+    """Seconds that a page takes when nothing is cached."""
+    st.cache_data.clear()
+    app = AppTest.from_file(APP, default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    if page != "overview":
+        app.switch_page(f"views/{page}.py")
+    began = time.perf_counter()
+    app.run()
+    return time.perf_counter() - began, app
+
+
+@pytest.mark.parametrize("case", PAGES)
+def test_a_page_opens_in_time(big_lake: Path, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHONOLAKE_LAKE", str(big_lake))
+    page = case.split()[0]
+    opened(page, PAGES[case])  # imports, once for each server
+    seconds, app = min((opened(page, PAGES[case]) for _ in range(3)), key=lambda pair: pair[0])
+    print(f"{case}: {seconds:.2f} s")
+    assert not app.exception
+    assert not app.error
+    assert seconds < SECONDS
