@@ -301,7 +301,7 @@ def test_a_catalog_of_another_version_of_the_schema_is_built_again(
     lake = Lake.create(tmp_path / "lake")
     older = {name: table for name, table in schema.tables().items() if name != "annotations"}
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "mark", lambda: "older")
+        patch.setattr(schema, "fingerprint", lambda: "older")
         patch.setattr(schema, "tables", lambda: older)
         lake.build_catalog()
         with catalog.connect(lake) as connection, pytest.raises(duckdb.CatalogException):

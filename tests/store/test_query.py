@@ -396,6 +396,6 @@ def test_cooccurrence_is_that_of_numpy(connection: duckdb.DuckDBPyConnection) ->
     rows = answer(connection, "FROM cooccurrence()")
     assert {(i, j) for i, j, *_ in rows} == set(expected)
     assert len(rows) == len(expected)
-    for i, j, *figures in rows:
+    for i, j, *figures, _low, _high, _lift in rows:
         np.testing.assert_allclose(figures, expected[i, j], rtol=1e-12)
-    assert [row[-1] for row in rows] == sorted((row[-1] for row in rows), reverse=True)
+    assert [row[5] for row in rows] == sorted((row[5] for row in rows), reverse=True)
