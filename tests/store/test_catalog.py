@@ -299,12 +299,12 @@ def test_a_catalog_of_another_version_of_the_schema_is_built_again(
 ) -> None:
     """Else a lake from before a table was thought of would not have it."""
     lake = Lake.create(tmp_path / "lake")
-    older = {name: table for name, table in schema.tables().items() if name != "annotations"}
+    older = {name: table for name, table in schema.tables().items() if name != "forgotten"}
     with monkeypatch.context() as patch:
         patch.setattr(schema, "fingerprint", lambda: "older")
         patch.setattr(schema, "tables", lambda: older)
         lake.build_catalog()
         with catalog.connect(lake) as connection, pytest.raises(duckdb.CatalogException):
-            connection.execute("FROM annotations")
+            connection.execute("FROM forgotten")
     with catalog.connect(lake) as connection:
-        assert connection.execute("SELECT count(*) FROM annotations").fetchall() == [(0,)]
+        assert connection.execute("SELECT count(*) FROM forgotten").fetchall() == [(0,)]

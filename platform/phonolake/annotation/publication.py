@@ -67,7 +67,7 @@ def _alone(lake: Lake) -> Iterator[None]:
     except OSError as error:
         raise PhonolakeError(
             f"the answers are kept in {journal.FOLDER}/ but could not be published ({error}): "
-            "`phonolake annotations publish` tries again"
+            "`phonolake annotations progress` tries again"
         ) from error
 
 
