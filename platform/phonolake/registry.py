@@ -10,12 +10,13 @@ from phonolake.errors import unknown
 
 @cache
 def modules(package: str, attribute: str) -> dict[str, ModuleType]:
-    """Modules of `package` that define `attribute` (an object with a ``name``), by that name."""
+    """Modules of `package` that define `attribute`, by its ``name``; a tuple is a family in one file."""
     found = {}
     for entry in pkgutil.iter_modules(importlib.import_module(package).__path__):
         module = importlib.import_module(f"{package}.{entry.name}")
-        if hasattr(module, attribute):
-            found[getattr(module, attribute).name] = module
+        parts = getattr(module, attribute, ())
+        for part in parts if isinstance(parts, tuple) else (parts,):
+            found[part.name] = module
     return dict(sorted(found.items()))
 
 

@@ -101,7 +101,7 @@ def _embed_file(
         data = path.read_bytes()
         probe(data, extension=path.suffix[1:])
         recipe = products.recipe_of(model_input)
-        values = recipe.compute(decode(data, sr=recipe.sr))
+        values = recipe.of(decode(data, sr=recipe.sr))
     except AudioError as error:
         raise PhonolakeError(f"{file} cannot be used ({error})") from error
     model = storage.load(lake.root / "models" / run_id / "weights")

@@ -81,7 +81,9 @@ def _fill(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> None:
     sets = [_published_set(lake, name, version) for name, version in versions.items() if name.startswith(SET_PREFIX)]
     broken = False
     for table in [*(t for name, t in declared.items() if name != FEATURES), *sets]:
-        select = _select(lake, table, list(shards.get(table.name, ())))
+        files = list(shards.get(table.name, ()))
+        stored = set(lake.published_schema(table.name, versions[table.name]).names) if files else set()
+        select = _select(lake, table, files, stored)
         error = _unreadable(connection, select)
         if error:
             broken, select = True, _refusal(table, error)
@@ -114,10 +116,14 @@ def _union(base: TableSchema, sets: list[TableSchema]) -> TableSchema:
     )
 
 
-def _select(lake: "Lake", table: TableSchema, files: list[str]) -> str:
+def _select(lake: "Lake", table: TableSchema, files: list[str], stored: set[str]) -> str:
+    """Read a table; a column that was declared after its shards were written is NULL."""
     if not files:
         return _empty(table)
-    columns = ", ".join(f"{quote(c.name)}::{c.type} AS {quote(c.name)}" for c in table.columns)
+    columns = ", ".join(
+        f"{quote(c.name) if c.name in stored or not c.nullable else 'NULL'}::{c.type} AS {quote(c.name)}"
+        for c in table.columns
+    )
     return f"SELECT {columns} FROM {reading(lake, table.name, files)}"
 
 
@@ -144,7 +150,7 @@ def reading(lake: "Lake", table: str, files: list[str], *, names: bool = False) 
     """SQL that reads these shards of a table; `names` adds the column ``filename``."""
     paths = ", ".join(literal(no_glob(str(lake.folder(table) / file))) for file in files)
     # Else a folder called dataset=fma above the lake would take the place of the column `dataset`.
-    options = "hive_partitioning = false" + (", filename = true" if names else "")
+    options = "hive_partitioning = false, union_by_name = true" + (", filename = true" if names else "")
     return f"read_parquet([{paths}], {options})"
 
 

@@ -20,8 +20,8 @@ KEYS = {
     "labels": "track_id, label, source",
     "splits": "track_id, split",
     "rejects": "track_id, stage, config_hash",
-    "features": "track_id, feature_set",
-    "spectrograms": "track_id, spectrogram",
+    "features": "track_id, feature_set, start_seconds",
+    "spectrograms": "track_id, spectrogram, start_seconds",
     "embeddings": "track_id, run_id",
     "predictions": "track_id, run_id, label",
     "models": "run_id",
@@ -82,7 +82,7 @@ def leftovers(lake: Lake) -> Iterator[Path]:
 
 def _shards(lake: Lake) -> Iterator[Finding]:
     for table in lake.versions():
-        columns = shape(lake.published_schema(table))
+        columns = lake.published_schema(table)
         for shard in lake.shards(table).values():
             path = lake.folder(table) / shard.file
             try:
@@ -93,13 +93,15 @@ def _shards(lake: Lake) -> Iterator[Finding]:
                 yield Finding(table, shard.file, problem, RESTORE)
 
 
-def _read_through(path: Path, rows: int, columns: list[tuple[str, pa.DataType]]) -> str | None:
+def _read_through(path: Path, rows: int, columns: pa.Schema) -> str | None:
     if not path.is_file():
         return "missing"
     file = pq.ParquetFile(path, page_checksum_verification=True)
     # Checksums guard the pages but not the footer, which names the columns.
-    if shape(file.schema_arrow) != columns:
-        return f"columns {', '.join(file.schema_arrow.names)}, and the log says {', '.join(n for n, _ in columns)}"
+    # A shard that is older than a column of its table lacks it, and is read with NULL in its place.
+    found_names = set(file.schema_arrow.names)
+    if shape(file.schema_arrow) != shape(pa.schema(f for f in columns if f.name in found_names or not f.nullable)):
+        return f"columns {', '.join(file.schema_arrow.names)}, and the log says {', '.join(columns.names)}"
     for group in range(file.num_row_groups):
         file.read_row_group(group)
     found = file.metadata.num_rows
