@@ -96,6 +96,11 @@ def plan(config: Config) -> list[Task]:
     return [task for source in sources if (task := _task(lake, source, config, missing))]
 
 
+def names(wanted: Config | Task) -> list[str]:
+    """Names of the recipes that are asked for."""
+    return [recipe.name for recipe in _recipes(wanted)]
+
+
 def _asked_for(wanted: Config | Task) -> list[tuple[str, str, Recipe]]:
     """Every recipe, with the field that asks for it and how it does."""
     found: list[tuple[str, str, Recipe]] = [
