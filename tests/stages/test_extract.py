@@ -15,7 +15,7 @@ from phonolake.errors import PhonolakeError, UsageError
 from phonolake.features import contract, mel_96_12k, mfcc_120
 from phonolake.stages import extract, ingest, products
 from phonolake.stages.extract import Config
-from phonolake.store import catalog, tracks
+from phonolake.store import catalog, schema, tracks
 from phonolake.store.lake import Lake
 from phonolake.store.shards import TEMPORARY
 from phonolake.store.verify import verify
@@ -184,6 +184,84 @@ def test_readers_of_what_was_not_extracted_are_told_how_to_get_it(lake: str) -> 
         products.shards_of(Lake.open(lake), "spectrogram:mel-96-12k")
     extract.run(Config(lake, (SET,)))
     assert len(products.shards_of(Lake.open(lake), "features:mfcc-120")) == 4
+
+
+# -- segments and spectrograms of one's own ---------------------------------------------------------------------------
+
+
+def test_segments_and_own_spectrograms_have_rows_of_their_own(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "imap", in_process)
+    extract.run(Config(lake, (SET,), (SPECTROGRAM,)))
+    own = "own-40:sr=8000,n_fft=256,hop_length=128,n_mels=40"
+    pieces = contract.Segments(300, 200)
+    outcomes = extract.run(Config(lake, (SET,), ("mel-96-picture",), (own,), pieces))
+    assert {(o.inputs, o.outputs, o.rejects) for o in outcomes} == {(4, 4, 0)}
+    # Three segments begin within 0.8 s, at 0, 0.2 and 0.4 s; an encoder may add some silence, and room for one more.
+    counts = dict(query(lake, "SELECT track_id, count(*) FROM features WHERE start_seconds IS NOT NULL GROUP BY ALL"))
+    assert len(counts) == 4
+    assert set(counts.values()) <= {3, 4}
+    rows = query(
+        lake,
+        "SELECT DISTINCT spectrogram, n_channels, n_bands, start_seconds IS NULL, config->>'sr' FROM spectrograms "
+        "ORDER BY ALL",
+    )
+    assert rows == [
+        ("mel-96-12k", 1, 96, True, "12000"),
+        ("mel-96-picture-per-300ms-by-200ms", 3, 216, False, "22050"),
+        ("own-40-per-300ms-by-200ms", 1, 40, False, "8000"),
+    ]
+    with catalog.connect(Lake.open(lake)) as connection:
+        picture = tracks.read_spectrogram(connection, "music:x/mono.flac", "mel-96-picture-per-300ms-by-200ms")
+    assert picture is not None
+    assert picture.shape == (3, 216, 216)
+    assert query(lake, "SELECT count(*) FROM features_mfcc_120") == [(4,)]
+    assert verify(Lake.open(lake)) == []
+    # And again, nothing is left to do.
+    assert extract.plan(Config(lake, (SET,), ("mel-96-picture",), (own,), pieces)) == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (("mel-96-12k:sr=8000,n_fft=256,hop_length=128",), "there is a spectrogram called 'mel-96-12k' already"),
+        (("My own:sr=8000,n_fft=256,hop_length=128",), "small letters"),
+        (("a:sr=8000,n_fft=256,hop_length=128", "a:sr=8000,n_fft=256,hop_length=64"), "same name"),
+    ],
+)
+def test_own_spectrograms_need_names_of_their_own(lake: str, texts: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        extract.run(Config(lake, configurations=texts))
+
+
+def test_a_lake_from_before_segments_is_read_and_goes_on(
+    lake: str, taking_in: ingest.Config, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "imap", in_process)
+    old = {"spectrograms": 4, "features": 2}
+    declared = {name: schema.table(name) for name in old}
+    with pytest.MonkeyPatch.context() as before:
+        # As the tables were declared then: without the last columns.
+        known = schema.tables() | {
+            name: dataclasses.replace(table, columns=table.columns[: -old[name]]) for name, table in declared.items()
+        }
+        before.setattr(schema, "tables", lambda: known)
+        row = extract._row
+        lacking = {"n_channels", "start_seconds", "end_seconds", "config"}
+        before.setattr(extract, "_row", lambda *a: {k: v for k, v in row(*a).items() if k not in lacking})
+        extract.run(Config(lake, (SET,), (SPECTROGRAM,)))
+    write_noise(music / "x" / "new.wav", 5)
+    ingest.run(taking_in)
+    assert query(lake, "SELECT count(*), count(n_channels), count(config) FROM spectrograms") == [(4, 0, 0)]
+    assert query(lake, "SELECT count(*), count(start_seconds) FROM features_mfcc_120") == [(4, 0)]
+    extract.run(Config(lake, (SET,), (SPECTROGRAM,)))
+    assert query(lake, "SELECT count(*), count(n_channels), count(config) FROM spectrograms") == [(5, 1, 1)]
+    assert query(lake, "SELECT count(*), count(mfcc01_mean) FROM features_mfcc_120") == [(5, 5)]
+    with catalog.connect(Lake.open(lake)) as connection:
+        for track_id in ("music:x/mono.flac", "music:x/new.wav"):
+            spec = tracks.read_spectrogram(connection, track_id, SPECTROGRAM)
+            assert spec is not None
+            assert spec.shape[0] == 96
+    assert verify(Lake.open(lake)) == []
 
 
 # -- again and again --------------------------------------------------------------------------------------------------

@@ -94,5 +94,5 @@ class Clip:
             frame = np.zeros(n_fft, np.float32)
             first, last = max(0, start), min(n, start + n_fft)
             frame[first - start : last - start] = self.y[first:last] + np.float32(offset)
-            shifted_TF[t] = np.abs(np.fft.rfft(frame * spectral.hann(n_fft, double=True))) ** 2
+            shifted_TF[t] = np.abs(np.fft.rfft(frame * spectral.hann(n_fft))) ** 2
         return shifted_TF

@@ -77,8 +77,13 @@ def contrast(
     np.ndarray of float64, shape (T, n_bands + 1)
         Bands from 0, `fmin`, 2 fmin ... on; the last one goes up to half the sampling rate.
     """
+    key = ("contrast", n_fft, hop_length, sr or clip.sr, n_bands, fmin)
     edges_B3 = _octaves(sr or clip.sr, n_fft, n_bands, fmin)
-    power_TF = clip.power(n_fft=n_fft, hop_length=hop_length)
+    return clip.once(key, lambda: _contrast(clip.power(n_fft=n_fft, hop_length=hop_length), edges_B3))
+
+
+def _contrast(power_TF: np.ndarray, edges_B3: np.ndarray) -> np.ndarray:
+    n_bands = len(edges_B3) - 1
     valley_TB, peak_TB = np.empty((2, len(power_TF), n_bands + 1))
     for b, (low, high, n) in enumerate(edges_B3):
         # numpy sorts in vector registers: no loop that keeps a list of extremes is faster.
@@ -106,5 +111,9 @@ def _octaves(sr: int, n_fft: int, n_bands: int, fmin: float, quantile: float = 0
 
 def mfcc(clip: Clip, *, n_mfcc: int, n_fft: int, hop_length: int, n_mels: int = 128) -> np.ndarray:
     """Cepstral coefficients of the log-mel spectrum (orthonormal DCT-II of decibels): float64 of shape (T, n_mfcc)."""
-    log_mel_TM = clip.mel_decibels(n_fft=n_fft, hop_length=hop_length, n_mels=n_mels)
-    return log_mel_TM @ spectral.cosine_basis(n_mfcc, n_mels).T
+
+    def compute() -> np.ndarray:
+        log_mel_TM = clip.mel_decibels(n_fft=n_fft, hop_length=hop_length, n_mels=n_mels)
+        return log_mel_TM @ spectral.cosine_basis(n_mfcc, n_mels).T
+
+    return clip.once(("mfcc", n_mfcc, n_fft, hop_length, n_mels), compute)

@@ -71,6 +71,8 @@ def power(spectrum_TF: np.ndarray, power_TF: np.ndarray) -> None:
             power_TF[t, k] = x.real * x.real + x.imag * x.imag
 
 
+LANES = 16
+
 # -- bands ------------------------------------------------------------------------------------------------------------
 
 
@@ -81,12 +83,22 @@ def _bands_plain(power_TF: np.ndarray, basis_MF: np.ndarray, _: np.ndarray, out_
 @kernel(_bands_plain)
 def bands(power_TF: np.ndarray, basis_MF: np.ndarray, spans_M2: np.ndarray, out_TM: np.ndarray) -> None:
     """Write the weighted sums over bands; `spans_M2` says from which bin up to which a band has weights."""
-    for t in range(power_TF.shape[0]):
+    n_frames, n_bins = power_TF.shape
+    # Several frames side by side fill a vector register, however few bins a band has.
+    tile, total = np.zeros((n_bins, LANES), np.float32), np.zeros(LANES, np.float32)
+    for start in range(0, n_frames, LANES):
+        n = min(LANES, n_frames - start)
+        for j in range(n):
+            for k in range(n_bins):
+                tile[k, j] = power_TF[start + j, k]
         for m in range(basis_MF.shape[0]):
-            total = np.float32(0.0)
+            total[:] = 0.0
             for k in range(spans_M2[m, 0], spans_M2[m, 1]):
-                total += basis_MF[m, k] * power_TF[t, k]
-            out_TM[t, m] = total
+                weight = basis_MF[m, k]
+                for j in range(LANES):
+                    total[j] += weight * tile[k, j]
+            for j in range(n):
+                out_TM[start + j, m] = total[j]
 
 
 # -- centre and spread of a spectrum ----------------------------------------------------------------------------------

@@ -52,14 +52,16 @@ def series(clip: Clip, *, corrected: bool) -> dict[str, np.ndarray]:
 def _chroma(clip: Clip) -> np.ndarray:
     """Every second frame of the transform that all share is one with twice the hop."""
     power_TF = clip.power(n_fft=N_FFT, hop_length=HOP_LENGTH)[:: CHROMA_HOP // HOP_LENGTH]
-    return harmony.chroma(np.ascontiguousarray(power_TF), sr=clip.sr, n_fft=N_FFT)
+    compute = partial(harmony.chroma, np.ascontiguousarray(power_TF), sr=clip.sr, n_fft=N_FFT)
+    return clip.once(("chroma", CHROMA_HOP), compute)
 
 
 def everything(clip: Clip, *, corrected: bool) -> dict[str, float]:
     """All 97 values by the names of their columns."""
     clip.require(N_FFT)
-    found = dict(zip(("signal_mean", "signal_std", "signal_skew", "signal_kurtosis"), _signal(clip), strict=True))
-    found["tempo"] = rhythm.tempo(clip, n_fft=N_FFT, hop_length=HOP_LENGTH)
+    names = ("signal_mean", "signal_std", "signal_skew", "signal_kurtosis")
+    found = dict(zip(names, clip.once(("signal",), lambda: _signal(clip)), strict=True))
+    found["tempo"] = clip.once(("tempo",), lambda: rhythm.tempo(clip, n_fft=N_FFT, hop_length=HOP_LENGTH))
     for name, values in series(clip, corrected=corrected).items():
         for statistic, of in (("mean", np.mean), ("std", np.std)):
             result = np.asarray(of(values, axis=0, dtype=np.float64))

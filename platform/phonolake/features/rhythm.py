@@ -36,7 +36,7 @@ def tempo(clip: Clip, *, n_fft: int = 2048, hop_length: int = 512) -> float:
     for start in range(0, len(onsets), at_once):
         windowed_TW = frames_TW[start : start + at_once] * window
         energy_T = np.einsum("tw,tw->t", windowed_TW, windowed_TW)
-        spectra_TF = spectral.transform(windowed_TW, n=size)
+        spectra_TF = np.fft.rfft(windowed_TW, n=size, axis=1)
         power_TF = np.empty(spectra_TF.shape, np.float32)
         kernels.power(spectra_TF, power_TF)
         # A window without an onset has no period: its spectrum is zero, and stays so.
@@ -49,7 +49,7 @@ def tempo(clip: Clip, *, n_fft: int = 2048, hop_length: int = 512) -> float:
 @cache
 def _prior(sr: int, hop_length: int, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Window, tempo of each lag and the logarithm of its likelihood beforehand: all of shape (length,)."""
-    window = spectral.hann(length)
+    window = spectral.hann(length).astype(np.float32)
     bpm = np.full(length, np.inf)
     bpm[1:] = 60.0 * sr / (hop_length * np.arange(1, length))
     log_prior = np.full(length, -np.inf)

@@ -4,7 +4,6 @@ Definitions follow librosa 0.11 (McFee et al. 2015): centred frames with zeros b
 Slaney's mel scale with area-normalised triangles.
 """
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -14,9 +13,6 @@ from phonolake.features import kernels
 
 # Samples transformed at once: frames, spectra and sums of them stay in the processor's cache.
 SAMPLES_AT_ONCE = 1 << 16
-# Longer windows, which the hand-crafted features have, are transformed in double precision: spectral contrast looks at
-# the quietest bins, which in the silent treble of lossy audio would hold nothing but the rounding of the transform.
-LONGEST_SINGLE = 1024
 
 
 def frame_count(n: int, hop_length: int) -> int:
@@ -26,6 +22,9 @@ def frame_count(n: int, hop_length: int) -> int:
 
 def power_spectrum(y: np.ndarray, *, n_fft: int, hop_length: int) -> tuple[np.ndarray, np.ndarray]:
     """Squared magnitudes of the short-time Fourier transform.
+
+    They are kept in single precision, and transformed in double: spectral contrast looks at the quietest bins, and
+    decibels go 80 below the loudest ones, where a transform in single precision shows little but its own rounding.
 
     Parameters
     ----------
@@ -42,16 +41,15 @@ def power_spectrum(y: np.ndarray, *, n_fft: int, hop_length: int) -> tuple[np.nd
     """
     assert y.ndim == 1
     n_frames = frame_count(len(y), hop_length)
-    double = n_fft > LONGEST_SINGLE
-    window = hann(n_fft, double=double)
+    window = hann(n_fft)
     power_TF = np.empty((n_frames, 1 + n_fft // 2), np.float32)
     low_T2 = np.empty((n_frames, 2), np.complex64)
     at_once = max(1, SAMPLES_AT_ONCE // n_fft)
-    buffer = np.empty((at_once, n_fft), window.dtype)
+    buffer = np.empty((at_once, n_fft))
     for start, frames in _frames(np.asarray(y, np.float32), n_fft, hop_length, at_once):
         stop = start + len(frames)
         np.multiply(frames, window, out=buffer[: len(frames)])
-        spectrum = transform(buffer[: len(frames)])
+        spectrum = np.fft.rfft(buffer[: len(frames)], axis=1)
         kernels.power(spectrum, power_TF[start:stop])
         low_T2[start:stop] = spectrum[:, :2]
     return power_TF, low_T2
@@ -153,25 +151,9 @@ def cosine_basis(n_coefficients: int, n_bands: int) -> np.ndarray:
 
 
 @cache
-def hann(n: int, *, double: bool = False) -> np.ndarray:
-    """Periodic Hann window, float32 or float64 of shape (n,)."""
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)
-    return window if double else window.astype(np.float32)
-
-
-def transform(frames_TN: np.ndarray, *, n: int | None = None) -> np.ndarray:
-    """Discrete Fourier transform of each row, filled up with zeros to `n`."""
-    return _rfft()(frames_TN, n=n, axis=1)
-
-
-@cache
-def _rfft() -> Callable[..., np.ndarray]:
-    """scipy's transform works on several rows at once in vector registers; numpy's does one row after the other."""
-    try:
-        from scipy.fft import rfft
-    except ModuleNotFoundError:
-        return np.fft.rfft
-    return rfft
+def hann(n: int) -> np.ndarray:
+    """Periodic Hann window, float64 of shape (n,)."""
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)
 
 
 @cache

@@ -116,20 +116,21 @@ def _segmented(group: list[Recipe], samples: Samples, segments: Segments) -> dic
     sr = group[0].sr
     found: dict[str, list[Answer]] = {recipe.name: [] for recipe in group}
     failed: dict[str, Answers] = {}
-    for start, stop in segments.spans(sr):
+    for k, (start, stop) in enumerate(segments.spans(sr)):
         y = samples.read(start, stop)
         if len(y) < stop - start:
             break
-        clip = Clip(y, sr)
+        clip, begins = Clip(y, sr), k * segments.hop
+        at = Seconds(begins / 1000), Seconds((begins + segments.milliseconds) / 1000)
         for recipe in group:
             if recipe.name in failed:
                 continue
             try:
                 values = _checked(recipe, recipe.compute(clip))
             except AudioError as error:
-                failed[recipe.name] = AudioError(error.reason, f"{error.detail}, from {start / sr:.3f} s on")
+                failed[recipe.name] = AudioError(error.reason, f"{error.detail}, from {at[0]:.3f} s on")
             else:
-                found[recipe.name].append(Answer(values, Seconds(start / sr), Seconds(stop / sr)))
+                found[recipe.name].append(Answer(values, *at))
     short = AudioError("too-short", f"not one segment of {segments.milliseconds} ms fits in")
     return {name: values or short for name, values in found.items()} | failed
 
