@@ -7,7 +7,8 @@ CREATE TABLE metrics (
     epoch  INTEGER,
     value  DOUBLE,
     chance DOUBLE,
-    n      BIGINT  NOT NULL
+    n      BIGINT  NOT NULL,
+    clips  VARCHAR
 );
 COMMENT ON TABLE metrics IS 'What was measured about a run';
 COMMENT ON COLUMN metrics.run_id IS 'Run the figure belongs to';
@@ -18,3 +19,4 @@ COMMENT ON COLUMN metrics.epoch IS 'Epoch of a training curve, from 1; NULL for 
 COMMENT ON COLUMN metrics.value IS 'The figure; NULL where it is not defined';
 COMMENT ON COLUMN metrics.chance IS 'What guessing reaches on the same tracks; NULL where it has no meaning';
 COMMENT ON COLUMN metrics.n IS 'Number of tracks it was measured on';
+COMMENT ON COLUMN metrics.clips IS 'Fingerprint of the set of tracks it was measured on; NULL in lakes from before it was kept';

@@ -14,7 +14,7 @@ CREATE TABLE runs (
 );
 COMMENT ON TABLE runs IS 'One row per finished run of a stage';
 COMMENT ON COLUMN runs.run_id IS 'stage-hash of the configuration and the inputs';
-COMMENT ON COLUMN runs.stage IS 'ingest, extract, train, score or index';
+COMMENT ON COLUMN runs.stage IS 'ingest, extract, train, import, score or index';
 COMMENT ON COLUMN runs.config IS 'The whole configuration as JSON';
 COMMENT ON COLUMN runs.config_hash IS 'Hash of the configuration';
 COMMENT ON COLUMN runs.inputs IS 'Inputs that the run was responsible for';

@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "synthesis": FOUNDATION,
     # A folder is a source of whatever can be decoded.
     "sources": FOUNDATION | {"audio"},
-    "training": FOUNDATION | {"models", "metrics"},
+    "training": FOUNDATION | {"audio", "models", "metrics"},
     # Where the parts meet.
     "stages": BELOW_STAGES | {"execution"},
     "analysis": BELOW_STAGES,
@@ -64,7 +64,9 @@ KNOWN: dict[tuple[str, str], str] = {
 
 # Libraries with one home: to change one is to change that unit.
 HOMES: dict[str, set[str]] = {
-    "ray": {"execution"},
+    # Mapped work is started by execution; workers that train one model together by training/ray_wrapper.
+    "ray": {"execution", "training"},
+    "xgboost": {"models"},
     "deltalake": {"store"},
     "faiss": {"search"},
     "torch": {"models", "training", "features"},

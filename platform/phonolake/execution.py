@@ -7,7 +7,9 @@ raised here. Work functions therefore turn what is wrong with one recording into
 import logging
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from phonolake.errors import PhonolakeError, UsageError
@@ -91,6 +93,22 @@ def cores() -> int:
     return max([1, *alive])  # a cluster that is scaled to zero will grow
 
 
+def all_cores() -> int:
+    """Cores of the whole cluster."""
+    import ray
+
+    connect()
+    return int(ray.cluster_resources().get("CPU", 1))
+
+
+def gpus() -> int:
+    """GPUs of the whole cluster."""
+    import ray
+
+    connect()
+    return int(ray.cluster_resources().get("GPU", 0))
+
+
 def tick(n: int = 1) -> None:
     """Say that `n` more steps are done; for work functions, and without effect where nobody watches."""
     if _ticker is not None:
@@ -102,12 +120,15 @@ def imap(
     payloads: Sequence[Payload],
     *,
     cpus: int = 1,
+    gpus: int = 0,
     on_tick: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[Payload, Result]]:
     """Run `function` over `payloads` on the cluster, each in a task with `cpus` cores; pairs come as they finish.
 
     Parameters
     ----------
+    gpus : int
+        GPUs that each task has to itself.
     on_tick : callable, optional
         Told now and then how many steps the workers have done since (see `tick`), if somebody is at the terminal.
 
@@ -122,7 +143,7 @@ def imap(
 
     connect()
     watch = _Watch(on_tick) if on_tick is not None and watched() else None
-    task: Any = ray.remote(_work).options(num_cpus=cpus, max_retries=CRASHES, retry_exceptions=False)
+    task: Any = ray.remote(call).options(num_cpus=cpus, num_gpus=gpus, max_retries=CRASHES, retry_exceptions=False)
     window = max(2, int(ray.cluster_resources().get("CPU", 1)) * IN_FLIGHT_PER_CPU)
     if cpus > cores():
         raise PhonolakeError(f"a task wants {cpus} cores, and no node has more than {cores()}")
@@ -141,14 +162,96 @@ def imap(
                 ray.cancel(reference)
 
 
+def amap(
+    make: Callable[[], Callable[[Payload], Result]],
+    payloads: Sequence[Payload],
+    *,
+    cpus: int = 1,
+    gpus: int = 0,
+    on_tick: Callable[[int], None] | None = None,
+) -> Iterator[tuple[Payload, Result]]:
+    """Run what `make` makes over `payloads`, on actors that make it once and keep it; pairs come as they finish.
+
+    As many actors as the cluster has room for, each with `cpus` cores and `gpus` GPUs. Payloads are handed out in
+    their order. The other parameters and the errors are those of `imap`.
+    """
+    if not payloads:
+        return
+    import ray
+
+    connect()
+    watch = _Watch(on_tick) if on_tick is not None and watched() else None
+    actor: Any = ray.remote(_Actor).options(
+        num_cpus=cpus, num_gpus=gpus, max_restarts=CRASHES, max_task_retries=CRASHES
+    )
+    room = ray.cluster_resources()
+    places = [int(room.get("CPU", 1)) // cpus] + ([int(room.get("GPU", 0)) // gpus] if gpus else [])
+    actors = [actor.remote(make, watch and watch.ticker) for _ in range(max(1, min(*places, len(payloads))))]
+    running: dict[Any, tuple[Payload, Any]] = {}
+    # Two payloads each: the next one lies ready when one is done.
+    free = actors * 2
+    try:
+        for payload in payloads:
+            if not free:
+                (done, idle), result = _finish(running, watch)
+                free.append(idle)
+                yield done, result
+            worker = free.pop(0)
+            running[worker.work.remote(payload)] = payload, worker
+        while running:
+            (done, _), result = _finish(running, watch)
+            yield done, result
+    finally:
+        if ray.is_initialized():
+            for worker in actors:
+                ray.kill(worker)
+
+
+@contextmanager
+def watching(on_tick: Callable[[int], None]) -> Iterator[Any]:
+    """Look at a ticker while the block runs, for work that others map; give the block the ticker, to hand to `call`."""
+    connect()
+    if not watched():
+        yield None
+        return
+    watch, over = _Watch(on_tick), threading.Event()
+
+    def look() -> None:
+        while not over.wait(GLANCE_SECONDS):
+            watch.look()
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield watch.ticker
+    finally:
+        over.set()
+        thread.join()
+
+
 # The actor that counts steps, in a worker that runs a watched task.
 _ticker: Any = None
 
 
-def _work(function: Callable[[Payload], Result], payload: Payload, ticker: Any) -> Result:
+def call(function: Callable[[Payload], Result], payload: Payload, ticker: Any) -> Result:
+    """Run `function` on a worker, where `tick` then counts on this ticker."""
     global _ticker
     _ticker = ticker
     return function(payload)
+
+
+class _Actor:
+    """A worker that keeps what it has made, such as a model that was loaded."""
+
+    def __init__(self, make: Callable[[], Callable[[Any], Any]], ticker: Any) -> None:
+        self._make = make
+        self._ticker = ticker
+        self._function: Callable[[Any], Any] | None = None
+
+    def work(self, payload: Any) -> Any:
+        if self._function is None:
+            self._function = self._make()
+        return call(self._function, payload, self._ticker)
 
 
 class _Ticker:
@@ -186,7 +289,7 @@ class _Watch:
 
 
 def _finish(running: dict[Any, Any], watch: _Watch | None) -> tuple[Any, Any]:
-    """Wait for one task, take it off `running` and return its payload and result."""
+    """Wait for one task, take it off `running` and return what stood there and its result."""
     import ray
 
     ready: list[Any] = []
@@ -204,11 +307,11 @@ def _finish(running: dict[Any, Any], watch: _Watch | None) -> tuple[Any, Any]:
 
 
 def _why(error: Exception) -> str:
-    from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
+    from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, WorkerCrashedError
 
     reason = str(error).strip().splitlines()[0]
     if isinstance(error, OutOfMemoryError):
         return f"a worker ran out of memory {CRASHES + 1} times ({reason}): free some, or give Ray fewer cores"
-    if isinstance(error, WorkerCrashedError | NodeDiedError):
+    if isinstance(error, WorkerCrashedError | NodeDiedError | ActorDiedError):
         return f"a worker was lost {CRASHES + 1} times ({reason}): run the same command again"
     return f"Ray could not finish the work ({reason}): run the same command again"

@@ -1,4 +1,4 @@
-"""Live progress for people at a terminal, silence for everyone else."""
+"""Messages for everyone on standard error, and live progress for people at a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -21,9 +21,8 @@ def watched() -> bool:
 
 
 def say(message: str) -> None:
-    """Tell a person at a terminal what is happening; a pipe or a log hears nothing."""
-    if watched():
-        console().print(message, markup=False)
+    """Tell whoever reads standard error what happens, on one line."""
+    console().print(message, markup=False)
 
 
 @contextmanager

@@ -102,7 +102,7 @@ def is_busy(process):
         title = process.cmdline()[0] if process.cmdline() else ""
     except psutil.Error:
         return False
-    return title.startswith("ray::_work")
+    return title.startswith("ray::call")
 
 
 @pytest.fixture(scope="module")

@@ -110,6 +110,12 @@ def test_an_empty_index_finds_nothing() -> None:
     assert search(index, np.ones(3), 5, among=np.array([], np.int64)) == []
 
 
+def test_a_query_of_another_length_is_refused_with_the_way_out() -> None:
+    index = made(np.eye(3, dtype=np.float32))
+    with pytest.raises(PhonolakeError, match=r"vectors of 3 values, received shape \(4,\)"):
+        search(index, np.ones(4, np.float32), 1)
+
+
 def test_the_card_says_what_it_is_of() -> None:
     index = build(np.eye(3), ["a", "b", "c"], {"run_id": "r"})
     assert index.card == {"run_id": "r", "kind": "flat", "n": 3, "d": 3}

@@ -10,11 +10,11 @@ import pytest
 import soundfile as sf
 
 from phonolake.audio.decode import decode
-from phonolake.errors import AudioError
+from phonolake.errors import AudioError, UsageError
 from phonolake.features import contract
 from phonolake.features.pooling import pool
 from phonolake.records import Seconds
-from phonolake.stages import recordings
+from phonolake.stages import extractors, recordings
 from phonolake.stages.recordings import Samples, answers
 
 pytestmark = pytest.mark.timeout(120)
@@ -79,6 +79,23 @@ def test_what_float16_cannot_hold_is_refused() -> None:
     assert isinstance(refused, AudioError)
     assert refused.reason == "not-finite"
     assert isinstance(found["mel-96-12k"], list)
+
+
+def test_a_network_that_learns_nothing_is_a_feature_set() -> None:
+    recipe = extractors.feature_set("random-vgg-small")
+    segmented = extractors.feature_set("random-vgg-small-per-2000ms")
+    data = flac(4.0)
+    found = answers([recipe, segmented, contract.spectrogram("mel-96-12k")], data, Seconds(4.0))
+    assert values(found[recipe.name]).shape == (len(recipe.columns),) == (160,)
+    np.testing.assert_array_equal(values(found[recipe.name]), recipe.of(decode(data, sr=recipe.sr)))
+    pieces = found[segmented.name]
+    assert isinstance(pieces, list)
+    assert [answer.start for answer in pieces] == [0.0, 2.0]
+    with pytest.raises(UsageError, match="unknown feature set 'random-vg'"):
+        extractors.feature_set("random-vg")
+    # A network that is trained computes nothing yet.
+    with pytest.raises(UsageError, match="unknown feature set 'k2c2'"):
+        extractors.feature_set("k2c2")
 
 
 # -- segments ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from torch import nn
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.models import k2c2
-from phonolake.training.loop import Batch, EpochReport, Recipe, TrainingResult, fit
+from phonolake.training.loop import Batch, EpochReport, Hardware, Recipe, TrainingResult, fit
 
 
 def always(*batches: Batch) -> Callable[..., Iterator[Batch]]:
@@ -53,7 +53,7 @@ def test_many_labels_are_learned_by_heart() -> None:
     recipe = Recipe(lr=0.1, max_epochs=80, patience=80)
     result = fit(line(20, 5), always((x, y)), always((x, y)), recipe=recipe)
     assert result.curve[0].train_loss == pytest.approx(math.log(2), rel=1e-5)
-    assert result.curve[-1].valid_accuracy == 1
+    assert result.curve[-1].valid == {"roc-auc": 1, "pr-auc": 1}
 
 
 def test_losses_and_accuracies_are_means_over_examples() -> None:
@@ -67,7 +67,7 @@ def test_losses_and_accuracies_are_means_over_examples() -> None:
     expected = -(3 * math.log(3 / 4) + math.log(1 / 4)) / 4
     assert report.train_loss == pytest.approx(expected, rel=1e-5)
     assert report.valid_loss == pytest.approx(expected, rel=1e-5)
-    assert report.valid_accuracy == 0.75
+    assert report.valid["accuracy"] == 0.75
 
 
 def test_early_stopping_puts_the_best_weights_back() -> None:
@@ -94,7 +94,8 @@ def test_without_validation_the_last_epoch_counts() -> None:
     model = line()
     result = fit(model, always(ones([1])), None, recipe=Recipe(lr=0.1, max_epochs=7, patience=1, lr_patience=0))
     assert result.best_epoch == len(result.curve) == 7
-    assert {(report.valid_loss, report.valid_accuracy, report.lr) for report in result.curve} == {(None, None, 0.1)}
+    assert {(report.valid_loss, report.lr) for report in result.curve} == {(None, 0.1)}
+    assert all(report.valid == {} for report in result.curve)
     assert model.bias[1] - model.bias[0] > 1
     assert not model.training
 
@@ -163,7 +164,7 @@ def test_a_loss_that_is_no_number_names_the_epoch_and_the_way_out(bad: float, wh
     calls = iter(range(1, 9))
     good = always(ones([1, 0]))
     train, valid = (batches, good) if where == "training" else (good, lambda: batches(next(calls)))
-    message = rf"the {where} loss in epoch 2 is (nan|inf)\. Look for NaN .* lower the learning rate"
+    message = rf"the {where} loss in epoch 2 is (nan|inf) at step 1\. Look for NaN .* lower the learning rate"
     with pytest.raises(PhonolakeError, match=message):
         fit(line(), train, valid, recipe=Recipe(max_epochs=3))
 
@@ -192,9 +193,9 @@ def test_no_examples() -> None:
 
 def test_no_such_device() -> None:
     with pytest.raises(UsageError, match="no such device: 'abacus'"):
-        fit(line(), always(ones([1])), None, recipe=Recipe(), device="abacus")
+        fit(line(), always(ones([1])), None, recipe=Recipe(), hardware=Hardware(device="abacus"))
     with pytest.raises(UsageError, match="PyTorch sees"):
-        fit(line(), always(ones([1])), None, recipe=Recipe(), device="cuda:99")
+        fit(line(), always(ones([1])), None, recipe=Recipe(), hardware=Hardware(device="cuda:99"))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -203,7 +204,7 @@ def test_a_gpu_learns_the_same() -> None:
     recipe = Recipe(lr=0.1, max_epochs=5)
     on_cpu = fit(line(), always(batch), always(batch), recipe=recipe).curve
     before = torch.cuda.get_rng_state()
-    on_gpu = fit(line(), always(batch), always(batch), recipe=recipe, device="cuda").curve
+    on_gpu = fit(line(), always(batch), always(batch), recipe=recipe, hardware=Hardware(device="cuda")).curve
     assert torch.equal(torch.cuda.get_rng_state(), before)
     assert [report.valid_loss for report in on_gpu] == pytest.approx([report.valid_loss for report in on_cpu], rel=1e-4)
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 
+OF_ONE_LABEL = ("accuracy", "macro-f1")
+OF_MANY_LABELS = ("roc-auc", "pr-auc")
+
 
 @dataclass(frozen=True, slots=True)
 class FoldSummary:
@@ -21,20 +24,27 @@ class FoldSummary:
 
 
 def over_folds(
-    connection: duckdb.DuckDBPyConnection, run_ids: list[str], metrics: tuple[str, ...] = ("accuracy", "macro-f1")
+    connection: duckdb.DuckDBPyConnection, run_ids: list[str], metrics: tuple[str, ...] | None = None
 ) -> list[FoldSummary]:
-    """Summarise the test figures of runs that each held out one fold, best model first."""
+    """Summarise the test figures of runs that each held out one fold, best model first.
+
+    By default accuracy and macro F1 where tracks have one label, ROC-AUC and PR-AUC where they have many.
+    """
+    wanted = metrics or OF_ONE_LABEL + OF_MANY_LABELS
     rows = connection.execute(
         "SELECT m.model, m.split, x.metric, list(x.value), avg(x.chance), count(*), sum(x.n) FROM metrics x "
         "JOIN models m USING (run_id) WHERE list_contains($1, run_id) AND list_contains($2, x.metric) "
         "AND x.part = 'test' AND x.label IS NULL AND x.epoch IS NULL AND x.value IS NOT NULL GROUP BY ALL",
-        [run_ids, list(metrics)],
+        [run_ids, list(wanted)],
     ).fetchall()
+    if metrics is None:
+        single = {model for model, _, metric, *_ in rows if metric in OF_ONE_LABEL}
+        rows = [row for row in rows if (row[0] in single) == (row[2] in OF_ONE_LABEL)]
     summaries = [
         FoldSummary(model, split, metric, float(np.mean(v)), float(np.std(v, ddof=len(v) > 1)), chance, n, int(tracks))
         for model, split, metric, v, chance, n, tracks in rows
     ]
-    return sorted(summaries, key=lambda s: (metrics.index(s.metric), -s.mean, s.model))
+    return sorted(summaries, key=lambda s: (wanted.index(s.metric), -s.mean, s.model))
 
 
 @dataclass(frozen=True, slots=True)

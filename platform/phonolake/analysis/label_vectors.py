@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 
-from phonolake.errors import PhonolakeError, unknown
-from phonolake.models import registry, storage
+from phonolake.errors import PhonolakeError, UsageError, unknown
+from phonolake.models import home, registry, storage
 from phonolake.store.lake import Lake
 
 KINDS = ("cosine", "dot")
@@ -72,6 +72,20 @@ def label_vectors(
     raise PhonolakeError(
         "label vectors are the output weights of a network, and none was trained: `phonolake train k2c2`"
     )
+
+
+def label_vectors_at_home(model: str) -> tuple[tuple[str, ...], np.ndarray]:
+    """Labels and output weights W_KD of a network in the model home, such as the imported ``choi-msd``.
+
+    Raises
+    ------
+    UsageError
+        When it is not there, or is no network.
+    """
+    loaded = home.load(model)
+    if not isinstance(loaded, storage.LoadedNetwork):
+        raise UsageError(f"{model} is no network, so it has no label vectors")
+    return loaded.classes, loaded.network.label_vectors()
 
 
 def ranked_pairs(labels: tuple[str, ...], similarity_KK: np.ndarray, top: int | None = None) -> list[SimilarLabels]:

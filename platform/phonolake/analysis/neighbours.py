@@ -16,7 +16,8 @@ from phonolake.stages import products
 from phonolake.stages.index import shards_by_run
 from phonolake.store import query, tracks
 from phonolake.store.lake import Lake
-from phonolake.training.predict import score_spectrogram
+from phonolake.training import inputs
+from phonolake.training.predict import score_track
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,8 @@ def _embed_file(
         embedding = None if vectors_ND is None else vectors_ND[0]
     else:
         # The lake keeps spectrograms as float16: a file is embedded from the same values as a stored track.
-        embedding = score_spectrogram(model, file, values.astype(np.float16)).embedding
+        stored = values if model_input.startswith("audio:") else values.astype(np.float16)
+        embedding = score_track(model, file, stored, inputs.of(model_input)).embedding
     assert embedding is not None
     return embedding
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def demo(folder: Path, tracks: int, epochs: int, seed: int, form: str) -> None:
     """Make a synthetic corpus in DIR and take it through every stage."""
     from phonolake import demo as whole
+    from phonolake.analysis import tagging
+    from phonolake.models import home
     from phonolake.records import Seconds
     from phonolake.synthesis import fma
 
@@ -33,6 +35,8 @@ def demo(folder: Path, tracks: int, epochs: int, seed: int, form: str) -> None:
         f"Listen: phonolake dashboard --lake {lake}",
         err=True,
     )
+    if home.has(tagging.TAGGER):
+        click.echo(f"Tag:    phonolake tag {min((folder / whole.MUSIC).rglob('*.mp3'))}", err=True)
 
 
 def _print(summary: "Summary", form: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from phonolake.cli import demo, questions, stages
+from phonolake.cli import demo, models, questions, stages, studies
 from phonolake.errors import PhonolakeError
 from phonolake.lineage import CODE_VERSION
 
@@ -24,7 +24,7 @@ def phonolake() -> None:
     """
 
 
-for command in (*stages.COMMANDS, *questions.COMMANDS, *demo.COMMANDS):
+for command in (*stages.COMMANDS, *questions.COMMANDS, *models.COMMANDS, *studies.COMMANDS, *demo.COMMANDS):
     phonolake.add_command(command)
 
 

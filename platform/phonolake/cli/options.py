@@ -13,6 +13,13 @@ lake = click.option(
     metavar="L",
     help="Folder of the lake.",
 )
+lake_or_home = click.option(
+    "--lake",
+    envvar="PHONOLAKE_LAKE",
+    show_envvar=True,
+    metavar="L",
+    help="Folder of the lake; without, the model is one of the model home.",
+)
 form = click.option(
     "--format",
     "form",
@@ -29,6 +36,10 @@ labels = click.option(
 )
 split = click.option("--split", metavar="NAME", help="Split to use; the dataset's own, else the random folds.")
 max_epochs = click.option("--max-epochs", type=click.IntRange(1), metavar="N", help="Instead of the network's recipe.")
+
+device = click.option(
+    "--device", default="auto", show_default=True, metavar="D", help="cpu, cuda, or auto: GPUs where Ray has some."
+)
 
 
 def top(default: int | None) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ import click
 
 from phonolake.cli import options
 from phonolake.cli.output import emit
-from phonolake.errors import unknown
+from phonolake.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from phonolake.features.contract import Spectrogram
@@ -66,17 +66,22 @@ def cooccurrence(top: int, lake: str, form: str) -> None:
 @click.option("--model", metavar="NAME", help="Network or run; the newest by default.")
 @click.option("--similarity", default="cosine", show_default=True, metavar="KIND", help="cosine or dot.")
 @options.top(20)
-@options.lake
+@options.lake_or_home
 @options.form
-def vectors(model: str | None, similarity: str, top: int, lake: str, form: str) -> None:
+def vectors(model: str | None, similarity: str, top: int, lake: str | None, form: str) -> None:
     """Print pairs of labels by the similarity of a network's output weights."""
     from phonolake.analysis import label_vectors as analysis
     from phonolake.store import query
     from phonolake.store.lake import Lake
 
-    opened = Lake.open(lake)
-    with query.connect(opened) as connection:
-        names, W_KD = analysis.label_vectors(opened, connection, model)
+    if lake is None:
+        if model is None:
+            raise UsageError("name a --lake, or a --model of the model home, such as choi-msd")
+        names, W_KD = analysis.label_vectors_at_home(model)
+    else:
+        opened = Lake.open(lake)
+        with query.connect(opened) as connection:
+            names, W_KD = analysis.label_vectors(opened, connection, model)
     emit(analysis.ranked_pairs(names, analysis.label_vector_similarity(W_KD, kind=similarity), top), form)
 
 
@@ -227,16 +232,6 @@ def _shape(spectrogram: "Spectrogram") -> str:
     return f"{channels}{spectrogram.n_bands} bands, {spectrogram.frames_per_second:.2f} frames/s, {spectrogram.unit}"
 
 
-@click.command(epilog=options.example("phonolake models"))
-@options.form
-def models(form: str) -> None:
-    """List the models that can be trained."""
-    from phonolake.models import registry
-
-    rows = [(card.name, card.kind, card.input, card.summary, card.source) for card in registry.cards()]
-    emit(rows, form, columns=("model", "kind", "input", "summary", "source"))
-
-
 @click.command(epilog=options.example("phonolake dashboard --lake lake"))
 @click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True, metavar="P")
 @click.option("--headless", is_flag=True, help="Do not open a browser.")
@@ -249,4 +244,4 @@ def dashboard(port: int, headless: bool, lake: str) -> None:
     click.get_current_context().exit(launch(Lake.open(lake).root, port=port, headless=headless))
 
 
-COMMANDS = (sql, similar, labels, status, rejects, verify, datasets, features, models, dashboard)
+COMMANDS = (sql, similar, labels, status, rejects, verify, datasets, features, dashboard)

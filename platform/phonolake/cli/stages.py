@@ -139,18 +139,47 @@ def split(folds: int, labels: str, lake: str, seed: int, form: str) -> None:
     emit([stage.run(stage.Config(lake, folds, seed, labels))], form)
 
 
+def learning_options(command: Any) -> Any:
+    """Options that say what is learned, and on what."""
+    for option in (
+        options.dataset,
+        options.labels,
+        options.split,
+        click.option(
+            "--multi-label/--single-label",
+            default=None,
+            help="Whether a track may have several labels; networks learn several when a track has.",
+        ),
+        click.option("--top-labels", type=click.IntRange(2), metavar="N", help="Only the N labels with most tracks."),
+        options.lake,
+        options.seed,
+        options.max_epochs,
+        click.option(
+            "--workers", type=click.IntRange(1), metavar="N", help="Processes that share each batch of a network."
+        ),
+        options.device,
+        click.option("--compile", is_flag=True, help="Translate networks with torch.compile first."),
+        options.dry_run,
+        options.form,
+    ):
+        command = option(command)
+    return command
+
+
 @click.command(epilog=options.example("phonolake train random-forest --lake lake"))
 @click.argument("model")
 @click.option("--fold", type=int, metavar="N", help="Fold to hold out for the test, where the split has folds.")
-@options.dataset
-@options.labels
-@options.split
-@options.lake
-@options.seed
-@options.max_epochs
-@options.dry_run
-@options.form
-def train(model: str, fold: int | None, dry_run: bool, form: str, **choices: Any) -> None:
+@learning_options
+def train(
+    model: str,
+    fold: int | None,
+    workers: int | None,
+    device: str,
+    compile: bool,
+    dry_run: bool,
+    form: str,
+    **choices: Any,
+) -> None:
     """Train MODEL (see `models`) and print its test figures beside chance."""
     from phonolake.analysis import evaluation
     from phonolake.stages import train as stage
@@ -165,25 +194,27 @@ def train(model: str, fold: int | None, dry_run: bool, form: str, **choices: Any
             columns=("run_id", "tracks", "shards"),
         )
         return
-    runs = [o.run_id or "" for o in stage.run(config)]
+    runs = [o.run_id or "" for o in stage.run(config, stage.Hardware(workers, device, compile=compile))]
     with query.connect(Lake.open(config.lake)) as connection:
         emit(evaluation.on_test(connection, runs), form)
 
 
 @click.command(epilog=options.example("phonolake crossval random-forest --lake lake"))
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-@options.dataset
-@options.labels
-@options.split
-@options.lake
-@options.seed
-@options.max_epochs
-@options.dry_run
-@options.form
-def crossval(models: tuple[str, ...], dry_run: bool, form: str, **choices: Any) -> None:
+@learning_options
+def crossval(
+    models: tuple[str, ...],
+    workers: int | None,
+    device: str,
+    compile: bool,
+    dry_run: bool,
+    form: str,
+    **choices: Any,
+) -> None:
     """Cross-validate models over the folds of a split; print mean and standard deviation of each."""
     from phonolake.analysis import evaluation
     from phonolake.stages import crossval as stage
+    from phonolake.stages.train import Hardware
     from phonolake.store import query
     from phonolake.store.lake import Lake
 
@@ -192,25 +223,30 @@ def crossval(models: tuple[str, ...], dry_run: bool, form: str, **choices: Any) 
         rows = [(request.model, request.split, fold) for request in stage.plan(config) for fold in request.folds]
         emit(rows, form, columns=("model", "split", "test_fold"))
         return
-    runs = [o.run_id or "" for o in stage.run(config)]
+    runs = [o.run_id or "" for o in stage.run(config, Hardware(workers, device, compile=compile))]
     with query.connect(Lake.open(config.lake)) as connection:
         emit(evaluation.over_folds(connection, runs), form)
 
 
 @click.command(epilog=options.example("phonolake score --lake lake"))
 @click.option("--run", "runs", multiple=True, metavar="RUN_ID", help="Trained model; the newest of each by default.")
+@click.option("--layer", metavar="NAME", help="Also keep this layer of the networks, in the table activations.")
+@click.option("--segments", is_flag=True, help="Keep activations of each window instead of each track.")
 @options.lake
+@options.device
 @options.dry_run
 @options.form
-def score(runs: tuple[str, ...], lake: str, dry_run: bool, form: str) -> None:
+def score(
+    runs: tuple[str, ...], layer: str | None, segments: bool, lake: str, device: str, dry_run: bool, form: str
+) -> None:
     """Give every track predictions and an embedding."""
     from phonolake.stages import score as stage
 
-    config = stage.Config(lake, runs)
+    config = stage.Config(lake, runs, layer=layer, segments=segments)
     if dry_run:
         emit([(t.run_id, t.source) for t in stage.plan(config)], form, columns=("run_id", "shard"))
         return
-    emit(stage.run(config), form)
+    emit(stage.run(config, device), form)
 
 
 @click.command(epilog=options.example("phonolake index --lake lake"))

@@ -171,6 +171,32 @@ def average_precision(*, y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return _per_class(_average_precision_of_one, y_true, scores)
 
 
+def overall(*, y_true: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    """Compute the figures that sum a model up, by name.
+
+    Parameters
+    ----------
+    y_true : ndarray
+        Class numbers (N,), or multi-hot (N, K).
+    scores : ndarray, shape (N, K)
+        The higher, the more likely; of one label per example, the highest is the prediction.
+
+    Returns
+    -------
+    figures : dict
+        ``accuracy`` and ``macro-f1`` for class numbers; ``roc-auc`` and ``pr-auc``, macro means, for both. NaN where
+        no class has a value.
+    """
+    figures = {}
+    if y_true.ndim == 1:
+        predicted_N = scores.argmax(axis=1)
+        figures["accuracy"] = accuracy(y_true=y_true, y_pred=predicted_N)
+        figures["macro-f1"] = macro_f1(y_true=y_true, y_pred=predicted_N, n_classes=scores.shape[1])
+    figures["roc-auc"] = macro(roc_auc(y_true=y_true, scores=scores))
+    figures["pr-auc"] = macro(average_precision(y_true=y_true, scores=scores))
+    return figures
+
+
 def macro(values_K: np.ndarray) -> float:
     """Compute the mean over the classes that have a value; NaN where none has."""
     defined = values_K[~np.isnan(values_K)]

@@ -1,4 +1,4 @@
-"""The compact ConvNet ("k2c2") of Choi et al. for 96-band log-mel spectrograms.
+"""The compact ConvNet ("k2c2") of Choi et al., for 96-band log-mel spectrograms.
 
 Five blocks of convolution (3x3, same, 32 maps) -> batch normalisation -> ELU -> max-pooling reduce the spectrogram to
 32 values, which one linear layer turns into logits. Softmax (one label) or sigmoid (many) is applied outside.
@@ -16,12 +16,14 @@ Shape suffixes: B batch, C maps, F mel bands, T frames, K classes, E embedding v
 import math
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from phonolake.errors import UsageError
+from phonolake.models import initial
 from phonolake.models.registry import ModelCard, Network
 
 N_MELS = 96
@@ -98,6 +100,10 @@ class K2C2(Network):
         Number of logits, >= 1.
     n_frames : int
         Length in frames it is built for; it accepts any length from `min_frames` on.
+    n_bands : int
+        Frequency bands of its input.
+    frequency_pools : tuple of int
+        Of the first four blocks; the last pools over what remains.
 
     Attributes
     ----------
@@ -107,15 +113,23 @@ class K2C2(Network):
         Shortest input: the product of the first four time pools.
     """
 
-    def __init__(self, n_classes: int, n_frames: int) -> None:
+    def __init__(
+        self,
+        n_classes: int,
+        n_frames: int,
+        *,
+        n_bands: int = N_MELS,
+        frequency_pools: tuple[int, ...] = FREQUENCY_POOLS[:-1],
+    ) -> None:
         super().__init__()
         if n_classes < 1:
             raise UsageError(f"k2c2 needs at least 1 class, received n_classes={n_classes}.")
-        self.pools = tuple(zip(FREQUENCY_POOLS[:-1], time_pools(n_frames)[:-1], strict=True))
+        self.n_bands = n_bands
+        self.pools = tuple(zip(frequency_pools, time_pools(n_frames)[:-1], strict=True))
         self.min_frames = math.prod(time for _, time in self.pools)
-        channels = pairwise((1, *(N_MAPS for _ in FREQUENCY_POOLS)))
+        channels = pairwise((1, *(N_MAPS for _ in TIME_POOLS)))
         self.convs = nn.ModuleList(nn.Conv2d(c_in, c_out, 3, padding="same") for c_in, c_out in channels)
-        self.norms = nn.ModuleList(nn.BatchNorm2d(N_MAPS, eps=1e-3) for _ in FREQUENCY_POOLS)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(N_MAPS, eps=1e-3) for _ in TIME_POOLS)
         self.head = nn.Linear(N_MAPS, n_classes)
         # About a third less time per step on CPU than the default layout; the mathematics is the same.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -126,7 +140,7 @@ class K2C2(Network):
         Parameters
         ----------
         x_BFT : Tensor
-            Log-mel spectrograms in dB, 96 bands, at least `min_frames` frames. Each is standardised to zero mean and
+            Spectrograms in dB, `n_bands` bands, at least `min_frames` frames. Each is standardised to zero mean and
             unit deviation over all of its bands and frames [1]_ (Sec. IV-D, "per-sample stdd").
 
         Returns
@@ -159,24 +173,33 @@ class K2C2(Network):
         weight: np.ndarray = self.head.weight.detach().cpu().numpy()
         return weight
 
-    def _blocks(self, x_BFT: Tensor) -> Iterator[Tensor]:
-        if x_BFT.ndim != 3 or x_BFT.shape[1] != N_MELS or x_BFT.shape[2] < self.min_frames:
+    def _image(self, x_BFT: Tensor) -> Tensor:
+        """What the first convolution reads, of one channel: image_BCFT."""
+        if x_BFT.ndim != 3 or x_BFT.shape[1] != self.n_bands or x_BFT.shape[2] < self.min_frames:
             raise UsageError(
-                f"k2c2 reads (batch, {N_MELS} bands, {self.min_frames} frames or more), received {tuple(x_BFT.shape)}; "
-                f"build it with a smaller n_frames for shorter input."
+                f"k2c2 reads (batch, {self.n_bands} bands, {self.min_frames} frames or more), received "
+                f"{tuple(x_BFT.shape)}; build it with a smaller n_frames for shorter input."
             )
-        maps_BCFT = _standardise(x_BFT).unsqueeze(1)
-        for block, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            maps_BCFT = norm(conv(maps_BCFT))
-            # ELU increases everywhere, so taking the maximum first gives the same values for a fraction of the work.
-            size = self.pools[block] if block < len(self.pools) else tuple(maps_BCFT.shape[2:])
-            maps_BCFT = nn.functional.elu(nn.functional.max_pool2d(maps_BCFT, size))
+        return _standardise(x_BFT).unsqueeze(1)
+
+    def _blocks(self, x_BFT: Tensor) -> Iterator[Tensor]:
+        maps_BCFT = self._image(x_BFT)
+        for block in range(len(self.convs)):
+            maps_BCFT = self._activate(block, self.norms[block](self.convs[block](maps_BCFT)))
             yield maps_BCFT
+
+    def _activate(self, block: int, maps_BCFT: Tensor) -> Tensor:
+        # ELU increases everywhere, so taking the maximum first gives the same values for a fraction of the work.
+        size = self.pools[block] if block < len(self.pools) else tuple(maps_BCFT.shape[2:])
+        return nn.functional.elu(nn.functional.max_pool2d(maps_BCFT, size))
 
 
 def _standardise(x_BFT: Tensor) -> Tensor:
     std_B11, mean_B11 = torch.std_mean(x_BFT, dim=(1, 2), correction=0, keepdim=True)
     return (x_BFT - mean_B11) / std_B11.clamp_min(_SMALLEST_STD_DB)
+
+
+Model = TypeVar("Model", bound=K2C2)
 
 
 def build(n_classes: int, *, n_frames: int, seed: int) -> K2C2:
@@ -196,14 +219,13 @@ def build(n_classes: int, *, n_frames: int, seed: int) -> K2C2:
     UsageError
         If `n_classes` or `n_frames` is below 1.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        model = K2C2(n_classes, n_frames)
-        for conv in model.convs:
-            assert isinstance(conv, nn.Conv2d)
-            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-            assert conv.bias is not None
-            nn.init.zeros_(conv.bias)
-        nn.init.xavier_uniform_(model.head.weight)
-        nn.init.zeros_(model.head.bias)
+    with initial.seeded(seed):
+        return initialise(K2C2(n_classes, n_frames))
+
+
+def initialise(model: Model) -> Model:
+    """Draw the weights as published, from PyTorch's random state."""
+    for conv in model.convs:
+        initial.he_normal(conv)
+    initial.glorot_uniform(model.head)
     return model

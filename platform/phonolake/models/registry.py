@@ -2,24 +2,32 @@
 
 A module is a model when it defines `CARD`, a `ModelCard`, and `build`:
 
-- networks: ``build(n_classes, *, n_frames, seed) -> Network``, with `n_frames` the length it will be trained on;
+- networks: ``build(n_classes, *, n_frames, seed) -> Network``, with `n_frames` the length it will be trained on, in
+  steps of its input (frames, or samples of audio);
 - estimators: ``build(*, seed)`` gives an unfitted scikit-learn classifier with `fit`, `predict_proba` and
-  `classes_`, to be fitted on the column numbers of the classes (0 ... K-1) rather than on their names.
+  `classes_`, to be fitted on the column numbers of the classes (0 ... K-1) rather than on their names;
+- extractors: ``build(*, seed) -> Extractor``, which learns nothing.
+
+A family of models in one module defines `CARDS`, a tuple, and a `build` that takes the name of the card first.
+A module whose `build` brings foreign weights also defines `blank`, the same without them, for weights read from disk.
 
 The packages that only some models need are imported inside functions, so that listing the models needs nothing but
 numpy and torch.
 
-Shape suffixes: B batch, F mel bands, T frames, K classes, E embedding values.
+Shape suffixes: B batch, F mel bands, T frames, K classes, E embedding values, D columns.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, cast
+from difflib import get_close_matches
+from functools import cache, partial
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from torch import Tensor, nn
 
 from phonolake import registry
+from phonolake.errors import UsageError, unknown
 
 _PACKAGE = "phonolake.models"
 
@@ -32,11 +40,11 @@ class ModelCard:
     ----------
     name : str
         Name in the registry, by convention that of the module.
-    kind : {"network", "estimator", "embedder"}
+    kind : {"network", "estimator", "embedder", "extractor"}
         Networks are trained by `phonolake.training.loop`, estimators by their own `fit`; embedders are fitted without
-        labels, and give a vector but no probabilities.
+        labels, and give a vector but no probabilities; extractors compute features and are never fitted.
     input : str
-        What it reads: ``"spectrogram:NAME"`` or ``"features:NAME"``.
+        What it reads: ``"spectrogram:NAME"``, ``"features:NAME"`` or ``"audio:SR"``, mono at SR hertz.
     summary : str
         One sentence.
     source : str
@@ -48,22 +56,25 @@ class ModelCard:
         Where it knowingly differs from its source, or where the source is silent.
     trusted_types : tuple of str
         For estimators: the types beyond skops' own list that a stored model may hold.
+    n_frames : int, optional
+        For networks that are built for one length of input: that length. Others take any.
     """
 
     name: str
-    kind: Literal["network", "estimator", "embedder"]
+    kind: Literal["network", "estimator", "embedder", "extractor"]
     input: str
     summary: str
     source: str
     recipe: Mapping[str, Any] = field(default_factory=dict)
     deviations: tuple[str, ...] = ()
     trusted_types: tuple[str, ...] = ()
+    n_frames: int | None = None
 
 
 class Network(nn.Module):
-    """What every network offers besides `forward(x_BFT) -> logits_BK`."""
+    """What every network offers besides `forward(x) -> logits_BK`, with x_BFT, x_BCFT (images) or x_BS (audio)."""
 
-    def embed(self, x_BFT: Tensor) -> Tensor:
+    def embed(self, x: Tensor) -> Tensor:
         """Compute the embedding_BE of each input."""
         raise NotImplementedError
 
@@ -72,38 +83,86 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def label_vectors(self) -> np.ndarray:
-        """The output weights_KD: one row per class."""
-        raise NotImplementedError
+        """The output weights_KD: one row per class.
+
+        Raises
+        ------
+        UsageError
+            If the logits are not a linear map of the embedding, so that no weights stand for a class.
+        """
+        raise UsageError(f"{type(self).__name__} has no linear output layer, so it has no label vectors.")
+
+    def penalty(self) -> Tensor | None:
+        """What training adds to the loss, such as the L2 norm of some layers; None for nothing."""
+        return None
 
 
-class ModelModule(Protocol):
-    """The two names that a module defines to be a model."""
+class Extractor(Protocol):
+    """A fixed map from an input to named features."""
+
+    columns: tuple[tuple[str, str], ...]  # name and description of each value, in the order of `transform`
+
+    def transform(self, x: np.ndarray) -> np.ndarray:
+        """Compute the features (D,) of one spectrogram x_FT or waveform x_S of any length."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of the registry.
+
+    Parameters
+    ----------
+    CARD : ModelCard
+    build : callable
+        Makes it, as this module says for each kind.
+    blank : callable
+        Takes the same arguments; its weights mean nothing yet, since they are about to be read.
+    """
 
     CARD: ModelCard
     build: Callable[..., Any]
+    blank: Callable[..., Any]
 
 
 def names() -> list[str]:
     """List the names of all models, sorted."""
-    return list(registry.modules(_PACKAGE, "CARD"))
+    return list(_models())
 
 
-def get(name: str) -> ModelModule:
+def get(name: str) -> Model:
     """Find a model by name.
-
-    Returns
-    -------
-    module
-        Has the attributes `CARD` and `build`.
 
     Raises
     ------
     UsageError
         If there is no such model; the message lists those that there are.
     """
-    return cast(ModelModule, registry.module(_PACKAGE, "CARD", "model", name))
+    if name not in _models():
+        raise unknown("model", name, _like(name))
+    return _models()[name]
 
 
 def cards() -> list[ModelCard]:
     """List the cards of all models, sorted by name."""
     return [get(name).CARD for name in names()]
+
+
+def _like(name: str) -> set[str]:
+    """Names to choose from, of a family in one module only the one that is most like `name`."""
+    families: dict[str, list[str]] = {}
+    for known, model in _models().items():
+        families.setdefault(getattr(model.build, "func", model.build).__module__, []).append(known)
+    return {get_close_matches(name, family, n=1, cutoff=0)[0] for family in families.values()}
+
+
+@cache
+def _models() -> dict[str, Model]:
+    found = {
+        name: Model(module.CARD, module.build, getattr(module, "blank", module.build))
+        for name, module in registry.modules(_PACKAGE, "CARD").items()
+    }
+    for name, module in registry.modules(_PACKAGE, "CARDS").items():
+        (card,) = (card for card in module.CARDS if card.name == name)
+        build, blank = module.build, getattr(module, "blank", module.build)
+        found[name] = Model(card, partial(build, name), partial(blank, name))
+    return dict(sorted(found.items()))

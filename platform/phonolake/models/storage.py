@@ -10,7 +10,8 @@ import json
 import shutil
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +20,7 @@ from uuid import uuid4
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.models import registry
@@ -30,6 +32,9 @@ NETWORK_FILE = "model.safetensors"
 ESTIMATOR_FILE = "model.skops"
 
 ACTIVATIONS = {"softmax": lambda logits_BK: logits_BK.softmax(dim=1), "sigmoid": torch.sigmoid}
+
+# The layer that is a network's own embedding.
+EMBEDDING = "embedding"
 
 # Inputs that go through a network at once: 16 half-minute clips take some 300 MB per layer of k2c2.
 _CHUNK = 16
@@ -71,34 +76,72 @@ class LoadedModel(Protocol):
 
 @dataclass(frozen=True)
 class LoadedNetwork:
-    """A stored network. Inputs are x_BFT float32; those of any number are taken in small batches."""
+    """A stored network. Inputs are x_BFT, x_BCFT or x_BS, float32; those of any number are taken in small batches."""
 
     card: Mapping[str, Any]
     classes: tuple[str, ...]
     network: Network
     device: torch.device
 
-    def predict(self, x_NFT: np.ndarray) -> np.ndarray:
+    def predict(self, x: np.ndarray) -> np.ndarray:
         """Compute P_NK; rows sum to 1 under softmax."""
-        return self.predict_and_embed(x_NFT)[0]
+        return self.predict_and_embed(x)[0]
 
-    def embed(self, x_NFT: np.ndarray) -> np.ndarray:
+    def embed(self, x: np.ndarray) -> np.ndarray:
         """Compute E_NE."""
-        return self.predict_and_embed(x_NFT)[1]
+        return self.predict_and_embed(x)[1]
 
-    def predict_and_embed(self, x_NFT: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict_and_embed(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Compute P_NK and E_NE in one pass."""
-        if len(x_NFT) == 0:
-            raise UsageError(f"no inputs to score: received shape {x_NFT.shape}.")
+        if len(x) == 0:
+            raise UsageError(f"no inputs to score: received shape {x.shape}.")
         activation = ACTIVATIONS[self.card["activation"]]
         scored, embedded = [], []
         with torch.inference_mode():
-            for start in range(0, len(x_NFT), _CHUNK):
-                x_BFT = np.require(x_NFT[start : start + _CHUNK], np.float32, ["C", "W"])
-                embedding_BE = self.network.embed(torch.from_numpy(x_BFT).to(self.device))
+            for start in range(0, len(x), _CHUNK):
+                chunk = np.require(x[start : start + _CHUNK], np.float32, ["C", "W"])
+                embedding_BE = self.network.embed(torch.from_numpy(chunk).to(self.device))
                 embedded.append(embedding_BE.cpu().numpy())
                 scored.append(activation(self.network.classify(embedding_BE)).cpu().numpy())
         return np.concatenate(scored), np.concatenate(embedded)
+
+    @contextmanager
+    def listening(self, layer: str) -> Iterator[list[np.ndarray]]:
+        """Collect what a layer gives for each chunk of inputs, while the block runs.
+
+        Parameters
+        ----------
+        layer : str
+            Name of a module of the network, such as ``convs.3``.
+
+        Yields
+        ------
+        heard : list of ndarray
+            Grows by an array (n, channels) for each chunk: means over time and frequency.
+
+        Raises
+        ------
+        UsageError
+            If the network has no such layer.
+        """
+        named = {name: module for name, module in self.network.named_modules() if name}
+        if layer not in named:
+            raise unknown("layer", layer, [EMBEDDING, *named])
+        heard: list[np.ndarray] = []
+        hook = named[layer].register_forward_hook(lambda _, __, output: heard.append(_means(output)))
+        try:
+            yield heard
+        finally:
+            hook.remove()
+
+
+def _means(output: Tensor | tuple[Tensor, ...]) -> np.ndarray:
+    """Means (B, channels) over the places of a layer's output; recurrent layers give a tuple, and time before width."""
+    if isinstance(output, tuple):
+        output = output[0].transpose(1, -1)
+    means_BC = output.float().flatten(2).mean(dim=2) if output.ndim > 2 else output.float()
+    values: np.ndarray = means_BC.cpu().numpy()
+    return values
 
 
 @dataclass(frozen=True)
@@ -223,7 +266,7 @@ def load(folder: Path, *, device: str = "cpu") -> LoadedModel:
     if module.CARD.kind != "network":
         return wrap(_read_estimator(folder / ESTIMATOR_FILE, module.CARD.trusted_types), card)
     try:
-        network = module.build(**card["build"])
+        network = module.blank(**card["build"])
     except TypeError as error:
         raise PhonolakeError(
             f"{folder / CARD_FILE} has arguments that {card['model']} does not take: {error}"

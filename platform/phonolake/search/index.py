@@ -97,19 +97,20 @@ def build(x_ND: np.ndarray, track_ids: list[str], card: dict[str, Any]) -> Index
 
 
 def save(index: Index, folder: Path) -> None:
-    """Write an index under another name and rename it into place; one that is there already is replaced."""
+    """Write an index under another name and rename it into place; one that is there already steps aside first."""
     faiss = load_faiss()
-    staging = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
+    staging, retired = (folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp") for _ in range(2))
     staging.mkdir(parents=True)
     try:
         faiss.write_index(index.faiss, str(staging / INDEX))
         (staging / IDS).write_text(json.dumps(index.track_ids, ensure_ascii=False), encoding="utf-8")
         (staging / CARD).write_text(json.dumps(index.card, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         if folder.exists():
-            shutil.rmtree(folder)
+            os.rename(folder, retired)
         os.rename(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(retired, ignore_errors=True)
 
 
 def read_card(folder: Path) -> dict[str, Any] | None:
@@ -152,8 +153,18 @@ def search(index: Index, query_D: np.ndarray, k: int, *, among: np.ndarray | Non
     -------
     list of (number, cosine similarity)
         Best first, equal ones in order of their numbers. An inverted file may give fewer than k although more exist.
+
+    Raises
+    ------
+    PhonolakeError
+        If the query has another number of values than the indexed vectors.
     """
     faiss = load_faiss()
+    if query_D.shape != (index.faiss.d,):
+        raise PhonolakeError(
+            f"the index holds vectors of {index.faiss.d} values, received shape {query_D.shape}: "
+            "run `phonolake index --again`"
+        )
     options: dict[str, Any] = {}
     if among is not None:
         selector = faiss.IDSelectorBatch(np.ascontiguousarray(among, np.int64))

@@ -1,11 +1,12 @@
 """Cross-validation: every fold in turn is held out, so that each track is judged by a model that never saw it."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from phonolake.errors import UsageError
 from phonolake.stages import examples, score, train
 from phonolake.stages.common import Outcome
 from phonolake.store.lake import Lake
+from phonolake.training.recipe import Hardware
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +20,11 @@ class Config:
     split: str | None = None
     seed: int = 0
     max_epochs: int | None = None
+    multi_label: bool | None = None
+    top_labels: int | None = None
 
 
-def run(config: Config) -> list[Outcome]:
+def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
     """Train one model per fold and score the tracks that it did not see; the outcomes of training.
 
     Raises
@@ -31,8 +34,9 @@ def run(config: Config) -> list[Outcome]:
     """
     outcomes = []
     for request in plan(config):
-        trained = train.run(request)
-        score.run(score.Config(config.lake, tuple(o.run_id for o in trained if o.run_id), held_out_only=True))
+        trained = train.run(request, hardware)
+        runs = tuple(o.run_id for o in trained if o.run_id)
+        score.run(score.Config(config.lake, runs, held_out_only=True), hardware.device if hardware else "auto")
         outcomes += trained
     return outcomes
 
@@ -44,7 +48,5 @@ def plan(config: Config) -> list[train.Config]:
     folds = tuple(examples.fold_numbers(lake, split))
     if not folds:
         raise UsageError(f"split {split!r} has no folds: `phonolake split` makes some")
-    return [
-        train.Config(config.lake, model, config.dataset, config.labels, split, folds, config.seed, config.max_epochs)
-        for model in config.models
-    ]
+    shared = {name: value for name, value in asdict(config).items() if name not in ("models", "split")}
+    return [train.Config(model=model, split=split, folds=folds, **shared) for model in config.models]

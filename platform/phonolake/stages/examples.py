@@ -1,11 +1,17 @@
-"""Which tracks a model learns from: their class and their part in the split."""
+"""Which tracks a model learns from: their labels and their part in the split."""
 
+from collections import Counter
 from dataclasses import dataclass
 
+import numpy as np
+
 from phonolake.errors import PhonolakeError, UsageError, unknown
+from phonolake.progress import say
 from phonolake.records import TEST, TRAIN, VALID
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
+
+Row = tuple[str, list[str], str | None, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,69 +21,138 @@ class Examples:
     Parameters
     ----------
     classes : tuple of str
-        Class names; `y` counts in this order.
+        Class names; `labels` counts in this order.
     track_ids : tuple of str
-    y : tuple of int
-        Class number of each track.
+    labels : tuple of tuple of int
+        Class numbers of each track: one, or with `many` any number of them.
     parts : tuple of str
         ``train``, ``valid`` or ``test`` for each track.
+    many : bool
+        Whether a track may have several labels, or none.
+
+    Raises
+    ------
+    UsageError
+        If the columns differ in length, a class number has no class, or a track without `many` has not one label.
     """
 
     classes: tuple[str, ...]
     track_ids: tuple[str, ...]
-    y: tuple[int, ...]
+    labels: tuple[tuple[int, ...], ...]
     parts: tuple[str, ...]
+    many: bool = False
 
-    def of(self, part: str) -> dict[str, int]:
-        """Class number by track id in one part."""
-        rows = zip(self.track_ids, self.y, self.parts, strict=True)
-        return {track_id: y for track_id, y, its_part in rows if its_part == part}
+    def __post_init__(self) -> None:
+        lengths = {len(self.track_ids), len(self.labels), len(self.parts)}
+        if len(lengths) > 1:
+            raise UsageError(f"tracks, labels and parts differ in number: {sorted(lengths)}")
+        numbers = {k for of_track in self.labels for k in of_track}
+        if numbers and not 0 <= min(numbers) <= max(numbers) < len(self.classes):
+            raise UsageError(
+                f"the labels count from {min(numbers)} to {max(numbers)}, and there are {len(self.classes)} classes: "
+                "the label matrix has the wrong width"
+            )
+        if self.classes and not self.many and any(len(of_track) != 1 for of_track in self.labels):
+            raise UsageError("one label per track was promised, and a track has several or none")
+
+    def of(self, part: str) -> dict[str, int | np.ndarray]:
+        """Targets by track id in one part: class numbers, or with `many` multi-hot rows (K,) of float32."""
+        rows = zip(self.track_ids, self.labels, self.parts, strict=True)
+        return {track_id: self._target(of_track) for track_id, of_track, its_part in rows if its_part == part}
+
+    def _target(self, of_track: tuple[int, ...]) -> int | np.ndarray:
+        if not self.many:
+            return of_track[0] if of_track else 0
+        hot_K = np.zeros(len(self.classes), np.float32)
+        hot_K[list(of_track)] = 1
+        return hot_K
 
 
-def collect(lake: Lake, *, labels: str, split: str, test_fold: int | None, dataset: str | None) -> Examples:
+def collect(
+    lake: Lake,
+    *,
+    labels: str,
+    split: str,
+    test_fold: int | None,
+    dataset: str | None,
+    many: bool | None = False,
+    top: int | None = None,
+) -> Examples:
     """Read labels and split from the lake.
 
     In a split of folds, fold `test_fold` is the test part, the next one validates and the others train.
+
+    Parameters
+    ----------
+    labels : str
+        Their source.
+    many : bool or None
+        Whether a track may have several labels; None: when one has.
+    top : int, optional
+        Keep this many labels, those with the most tracks, and only the tracks that have one of them.
 
     Raises
     ------
     UsageError
         For an unknown split or fold, or fewer than two classes.
     PhonolakeError
-        When a track has two labels, or a class or part has no track to train on.
+        When a track has two labels and `many` is False, or a class or part has no track to train on.
     """
     with catalog.connect(lake) as connection:
         known = [s for (s,) in connection.execute("SELECT DISTINCT split FROM splits").fetchall()]
         if split not in known:
             raise unknown("split", split, known)
-        rows = connection.execute(
-            "SELECT l.track_id, list(DISTINCT l.label), any_value(s.part), any_value(s.fold) FROM labels l "
-            "JOIN splits s ON s.track_id = l.track_id AND s.split = $1 JOIN tracks t ON t.track_id = l.track_id "
-            "WHERE l.source = $2 AND l.value = 1 AND ($3 IS NULL OR t.dataset = $3) "
+        rows: list[Row] = connection.execute(
+            "SELECT l.track_id, coalesce(list(DISTINCT l.label) FILTER (l.value = 1), []), any_value(s.part), "
+            "any_value(s.fold) FROM labels l JOIN splits s ON s.track_id = l.track_id AND s.split = $1 "
+            "JOIN tracks t ON t.track_id = l.track_id WHERE l.source = $2 AND ($3 IS NULL OR t.dataset = $3) "
             "GROUP BY l.track_id ORDER BY l.track_id",
             [split, labels, dataset],
         ).fetchall()
+    rows = _most_common(rows, top)
     several = [track_id for track_id, names, *_ in rows if len(names) > 1]
-    if several:
+    if several and many is False:
         raise PhonolakeError(
             f"{len(several)} tracks have several {labels} labels ({several[0]}), and this model learns one each: "
-            "name another --labels source"
+            "name another --labels source, or train a network with --multi-label"
         )
+    if several and many is None:
+        say(f"{len(several)} tracks have several {labels} labels ({several[0]} is one): learning many per track.")
+    many = bool(several) if many is None else many
+    if not many:
+        rows = [row for row in rows if row[1]]
+    return _checked(rows, split, test_fold, many)
+
+
+def _most_common(rows: list[Row], top: int | None) -> list[Row]:
+    if top is None:
+        return rows
+    counts = Counter(name for _, names, *_ in rows for name in names)
+    kept = {name for name, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top]}
+    found = [(track_id, [name for name in names if name in kept], *rest) for track_id, names, *rest in rows]
+    return [row for row in found if row[1]]  # type: ignore[misc]
+
+
+def _checked(rows: list[Row], split: str, test_fold: int | None, many: bool) -> Examples:
     parts = _parts([part for *_, part, _ in rows], [fold for *_, fold in rows], split, test_fold)
-    classes = sorted({names[0] for _, names, *_ in rows})
+    classes = sorted({name for _, names, *_ in rows for name in names})
     if len(classes) < 2:
         raise UsageError(f"there is nothing to tell apart: {len(classes)} class(es) {classes} in split {split!r}")
+    number = {name: k for k, name in enumerate(classes)}
     examples = Examples(
         tuple(classes),
         tuple(track_id for track_id, *_ in rows),
-        tuple(classes.index(names[0]) for _, names, *_ in rows),
+        tuple(tuple(sorted(number[name] for name in names)) for _, names, *_ in rows),
         tuple(parts),
+        many,
     )
-    untaught = set(range(len(classes))) - set(examples.of(TRAIN).values())
+    taught = {k for of_track, part in zip(examples.labels, parts, strict=True) if part == TRAIN for k in of_track}
+    untaught = [name for k, name in enumerate(classes) if k not in taught]
     if untaught:
-        names = ", ".join(repr(classes[k]) for k in sorted(untaught))
+        names = ", ".join(repr(name) for name in untaught[:5]) + (" ..." if len(untaught) > 5 else "")
         raise PhonolakeError(
-            f"no training track of class {names} in split {split!r}: split again, or leave the class out"
+            f"no training track of class {names} in split {split!r}: split again, or leave rare classes out with "
+            "--top-labels"
         )
     return examples
 
@@ -89,7 +164,7 @@ def unlabelled(lake: Lake, dataset: str | None) -> Examples:
             "SELECT track_id FROM tracks WHERE $1 IS NULL OR dataset = $1 ORDER BY track_id", [dataset]
         ).fetchall()
     track_ids = tuple(track_id for (track_id,) in rows)
-    return Examples((), track_ids, (0,) * len(track_ids), (TRAIN,) * len(track_ids))
+    return Examples((), track_ids, ((),) * len(track_ids), (TRAIN,) * len(track_ids))
 
 
 def choose_split(lake: Lake, dataset: str | None, *, folds_only: bool = False) -> str:

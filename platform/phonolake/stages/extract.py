@@ -17,6 +17,7 @@ from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.records import Seconds
 from phonolake.stages import derive
 from phonolake.stages.common import Outcome, finish, now
+from phonolake.stages.extractors import feature_set
 from phonolake.stages.products import given, product, rejects
 from phonolake.stages.recordings import Answer, Recipe, answers
 from phonolake.store.lake import Lake
@@ -104,7 +105,7 @@ def names(wanted: Config | Task) -> list[str]:
 def _asked_for(wanted: Config | Task) -> list[tuple[str, str, Recipe]]:
     """Every recipe, with the field that asks for it and how it does."""
     found: list[tuple[str, str, Recipe]] = [
-        *(("features", name, contract.feature_set(name)) for name in wanted.features),
+        *(("features", name, feature_set(name)) for name in wanted.features),
         *(("spectrograms", name, contract.spectrogram(name)) for name in wanted.spectrograms),
         *(("configurations", text, given(text)) for text in wanted.configurations),
     ]

@@ -1,6 +1,9 @@
-"""Where the rows of a feature set or a spectrogram lie, for the stage that writes them and those that read them."""
+"""Where what a model reads lies, for the stage that writes it and those that read it."""
 
 import re
+from dataclasses import dataclass
+
+import numpy as np
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.features import contract
@@ -8,10 +11,23 @@ from phonolake.features.configuration import from_text
 from phonolake.features.contract import FeatureSet, Spectrogram
 from phonolake.features.published import from_configuration
 from phonolake.lineage import digest
+from phonolake.records import Hertz
 from phonolake.stages.derive import Product
+from phonolake.stages.extractors import feature_set
 from phonolake.store import schema
 from phonolake.store.lake import Lake
 from phonolake.store.schema import Column
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAudio:
+    """The audio that every lake holds, as samples at one rate."""
+
+    sr: Hertz
+
+    def of(self, y: np.ndarray) -> np.ndarray:
+        """The samples as they are."""
+        return y
 
 
 def product(recipe: FeatureSet | Spectrogram) -> Product:
@@ -45,10 +61,24 @@ def given(text: str) -> Spectrogram:
     return from_configuration(name, config, "a configuration of the user's own", version=0)
 
 
-def recipe_of(model_input: str) -> FeatureSet | Spectrogram:
-    """The recipe that a model reads: ``spectrogram:NAME`` or ``features:NAME``."""
+def recipe_of(model_input: str) -> FeatureSet | Spectrogram | StoredAudio:
+    """The recipe that a model reads: ``spectrogram:NAME``, ``features:NAME`` or ``audio:SR``."""
     kind, _, name = model_input.partition(":")
-    return contract.spectrogram(name) if kind == "spectrogram" else contract.feature_set(name)
+    if kind == "audio":
+        return StoredAudio(Hertz(int(name)))
+    return contract.spectrogram(name) if kind == "spectrogram" else feature_set(name)
+
+
+def table_of(model_input: str) -> str:
+    """Name of the table whose shards a model reads."""
+    recipe = recipe_of(model_input)
+    return "audio" if isinstance(recipe, StoredAudio) else product(recipe).table.name
+
+
+def columns_of(model_input: str) -> list[str]:
+    """Names of the features that a model reads; none for spectrograms and audio."""
+    recipe = recipe_of(model_input)
+    return [name for name, _ in recipe.columns] if isinstance(recipe, FeatureSet) else []
 
 
 def shards_of(lake: Lake, model_input: str) -> list[str]:
@@ -57,11 +87,15 @@ def shards_of(lake: Lake, model_input: str) -> list[str]:
     Raises
     ------
     PhonolakeError
-        When nothing of the kind was extracted yet.
+        When nothing of the kind was ingested or extracted yet.
     """
     kind, _, name = model_input.partition(":")
-    files = product(recipe_of(model_input)).published(lake)
-    if not files:
-        option = "--spectrogram" if kind == "spectrogram" else "--features"
-        raise PhonolakeError(f"the lake has no {name} yet: run `phonolake extract {option} {name}` first")
-    return files
+    recipe = recipe_of(model_input)
+    if isinstance(recipe, StoredAudio):
+        if files := list(lake.shards("audio")):
+            return files
+        raise PhonolakeError("the lake has no audio yet: run `phonolake ingest` first")
+    if files := product(recipe).published(lake):
+        return files
+    option = "--spectrogram" if kind == "spectrogram" else "--features"
+    raise PhonolakeError(f"the lake has no {name} yet: run `phonolake extract {option} {name}` first")

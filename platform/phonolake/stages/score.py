@@ -2,26 +2,26 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from phonolake import execution, progress
-from phonolake.errors import PhonolakeError, unknown
-from phonolake.features.contract import FeatureSet
+from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.lineage import CODE_VERSION, digest
 from phonolake.models import registry, storage
 from phonolake.records import TEST
 from phonolake.stages import derive, products
 from phonolake.stages.common import Outcome, finish, now
 from phonolake.stages.derive import Product
-from phonolake.stages.train import TRACKS, WEIGHTS
+from phonolake.stages.fitting import TRACKS, WEIGHTS
 from phonolake.store import catalog, schema
 from phonolake.store.lake import Lake
 from phonolake.store.shards import writing
-from phonolake.training.predict import score_shard
+from phonolake.training import inputs
+from phonolake.training.predict import Scored, score_shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,24 @@ class Config:
     held_out_only : bool
         Score only the tracks that were test tracks to the run: with one run for each fold every track gets one
         prediction from a model that never saw it.
+    layer : str, optional
+        Also keep what this layer of a network gives, in the table `activations`: a name such as ``convs.3``, or
+        ``embedding`` for the network's own. Means over time and frequency.
+    segments : bool
+        Keep a row of `activations` for each window instead of one for each track; the network's own embedding where
+        no `layer` is named.
     """
 
     lake: str
     runs: tuple[str, ...] = ()
     held_out_only: bool = False
+    layer: str | None = None
+    segments: bool = False
+
+    @property
+    def activations(self) -> str | None:
+        """What `activations` are kept of."""
+        return self.layer or (storage.EMBEDDING if self.segments else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +64,22 @@ class Task:
     model: str
     source: str
     held_out_only: bool
+    layer: str | None
+    segments: bool
 
 
-def run(config: Config) -> list[Outcome]:
+def run(config: Config, device: str = "auto") -> list[Outcome]:
     """Score what is not scored yet; one outcome for each model.
+
+    Parameters
+    ----------
+    device : str
+        Where networks compute: ``cpu``, ``cuda``, or ``auto`` for GPUs where Ray has some.
 
     Raises
     ------
     UsageError
-        For an unknown run.
+        For an unknown run or layer, or GPUs that are not there.
     PhonolakeError
         When no model was trained, or its input is not in the lake.
     """
@@ -71,11 +91,12 @@ def run(config: Config) -> list[Outcome]:
     total = sum(map(len, sources.values()))
     with progress.task("score", total) as advance:
         advance(total - len(tasks))
-        for _ in execution.imap(score_one, tasks, on_tick=advance):
-            pass
+        _score(tasks, device, advance)
     pairs = []
     for run_id, files in sources.items():
         pairs += [(_predictions(run_id, config.held_out_only), files), (_embeddings(run_id), files)]
+        if config.activations:
+            pairs.append((_activations(run_id, config.activations, config.segments), files))
     changes = derive.collect_all(lake, pairs)
     outcomes = [_outcome(lake, config, run_id, model, sources[run_id]) for run_id, model in models.items()]
     changes["runs"] = finish(lake, config, outcomes, started)
@@ -83,18 +104,37 @@ def run(config: Config) -> list[Outcome]:
     return outcomes
 
 
+def _score(tasks: list[Task], device: str, advance: progress.Advance) -> None:
+    """Estimators on the processors; networks too, or on GPUs, one for each actor."""
+    if not tasks:
+        return
+    gpus = execution.gpus() if device != "cpu" else 0
+    if device.startswith("cuda") and not gpus:
+        raise UsageError("GPUs are asked for, and Ray has none: try --device cpu")
+    on_gpu = [task for task in tasks if gpus and registry.get(task.model).CARD.kind == "network"]
+    on_cpu = [task for task in tasks if task not in on_gpu]
+    for _ in execution.amap(partial(Scorer, "cpu"), on_cpu, on_tick=advance):
+        pass
+    for _ in execution.amap(partial(Scorer, "cuda"), on_gpu, gpus=1, on_tick=advance):
+        pass
+
+
 def plan(config: Config) -> list[Task]:
     """What would be scored, without scoring it."""
     lake = Lake.open(config.lake)
-    return [
-        Task(lake.root, run_id, model, source, config.held_out_only)
-        for run_id, model in _models(lake, config.runs).items()
-        for source in derive.missing(
-            lake,
-            _predictions(run_id, config.held_out_only),
-            products.shards_of(lake, registry.get(model).CARD.input),
-        )
-    ]
+    tasks = []
+    for run_id, model in _models(lake, config.runs).items():
+        sources = products.shards_of(lake, registry.get(model).CARD.input)
+        wanted = [_predictions(run_id, config.held_out_only)]
+        if config.activations and registry.get(model).CARD.kind == "network":
+            wanted.append(_activations(run_id, config.activations, config.segments))
+        todo = {source for product in wanted for source in derive.missing(lake, product, sources)}
+        tasks += [
+            Task(lake.root, run_id, model, source, config.held_out_only, config.activations, config.segments)
+            for source in sources
+            if source in todo
+        ]
+    return tasks
 
 
 def _predictions(run_id: str, held_out_only: bool) -> Product:
@@ -103,6 +143,12 @@ def _predictions(run_id: str, held_out_only: bool) -> Product:
 
 def _embeddings(run_id: str) -> Product:
     return Product(schema.table("embeddings"), run_id, "all")
+
+
+def _activations(run_id: str, layer: str, segments: bool) -> Product:
+    # The layer is part of the family: one does not take the place of another.
+    grain = "segments" if segments else "tracks"
+    return Product(schema.table("activations"), f"{run_id}@{layer}", grain)
 
 
 def _models(lake: Lake, runs: tuple[str, ...]) -> dict[str, str]:
@@ -125,48 +171,74 @@ def _models(lake: Lake, runs: tuple[str, ...]) -> dict[str, str]:
 
 
 def _outcome(lake: Lake, config: Config, run_id: str, model: str, sources: list[str]) -> Outcome:
-    name = products.product(products.recipe_of(registry.get(model).CARD.input)).table.name
+    name = products.table_of(registry.get(model).CARD.input)
     n = sum(lake.shards(name)[file].rows for file in sources)
-    score_id = f"score-{run_id}-{digest([config.held_out_only, sources], length=8)}"
+    asked = [config.held_out_only, sources, *([config.activations, config.segments] if config.activations else [])]
+    score_id = f"score-{run_id}-{digest(asked, length=8)}"
     return Outcome("score", score_id, n, n, 0, model)
 
 
 # -- one shard, on a worker -------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=2)
-def _load(folder: Path) -> storage.LoadedModel:
-    """A worker scores many shards with one model: it is read once."""
-    return storage.load(folder)
+class Scorer:
+    """Scores shards on a worker; a model is read once for all the shards that come one after another."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._folder: Path | None = None
+        self._model: storage.LoadedModel | None = None
+
+    def __call__(self, task: Task) -> None:
+        """Write what is wanted of one shard; its predictions appear last and mark it as finished."""
+        folder = task.lake / "models" / task.run_id
+        if folder != self._folder or self._model is None:
+            self._folder, self._model = folder, storage.load(folder / WEIGHTS, device=self._device)
+        score_one(task, self._model)
+        execution.tick()
 
 
-def score_one(task: Task) -> None:
-    """Write the predictions of one shard, after its embeddings where the model has any."""
+def score_one(task: Task, model: storage.LoadedModel) -> None:
+    """Write the predictions of one shard, after its embeddings and activations where the model has any."""
     lake = Lake(task.lake)
-    folder = lake.root / "models" / task.run_id
-    model = _load(folder / WEIGHTS)
-    parts = dict(zip(*pq.read_table(folder / TRACKS).to_pydict().values(), strict=True))
-    recipe = products.recipe_of(registry.get(task.model).CARD.input)
-    columns = [name for name, _ in recipe.columns] if isinstance(recipe, FeatureSet) else []
-    source = lake.folder(products.product(recipe).table.name) / task.source
-    predictions, embeddings = _predictions(task.run_id, task.held_out_only), _embeddings(task.run_id)
+    card = registry.get(task.model).CARD
+    parts = dict(zip(*pq.read_table(lake.root / "models" / task.run_id / TRACKS).to_pydict().values(), strict=True))
+    columns = products.columns_of(card.input)
+    kind = None if columns else inputs.of(card.input)
+    source = lake.folder(products.table_of(card.input)) / task.source
+    wanted = {track_id for track_id, part in parts.items() if part == TEST} if task.held_out_only else None
+    products_of = [_predictions(task.run_id, task.held_out_only)]
+    if not task.held_out_only and card.kind != "estimator":
+        products_of.append(_embeddings(task.run_id))
+    if task.layer and card.kind == "network":
+        products_of.append(_activations(task.run_id, task.layer, task.segments))
     stamp = {"model": task.model, "run_id": task.run_id, "source_shard": task.source, "code_version": CODE_VERSION}
-    embedded: list[dict[str, Any]] = []
     with ExitStack() as stack:
-        append = stack.enter_context(
-            writing(lake.path("predictions", predictions.stem(task.source)), predictions.table.arrow)
-        )
-        for scored in score_shard(model, source, columns):
-            part = parts.get(scored.track_id)
-            if task.held_out_only and part != TEST:
-                continue
+        # Left in reverse: what is opened first appears last.
+        append = {
+            product.table.name: stack.enter_context(
+                writing(lake.path(product.table.name, product.stem(task.source)), product.table.arrow)
+            )
+            for product in products_of
+        }
+        for scored in score_shard(model, source, columns, kind, wanted, task.layer if kind else None):
             row = {"track_id": scored.track_id} | stamp
+            part = parts.get(scored.track_id)
             for label, probability in zip(model.classes, scored.probabilities, strict=True):
-                append(row | {"label": label, "probability": float(probability), "part": part})
-            if scored.embedding is not None and not task.held_out_only:
-                embedded.append(row | {"embedding": scored.embedding.tolist()})
-        if embedded:
-            with writing(lake.path("embeddings", embeddings.stem(task.source)), embeddings.table.arrow) as add:
-                for row in embedded:
-                    add(row)
-    execution.tick()
+                append["predictions"](row | {"label": label, "probability": float(probability), "part": part})
+            if "embeddings" in append and scored.embedding is not None:
+                append["embeddings"](row | {"embedding": scored.embedding.tolist()})
+            for extra in _activation_rows(task, scored) if "activations" in append else ():
+                append["activations"](row | extra)
+
+
+def _activation_rows(task: Task, scored: Scored) -> list[dict[str, Any]]:
+    """One row for the track, or one for each window."""
+    vectors = scored.window_activations
+    assert vectors is not None
+    if not task.segments:
+        return [{"layer": task.layer, "activation": vectors.mean(axis=0).tolist()}]
+    return [
+        {"layer": task.layer, "segment": n, "first_step": start, "activation": vector.tolist()}
+        for n, (start, vector) in enumerate(zip(scored.starts, vectors, strict=True))
+    ]

@@ -1,35 +1,35 @@
 """Train: a model learns the labels of the lake, and is measured on the part that it never saw.
 
 A finished model is a folder `LAKE/models/RUN_ID`; the same request over the same data is the same run, so that a
-training that was killed begins again and one that was finished is not repeated.
+training that was killed goes on after its last finished epoch and one that was finished is not repeated. What it keeps
+on its way lies in a hidden folder, which goes when the model is there.
 """
 
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+from dataclasses import dataclass, replace
+from functools import partial
 
 from phonolake import execution, progress
-from phonolake.errors import PhonolakeError
-from phonolake.features.contract import FeatureSet
+from phonolake.errors import UsageError
 from phonolake.lineage import CODE_VERSION, canonical, digest, settings
 from phonolake.models import registry, storage
-from phonolake.records import TEST, TRAIN, VALID
+from phonolake.models.registry import ModelCard
+from phonolake.records import TRAIN, VALID
 from phonolake.stages import examples as labelled
-from phonolake.stages import products
+from phonolake.stages import fitting, products
 from phonolake.stages.common import Outcome, finish, merge, now
 from phonolake.stages.examples import Examples
+from phonolake.stages.fitting import TRACKS, WEIGHTS, Task
 from phonolake.store import catalog, schema
 from phonolake.store.lake import Change, Lake
-from phonolake.store.shards import replacing, sweep, write_rows
-from phonolake.training import report
-from phonolake.training.predict import read_features, score_shard
+from phonolake.store.shards import sweep, write_rows
+from phonolake.training import ray_wrapper
+from phonolake.training.recipe import Hardware
 
-WEIGHTS = "weights"
-TRACKS = "tracks.parquet"
+__all__ = ["TRACKS", "WEIGHTS", "Config", "Hardware", "plan", "run"]
+
+AUTO = "auto"
+# Published training length of the 29-second clips of Choi et al. 2017, in frames of 21 ms, and the same in seconds.
+LONGEST_FRAMES, LONGEST_SECONDS = 1360, 29.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,10 @@ class Config:
         Decides weights, order and crops.
     max_epochs : int, optional
         Instead of the recipe's, for networks.
+    multi_label : bool, optional
+        Whether a track may have several labels; by default a network learns several when a track has.
+    top_labels : int, optional
+        Learn only this many labels, those with the most tracks.
     """
 
     lake: str
@@ -62,41 +66,17 @@ class Config:
     folds: tuple[int, ...] = ()
     seed: int = 0
     max_epochs: int | None = None
+    multi_label: bool | None = None
+    top_labels: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One model to train."""
-
-    lake: Path
-    run_id: str
-    config: Config
-    fold: int | None
-    examples: Examples
-    files: tuple[str, ...]
-    n_frames: int
-
-    @property
-    def folder(self) -> Path:
-        return self.lake / "models" / self.run_id
-
-    @property
-    def epochs(self) -> int:
-        """Steps that the training takes at most; one for an estimator."""
-        return self.config.max_epochs or registry.get(self.config.model).CARD.recipe.get("max_epochs", 1)
-
-    @property
-    def finished(self) -> bool:
-        return (self.folder / WEIGHTS / storage.CARD_FILE).is_file()
-
-
-def run(config: Config) -> list[Outcome]:
+def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
     """Train what is not trained yet; one outcome for each fold.
 
     Raises
     ------
     UsageError
-        For an unknown model, split or fold, or fewer than two classes.
+        For an unknown model, split or fold, fewer than two classes, or hardware that is not there.
     PhonolakeError
         When the model's input was not extracted, or training cannot go on (a loss that is no number).
     """
@@ -104,11 +84,8 @@ def run(config: Config) -> list[Outcome]:
     tasks = plan(config)
     lake = Lake.open(config.lake)
     todo = [task for task in tasks if not task.finished]
-    # A single model gets every core; several share them, one each.
-    cpus = execution.cores() if len(todo) == 1 else 1
     with progress.task(f"train {config.model}", sum(task.epochs for task in todo)) as advance:
-        for _ in execution.imap(train_model, todo, cpus=cpus, on_tick=advance):
-            pass
+        _train(todo, hardware or Hardware(device=AUTO), advance)
     for task in tasks:
         sweep(task.folder)
     outcomes = []
@@ -121,37 +98,97 @@ def run(config: Config) -> list[Outcome]:
     return outcomes
 
 
+def _train(todo: list[Task], hardware: Hardware, advance: progress.Advance) -> None:
+    """Several models share the cores, one each; a single one gets all of them, or `hardware.workers` to share it."""
+    if not todo:
+        return
+    gpu = _wants_gpu(todo, hardware)
+    hardware = replace(hardware, device="cuda" if gpu else "cpu")
+    todo = [replace(task, hardware=hardware) for task in todo]
+    if hardware.workers is None:
+        cpus = execution.cores() if len(todo) == 1 else 1
+        for task, _ in execution.imap(fitting.train_model, todo, cpus=cpus, gpus=int(gpu), on_tick=advance):
+            sweep(task.folder)
+        return
+    cpus = max(1, execution.cores() // hardware.workers)
+    for task in todo:
+        with execution.watching(advance) as ticker:
+            ray_wrapper.together(
+                partial(execution.call, fitting.train_model, task, ticker),
+                workers=hardware.workers,
+                cpus=cpus,
+                gpu=gpu,
+                storage=task.hidden,
+            )
+        sweep(task.folder)
+
+
+def _wants_gpu(todo: list[Task], hardware: Hardware) -> bool:
+    """Whether to train on GPUs; what is asked for and cannot be had is said before anything waits for it."""
+    is_network = registry.get(todo[0].config.model).CARD.kind == "network"
+    if hardware.workers is not None and not is_network:
+        raise UsageError(f"{todo[0].config.model} learns in one process: leave --workers out")
+    found = execution.gpus()
+    gpu = is_network and (hardware.device.startswith("cuda") or (hardware.device == AUTO and found > 0))
+    if gpu and found < (hardware.workers or 1):
+        raise UsageError(f"{hardware.workers or 1} GPUs are asked for, and Ray has {found}: try --device cpu")
+    if not gpu and (hardware.workers or 1) > execution.all_cores():
+        raise UsageError(f"{hardware.workers} workers want a core each, and Ray has {execution.all_cores()}")
+    return gpu
+
+
 def plan(config: Config) -> list[Task]:
     """What would be trained, without training it."""
     lake = Lake.open(config.lake)
     card = registry.get(config.model).CARD
+    if card.kind == "extractor":
+        raise UsageError(f"{config.model} learns nothing: `phonolake models` says how it is used")
     split = config.split or ("none" if card.kind == "embedder" else labelled.choose_split(lake, config.dataset))
     files = tuple(products.shards_of(lake, card.input))
+    n_steps = card.n_frames or _steps(lake, card.input)
     tasks = []
     for fold in config.folds or (None,):
-        if card.kind == "embedder":
-            found = labelled.unlabelled(lake, config.dataset)
-        else:
-            found = labelled.collect(lake, labels=config.labels, split=split, test_fold=fold, dataset=config.dataset)
-        if card.kind == "estimator":
-            # Estimators need no validation tracks: they learn from them too.
-            found = replace(found, parts=tuple(TRAIN if part == VALID else part for part in found.parts))
+        found = _examples(lake, config, card, split, fold)
         request = [settings(replace(config, folds=())), card, split, fold]
         run_id = f"{config.model}-{digest([request, files, found])}"
-        tasks.append(Task(lake.root, run_id, replace(config, split=split), fold, found, files, _crop(lake, card.input)))
+        tasks.append(Task(lake.root, run_id, replace(config, split=split), fold, found, files, n_steps, Hardware()))
     return tasks
 
 
-def _crop(lake: Lake, model_input: str) -> int:
-    """Frames of a training crop: as many as the median track has, at most half a minute (the published 1,360)."""
+def _examples(lake: Lake, config: Config, card: ModelCard, split: str, fold: int | None) -> Examples:
+    if card.kind == "embedder":
+        return labelled.unlabelled(lake, config.dataset)
+    if card.kind == "estimator" and config.multi_label:
+        raise UsageError(f"{config.model} learns one label per track: --multi-label is for networks")
+    found = labelled.collect(
+        lake,
+        labels=config.labels,
+        split=split,
+        test_fold=fold,
+        dataset=config.dataset,
+        many=config.multi_label if card.kind == "network" else False,
+        top=config.top_labels,
+    )
+    if card.kind == "network":
+        return found
+    # Estimators need no validation tracks: they learn from them too.
+    return replace(found, parts=tuple(TRAIN if part == VALID else part for part in found.parts))
+
+
+def _steps(lake: Lake, model_input: str) -> int:
+    """Length of a training crop: what the median track has, at most half a minute."""
     kind, _, name = model_input.partition(":")
-    if kind != "spectrogram":
+    if kind == "features":
         return 0
     with catalog.connect(lake) as connection:
-        ((median,),) = connection.execute(
-            "SELECT median(n_frames) FROM spectrograms WHERE spectrogram = $1", [name]
-        ).fetchall()
-    return min(1360, int(median or 0))
+        if kind == "audio":
+            sql, parameters = "SELECT median(duration_seconds) FROM tracks", []
+        else:
+            sql, parameters = "SELECT median(n_frames) FROM spectrograms WHERE spectrogram = $1", [name]
+        ((median,),) = connection.execute(sql, parameters).fetchall()
+    if kind == "audio":
+        return int(min(LONGEST_SECONDS, median or 0) * int(name))
+    return min(LONGEST_FRAMES, int(median or 0))
 
 
 def _publish(lake: Lake, task: Task) -> dict[str, Change]:
@@ -172,99 +209,3 @@ def _publish(lake: Lake, task: Task) -> dict[str, Change]:
         "models": Change(models, [write_rows(lake.path("models", task.run_id), models.arrow, [row])]),
         "metrics": Change(metrics, [write_rows(lake.path("metrics", task.run_id), metrics.arrow, card["metrics"])]),
     }
-
-
-# -- one model, on a worker -------------------------------------------------------------------------------------------
-
-
-def train_model(task: Task) -> None:
-    """Train, measure, and store the model; the folder with its card appears last."""
-    module = registry.get(task.config.model)
-    folder = Lake(task.lake).folder(products.product(products.recipe_of(module.CARD.input)).table.name)
-    files = [folder / file for file in task.files]
-    fit = _fit_network if module.CARD.kind == "network" else _fit_estimator
-    model, build, curve = fit(task, module, files)
-    card = {
-        "model": task.config.model,
-        "build": build,
-        "classes": list(task.examples.classes),
-        "activation": "softmax",
-        "config": settings(task.config),
-        "fold": task.fold,
-        "recipe": dict(module.CARD.recipe),
-        "code_version": CODE_VERSION,
-        "curve": curve,
-    }
-    with replacing(task.folder / TRACKS) as temporary:
-        table = pa.table({"track_id": task.examples.track_ids, "part": task.examples.parts})
-        pq.write_table(table, temporary)
-    n = {part: len(task.examples.of(part)) for part in (TRAIN, VALID)}
-    metrics = report.of_curve(task.run_id, curve, n) + _measure(task, storage.wrap(model, card), files)
-    storage.save(model, card | {"metrics": metrics}, task.folder / WEIGHTS)
-
-
-def _fit_network(task: Task, module: Any, files: list[Path]) -> tuple[Any, dict[str, Any], list[dict[str, Any]]]:
-    from phonolake.training.batches import SpectrogramBatches
-    from phonolake.training.loop import Recipe, fit
-
-    recipe = Recipe(**module.CARD.recipe)
-    if task.config.max_epochs is not None:
-        recipe = replace(recipe, max_epochs=task.config.max_epochs)
-    options = {"n_frames": task.n_frames, "batch_size": recipe.batch_size, "seed": task.config.seed}
-    train = SpectrogramBatches(files, task.examples.of(TRAIN), **options)
-    valid = SpectrogramBatches(files, task.examples.of(VALID), **options)
-    _check_not_empty(len(train), module.CARD.input)
-    build = {"n_classes": len(task.examples.classes), "n_frames": task.n_frames, "seed": task.config.seed}
-    network = module.build(**build)
-    result = fit(
-        network,
-        train.training,
-        valid.validation if len(valid) else None,
-        recipe=recipe,
-        on_epoch=lambda _: execution.tick(),
-        seed=task.config.seed,
-    )
-    execution.tick(task.epochs - len(result.curve))  # what early stopping saved
-    return network, build, [asdict(report) for report in result.curve]
-
-
-def _fit_estimator(task: Task, module: Any, files: list[Path]) -> tuple[Any, dict[str, Any], list[dict[str, Any]]]:
-    wanted = task.examples.of(TRAIN)
-    recipe = products.recipe_of(module.CARD.input)
-    assert isinstance(recipe, FeatureSet)
-    x, y = [], []
-    for file in files:
-        track_ids, x_ND = read_features(file, [name for name, _ in recipe.columns])
-        held = [n for n, track_id in enumerate(track_ids) if track_id in wanted]
-        x.append(x_ND[held])
-        y += [wanted[track_ids[n]] for n in held]
-    _check_not_empty(len(y), module.CARD.input)
-    estimator = module.build(seed=task.config.seed)
-    estimator.fit(np.concatenate(x), np.array(y))
-    execution.tick(task.epochs)
-    return estimator, {"seed": task.config.seed}, []
-
-
-def _check_not_empty(n: int, model_input: str) -> None:
-    if not n:
-        raise PhonolakeError(f"none of the training tracks has {model_input}: run `phonolake extract` for them first")
-
-
-def _measure(task: Task, model: storage.LoadedModel, files: list[Path]) -> list[dict[str, Any]]:
-    """Rows of `metrics` for the parts that the model did not learn from."""
-    recipe = products.recipe_of(registry.get(task.config.model).CARD.input)
-    columns = [name for name, _ in recipe.columns] if isinstance(recipe, FeatureSet) else []
-    held_out = {part: task.examples.of(part) for part in (VALID, TEST)}
-    y: dict[str, list[int]] = {part: [] for part in held_out}
-    scores: dict[str, list[np.ndarray]] = {part: [] for part in held_out}
-    for file in files:
-        for scored in score_shard(model, file, columns):
-            for part, targets in held_out.items():
-                if scored.track_id in targets:
-                    y[part].append(targets[scored.track_id])
-                    scores[part].append(scored.probabilities)
-    rows = []
-    for part in held_out:
-        if y[part]:
-            rows += report.of_part(task.run_id, part, task.examples.classes, np.array(y[part]), np.stack(scores[part]))
-    return rows

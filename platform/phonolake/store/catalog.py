@@ -81,9 +81,7 @@ def _fill(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> None:
     sets = [_published_set(lake, name, version) for name, version in versions.items() if name.startswith(SET_PREFIX)]
     broken = False
     for table in [*(t for name, t in declared.items() if name != FEATURES), *sets]:
-        files = list(shards.get(table.name, ()))
-        stored = set(lake.published_schema(table.name, versions[table.name]).names) if files else set()
-        select = _select(lake, table, files, stored)
+        select = _select(lake, table, list(shards.get(table.name, ())))
         error = _unreadable(connection, select)
         if error:
             broken, select = True, _refusal(table, error)
@@ -116,15 +114,15 @@ def _union(base: TableSchema, sets: list[TableSchema]) -> TableSchema:
     )
 
 
-def _select(lake: "Lake", table: TableSchema, files: list[str], stored: set[str]) -> str:
-    """Read a table; a column that was declared after its shards were written is NULL."""
+def _select(lake: "Lake", table: TableSchema, files: list[str]) -> str:
     if not files:
         return _empty(table)
-    columns = ", ".join(
-        f"{quote(c.name) if c.name in stored or not c.nullable else 'NULL'}::{c.type} AS {quote(c.name)}"
-        for c in table.columns
-    )
-    return f"SELECT {columns} FROM {reading(lake, table.name, files)}"
+    columns = ", ".join(f"{quote(c.name)}::{c.type} AS {quote(c.name)}" for c in table.columns)
+    if not schemas.added(table.name):
+        return f"SELECT {columns} FROM {reading(lake, table.name, files)}"
+    # An empty table beside them brings the columns that no shard has yet.
+    found = reading(lake, table.name, files, by_name=True)
+    return f"SELECT {columns} FROM (SELECT * FROM {found} UNION ALL BY NAME {_empty(table)})"
 
 
 def _unreadable(connection: duckdb.DuckDBPyConnection, select: str) -> str | None:
@@ -146,11 +144,15 @@ def _empty(table: TableSchema, where: str = "false") -> str:
     return "SELECT " + ", ".join(f"NULL::{c.type} AS {quote(c.name)}" for c in table.columns) + f" WHERE {where}"
 
 
-def reading(lake: "Lake", table: str, files: list[str], *, names: bool = False) -> str:
-    """SQL that reads these shards of a table; `names` adds the column ``filename``."""
+def reading(lake: "Lake", table: str, files: list[str], *, names: bool = False, by_name: bool = False) -> str:
+    """SQL that reads these shards of a table.
+
+    `names` adds the column ``filename``; `by_name` takes shards whose columns differ.
+    """
     paths = ", ".join(literal(no_glob(str(lake.folder(table) / file))) for file in files)
     # Else a folder called dataset=fma above the lake would take the place of the column `dataset`.
-    options = "hive_partitioning = false, union_by_name = true" + (", filename = true" if names else "")
+    options = "hive_partitioning = false" + (", filename = true" if names else "")
+    options += ", union_by_name = true" if by_name else ""
     return f"read_parquet([{paths}], {options})"
 
 

@@ -10,6 +10,12 @@ import pyarrow as pa
 from phonolake.errors import unknown
 
 MACROS = "macros"
+# Columns that tables have gained since lakes were first written: NULL in the shards from before.
+ADDED = {
+    "metrics": {"clips"},
+    "spectrograms": {"n_channels", "start_seconds", "end_seconds", "config"},
+    "features": {"start_seconds", "end_seconds"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,11 @@ def quote(identifier: str) -> str:
 def literal(text: str) -> str:
     """Quote an SQL string."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def added(table: str) -> set[str]:
+    """Columns that a table has gained; a feature set's own table has gained those of all of them."""
+    return ADDED.get("features" if table.startswith(features_table("")) else table, set())
 
 
 def features_table(feature_set: str) -> str:

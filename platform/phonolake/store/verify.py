@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
-from phonolake.store.schema import shape
+from phonolake.store.schema import added, shape
 from phonolake.store.shards import SUFFIX, TEMPORARY, remove
 
 # Columns that tell the rows of a table apart.
@@ -24,11 +24,12 @@ KEYS = {
     "spectrograms": "track_id, spectrogram, start_seconds",
     "embeddings": "track_id, run_id",
     "predictions": "track_id, run_id, label",
+    "activations": "track_id, run_id, layer, segment",
     "models": "run_id",
     "runs": "run_id",
 }
 RESTORE = "restore the file from a copy, or ingest into a new lake"
-ABOUT_TRACKS = ("audio", "labels", "splits", "features", "spectrograms", "embeddings", "predictions")
+ABOUT_TRACKS = ("audio", "labels", "splits", "features", "spectrograms", "embeddings", "activations", "predictions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +83,25 @@ def leftovers(lake: Lake) -> Iterator[Path]:
 
 def _shards(lake: Lake) -> Iterator[Finding]:
     for table in lake.versions():
-        columns = lake.published_schema(table)
+        columns = shape(lake.published_schema(table))
         for shard in lake.shards(table).values():
             path = lake.folder(table) / shard.file
             try:
-                problem = _read_through(path, shard.rows, columns)
+                problem = _read_through(path, shard.rows, columns, added(table))
             except (OSError, pa.ArrowException) as error:
                 problem = f"unreadable ({str(error).splitlines()[0]})"
             if problem:
                 yield Finding(table, shard.file, problem, RESTORE)
 
 
-def _read_through(path: Path, rows: int, columns: pa.Schema) -> str | None:
+def _read_through(path: Path, rows: int, columns: list[tuple[str, pa.DataType]], gained: set[str]) -> str | None:
     if not path.is_file():
         return "missing"
     file = pq.ParquetFile(path, page_checksum_verification=True)
     # Checksums guard the pages but not the footer, which names the columns.
-    # A shard that is older than a column of its table lacks it, and is read with NULL in its place.
-    found_names = set(file.schema_arrow.names)
-    if shape(file.schema_arrow) != shape(pa.schema(f for f in columns if f.name in found_names or not f.nullable)):
-        return f"columns {', '.join(file.schema_arrow.names)}, and the log says {', '.join(columns.names)}"
+    held = set(file.schema_arrow.names)
+    if shape(file.schema_arrow) != [c for c in columns if c[0] in held or c[0] not in gained]:
+        return f"columns {', '.join(file.schema_arrow.names)}, and the log says {', '.join(n for n, _ in columns)}"
     for group in range(file.num_row_groups):
         file.read_row_group(group)
     found = file.metadata.num_rows

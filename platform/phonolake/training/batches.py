@@ -1,107 +1,180 @@
-"""Batches of spectrogram crops, streamed from shards: memory holds a few row groups, whatever the number of tracks.
+"""Batches of crops, streamed from shards: memory holds a few row groups and some hundred crops, however many tracks.
 
-Shape suffixes: B batch, F bands, T frames.
+Shape suffixes: B batch, N tracks, X any axes, T steps in time.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from phonolake.training.crops import crop_rng, random_crop, windows
+from phonolake.training import group, order
+from phonolake.training.crops import crop_rng, random_crop, spread
+from phonolake.training.inputs import TrackInput, rows
 
-# Crops that wait to be drawn: enough to mix the tracks of several row groups.
-POOL = 256
+Target = int | np.ndarray
+Cut = Callable[[str, np.ndarray], list[np.ndarray]]
+# Crops by track by unit.
+Wanted = dict[int, dict[int, list[int]]]
+
+# Batches whose tracks are being decoded while the first of them is waited for.
+AHEAD = 4
+# Row groups kept as they were read: as many as the lanes of an epoch look at.
+KEPT_GROUPS = 2 * order.LANES
 
 
-class SpectrogramBatches:
-    """Spectrograms of labelled tracks in a set of shards.
+class TrackBatches:
+    """Crops of labelled tracks in a set of shards, this worker's share of each batch.
 
     Parameters
     ----------
     files : sequence of Path
-        Spectrogram shards.
+        Shards that hold `kind`.
     targets : mapping
-        Class number by track id; other tracks are passed over.
-    n_frames : int
-        Length of a crop in frames.
+        Class number, or multi-hot row, by track id; other tracks are passed over.
+    kind : TrackInput
+        See `phonolake.training.inputs`.
+    n_steps : int
+        Length of a crop.
     batch_size : int
+        Crops per batch over all workers, at most.
     seed : int
         Decides order and crops, together with the epoch.
+    crops : int
+        Crops per track in an epoch.
     """
 
     def __init__(
-        self, files: Sequence[Path], targets: Mapping[str, int], *, n_frames: int, batch_size: int, seed: int
+        self,
+        files: Sequence[Path],
+        targets: Mapping[str, Target],
+        *,
+        kind: TrackInput,
+        n_steps: int,
+        batch_size: int,
+        seed: int,
+        crops: int = 1,
     ) -> None:
         self.targets = targets
-        self.n_frames = n_frames
+        self.kind = kind
+        self.n_steps = n_steps
         self.batch_size = batch_size
         self.seed = seed
+        self.crops = crops
+        self.track_ids: list[str] = []
         self._groups: list[tuple[Path, int]] = []
-        self._found: set[str] = set()
+        places: list[tuple[int, int]] = []
         for file in files:
             reader = pq.ParquetFile(file)
-            for group in range(reader.num_row_groups):
-                held = targets.keys() & set(reader.read_row_group(group, ["track_id"])["track_id"].to_pylist())
-                self._found |= held
-                if held:
-                    self._groups.append((file, group))
+            for number in range(reader.num_row_groups):
+                held = reader.read_row_group(number, ["track_id"])["track_id"].to_pylist()
+                wanted = [(row, track_id) for row, track_id in enumerate(held) if track_id in targets]
+                if wanted:
+                    places += [(len(self._groups), row) for row, _ in wanted]
+                    self.track_ids += [track_id for _, track_id in wanted]
+                    self._groups.append((file, number))
+        self._group_N, self._row_N = np.array(places, np.int64).reshape(-1, 2).T
 
     def __len__(self) -> int:
-        """Number of tracks that have both a target and a spectrogram."""
-        return len(self._found)
+        """Number of tracks that have both a target and the input."""
+        return len(self.track_ids)
 
     def training(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Batches (x_BFT float32, y_B int64) of one random crop of each track, in an order of the epoch's own."""
-        rng = np.random.default_rng([self.seed, epoch])
-        pool: list[tuple[np.ndarray, int]] = []
-        batch: list[tuple[np.ndarray, int]] = []
-        for index in rng.permutation(len(self._groups)):
-            for track_id, spec_FT in read_spectrograms(*self._groups[index]):
-                if track_id not in self.targets:
-                    continue
-                crop_FT = random_crop(spec_FT, self.n_frames, crop_rng(self.seed, epoch, track_id))
-                pool.append((crop_FT.astype(np.float32), self.targets[track_id]))
-                if len(pool) > POOL:
-                    batch.append(_draw(pool, rng))
-                if len(batch) == self.batch_size:
-                    yield _stack(batch)
-                    batch = []
-        while pool:
-            batch.append(_draw(pool, rng))
-            if len(batch) == self.batch_size or not pool:
-                yield _stack(batch)
-                batch = []
+        """Batches (x_BXT, y) of random crops of each track, in an order of the epoch's own."""
+        ordered = order.of_epoch(
+            self._group_N, crops=self.crops, batch_size=self.batch_size, seed=self.seed, epoch=epoch
+        )
+
+        def cut(track_id: str, x_XT: np.ndarray) -> list[np.ndarray]:
+            rng = crop_rng(self.seed, epoch, track_id)
+            return [random_crop(x_XT, self.n_steps, rng) for _ in range(self.crops)]
+
+        return self._stream([group.own_part(batch) for batch in ordered.batches], ordered.units, cut)
 
     def validation(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Batches of the middle window of each track, always the same."""
-        batch: list[tuple[np.ndarray, int]] = []
-        for file, group in self._groups:
-            for track_id, spec_FT in read_spectrograms(file, group):
-                if track_id in self.targets:
-                    middle = windows(spec_FT, self.n_frames)
-                    batch.append((middle[len(middle) // 2].astype(np.float32), self.targets[track_id]))
-                if len(batch) == self.batch_size:
-                    yield _stack(batch)
-                    batch = []
-        if batch:
-            yield _stack(batch)
+        """Batches of the same windows of each track, side by side: one from the middle, or several spread out."""
+
+        def cut(_: str, x_XT: np.ndarray) -> list[np.ndarray]:
+            return spread(x_XT, self.n_steps, self.crops)
+
+        own = group.own_part(np.arange(len(self)))
+        crop_C = (own[:, None] * self.crops + np.arange(self.crops)).ravel()
+        n_batches = -(-len(crop_C) // self.batch_size)
+        batches = np.array_split(crop_C, max(1, n_batches))
+        return self._stream(batches, order.units(self._group_N, longest=max(1, self.batch_size)), cut)
+
+    def row(self, track: int, kept: "OrderedDict[int, pa.Table]") -> dict[str, pa.Scalar]:
+        """The stored row of a track by number; `kept` holds the row groups that were read last."""
+        number = int(self._group_N[track])
+        if number not in kept:
+            file, its_number = self._groups[number]
+            kept[number] = pq.ParquetFile(file).read_row_group(its_number, self.kind.columns)
+            if len(kept) > KEPT_GROUPS:
+                kept.popitem(last=False)
+        kept.move_to_end(number)
+        return next(rows(kept[number].slice(int(self._row_N[track]), 1)))
+
+    def _stream(
+        self, batches: list[np.ndarray], unit_N: np.ndarray, cut: Cut
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        wanted: Wanted = {}
+        for crop in np.sort(np.concatenate([np.zeros(0, np.int64), *batches])).tolist():
+            track = crop // self.crops
+            wanted.setdefault(int(unit_N[track]), {}).setdefault(track, []).append(crop)
+        with _Desk(self, unit_N, wanted, cut) as desk:
+            for n, crops in enumerate(batches):
+                for ahead in batches[n : n + AHEAD]:
+                    desk.order(ahead)
+                if len(crops):
+                    x = np.stack([desk.take(int(crop)) for crop in crops])
+                    targets = [self.targets[self.track_ids[crop // self.crops]] for crop in crops]
+                    yield x, np.array(targets, np.float32 if np.ndim(targets[0]) else np.int64)
 
 
-def read_spectrograms(file: Path, group: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Track ids and spectrograms (float16, shape (F, T)) of one row group."""
-    columns = ["track_id", "n_bands", "n_frames", "data"]
-    for row in pq.ParquetFile(file).read_row_group(group, columns).to_pylist():
-        yield row["track_id"], np.frombuffer(row["data"], "<f2").reshape(row["n_bands"], row["n_frames"])
+class _Desk:
+    """Crops that were ordered and not taken yet; a track is read once, when the first of its crops is ordered."""
 
+    def __init__(
+        self, source: TrackBatches, unit_N: np.ndarray, wanted: dict[int, dict[int, list[int]]], cut: Cut
+    ) -> None:
+        self._source = source
+        self._unit_N = unit_N
+        self._wanted = wanted
+        self._cut = cut
+        self._crops: dict[int, Future[dict[int, np.ndarray]]] = {}
+        self._tables: OrderedDict[int, pa.Table] = OrderedDict()
+        self._pool = ThreadPoolExecutor(source.kind.threads) if source.kind.threads else None
 
-def _draw(pool: list[tuple[np.ndarray, int]], rng: np.random.Generator) -> tuple[np.ndarray, int]:
-    index = int(rng.integers(len(pool)))
-    pool[index], pool[-1] = pool[-1], pool[index]
-    return pool.pop()
+    def __enter__(self) -> "_Desk":
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
-def _stack(batch: list[tuple[np.ndarray, int]]) -> tuple[np.ndarray, np.ndarray]:
-    crops, targets = zip(*batch, strict=True)
-    return np.stack(crops), np.array(targets, np.int64)
+    def order(self, crops: np.ndarray) -> None:
+        """Begin to read what these crops are cut from."""
+        for unit in dict.fromkeys(self._unit_N[crops // self._source.crops].tolist()):
+            for track, its_crops in self._wanted.pop(unit, {}).items():
+                made = self._make(self._source.row(track, self._tables), its_crops)
+                self._crops.update(dict.fromkeys(its_crops, made))
+
+    def take(self, crop: int) -> np.ndarray:
+        """The array of a crop that was ordered; it is forgotten here."""
+        return self._crops.pop(crop).result()[crop]
+
+    def _make(self, row: dict[str, pa.Scalar], crops: list[int]) -> "Future[dict[int, np.ndarray]]":
+        def work() -> dict[int, np.ndarray]:
+            cut = self._cut(row["track_id"].as_py(), self._source.kind.array(row))
+            # Copies, since views would keep the whole track alive.
+            return {crop: cut[crop % self._source.crops].copy() for crop in crops}
+
+        if self._pool is not None:
+            return self._pool.submit(work)
+        done: Future[dict[int, np.ndarray]] = Future()
+        done.set_result(work())
+        return done

@@ -1,6 +1,6 @@
-"""Pieces of one length out of spectrograms of any length.
+"""Pieces of one length out of spectrograms and waveforms of any length. Time is the last axis.
 
-Shape suffixes: W windows, F bands, T frames.
+Shape suffixes: W windows, X any axes (bands; channels and bands; none), T steps in time (frames or samples).
 """
 
 from hashlib import blake2b
@@ -29,67 +29,82 @@ def crop_rng(seed: int, epoch: int, track_id: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest, "little"))
 
 
-def random_crop(spec_FT: np.ndarray, n_frames: int, rng: np.random.Generator) -> np.ndarray:
+def random_crop(x_XT: np.ndarray, n_steps: int, rng: np.random.Generator) -> np.ndarray:
     """Cut a piece at a random place, all places being equally likely.
 
     Parameters
     ----------
-    spec_FT : ndarray
-        Spectrogram. One that is shorter than `n_frames` is repeated [1]_ and begins at its own beginning.
-    n_frames : int
-        Length of the piece in frames, >= 1.
+    x_XT : ndarray
+        Spectrogram or waveform. One that is shorter than `n_steps` is repeated [1]_ and begins at its own beginning.
+    n_steps : int
+        Length of the piece, >= 1.
     rng : numpy Generator
         For instance that of `crop_rng`.
 
     Returns
     -------
-    crop_FT : ndarray, shape (F, n_frames)
+    crop_XT : ndarray, shape (..., n_steps)
         A view of the input where that is long enough.
 
     Raises
     ------
     UsageError
-        If the spectrogram is not two-dimensional or has no frames, or `n_frames` is below 1.
+        If the input has no steps, or `n_steps` is below 1.
 
     References
     ----------
     .. [1] J. Pons, X. Serra, "Randomly Weighted CNNs for (Music) Audio Classification", ICASSP 2019.
     """
-    spec_FT = _at_least(spec_FT, n_frames)
-    start = int(rng.integers(spec_FT.shape[1] - n_frames + 1))
-    return spec_FT[:, start : start + n_frames]
+    x_XT = _at_least(x_XT, n_steps)
+    start = int(rng.integers(x_XT.shape[-1] - n_steps + 1))
+    return x_XT[..., start : start + n_steps]
 
 
-def windows(spec_FT: np.ndarray, n_frames: int) -> np.ndarray:
+def windows(x_XT: np.ndarray, n_steps: int, *, whole: bool = False) -> np.ndarray:
     """Cover a clip with windows side by side; the last one ends where the clip ends, so it may overlap its neighbour.
 
     Parameters
     ----------
-    spec_FT : ndarray
-        Spectrogram. One that is shorter than `n_frames` is repeated to make one window.
-    n_frames : int
-        Length of a window in frames, >= 1.
+    x_XT : ndarray
+        Spectrogram or waveform. One that is shorter than `n_steps` is repeated to make one window.
+    n_steps : int
+        Length of a window, >= 1.
+    whole : bool
+        Discard what is left behind the last whole window instead, as Lee et al. do with waveforms.
 
     Returns
     -------
-    windows_WFT : ndarray, shape (W, F, n_frames)
-        In order of time, W = ceil(T / n_frames).
+    windows_WXT : ndarray, shape (W, ..., n_steps)
+        In order of time; W = ceil(T / n_steps), or max(1, T // n_steps) of whole ones.
 
     Raises
     ------
     UsageError
-        If the spectrogram is not two-dimensional or has no frames, or `n_frames` is below 1.
+        If the input has no steps, or `n_steps` is below 1.
     """
-    spec_FT = _at_least(spec_FT, n_frames)
-    last = spec_FT.shape[1] - n_frames
-    starts = [*range(0, last, n_frames), last]
-    return np.stack([spec_FT[:, start : start + n_frames] for start in starts])
+    x_XT = _at_least(x_XT, n_steps)
+    starts = window_starts(x_XT.shape[-1], n_steps, whole=whole)
+    return np.stack([x_XT[..., start : start + n_steps] for start in starts])
 
 
-def _at_least(spec_FT: np.ndarray, n_frames: int) -> np.ndarray:
-    if n_frames < 1:
-        raise UsageError(f"a crop needs at least 1 frame, received n_frames={n_frames}.")
-    if spec_FT.ndim != 2 or spec_FT.shape[1] == 0:
-        raise UsageError(f"crops are cut from spectrograms (bands, frames > 0), received shape {spec_FT.shape}.")
-    n_received = spec_FT.shape[1]
-    return spec_FT if n_received >= n_frames else spec_FT[:, np.arange(n_frames) % n_received]
+def window_starts(n_received: int, n_steps: int, *, whole: bool = False) -> list[int]:
+    """First step of each window of a clip of `n_received` steps; see `windows`."""
+    last = max(0, n_received - n_steps)
+    return list(range(0, last + 1, n_steps)) if whole else [*range(0, last, n_steps), last]
+
+
+def spread(x_XT: np.ndarray, n_steps: int, n_windows: int) -> list[np.ndarray]:
+    """Cut `n_windows` windows at even distances from the first step to the last; a single one from the middle."""
+    x_XT = _at_least(x_XT, n_steps)
+    last = x_XT.shape[-1] - n_steps
+    starts = np.linspace(0, last, n_windows).round().astype(int) if n_windows > 1 else [last // 2]
+    return [x_XT[..., start : start + n_steps] for start in starts]
+
+
+def _at_least(x_XT: np.ndarray, n_steps: int) -> np.ndarray:
+    if n_steps < 1:
+        raise UsageError(f"a crop needs at least 1 step, received n_steps={n_steps}.")
+    if x_XT.ndim == 0 or x_XT.size == 0:
+        raise UsageError(f"crops are cut from arrays with steps in time, received shape {x_XT.shape}.")
+    n_received = x_XT.shape[-1]
+    return x_XT if n_received >= n_steps else x_XT[..., np.arange(n_steps) % n_received]

@@ -1,80 +1,29 @@
 """The training loop: gradient steps over batches, validation after each epoch, the best weights in the end.
 
-It knows nothing of where batches come from; callers hand over functions that yield numpy arrays.
+It knows nothing of where batches come from; callers hand over functions that yield numpy arrays. Where several workers
+train together (see `phonolake.training.group`), each is given its own share of every batch.
 
-Shape suffixes: B batch, K classes.
+Shape suffixes: B batch, N examples, K classes.
 """
 
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from phonolake.errors import PhonolakeError, UsageError, unknown
+from phonolake.errors import PhonolakeError, UsageError
 from phonolake.models.devices import find_device
+from phonolake.training import group
+from phonolake.training.checkpoint import Checkpoint
+from phonolake.training.course import Course
+from phonolake.training.recipe import Hardware, Recipe
+from phonolake.training.steps import Batch, Trainer
 
-Batch = tuple[np.ndarray, np.ndarray]
-
-OPTIMIZERS = {"adam": torch.optim.Adam}
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How to train.
-
-    Parameters
-    ----------
-    optimizer : str
-        ``"adam"`` (Kingma and Ba, 2015).
-    lr : float
-        Learning rate at the start, > 0.
-    weight_decay : float
-        L2 penalty, >= 0.
-    max_epochs : int
-        Epochs at most, >= 1.
-    patience : int
-        Stop after this many epochs without a lower validation loss, >= 1.
-    batch_size : int
-        Examples per batch, >= 1; for those who make the batches, the loop takes them as they come.
-    lr_factor : float
-        Multiply the learning rate by this, in (0, 1), ...
-    lr_patience : int
-        ... after more than this many epochs, >= 0, without a lower validation loss.
-
-    Raises
-    ------
-    UsageError
-        If a value is out of its range, or there is no such optimizer.
-    """
-
-    optimizer: str = "adam"
-    lr: float = 1e-3
-    weight_decay: float = 0.0
-    max_epochs: int = 40
-    patience: int = 8
-    batch_size: int = 16
-    lr_factor: float = 0.5
-    lr_patience: int = 3
-
-    def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise unknown("optimizer", self.optimizer, OPTIMIZERS)
-        allowed = {
-            "lr": 0 < self.lr < math.inf,
-            "weight_decay": 0 <= self.weight_decay < math.inf,
-            "max_epochs": self.max_epochs >= 1,
-            "patience": self.patience >= 1,
-            "batch_size": self.batch_size >= 1,
-            "lr_factor": 0 < self.lr_factor < 1,
-            "lr_patience": self.lr_patience >= 0,
-        }
-        for name, is_allowed in allowed.items():
-            if not is_allowed:
-                raise UsageError(f"recipe: {name}={getattr(self, name)} is out of range.")
+__all__ = ["Batch", "EpochReport", "Hardware", "Recipe", "TrainingResult", "fit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +37,18 @@ class EpochReport:
     train_loss : float
         Mean over the epoch's examples in nats, each taken just before the step that learned from it.
     valid_loss : float or None
-        Mean over the validation examples after the epoch, in nats; None without validation data.
-    valid_accuracy : float or None
-        Share of validation examples whose highest logit is the right one; for multi-hot labels the share of
-        (example, class) pairs that are on the right side of probability 0.5. In [0, 1].
+        Mean over the validation windows after the epoch, in nats; None without validation data.
+    valid : mapping
+        Validation figures by name: for one label per track accuracy, macro-f1, roc-auc and pr-auc, for many the last
+        two (macro means). A track's answer is the mean probability over its windows.
     lr : float
-        Learning rate during the epoch.
+        Learning rate at the start of the epoch.
     """
 
     epoch: int
     train_loss: float
     valid_loss: float | None
-    valid_accuracy: float | None
+    valid: Mapping[str, float]
     lr: float
 
 
@@ -119,166 +68,143 @@ def fit(
     recipe: Recipe,
     on_epoch: Callable[[EpochReport], None] | None = None,
     seed: int = 0,
-    device: str = "cpu",
+    hardware: Hardware | None = None,
+    class_weights: np.ndarray | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainingResult:
     """Train a model in place.
 
-    With validation data, training stops early and the weights of the epoch with the lowest validation loss are put
-    back. Without, it runs to `max_epochs` at a constant learning rate and the last weights count.
+    With validation data, training stops early and the weights of the best epoch are put back. Without, it runs to
+    `max_epochs` at a constant learning rate and the last weights count.
 
     Parameters
     ----------
     model : nn.Module
-        Gives logits_BK. It is left on `device` and in evaluation mode.
+        Gives logits_BK. It is left on the device and in evaluation mode.
     batches_for_epoch : callable
-        From the epoch, counted from 1, to its batches (x, y): x of float32 as the model reads it, y either of class
-        numbers (B,), for softmax cross-entropy, or multi-hot (B, K) in [0, 1], for binary cross-entropy.
+        From the epoch, counted from 1, to its batches (x, y): x as the model reads it, cast to float32, y either of
+        class numbers (B,), or multi-hot (B, K) in [0, 1].
     valid : callable or None
-        Gives the validation batches, each time it is called.
+        Gives the validation batches, each time it is called: `recipe.crops_per_track` windows of a track in turn.
     recipe : Recipe
         How to train.
     on_epoch : callable, optional
-        Called after each epoch.
+        Called after each epoch, and at the start for those that a checkpoint brings back.
     seed : int
-        Decides what the model draws, such as dropout. PyTorch's random state is left as it was. On a CPU, the same
-        weights, batches, seed and number of threads give the same result to the bit.
-    device : str
-        Such as ``"cpu"`` or ``"cuda"``.
+        Decides what the model draws, such as dropout: each epoch begins with a random state of its own. PyTorch's
+        random state is left as it was. On a CPU, the same weights, batches, seed and number of threads give the same
+        result to the bit, whether or not the training was interrupted between.
+    hardware : Hardware, optional
+        What to train on; the processor by default.
+    class_weights : ndarray, optional
+        See `phonolake.training.losses.balanced`.
+    checkpoint : Checkpoint, optional
+        Written after each epoch by the first worker; what it holds at the start is gone on with.
 
     Raises
     ------
     UsageError
-        If an epoch has no batches, labels do not fit the logits, or there is no such device.
+        If an epoch has no batches, labels do not fit the logits, there is no such device, or the recipe asks for
+        validation that is not there.
     PhonolakeError
-        If the loss becomes infinite or not a number.
+        If the loss becomes infinite or not a number, or the checkpoint is not one of this model.
     """
-    target = find_device(device)
-    model.to(target)
-    with _seeded(seed, target):
-        return _fit(model, batches_for_epoch, valid, recipe, on_epoch, target)
+    if valid is None and recipe.schedule == "staged":
+        raise UsageError("recipe: stages end by validation, and there are no validation examples.")
+    hardware = hardware or Hardware()
+    device = find_device(hardware.device)
+    with _random_state(device):
+        trainer = Trainer(model, recipe, hardware, device, class_weights)
+        training = _Training(trainer, recipe, checkpoint)
+        for report in training.curve:
+            if on_epoch is not None:
+                on_epoch(report)
+        while not training.over:
+            training.one_epoch(batches_for_epoch, valid, seed)
+            if on_epoch is not None:
+                on_epoch(training.curve[-1])
+        training.put_best_back()
+    model.eval()
+    return TrainingResult(tuple(training.curve), best_epoch=training.course.best_epoch or len(training.curve))
 
 
-def _fit(
-    model: nn.Module,
-    batches_for_epoch: Callable[[int], Iterable[Batch]],
-    valid: Callable[[], Iterable[Batch]] | None,
-    recipe: Recipe,
-    on_epoch: Callable[[EpochReport], None] | None,
-    device: torch.device,
-) -> TrainingResult:
-    optimizer = OPTIMIZERS[recipe.optimizer](model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimizer, factor=recipe.lr_factor, patience=recipe.lr_patience, threshold=0.0
-    )
-    best = _Best()
-    curve: list[EpochReport] = []
-    for epoch in range(1, recipe.max_epochs + 1):
-        lr = optimizer.param_groups[0]["lr"]
-        train_loss = _train(model, batches_for_epoch(epoch), optimizer, epoch, device)
-        loss, accuracy = (None, None) if valid is None else _validate(model, valid(), epoch, device)
-        curve.append(EpochReport(epoch, train_loss, loss, accuracy, lr))
-        if on_epoch is not None:
-            on_epoch(curve[-1])
+class _Training:
+    """A training between two epochs."""
+
+    def __init__(self, trainer: Trainer, recipe: Recipe, checkpoint: Checkpoint | None) -> None:
+        self.trainer = trainer
+        self.recipe = recipe
+        self.checkpoint = checkpoint
+        self.course = Course(recipe.lr)
+        self.curve: list[EpochReport] = []
+        self.best: dict[str, Tensor] | None = None
+        self.over = False
+        state = checkpoint.load() if checkpoint else None
+        if state is not None:
+            self._restore(state)
+
+    def one_epoch(
+        self,
+        batches_for_epoch: Callable[[int], Iterable[Batch]],
+        valid: Callable[[], Iterable[Batch]] | None,
+        seed: int,
+    ) -> None:
+        epoch, lr = len(self.curve) + 1, self.course.lr
+        _seed_epoch(seed, epoch)
+        train_loss = self.trainer.train(batches_for_epoch(epoch), epoch, lr)
+        loss, figures = (None, {}) if valid is None else self.trainer.validate(valid(), epoch)
+        self.curve.append(EpochReport(epoch, train_loss, loss, figures, lr))
+        self.over = epoch == self.recipe.max_epochs
         if loss is not None:
-            best.consider(loss, epoch, model)
-            if epoch - best.epoch >= recipe.patience:
-                break
-            plateau.step(loss)
-    best.restore(model)
-    model.eval()
-    return TrainingResult(tuple(curve), best_epoch=best.epoch or len(curve))
+            self._judge(epoch, loss, figures)
+        if self.checkpoint is not None and group.rank() == 0:
+            self.checkpoint.save(self._state())
+
+    def _judge(self, epoch: int, loss: float, figures: Mapping[str, float]) -> None:
+        figure = loss if self.recipe.monitor == "loss" else figures[self.recipe.monitor]
+        verdict = self.course.after(epoch, loss, figure, self.recipe)
+        if self.course.best_epoch == epoch:
+            self.best = self.trainer.weights()
+        if verdict == "restart":
+            self.put_best_back()
+            self.trainer.begin_again()
+        self.over = self.over or verdict == "stop"
+
+    def put_best_back(self) -> None:
+        if self.best is not None:
+            self.trainer.model.load_state_dict(self.best)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "course": self.course.state(),
+            "curve": [asdict(report) for report in self.curve],
+            "best": self.best,
+            "over": self.over,
+            "trainer": self.trainer.state(),
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        try:
+            self.course = Course.of(state["course"])
+            self.curve = [EpochReport(**report) for report in state["curve"]]
+            self.best, self.over = state["best"], state["over"]
+            self.trainer.restore(state["trainer"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            assert self.checkpoint is not None
+            raise PhonolakeError(
+                f"the checkpoint {self.checkpoint.path} is of another model ({error}): delete it to begin again"
+            ) from error
 
 
-class _Best:
-    """The weights of the epoch with the lowest validation loss so far."""
-
-    def __init__(self) -> None:
-        self.loss = math.inf
-        self.epoch = 0
-        self.weights: dict[str, Tensor] | None = None
-
-    def consider(self, loss: float, epoch: int, model: nn.Module) -> None:
-        if loss < self.loss:
-            self.loss, self.epoch = loss, epoch
-            self.weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-    def restore(self, model: nn.Module) -> None:
-        if self.weights is not None:
-            model.load_state_dict(self.weights)
-
-
-def _train(
-    model: nn.Module, batches: Iterable[Batch], optimizer: torch.optim.Optimizer, epoch: int, device: torch.device
-) -> float:
-    model.train()
-    total, n_examples = 0.0, 0
-    for x, y in batches:
-        optimizer.zero_grad()
-        logits_BK = model(_tensor(x, np.float32, device))
-        loss = _loss(logits_BK, y, device)
-        total += len(y) * _finite(loss, f"training loss in epoch {epoch}")
-        n_examples += len(y)
-        loss.backward()
-        optimizer.step()
-    if n_examples == 0:
-        raise UsageError(f"epoch {epoch} has no training examples; check the split and its labels.")
-    return total / n_examples
-
-
-@torch.no_grad()
-def _validate(model: nn.Module, batches: Iterable[Batch], epoch: int, device: torch.device) -> tuple[float, float]:
-    model.eval()
-    total, right, n_examples = 0.0, 0.0, 0
-    for x, y in batches:
-        logits_BK = model(_tensor(x, np.float32, device))
-        total += len(y) * _finite(_loss(logits_BK, y, device), f"validation loss in epoch {epoch}")
-        right += len(y) * _accuracy(logits_BK.cpu().numpy(), y)
-        n_examples += len(y)
-    if n_examples == 0:
-        raise UsageError("there are no validation examples; pass valid=None to train without.")
-    return total / n_examples, right / n_examples
-
-
-def _loss(logits_BK: Tensor, y: np.ndarray, device: torch.device) -> Tensor:
-    n_examples, n_classes = logits_BK.shape
-    if y.shape == (n_examples,) and y.dtype.kind in "iu":
-        if y.min() < 0 or y.max() >= n_classes:
-            raise UsageError(f"class numbers {y.min()} to {y.max()} do not fit {n_classes} logits.")
-        return nn.functional.cross_entropy(logits_BK, _tensor(y, np.int64, device))
-    if y.shape == (n_examples, n_classes):
-        return nn.functional.binary_cross_entropy_with_logits(logits_BK, _tensor(y, np.float32, device))
-    raise UsageError(
-        f"labels of shape {y.shape} and type {y.dtype} do not fit logits of shape {(n_examples, n_classes)}; expected "
-        f"integer class numbers ({n_examples},) or multi-hot ({n_examples}, {n_classes})."
-    )
-
-
-def _accuracy(logits_BK: np.ndarray, y: np.ndarray) -> float:
-    right = logits_BK.argmax(axis=1) == y if y.ndim == 1 else (logits_BK > 0) == (y > 0.5)
-    return float(right.mean())
-
-
-def _finite(loss: Tensor, what: str) -> float:
-    value = loss.item()
-    if not math.isfinite(value):
-        raise PhonolakeError(
-            f"the {what} is {value}. Look for NaN or infinite values in the input; if there are none, lower the "
-            f"learning rate."
-        )
-    return value
-
-
-def _tensor(array: np.ndarray, dtype: type, device: torch.device) -> Tensor:
-    # PyTorch shares memory with the array, which therefore must be writable; Arrow's arrays are not.
-    return torch.from_numpy(np.require(array, dtype, ["C", "W"])).to(device)
+def _seed_epoch(seed: int, epoch: int) -> None:
+    drawn = np.random.SeedSequence([seed, epoch, group.rank()]).generate_state(1, np.uint64)[0]
+    torch.manual_seed(int(drawn >> np.uint64(1)))
 
 
 @contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+def _random_state(device: torch.device) -> Iterator[None]:
+    """Leave PyTorch's random state as it was."""
     on_cuda = device.type == "cuda"
     gpus = [torch.cuda.current_device() if device.index is None else device.index] if on_cuda else []
     with torch.random.fork_rng(devices=gpus):
-        torch.default_generator.manual_seed(seed)
-        for gpu in gpus:
-            torch.cuda.default_generators[gpu].manual_seed(seed)
         yield

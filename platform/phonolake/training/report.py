@@ -8,62 +8,78 @@ from typing import Any
 
 import numpy as np
 
+from phonolake.lineage import digest
 from phonolake.metrics import classification
 from phonolake.records import TRAIN, VALID
 
 Row = dict[str, Any]
+# Of a class: its name, then the figure, then what guessing reaches.
+Figure = tuple[str, str | None, float, float | None]
 
 
-def of_part(run_id: str, part: str, classes: Sequence[str], y_N: np.ndarray, p_NK: np.ndarray) -> list[Row]:
-    """Accuracy, macro F1, ROC-AUC and PR-AUC of single-label predictions, then the per-class figures.
+def of_part(
+    run_id: str, part: str, classes: Sequence[str], track_ids: Sequence[str], y_N: np.ndarray, p_NK: np.ndarray
+) -> list[Row]:
+    """Overall figures of predictions (see `classification.overall`), then those of each class.
 
     Parameters
     ----------
     run_id, part : str
     classes : sequence of str
         Names of the K classes.
-    y_N : ndarray of int
-        Class number of each track.
+    track_ids : sequence of str
+        The N tracks.
+    y_N : ndarray
+        Class number of each track, or multi-hot (N, K).
     p_NK : ndarray
-        Probabilities; the highest one is the prediction.
+        Probabilities; of one label per track, the highest one is the prediction.
     """
-    K = len(classes)
-    guess = classification.chance_levels(y_true=y_N, n_classes=K)
-    predicted_N = p_NK.argmax(axis=1)
-    f1_K = classification.f1_scores(y_true=y_N, y_pred=predicted_N, n_classes=K)
+    chance = _chance(y_N, len(classes))
+    overall = classification.overall(y_true=y_N, scores=p_NK)
+    figures: list[Figure] = [(metric, None, value, chance[metric]) for metric, value in overall.items()]
     auc_K = classification.roc_auc(y_true=y_N, scores=p_NK)
     ap_K = classification.average_precision(y_true=y_N, scores=p_NK)
-    accuracy = classification.accuracy(y_true=y_N, y_pred=predicted_N)
-    figures: list[tuple[str, str | None, float, float | None]] = [
-        ("accuracy", None, accuracy, guess.accuracy),
-        ("macro-f1", None, classification.macro(f1_K), guess.macro_f1),
-        ("roc-auc", None, classification.macro(auc_K), guess.roc_auc),
-        ("pr-auc", None, classification.macro(ap_K), guess.average_precision),
-    ]
+    share_K = (y_N[:, None] == np.arange(len(classes)) if y_N.ndim == 1 else y_N > 0).mean(axis=0)
+    if y_N.ndim == 1:
+        f1_K = classification.f1_scores(y_true=y_N, y_pred=p_NK.argmax(axis=1), n_classes=len(classes))
+        figures += [("f1", label, value, None) for label, value in zip(classes, f1_K, strict=True)]
     for k, label in enumerate(classes):
-        share = float((y_N == k).mean())
-        figures += [("f1", label, f1_K[k], None), ("roc-auc", label, auc_K[k], 0.5), ("pr-auc", label, ap_K[k], share)]
+        figures += [("roc-auc", label, auc_K[k], 0.5), ("pr-auc", label, ap_K[k], float(share_K[k]))]
+    clips = clips_of(track_ids)
     return [
-        _row(run_id, part, metric, value, len(y_N), label=label, chance=chance)
-        for metric, label, value, chance in figures
+        _row(run_id, part, metric, value, len(y_N), label=label, chance=guess, clips=clips)
+        for metric, label, value, guess in figures
     ]
 
 
-def of_curve(run_id: str, curve: Sequence[Mapping[str, Any]], n: Mapping[str, int]) -> list[Row]:
-    """The learning curve: losses in nats and validation accuracy of each epoch; `n` counts the tracks of each part."""
+def _chance(y_N: np.ndarray, n_classes: int) -> dict[str, float]:
+    """What guessing reaches in each overall figure."""
+    if y_N.ndim == 1:
+        guess = classification.chance_levels(y_true=y_N, n_classes=n_classes)
+        of_label = {"accuracy": guess.accuracy, "macro-f1": guess.macro_f1}
+        return of_label | {"roc-auc": guess.roc_auc, "pr-auc": guess.average_precision}
+    share_K = y_N.mean(axis=0)
+    return {"roc-auc": 0.5, "pr-auc": classification.macro(np.where(share_K > 0, share_K, np.nan))}
+
+
+def of_curve(run_id: str, curve: Sequence[Mapping[str, Any]], tracks: Mapping[str, Sequence[str]]) -> list[Row]:
+    """The learning curve: losses in nats and the validation figures of each epoch; `tracks` are those of each part."""
+    clips = {part: clips_of(track_ids) for part, track_ids in tracks.items()}
     rows = []
     for point in curve:
-        series = [
-            (TRAIN, "loss", point["train_loss"]),
-            (VALID, "loss", point["valid_loss"]),
-            (VALID, "accuracy", point["valid_accuracy"]),
-        ]
+        series = [(TRAIN, "loss", point["train_loss"]), (VALID, "loss", point["valid_loss"])]
+        series += [(VALID, metric, value) for metric, value in point["valid"].items()]
         rows += [
-            _row(run_id, part, metric, value, n[part], epoch=point["epoch"])
+            _row(run_id, part, metric, value, len(tracks[part]), epoch=point["epoch"], clips=clips[part])
             for part, metric, value in series
             if value is not None
         ]
     return rows
+
+
+def clips_of(track_ids: Sequence[str]) -> str:
+    """Fingerprint of a set of tracks: figures with the same one were measured on the same tracks."""
+    return digest(sorted(track_ids))
 
 
 def _row(run_id: str, part: str, metric: str, value: float, n: int, **more: Any) -> Row:

@@ -1,0 +1,104 @@
+"""Commands about models: the registry, published weights, tags for any file, and pictures of filters."""
+
+import click
+
+from phonolake.cli import options
+from phonolake.cli.output import emit
+
+calibrate = click.option(
+    "--calibrate", metavar="MUSIC", help="Lake or folder of recordings for its batch-norm statistics; needed to tag."
+)
+register = click.option(
+    "--lake", envvar="PHONOLAKE_LAKE", show_envvar=True, metavar="L", help="Also a run of this lake."
+)
+
+
+@click.group(invoke_without_command=True)
+@options.form
+@click.pass_context
+def models(context: click.Context, form: str) -> None:
+    """List the models, or show one, import or fetch published weights, or picture filters."""
+    if context.invoked_subcommand is None:
+        _list(form)
+
+
+@models.command("list", epilog=options.example("phonolake models list --format csv"))
+@options.form
+def list_models(form: str) -> None:
+    """List the models that can be trained, imported or computed with."""
+    _list(form)
+
+
+def _list(form: str) -> None:
+    from phonolake.models import registry
+
+    rows = [(card.name, card.kind, card.input, card.summary, card.source) for card in registry.cards()]
+    emit(rows, form, columns=("model", "kind", "input", "summary", "source"))
+
+
+@models.command(epilog=options.example("phonolake models show k2c2"))
+@click.argument("name")
+@options.form
+def show(name: str, form: str) -> None:
+    """Print the card of model NAME: paper, input, parameters, recipe and known deviations."""
+    from phonolake.models import cards
+
+    emit(cards.rows(name), form, columns=("about", "text"))
+
+
+@models.command(
+    "import", epilog=options.example("phonolake models import choi-msd weights_theano.hdf5 --calibrate music")
+)
+@click.argument("name")
+@click.argument("file", metavar="FILE")
+@calibrate
+@register
+@options.form
+def import_model(name: str, file: str, calibrate: str | None, lake: str | None, form: str) -> None:
+    """Take the published weights of model NAME from FILE into the model home."""
+    from phonolake.stages import import_model as stage
+
+    emit(stage.run(stage.Config(name, file, calibrate, lake)), form)
+
+
+@models.command(epilog=options.example("phonolake models fetch choi-msd --calibrate music"))
+@click.argument("name")
+@click.option("--url", metavar="URL", help="Another place that has the same file.")
+@calibrate
+@register
+@options.form
+def fetch(name: str, url: str | None, calibrate: str | None, lake: str | None, form: str) -> None:
+    """Download the published weights of NAME (choi-msd, vgg16, resnet50) and check them."""
+    from phonolake.stages import fetch_model as stage
+
+    emit(stage.run(stage.Config(name, url, calibrate, lake)), form)
+
+
+@models.command(epilog=options.example("phonolake models filters sample-3-9 --out filters --lake lake"))
+@click.argument("model", metavar="RUN_OR_MODEL")
+@click.option("--out", required=True, metavar="DIR", help="Folder for filters.png and filters.parquet.")
+@click.option("--steps", type=click.IntRange(1), default=30, show_default=True, metavar="N", help="Of gradient ascent.")
+@options.lake_or_home
+@options.seed
+@options.form
+def filters(model: str, out: str, steps: int, lake: str | None, seed: int, form: str) -> None:
+    """Picture what the filters of a sample-level network listen for."""
+    from phonolake.stages import filters as stage
+
+    emit(stage.run(stage.Config(model, out, lake, steps, seed)), form)
+    click.echo(f"Wrote {stage.FIGURE} and {stage.TABLE} to {out}.", err=True)
+
+
+@click.command(epilog=options.example("phonolake tag song.ogg --top 5"))
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--model", default="choi-msd", show_default=True, metavar="NAME", help="Tagger in the model home.")
+@options.top(5)
+@options.form
+def tag(files: tuple[str, ...], model: str, top: int, form: str) -> None:
+    """Print the tags of audio files by a tagger that needs no training."""
+    from phonolake.analysis import tagging
+
+    emit(tagging.tag(files, model=model, top=top), form)
+
+
+COMMANDS = (models, tag)

@@ -1,0 +1,89 @@
+"""Commands that set figures side by side: the studies of papers, and ensembles of runs."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from phonolake.cli import options
+from phonolake.cli.output import emit
+
+
+@click.group(invoke_without_command=True)
+@options.form
+@click.pass_context
+def study(context: click.Context, form: str) -> None:
+    """List the studies, each of which repeats a paper's experiments beside its printed figures."""
+    from phonolake.studies import contract
+
+    if context.invoked_subcommand is None:
+        emit(contract.cards(), form)
+
+
+@study.command(
+    "music-role", epilog=options.example("phonolake study music-role --features music_role --part published")
+)
+@click.option("--features", required=True, metavar="DIR", help="Folder of the authors' CSV files.")
+@click.option(
+    "--part",
+    type=click.Choice(["published", "confusion", "honest", "tuned", "deviations", "all"]),
+    default="all",
+    show_default=True,
+    help="As published, its confusion matrices, on repeated splits, our best; or all deviations in words.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Seeds of a model, or splits of the clips.",
+)
+@click.option("--models", multiple=True, metavar="NAME", help="Classifier of Table 6; may be given several times.")
+@options.seed
+@options.form
+def music_role(features: str, part: str, models: tuple[str, ...], form: str, **numbers: int) -> None:
+    """Tables 3, 5 and 6 of Korosteleva and Gerstner's music roles, as published and honestly."""
+    _print_study("music-role", part, form, features=Path(features).absolute(), models=models, **numbers)
+
+
+def _print_study(name: str, part: str, form: str, **choices: Any) -> None:
+    """Print the rows of a study, and on standard error what sets them apart from the paper."""
+    from phonolake.studies import contract
+
+    found = contract.get(name)
+    if part == "deviations":
+        emit(found.DEVIATIONS, form)
+        return
+    rows = found.run(found.Config(part=part, **choices))
+    emit(rows, form)
+    for deviation in contract.deviations_of(rows, found.DEVIATIONS):
+        click.echo(f"{deviation.key}: {deviation.text}", err=True)
+
+
+@click.command(epilog=options.example("phonolake ensemble k2c2 random-forest --method mean --lake lake"))
+@click.argument("members", nargs=-1, required=True, metavar="RUN...")
+@click.option(
+    "--method",
+    type=click.Choice(["mean", "vote"]),
+    default="mean",
+    show_default=True,
+    help="Mean probability, or majority vote with ties broken by it.",
+)
+@options.labels
+@options.lake
+@options.form
+def ensemble(members: tuple[str, ...], method: str, labels: str, lake: str, form: str) -> None:
+    """Join runs, or all runs of models, on the tracks that each held out; print it beside its members."""
+    from phonolake.analysis import ensembles
+    from phonolake.store import query
+    from phonolake.store.lake import Lake
+
+    with query.connect(Lake.open(lake)) as connection:
+        common = ensembles.common_clips(connection, members, source=labels)
+    emit(ensembles.compare(common, method), form)
+    counts = ", ".join(f"{n} by {member}" for member, n in zip(common.members, common.n_each, strict=True))
+    click.echo(f"{len(common.track_ids)} tracks were held out by all: {counts}.", err=True)
+
+
+COMMANDS = (study, ensemble)

@@ -1,0 +1,88 @@
+"""Fetch: download published weights from their public home, checked against the hash that is known here."""
+
+import hashlib
+import shutil
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from phonolake.errors import PhonolakeError, unknown
+from phonolake.models import choi_weights, home, imagenet
+from phonolake.progress import say
+from phonolake.stages import import_model
+from phonolake.stages.common import Outcome
+from phonolake.store.shards import replacing
+
+DOWNLOADS = "downloads"
+TIMEOUT_SECONDS = 30
+FETCHABLE = (*import_model.IMPORTABLE, *imagenet.FILES)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What to fetch.
+
+    Parameters
+    ----------
+    model : str
+        A model with published weights, or a base trained on ImageNet.
+    url : str, optional
+        Another place that has the same file, such as a mirror.
+    calibrate, lake : str, optional
+        As `phonolake.stages.import_model.Config` takes them.
+    """
+
+    model: str
+    url: str | None = None
+    calibrate: str | None = None
+    lake: str | None = None
+
+
+def run(config: Config) -> list[Outcome]:
+    """Download what is not there yet, and import it.
+
+    Raises
+    ------
+    UsageError
+        For a model that has no published weights.
+    PhonolakeError
+        When the file cannot be downloaded, or is another one than expected.
+    """
+    if config.model not in FETCHABLE:
+        raise unknown("model with published weights", config.model, FETCHABLE)
+    if config.model in imagenet.FILES:
+        path = imagenet.fetch(config.model, url=config.url)
+        return [Outcome("fetch", None, 1, 1, 0, str(path))]
+    path = home.folder() / DOWNLOADS / f"{config.model}.hdf5"
+    download(config.url or choi_weights.URL, path, sha256=choi_weights.SHA256)
+    return import_model.run(import_model.Config(config.model, str(path), config.calibrate, config.lake))
+
+
+def download(url: str, path: Path, *, sha256: str) -> None:
+    """Download a file unless it is there; it appears whole and checked, or not at all.
+
+    Raises
+    ------
+    PhonolakeError
+        When the server cannot be reached, or sends something else.
+    """
+    if path.is_file() and _sha256(path) == sha256:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    say(f"Downloading {url}.")
+    with replacing(path) as temporary:
+        try:
+            with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, temporary.open("wb") as file:
+                shutil.copyfileobj(response, file)
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            raise PhonolakeError(
+                f"{url} cannot be downloaded ({error}); with the file from elsewhere use `phonolake models import`"
+            ) from error
+        if (found := _sha256(temporary)) != sha256:
+            raise PhonolakeError(f"{url} sent another file than expected: its sha256 is {found}, not {sha256}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

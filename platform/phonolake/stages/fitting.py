@@ -1,0 +1,248 @@
+"""One model, on a worker: learn, measure, store."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phonolake import execution
+from phonolake.errors import PhonolakeError, UsageError
+from phonolake.lineage import CODE_VERSION, settings
+from phonolake.models import registry, storage
+from phonolake.records import TEST, TRAIN, VALID
+from phonolake.stages import products
+from phonolake.stages.examples import Examples
+from phonolake.store.lake import Lake
+from phonolake.store.shards import replacing
+from phonolake.training import inputs, report
+from phonolake.training.predict import read_features, score_shard
+from phonolake.training.recipe import Hardware, Recipe
+
+if TYPE_CHECKING:
+    from phonolake.stages.train import Config
+    from phonolake.training.batches import TrackBatches
+    from phonolake.training.frozen import FrozenBatches
+
+WEIGHTS = "weights"
+TRACKS = "tracks.parquet"
+HIDDEN = ".training"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One model to train; `n_steps` is the length of a crop, 0 for features."""
+
+    lake: Path
+    run_id: str
+    config: "Config"
+    fold: int | None
+    examples: Examples
+    files: tuple[str, ...]
+    n_steps: int
+    hardware: Hardware
+
+    @property
+    def folder(self) -> Path:
+        return self.lake / "models" / self.run_id
+
+    @property
+    def hidden(self) -> Path:
+        """Where a training keeps what it needs to go on after a kill."""
+        return self.folder / HIDDEN
+
+    @property
+    def model(self) -> registry.Model:
+        return registry.get(self.config.model)
+
+    @property
+    def paths(self) -> list[Path]:
+        """Shards of what the model reads."""
+        folder = Lake(self.lake).folder(products.table_of(self.model.CARD.input))
+        return [folder / file for file in self.files]
+
+    @property
+    def epochs(self) -> int:
+        """Steps that the training takes at most; one for an estimator."""
+        return self.config.max_epochs or self.model.CARD.recipe.get("max_epochs", 1)
+
+    @property
+    def finished(self) -> bool:
+        return (self.folder / WEIGHTS / storage.CARD_FILE).is_file()
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model that has learned.
+
+    Parameters
+    ----------
+    model : Network or scikit-learn classifier
+    build : dict
+        Arguments of its `build`.
+    activation : str
+        What turns its logits into probabilities.
+    curve : list of dict
+        Learning curve of a network.
+    tracks : dict
+        Tracks that the parts of the curve were measured on.
+    """
+
+    model: Any
+    build: dict[str, Any]
+    activation: str = "softmax"
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    tracks: dict[str, Sequence[str]] = field(default_factory=dict)
+
+
+def train_model(task: Task) -> None:
+    """Train, measure, and store the model; the folder with its card appears last. Of several workers the first stores.
+
+    Raises
+    ------
+    PhonolakeError
+        When no training track has the input, or the loss is no longer a number.
+    """
+    from phonolake.training import group
+
+    fitted = _fit_network(task) if task.model.CARD.kind == "network" else _fit_estimator(task)
+    if group.rank() > 0:
+        return
+    card = {
+        "model": task.config.model,
+        "build": fitted.build,
+        "classes": list(task.examples.classes),
+        "activation": fitted.activation,
+        "config": settings(task.config),
+        "fold": task.fold,
+        "recipe": dict(task.model.CARD.recipe),
+        "hardware": asdict(task.hardware),
+        "code_version": CODE_VERSION,
+        "curve": fitted.curve,
+    }
+    with replacing(task.folder / TRACKS) as temporary:
+        table = pa.table({"track_id": task.examples.track_ids, "part": task.examples.parts})
+        pq.write_table(table, temporary)
+    loaded = storage.wrap(fitted.model, card, device=task.hardware.device)
+    metrics = report.of_curve(task.run_id, fitted.curve, fitted.tracks) + _measure(task, loaded)
+    storage.save(fitted.model, card | {"metrics": metrics}, task.folder / WEIGHTS)
+
+
+def _fit_network(task: Task) -> Fitted:
+    from phonolake.training import frozen
+    from phonolake.training.checkpoint import Checkpoint
+    from phonolake.training.loop import fit
+
+    recipe = Recipe(**task.model.CARD.recipe)
+    if task.config.max_epochs is not None:
+        recipe = replace(recipe, max_epochs=task.config.max_epochs)
+    train, valid = _batches(task, recipe, TRAIN), _batches(task, recipe, VALID)
+    _check_not_empty(len(train), task)
+    build = {"n_classes": len(task.examples.classes), "n_frames": task.n_steps, "seed": task.config.seed}
+    network = task.model.build(**build)
+    learner, sources = network, (train, valid)
+    if frozen.is_frozen(network):
+        learner, sources = frozen.HeadOf(network), _frozen(task, network, train, valid)  # type: ignore[assignment]
+    result = fit(
+        learner,
+        sources[0].training,
+        sources[1].validation if len(valid) else None,
+        recipe=recipe,
+        on_epoch=lambda _: execution.tick(),
+        seed=task.config.seed,
+        hardware=task.hardware,
+        class_weights=_class_weights(task, recipe, train),
+        checkpoint=Checkpoint(task.hidden / "checkpoint.pt"),
+    )
+    network.eval()
+    execution.tick(task.epochs - len(result.curve))  # what early stopping saved
+    return Fitted(
+        network,
+        build,
+        recipe.activation or ("sigmoid" if task.examples.many else "softmax"),
+        [asdict(point) for point in result.curve],
+        {TRAIN: train.track_ids, VALID: valid.track_ids},
+    )
+
+
+def _batches(task: Task, recipe: Recipe, part: str) -> "TrackBatches":
+    from phonolake.training.batches import TrackBatches
+
+    return TrackBatches(
+        task.paths,
+        task.examples.of(part),
+        kind=inputs.of(task.model.CARD.input),
+        n_steps=task.n_steps,
+        batch_size=recipe.batch_size,
+        seed=task.config.seed,
+        crops=recipe.crops_per_track,
+    )
+
+
+def _frozen(
+    task: Task, network: Any, train: "TrackBatches", valid: "TrackBatches"
+) -> tuple["FrozenBatches", "FrozenBatches"]:
+    from phonolake.models.devices import find_device
+    from phonolake.training import group
+    from phonolake.training.frozen import FrozenBatches
+
+    if group.size() > 1:
+        raise UsageError(f"only the head of {task.config.model} learns, and one worker does that: leave --workers out")
+    network.to(find_device(task.hardware.device))
+    of_train = FrozenBatches(network, train, task.hidden / "train.npy")
+    return of_train, FrozenBatches(network, valid, task.hidden / "valid.npy")
+
+
+def _class_weights(task: Task, recipe: Recipe, train: "TrackBatches") -> np.ndarray | None:
+    from phonolake.training import losses
+
+    if recipe.class_weights == "none":
+        return None
+    y = np.array([train.targets[track_id] for track_id in train.track_ids])
+    return losses.balanced(y, len(task.examples.classes))
+
+
+def _fit_estimator(task: Task) -> Fitted:
+    wanted = task.examples.of(TRAIN)
+    columns = products.columns_of(task.model.CARD.input)
+    x, y = [], []
+    for path in task.paths:
+        track_ids, x_ND = read_features(path, columns)
+        held = [n for n, track_id in enumerate(track_ids) if track_id in wanted]
+        x.append(x_ND[held])
+        y += [wanted[track_ids[n]] for n in held]
+    _check_not_empty(len(y), task)
+    estimator = task.model.build(seed=task.config.seed)
+    estimator.fit(np.concatenate(x), np.array(y))
+    execution.tick(task.epochs)
+    return Fitted(estimator, {"seed": task.config.seed})
+
+
+def _check_not_empty(n: int, task: Task) -> None:
+    if not n:
+        raise PhonolakeError(
+            f"none of the training tracks has {task.model.CARD.input}: run `phonolake extract` for them first"
+        )
+
+
+def _measure(task: Task, model: storage.LoadedModel) -> list[dict[str, Any]]:
+    """Rows of `metrics` for the parts that the model did not learn from."""
+    card = task.model.CARD
+    columns = products.columns_of(card.input)
+    kind = None if columns else inputs.of(card.input)
+    held_out = {part: task.examples.of(part) for part in (VALID, TEST)}
+    wanted = {track_id for targets in held_out.values() for track_id in targets}
+    found: dict[str, np.ndarray] = {}
+    for path in task.paths:
+        for scored in score_shard(model, path, columns, kind, wanted):
+            found[scored.track_id] = scored.probabilities
+    rows = []
+    for part, targets in held_out.items():
+        ids = [track_id for track_id in targets if track_id in found]
+        if ids:
+            y, p_NK = np.array([targets[i] for i in ids]), np.stack([found[i] for i in ids])
+            rows += report.of_part(task.run_id, part, task.examples.classes, ids, y, p_NK)
+    return rows

@@ -1,0 +1,190 @@
+"""Import: weights that others trained and published become a stored model, in the model home and in a lake.
+
+The published tagger normalises by batch statistics that were never kept, so they are computed from stated music here.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phonolake.audio.decode import decode
+from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
+from phonolake.lineage import CODE_VERSION, canonical, digest
+from phonolake.models import choi_msd, choi_weights, home, registry, storage
+from phonolake.progress import say
+from phonolake.records import Hertz
+from phonolake.sources import folder as audio_folder
+from phonolake.stages.common import Outcome, finish, now
+from phonolake.stages.train import TRACKS, WEIGHTS
+from phonolake.store import query, schema, tracks
+from phonolake.store.lake import MARKER, Change, Lake
+from phonolake.store.shards import replacing, write_rows
+from phonolake.training.crops import windows
+
+IMPORTABLE = (choi_msd.CARD.name,)
+# Clips whose statistics are computed: their first maps, two megabytes each, are in memory together.
+CLIPS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What to import.
+
+    Parameters
+    ----------
+    model : str
+        Name in the registry.
+    file : str
+        The published file.
+    calibrate : str, optional
+        A lake, or a folder of recordings, whose music the batch-norm statistics are taken from. Without, the model has
+        label vectors and cannot tag.
+    lake : str, optional
+        A lake that gets the model as one of its runs, so that it can be scored with.
+    """
+
+    model: str
+    file: str
+    calibrate: str | None = None
+    lake: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Music:
+    """Decoded music to calibrate with: what it is called, and its clips x_S with the number of recordings."""
+
+    name: str
+    recordings: int
+    clips: list[np.ndarray]
+
+
+def run(config: Config) -> list[Outcome]:
+    """Import the model; the outcome counts the clips of music that it was calibrated with.
+
+    Raises
+    ------
+    UsageError
+        For a model that cannot be imported, or a file, folder or lake that does not exist.
+    PhonolakeError
+        When the file is not the published one, or none of the music can be decoded.
+    """
+    if config.model not in IMPORTABLE:
+        raise unknown("model with published weights", config.model, IMPORTABLE)
+    started = now()
+    lake = None if config.lake is None else Lake.open(config.lake)
+    network = choi_weights.read(Path(config.file))
+    card = _card(config)
+    if config.calibrate is not None:
+        music = _music(config.calibrate)
+        say(f"Calibrating with {len(music.clips)} clips of {music.recordings} recordings.")
+        network.calibrate(music.clips)
+        clips = [hashlib.sha256(clip.tobytes()).hexdigest() for clip in music.clips]
+        card["calibration"] = {
+            "music": music.name,
+            "recordings": music.recordings,
+            "clips": len(clips),
+            "digest": digest(clips),
+        }
+    storage.save(network, card, home.place(config.model))
+    n = card["calibration"]["clips"] if "calibration" in card else 0
+    run_id = f"{config.model}-{digest(card)}"
+    outcome = Outcome("import", run_id, n, n, 0, config.model)
+    if lake is not None:
+        _register(lake, config, network, card, outcome, started)
+    return [outcome]
+
+
+def _card(config: Config) -> dict[str, Any]:
+    return {
+        "model": config.model,
+        "build": choi_weights.BUILD,
+        "classes": list(choi_msd.TAGS),
+        "activation": "sigmoid",
+        "weights": {
+            "url": choi_weights.URL,
+            "sha256": hashlib.sha256(Path(config.file).read_bytes()).hexdigest(),
+            "licence": "MIT, (c) 2016 Keunwoo Choi",
+        },
+        "code_version": CODE_VERSION,
+    }
+
+
+def _register(lake: Lake, config: Config, network: Any, card: dict[str, Any], outcome: Outcome, started: Any) -> None:
+    """Commit the model as a run of the lake: its folder first, then its rows."""
+    run_id = str(outcome.run_id)
+    folder = lake.root / "models" / run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / TRACKS) as temporary:
+        # It learned from none of the lake's tracks.
+        pq.write_table(pa.table({"track_id": pa.array([], pa.string()), "part": pa.array([], pa.string())}), temporary)
+    storage.save(network, card, folder / WEIGHTS)
+    models = schema.table("models")
+    row = {
+        "run_id": run_id,
+        "model": config.model,
+        "input": registry.get(config.model).CARD.input,
+        "labels": card["classes"],
+        "split": "none",
+        "test_fold": None,
+        "card": canonical(card),
+        "code_version": CODE_VERSION,
+    }
+    shard = write_rows(lake.path("models", run_id), models.arrow, [row])
+    lake.commit({"models": Change(models, [shard]), "runs": finish(lake, config, [outcome], started)})
+
+
+# -- music to calibrate with -------------------------------------------------------------------------------------------
+
+
+def _music(place: str) -> Music:
+    path = Path(place).expanduser()
+    if (path / MARKER).is_file():
+        return _decoded(path.resolve().name, _of_lake(Lake.open(place)))
+    if not path.is_dir():
+        raise UsageError(f"--calibrate {place}: there is neither a lake nor a folder of recordings")
+    return _decoded(path.resolve().name, _of_folder(path))
+
+
+def _decoded(name: str, recordings: Iterable[tuple[str, bytes]]) -> Music:
+    clips: list[np.ndarray] = []
+    n = 0
+    for title, data in recordings:
+        try:
+            y = decode(data, sr=Hertz(choi_msd.SR))
+        except AudioError as error:
+            say(f"{title} is left out ({error}).")
+            continue
+        if not y.size or not np.any(y):
+            say(f"{title} is left out (silence).")
+            continue
+        n += 1
+        clips += cut(y)
+        if len(clips) >= CLIPS:
+            break
+    if not clips:
+        raise PhonolakeError(f"none of the recordings in {name} can be decoded, so there is nothing to calibrate with")
+    return Music(name, n, clips[:CLIPS])
+
+
+def cut(y: np.ndarray) -> list[np.ndarray]:
+    """Clips of 29 s that cover a recording: the last one ends with it, a short recording is repeated."""
+    return [window_1S[0] for window_1S in windows(y[None], choi_msd.N_SAMPLES)]
+
+
+def _of_folder(path: Path) -> Iterator[tuple[str, bytes]]:
+    for recording in audio_folder.recordings(path):
+        yield recording.source_id, recording.path.read_bytes()
+
+
+def _of_lake(lake: Lake) -> Iterator[tuple[str, bytes]]:
+    """Tracks spread evenly over the lake."""
+    with query.connect(lake) as connection:
+        rows = connection.execute("SELECT track_id FROM tracks ORDER BY md5(track_id), track_id").fetchall()
+        for (track_id,) in rows[:CLIPS]:
+            yield track_id, tracks.read_audio(connection, track_id).data

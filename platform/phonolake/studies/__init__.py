@@ -1,0 +1,1 @@
+"""Studies: one per paper, each of which runs its experiments again and sets the figures beside those printed."""

@@ -1,0 +1,116 @@
+"""The contract of a study module.
+
+A module in this folder is a study when it defines
+
+    STUDY : StudyCard
+        Which paper it repeats, and on what data.
+    Config : a frozen dataclass
+        What to run on which folder; every field but the folder has a default.
+    PARTS : tuple of str
+        What a study can be asked for, such as ``"published"`` and ``"honest"``.
+    DEVIATIONS : tuple of Deviation
+        Where paper, code and this study part ways, and what comes of it.
+    run(config) -> list[Row]
+        The experiments, each a task on the cluster.
+
+Its paper's figures stand in a module of their own, with the numbers of the tables that they were printed in.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from phonolake import registry
+
+
+@dataclass(frozen=True, slots=True)
+class StudyCard:
+    """What a person should know of a study before running it."""
+
+    name: str
+    paper: str
+    summary: str
+    needs: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """One place where paper, code and study part ways; rows refer to it by its key."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure of a paper beside ours.
+
+    Parameters
+    ----------
+    part : str
+        Which protocol.
+    table, row : str
+        Where the paper prints it, in its own words.
+    model, metric : str
+        Registry name, and what was measured.
+    paper : float, optional
+        As printed; None where the paper has no such figure.
+    ours : float
+        Mean over `n` runs.
+    std, low, high : float, optional
+        Standard deviation (n - 1), least and largest of the runs; None for a single one.
+    n : int
+        Runs: seeds of the model, or splits of the data.
+    notes : str
+        Keys of the deviations that touch this figure.
+    """
+
+    part: str
+    table: str
+    row: str
+    model: str
+    metric: str
+    paper: float | None
+    ours: float
+    std: float | None
+    low: float | None
+    high: float | None
+    n: int
+    notes: str
+
+
+class Study(Protocol):
+    """A study module, as the command line sees it."""
+
+    STUDY: StudyCard
+    Config: type
+    PARTS: tuple[str, ...]
+    DEVIATIONS: tuple[Deviation, ...]
+
+    def run(self, config: Any) -> list[Row]: ...
+
+
+def cards() -> list[StudyCard]:
+    """Card of every study."""
+    return [module.STUDY for module in registry.modules("phonolake.studies", "STUDY").values()]
+
+
+def get(name: str) -> Study:
+    """The study called `name`; an unknown name raises a `UsageError` that lists the known ones."""
+    return cast(Study, registry.module("phonolake.studies", "STUDY", "study", name))
+
+
+def summarise(values: Sequence[float]) -> dict[str, Any]:
+    """The fields of a `Row` that say how runs came out."""
+    spread: dict[str, float | None] = {"std": None, "low": None, "high": None}
+    if len(values) > 1:
+        spread = {"std": float(np.std(values, ddof=1)), "low": float(min(values)), "high": float(max(values))}
+    return {"ours": float(np.mean(values)), **spread, "n": len(values)}
+
+
+def deviations_of(rows: Iterable[Row], deviations: Sequence[Deviation]) -> list[Deviation]:
+    """The deviations that rows refer to, in the order of the study."""
+    named = {key for row in rows for key in row.notes.split()}
+    return [deviation for deviation in deviations if deviation.key in named]

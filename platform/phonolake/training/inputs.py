@@ -1,0 +1,98 @@
+"""What networks read: spectrograms as they are stored, and waveforms, decoded on the fly from the stored audio.
+
+Shape suffixes: C channels, F bands, T steps in time.
+"""
+
+import os
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phonolake.audio.decode import decode
+from phonolake.errors import AudioError, PhonolakeError
+
+
+class TrackInput(Protocol):
+    """A kind of input: which columns of a shard it needs, and how a row becomes an array whose last axis is time."""
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns to read."""
+
+    @property
+    def threads(self) -> int:
+        """Threads that are worth their while for `array`; 0 where it costs nothing."""
+
+    def array(self, row: dict[str, pa.Scalar]) -> np.ndarray:
+        """The whole track of a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrograms:
+    """Rows of the table `spectrograms`: float16 of shape (F, T), or (C, F, T) for those with several channels."""
+
+    @property
+    def columns(self) -> list[str]:
+        return ["track_id", "n_bands", "n_frames", "data"]
+
+    @property
+    def threads(self) -> int:
+        return 0
+
+    def array(self, row: dict[str, pa.Scalar]) -> np.ndarray:
+        n_bands, n_frames = row["n_bands"].as_py(), row["n_frames"].as_py()
+        values = np.frombuffer(row["data"].as_buffer(), "<f2")
+        n_channels = values.size // (n_bands * n_frames)
+        return values.reshape((n_bands, n_frames) if n_channels == 1 else (n_channels, n_bands, n_frames))
+
+
+@dataclass(frozen=True, slots=True)
+class Waveforms:
+    """Rows of the table `audio`: mono float32 of shape (T,) at `sr` Hz."""
+
+    sr: int
+
+    @property
+    def columns(self) -> list[str]:
+        return ["track_id", "bytes"]
+
+    @property
+    def threads(self) -> int:
+        return min(8, len(os.sched_getaffinity(0)))
+
+    def array(self, row: dict[str, pa.Scalar]) -> np.ndarray:
+        try:
+            return decode(row["bytes"].as_py(), sr=self.sr)  # type: ignore[arg-type]
+        except AudioError as error:
+            raise PhonolakeError(f"{row['track_id']} cannot be decoded any more: {error}") from error
+
+
+def of(model_input: str) -> TrackInput:
+    """The input of a network by the name on its card: ``spectrogram:NAME`` or ``audio:SR``."""
+    kind, _, name = model_input.partition(":")
+    return Waveforms(int(name)) if kind == "audio" else Spectrograms()
+
+
+def rows(table: pa.Table) -> Iterator[dict[str, pa.Scalar]]:
+    """Rows of an Arrow table whose values are not copied."""
+    columns = {name: table[name] for name in table.column_names}
+    for n in range(table.num_rows):
+        yield {name: column[n] for name, column in columns.items()}
+
+
+def tracks(
+    file: Path, group: int, kind: TrackInput, wanted: Set[str] | None = None
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Track ids and whole arrays of one row group, or of the `wanted` tracks in it."""
+    reader = pq.ParquetFile(file)
+    if wanted is not None and wanted.isdisjoint(reader.read_row_group(group, ["track_id"])["track_id"].to_pylist()):
+        return
+    for row in rows(reader.read_row_group(group, kind.columns)):
+        track_id = row["track_id"].as_py()
+        if wanted is None or track_id in wanted:
+            yield track_id, kind.array(row)

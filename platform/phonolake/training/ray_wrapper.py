@@ -1,0 +1,109 @@
+"""Several workers that train one model together, started, watched and started again by Ray Train.
+
+Apart from the loop, which needs no Ray: this module joins the workers in PyTorch's process group, and the loop finds
+itself in it. What the workers have learned is in the loop's own checkpoint, so that a group that lost a worker goes on
+from the last finished epoch.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from phonolake.errors import PhonolakeError
+
+# Starts of a group after one was lost, before it is given up.
+RESTARTS = 2
+# How often Ray Train looks after the workers; by itself every two seconds, for which a short training would wait.
+GLANCE_SECONDS = 0.5
+
+
+def together(work: Callable[[], None], *, workers: int, cpus: int, gpu: bool, storage: Path) -> None:
+    """Run `work` in `workers` processes that are joined in a process group.
+
+    Parameters
+    ----------
+    work : callable
+        The same for all; it asks `phonolake.training.group` who it is.
+    cpus : int
+        Cores for each worker.
+    gpu : bool
+        Whether each gets a GPU.
+    storage : Path
+        Folder for what Ray Train keeps while it runs; it must lie where all nodes see it.
+
+    Raises
+    ------
+    PhonolakeError
+        What `work` raised, or the loss of a worker more than two times.
+    """
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", str(GLANCE_SECONDS))
+    import ray
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+    from ray.train.v2.api.exceptions import TrainingFailedError
+
+    board: Any = ray.remote(_Board).options(num_cpus=0).remote()
+    folder = storage / f"ray-{uuid4().hex[:8]}"
+    trainer = TorchTrainer(
+        _take_part,
+        train_loop_config={"work": work, "board": board},
+        scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker=_resources(cpus, gpu)),
+        # A name of its own each time: there is no state of Ray's to go on from, only the loop's checkpoint.
+        run_config=RunConfig(
+            name="group", storage_path=str(folder), failure_config=FailureConfig(max_failures=RESTARTS)
+        ),
+    )
+    try:
+        trainer.fit()
+    except TrainingFailedError as error:
+        raise PhonolakeError(
+            f"the group of {workers} workers was lost {RESTARTS + 1} times ({_first_line(error)}): "
+            "run the same command again"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if (raised := ray.get(board.read.remote())) is not None:
+        raise raised
+
+
+def _resources(cpus: int, gpu: bool) -> dict[str, float]:
+    return {"CPU": cpus, "GPU": 1} if gpu else {"CPU": cpus}
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if "Error" in line), lines[0] if lines else type(error).__name__)
+
+
+class _Board:
+    """Where a worker pins what its work raised: that is final, while the loss of a worker is not."""
+
+    def __init__(self) -> None:
+        self._raised: Exception | None = None
+
+    def pin(self, error: Exception) -> None:
+        self._raised = self._raised or error
+
+    def read(self) -> Exception | None:
+        return self._raised
+
+
+def _take_part(config: dict[str, Any]) -> None:
+    """What each worker runs."""
+    import ray
+    from torch import distributed
+
+    board = config["board"]
+    try:
+        config["work"]()
+    except Exception as error:
+        # PyTorch says RuntimeError when another worker has gone; why it went is on the board, or it was killed.
+        if type(error) is not RuntimeError and not isinstance(error, distributed.DistError):
+            ray.get(board.pin.remote(error))
+        if ray.get(board.read.remote()) is None:
+            raise
+        # Those that wait for this worker learn that it is gone.
+        distributed.destroy_process_group()

@@ -1,0 +1,274 @@
+"""Training as a stage: what is learned, what is refused before it begins, and what a kill leaves."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from torch import nn
+
+from phonolake.errors import PhonolakeError, UsageError
+from phonolake.lineage import digest
+from phonolake.models import registry, storage
+from phonolake.models.registry import Model, ModelCard, Network
+from phonolake.stages import crossval, examples, fitting, score, train
+from phonolake.stages.examples import Examples
+from phonolake.store import query
+from phonolake.store.lake import Lake
+from phonolake.store.verify import mend, verify
+from phonolake.training.loop import Hardware
+
+from .small_lake import CLASSES, N_FRAMES, SR, make
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return make(tmp_path / "lake")
+
+
+def rows(lake: Lake, sql: str) -> list[tuple]:
+    with query.connect(lake) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def learn(lake: Lake, config: train.Config) -> dict:
+    """Train without Ray, in this process; the card of the model."""
+    (task,) = train.plan(config)
+    fitting.train_model(task)
+    return storage.read_card(task.folder / train.WEIGHTS)
+
+
+class Listener(Network):
+    """The smallest network that reads waveforms: band energies by two filters, and a linear layer."""
+
+    def __init__(self, n_classes: int) -> None:
+        super().__init__()
+        self.filters = nn.Conv1d(1, 8, 16, stride=4)
+        self.head = nn.Linear(8, n_classes)
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        return self.filters(x.unsqueeze(1)).square().mean(dim=2).add(1e-6).log()
+
+    def classify(self, embedding_BE: torch.Tensor) -> torch.Tensor:
+        return self.head(embedding_BE)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.classify(self.embed(x))
+
+
+class FrozenListener(Listener):
+    def frozen(self, x: torch.Tensor) -> torch.Tensor:
+        return self.embed(x)
+
+
+def register(monkeypatch: pytest.MonkeyPatch, kind: type[Listener], **recipe: object) -> None:
+    card = ModelCard(
+        "listener", "network", f"audio:{SR}", "A test.", "none",
+        recipe={"lr": 0.02, "max_epochs": 12, "batch_size": 8, "crops_per_track": 2} | recipe, n_frames=1_500,
+    )  # fmt: skip
+
+    def build(n_classes: int, *, n_frames: int, seed: int) -> Network:
+        torch.manual_seed(seed)
+        return kind(n_classes)
+
+    found = registry._models() | {"listener": Model(card, build, build)}
+    monkeypatch.setattr(registry, "_models", lambda: found)
+
+
+def test_a_network_learns_what_can_be_seen(lake: Lake) -> None:
+    card = learn(lake, train.Config(str(lake.root), "k2c2", max_epochs=6))
+    assert len(card["curve"]) == 6
+    assert set(card["curve"][0]["valid"]) == {"accuracy", "macro-f1", "roc-auc", "pr-auc"}
+    test = {row["metric"]: row for row in card["metrics"] if row["part"] == "test" and row["label"] is None}
+    assert test["accuracy"]["value"] > test["accuracy"]["chance"] == pytest.approx(1 / 3)
+    assert card["hardware"]["device"] == "cpu"
+    assert card["activation"] == "softmax"
+
+
+def test_figures_name_the_tracks_that_they_were_measured_on(lake: Lake) -> None:
+    config = train.Config(str(lake.root), "k2c2", max_epochs=1)
+    card = learn(lake, config)
+    (task,) = train.plan(config)
+    for row in card["metrics"]:
+        assert row["clips"] == digest(sorted(task.examples.of(row["part"])))
+        assert row["n"] == len(task.examples.of(row["part"]))
+
+
+@pytest.mark.parametrize("kind", [Listener, FrozenListener])
+def test_waveforms_from_the_stored_audio(lake: Lake, monkeypatch: pytest.MonkeyPatch, kind: type[Listener]) -> None:
+    register(monkeypatch, kind)
+    (task,) = train.plan(train.Config(str(lake.root), "listener"))
+    assert task.n_steps == 1_500
+    filters = task.model.build(3, n_frames=1_500, seed=0).filters.weight.detach().clone()
+    fitting.train_model(task)
+    card = storage.read_card(task.folder / train.WEIGHTS)
+    accuracy = [row for row in card["metrics"] if row["metric"] == "accuracy" and row["part"] == "test"]
+    assert accuracy[-1]["value"] == 1
+    assert card["curve"][-1]["train_loss"] < 0.7 * card["curve"][0]["train_loss"]
+    learned = storage.load(task.folder / train.WEIGHTS).network.filters.weight
+    assert torch.equal(learned, filters) == (kind is FrozenListener)
+
+
+def test_many_labels(tmp_path: Path) -> None:
+    lake = make(tmp_path / "lake", many=True)
+    config = train.Config(str(lake.root), "k2c2", max_epochs=3)
+    (task,) = train.plan(config)
+    assert task.examples.many
+    targets = task.examples.of("train")
+    assert {tuple(row) for row in map(np.ndarray.tolist, targets.values())} >= {(1.0, 1.0, 0.0), (0.0, 1.0, 0.0)}
+    card = learn(lake, config)
+    assert card["activation"] == "sigmoid"
+    assert set(card["curve"][0]["valid"]) == {"roc-auc", "pr-auc"}
+    test = [row for row in card["metrics"] if row["part"] == "test"]
+    overall = {row["metric"]: row["chance"] for row in test if row["label"] is None}
+    y = np.stack([*task.examples.of("test").values()])
+    assert overall == {"roc-auc": 0.5, "pr-auc": pytest.approx(y.mean())}
+    assert {(row["metric"], row["label"]) for row in test if row["label"]} == {
+        (metric, label) for metric in ("roc-auc", "pr-auc") for label in CLASSES
+    }
+    with pytest.raises(PhonolakeError, match="several dataset labels"):
+        train.plan(replace(config, multi_label=False))
+    with pytest.raises(PhonolakeError, match="several dataset labels"):
+        examples.collect(lake, labels="dataset", split="fixed", test_fold=None, dataset=None)
+
+
+def test_the_most_common_labels(tmp_path: Path) -> None:
+    lake = make(tmp_path / "lake", n_tracks=29)  # the class pulse has one track less
+    found = examples.collect(lake, labels="dataset", split="fixed", test_fold=None, dataset=None, top=2)
+    assert found.classes == ("drone", "noise")
+    assert len(found.track_ids) == 20
+
+
+# -- refused before training begins -----------------------------------------------------------------------------------
+
+
+def test_no_split(tmp_path: Path) -> None:
+    lake = make(tmp_path / "lake", split=False)
+    with pytest.raises(UsageError, match="no tracks are split yet: run `phonolake split`"):
+        train.plan(train.Config(str(lake.root), "k2c2"))
+    with pytest.raises(UsageError, match="unknown split 'other'"):
+        train.plan(train.Config(str(lake.root), "k2c2", split="other"))
+
+
+def test_one_class_only(lake: Lake) -> None:
+    with pytest.raises(UsageError, match="nothing to tell apart: 1 class"):
+        examples.collect(lake, labels="dataset", split="fixed", test_fold=None, dataset=None, top=1)
+
+
+def test_a_class_without_training_tracks() -> None:
+    taught = [("t0", ["a"], "train", None), ("t1", ["b"], "train", None)]
+    with pytest.raises(PhonolakeError, match="no training track of class 'rare' in split 'fixed'"):
+        examples._checked([*taught, ("t2", ["rare"], "test", None)], "fixed", None, False)
+
+
+def test_a_label_matrix_of_the_wrong_width() -> None:
+    with pytest.raises(UsageError, match=r"count from 0 to 2, and there are 2 classes: .* wrong width"):
+        Examples(("a", "b"), ("x", "y"), ((0,), (2,)), ("train", "train"))
+    with pytest.raises(UsageError, match="differ in number"):
+        Examples(("a", "b"), ("x", "y"), ((0,),), ("train", "train"))
+
+
+def test_no_input(lake: Lake) -> None:
+    with pytest.raises(PhonolakeError, match="run `phonolake extract --features mfcc-120`"):
+        train.plan(train.Config(str(lake.root), "random-forest"))
+    (task,) = train.plan(train.Config(str(lake.root), "k2c2"))
+    elsewhere = replace(task.examples, track_ids=tuple(f"other:{n}" for n in range(len(task.examples.track_ids))))
+    with pytest.raises(PhonolakeError, match="none of the training tracks has spectrogram:mel-96-12k"):
+        fitting.train_model(replace(task, examples=elsewhere))
+
+
+def test_what_an_estimator_cannot_do(lake: Lake) -> None:
+    with pytest.raises(UsageError, match="learns one label per track"):
+        train._examples(lake, train.Config(str(lake.root), "random-forest", multi_label=True),
+                        registry.get("random-forest").CARD, "fixed", None)  # fmt: skip
+
+
+# -- on its way -------------------------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_no_number_leaves_no_model(lake: Lake) -> None:
+    (task,) = train.plan(train.Config(str(lake.root), "k2c2", max_epochs=2))
+    shard = task.paths[0]
+    table = pq.read_table(shard)
+    bad = [np.full_like(np.frombuffer(data, "<f2"), np.nan).tobytes() for data in table["data"].to_pylist()]
+    column = table.schema.get_field_index("data")
+    pq.write_table(table.set_column(column, table.schema.field(column), [bad]), shard)
+    with pytest.raises(PhonolakeError, match=r"training loss in epoch 1 is nan at step 1"):
+        fitting.train_model(task)
+    assert not task.finished
+    assert rows(lake, "SELECT count(*) FROM runs") == [(0,)]
+
+
+def test_killed_and_started_again_ends_the_same(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = train.Config(str(lake.root), "k2c2", max_epochs=4)
+    shutil.copytree(lake.root, tmp_path / "other")
+    expected = learn(Lake.open(tmp_path / "other"), replace(config, lake=str(tmp_path / "other")))
+    (task,) = train.plan(config)
+    ticks = []
+
+    def die(n: int = 1) -> None:
+        ticks.append(n)
+        if len(ticks) == 2:
+            raise RuntimeError("stands for a kill")
+
+    monkeypatch.setattr(fitting.execution, "tick", die)
+    with pytest.raises(RuntimeError, match="stands for a kill"):
+        fitting.train_model(task)
+    assert [finding.problem for finding in verify(lake)] == ["an unfinished file"]
+    assert (task.hidden / "checkpoint.pt").is_file()
+    monkeypatch.setattr(fitting.execution, "tick", lambda n=1: None)
+    assert learn(lake, config) == expected
+    weights = [
+        path / "models" / task.run_id / "weights" / "model.safetensors" for path in (lake.root, tmp_path / "other")
+    ]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    mend(lake)
+    assert not task.hidden.exists()
+    assert task.finished
+
+
+def test_layers_and_windows(lake: Lake) -> None:
+    learn(lake, train.Config(str(lake.root), "k2c2", max_epochs=1))
+    (task,) = train.plan(train.Config(str(lake.root), "k2c2", max_epochs=1))
+    loaded = storage.load(task.folder / train.WEIGHTS)
+    source = task.files[0]
+    for layer, segments in (("convs.2", False), ("embedding", True)):
+        wanted = score.Task(lake.root, task.run_id, "k2c2", source, False, layer, segments)
+        score.score_one(wanted, loaded)
+        path = lake.path("activations", score._activations(task.run_id, layer, segments).stem(source))
+        found = pq.read_table(path).to_pylist()
+        assert len(found) == 15
+        assert {len(row["activation"]) for row in found} == {32 if layer == "convs.2" else 160}
+        assert {row["segment"] for row in found} == {0 if segments else None}
+    embedded = pq.read_table(lake.path("embeddings", score._embeddings(task.run_id).stem(source))).to_pylist()
+    # Clips of one window: the window's activation is the track's embedding.
+    assert [row["embedding"] for row in embedded] == [row["activation"] for row in found]
+    with pytest.raises(UsageError, match=r"unknown layer 'convs\.9'"):
+        score.score_one(score.Task(lake.root, task.run_id, "k2c2", source, False, "convs.9", False), loaded)
+
+
+# -- through Ray -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(300)
+def test_cross_validated_and_scored_by_actors(ray_session: None, tmp_path: Path) -> None:
+    del ray_session
+    lake = make(tmp_path / "lake")
+    outcomes = train.run(train.Config(str(lake.root), "k2c2", max_epochs=1))
+    scored = score.run(score.Config(str(lake.root), layer="convs.4", segments=True))
+    assert [o.run_id for o in outcomes] == [row[0] for row in rows(lake, "SELECT run_id FROM models")]
+    assert [o.outputs for o in scored] == [30]
+    assert rows(lake, "SELECT count(DISTINCT track_id), count(*) FROM predictions") == [(30, 90)]
+    assert rows(lake, "SELECT layer, min(segment), count(*) FROM activations GROUP BY layer") == [("convs.4", 0, 30)]
+    assert score.plan(score.Config(str(lake.root), layer="convs.4", segments=True)) == []
+    assert verify(lake) == []
+    assert json.loads(rows(lake, "SELECT config FROM runs WHERE stage = 'train'")[0][0])["model"] == "k2c2"
+    assert storage.read_card(lake.root / "models" / outcomes[0].run_id / train.WEIGHTS)["build"]["n_frames"] == N_FRAMES
+    with pytest.raises(UsageError, match="GPUs are asked for"):
+        train.run(train.Config(str(lake.root), "k2c2", max_epochs=2), Hardware(device="cuda"))
+    with pytest.raises(UsageError, match="split 'fixed' has no folds"):
+        crossval.plan(crossval.Config(str(lake.root), ("k2c2",), split="fixed"))
