@@ -37,14 +37,50 @@ SELECT s.label, s.probability, s.model, s.part FROM scored AS s JOIN chosen USIN
 ORDER BY s.probability DESC, s.label
 LIMIT k;
 
--- Normalised co-occurrence C(i, j) = #(i and j) / #i of positive labels (Choi et al. 2018, Eq. 1), for all pairs that occur.
-CREATE MACRO cooccurrence() AS TABLE
-WITH positive AS (SELECT DISTINCT track_id, label FROM labels WHERE value = 1),
-counts AS (SELECT label, count(*) AS n FROM positive GROUP BY label),
+-- Ends of Wilson's interval of the share hits / trials; z standard deviations, 1.96 for 95 %.
+CREATE MACRO wilson_low(hits, trials, z := 1.959963984540054) AS
+CASE WHEN trials > 0 AND hits > 0
+THEN (hits + z * z / 2 - z * sqrt(hits * (trials - hits) / trials + z * z / 4)) / (trials + z * z) ELSE 0.0 END;
+
+CREATE MACRO wilson_high(hits, trials, z := 1.959963984540054) AS
+CASE WHEN trials > 0 AND hits < trials
+THEN (hits + z * z / 2 + z * sqrt(hits * (trials - hits) / trials + z * z / 4)) / (trials + z * z) ELSE 1.0 END;
+
+-- Normalised co-occurrence C(i, j) = #(i and j) / #i of positive labels (Choi et al. 2018, Eq. 1), for all pairs that occur,
+-- with its Wilson interval at 95 %, and how many times commoner j is among tracks with i than among all that have a label.
+-- `said_by` names a source of labels; all of them by default.
+CREATE MACRO cooccurrence(said_by := NULL) AS TABLE
+WITH positive AS (
+    SELECT DISTINCT l.track_id, l.label FROM labels AS l WHERE l.value = 1 AND (said_by IS NULL OR l.source = said_by)
+), counts AS (SELECT label, count(*) AS n FROM positive GROUP BY label),
+total AS (SELECT count(DISTINCT track_id) AS n FROM positive),
 pairs AS (
     SELECT a.label AS label_i, b.label AS label_j, count(*) AS n_both
     FROM positive AS a JOIN positive AS b USING (track_id) WHERE a.label <> b.label GROUP BY ALL
 )
-SELECT p.label_i, p.label_j, p.n_both, i.n AS n_i, j.n AS n_j, p.n_both / i.n AS c
-FROM pairs AS p JOIN counts AS i ON i.label = p.label_i JOIN counts AS j ON j.label = p.label_j
+SELECT p.label_i, p.label_j, p.n_both, i.n AS n_i, j.n AS n_j, p.n_both / i.n AS c,
+    wilson_low(p.n_both, i.n) AS c_low, wilson_high(p.n_both, i.n) AS c_high, t.n * p.n_both / (i.n * j.n) AS lift
+FROM pairs AS p JOIN counts AS i ON i.label = p.label_i JOIN counts AS j ON j.label = p.label_j CROSS JOIN total AS t
 ORDER BY c DESC, n_both DESC, label_i, label_j;
+
+-- What became of every wanted clip: its newest state, or `wanted` where it was not tried yet.
+CREATE VIEW availability_now AS
+SELECT w.track_id, w.dataset, w.ytid, w.start_seconds, w.end_seconds, w.labels, coalesce(a.state, 'wanted') AS state,
+    a.detail, a.seen_at, a.seconds, a.peak_dbfs, a.other_id, coalesce(a.tries, 0) AS tries
+FROM wanted AS w LEFT JOIN (
+    SELECT *, count(*) OVER (PARTITION BY track_id) AS tries FROM availability
+    QUALIFY row_number() OVER (PARTITION BY track_id ORDER BY seen_at DESC) = 1
+) AS a ON a.track_id = w.track_id;
+
+-- A label of a dataset and all labels below it, with their depth: the tracks of a parent are those of its children too.
+-- SELECT track_id FROM labels WHERE label IN (SELECT label FROM label_tree('Musical instrument'));
+CREATE MACRO label_tree(top) AS TABLE
+WITH RECURSIVE below(dataset, label, depth) AS (
+    SELECT v.dataset, v.label, 0 FROM vocabulary AS v WHERE v.label = top
+    UNION
+    SELECT v.dataset, v.label, b.depth + 1
+    FROM vocabulary AS v JOIN below AS b ON v.dataset = b.dataset AND list_contains(v.parents, b.label)
+    -- A hierarchy that somebody tied into a ring still comes to an end.
+    WHERE b.depth < 32
+)
+SELECT b.dataset, b.label, min(b.depth) AS depth FROM below AS b GROUP BY b.dataset, b.label ORDER BY depth, label, dataset;

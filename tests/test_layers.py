@@ -17,7 +17,7 @@ PACKAGE = ROOT / "platform" / "phonolake"
 # A unit is a folder or a module directly below phonolake/, or one of the two programs beside it.
 FOUNDATION = {"records", "errors", "lineage", "progress", "registry", "seeds"}
 ARRAYS = {"audio", "features", "models", "metrics", "search", "synthesis"}
-BELOW_STAGES = FOUNDATION | ARRAYS | {"store", "sources", "training"}
+BELOW_STAGES = FOUNDATION | ARRAYS | {"store", "sources", "training", "transfer"}
 LIBRARY = BELOW_STAGES | {"execution", "stages", "analysis", "studies"}
 
 ALLOWED: dict[str, set[str]] = {
@@ -39,6 +39,8 @@ ALLOWED: dict[str, set[str]] = {
     "metrics": FOUNDATION,
     "search": FOUNDATION,
     "synthesis": FOUNDATION,
+    # Bytes from elsewhere, before anyone knows what they are.
+    "transfer": FOUNDATION,
     # A folder is a source of whatever can be decoded.
     "sources": FOUNDATION | {"audio"},
     "training": FOUNDATION | {"audio", "models", "metrics"},
@@ -70,7 +72,10 @@ HOMES: dict[str, set[str]] = {
     "deltalake": {"store"},
     "faiss": {"search"},
     "torch": {"models", "training", "features"},
-    "sklearn": {"models"},
+    "h5py": {"models", "sources", "synthesis"},
+    # Maps, importances and folds of analyses are estimators too; none of them is stored as a model.
+    "sklearn": {"models", "analysis"},
+    "cleanlab": {"analysis"},
     "skops": {"models"},
     "safetensors": {"models"},
     "av": {"audio"},
@@ -78,6 +83,7 @@ HOMES: dict[str, set[str]] = {
     "mutagen": {"audio"},
     "librosa": {"audio", "features"},
     "numba": {"features"},
+    "yt_dlp": {"transfer"},
     "click": {"cli"},
     "streamlit": {"dashboard"},
     "plotly": {"dashboard"},

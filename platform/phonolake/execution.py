@@ -119,7 +119,7 @@ def imap(
     function: Callable[[Payload], Result],
     payloads: Sequence[Payload],
     *,
-    cpus: int = 1,
+    cpus: float = 1,
     gpus: int = 0,
     on_tick: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[Payload, Result]]:
@@ -127,6 +127,8 @@ def imap(
 
     Parameters
     ----------
+    cpus : float
+        Whole cores, or less than one for tasks that mostly wait.
     gpus : int
         GPUs that each task has to itself.
     on_tick : callable, optional
@@ -144,7 +146,7 @@ def imap(
     connect()
     watch = _Watch(on_tick) if on_tick is not None and watched() else None
     task: Any = ray.remote(call).options(num_cpus=cpus, num_gpus=gpus, max_retries=CRASHES, retry_exceptions=False)
-    window = max(2, int(ray.cluster_resources().get("CPU", 1)) * IN_FLIGHT_PER_CPU)
+    window = max(2, int(ray.cluster_resources().get("CPU", 1) / min(cpus, 1)) * IN_FLIGHT_PER_CPU)
     if cpus > cores():
         raise PhonolakeError(f"a task wants {cpus} cores, and no node has more than {cores()}")
     running: dict[Any, Any] = {}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NewType
+from typing import Any, NewType
 
 Seconds = NewType("Seconds", float)
 Hertz = NewType("Hertz", int)
@@ -26,6 +26,10 @@ class Recording:
         Free words that the source attaches to it; kept apart from its classes.
     splits : tuple of (split, part, fold)
         Membership in the dataset's own splits: ``("official", "train", None)`` or ``("folds", None, 3)``.
+    artist_id, album_id : str, optional
+        The dataset's own numbers for them: names are spelt in several ways, numbers are not.
+    attributes : tuple of (name, value)
+        What else the dataset says of it: numbers, texts, or lists of them.
     """
 
     source_id: str
@@ -38,3 +42,6 @@ class Recording:
     labels: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     splits: tuple[tuple[str, str | None, int | None], ...] = ()
+    artist_id: str | None = None
+    album_id: str | None = None
+    attributes: tuple[tuple[str, Any], ...] = ()

@@ -147,9 +147,7 @@ def memory(hours: float, folder: Path) -> None:
         [sys.executable, "-c", PEAK, str(path), str(hours)], capture_output=True, text=True, check=True
     )
     size = path.stat().st_size / 2**20
-    print(
-        f"peak memory with a MP3 of {hours:g} h ({size:.0f} MiB): {int(done.stdout) / 1024:.0f} MiB (wanted: < 1024)"
-    )
+    print(f"peak memory with a MP3 of {hours:g} h ({size:.0f} MiB): {int(done.stdout) / 1024:.0f} MiB (wanted: < 1024)")
 
 
 def main() -> None:

@@ -70,7 +70,15 @@ def test_help_has_a_summary_and_an_example_that_parses(path, call):
         (("sql", "SELECT 1"), 2, "--lake"),
         (("nonsense",), 2, "No such command"),
         (("ingest", "folder", "nowhere", "--lake", "new"), 2, "nowhere is no folder"),
-        (("ingest", "fmaa", ".", "--lake", "new"), 2, "Did you mean 'fma'? Known: esc10, fma, folder"),
+        (("ingest", "fmaa", ".", "--lake", "new"), 2, "Did you mean 'fma'? Known: audioset, esc10"),
+        (("ingest", "gtzan", "empty", "--lake", "new"), 2, "does not hold GTZAN; its layout is DIR/genres"),
+        (("ingest", "gtzan", "empty", "--labels", "blues", "--lake", "new"), 2, "unknown option of gtzan 'labels'"),
+        (("ingest", "esc50", "empty", "--option", "a=1", "--lake", "new"), 2, "esc50 has no options; received 'a=1'"),
+        (("ingest", "audioset", "empty", "--rule", "any", "--lake", "new"), 2, "unknown rule 'any'"),
+        (("validate", "gtzan", "nowhere"), 2, "nowhere is no folder"),
+        (("validate", "msd", "empty"), 2, "which ships none"),
+        (("synth", "gtzn", "corpus"), 2, "Did you mean 'gtzan'?"),
+        (("synth", "gtzan", "corpus", "--corrupt", "2"), 2, "planted in the layout fma alone"),
         (("run", "empty", "--lake", "new"), 2, "no audio in empty"),
         (("run", "empty", "--lake", "a file"), 2, "no audio in empty"),
         (("status", "--lake", "a file"), 2, "is a file"),
@@ -78,7 +86,7 @@ def test_help_has_a_summary_and_an_example_that_parses(path, call):
         (("synth", "fma", "corpus", "--label-noise", "1.5"), 2, "1.5"),
         (("synth", "fma", "a file"), 2, "is a file"),
         (("features", "show", "mfcc-12"), 2, "Did you mean 'mfcc-120'?"),
-        (("datasets", "show", "gtzn"), 2, "Known: esc10, fma, folder"),
+        (("datasets", "show", "gtzn"), 2, "Did you mean 'gtzan'?"),
     ],
 )
 def test_a_wrong_request_is_one_line_that_says_what_to_do(words, code, says, call, tmp_path, monkeypatch):
@@ -192,6 +200,42 @@ def test_dry_runs_change_nothing(call, demo, tmp_path):
     _, out, _ = call("score", "--lake", demo / "lake", "--dry-run", "--format", "json")
     assert json.loads(out) == []
     assert sorted((demo / "lake").rglob("*")) == before
+
+
+def test_datasets_are_listed_with_licence_and_size(call):
+    _, out, _ = call("datasets", "--format", "json")
+    assert (out, 0) == call("datasets", "list", "--format", "json")[1::-1]
+    listed = {row["dataset"]: row for row in json.loads(out)}
+    assert (listed["fma"]["tracks"], listed["fma"]["size"]) == (106_574, "879 GiB")
+    assert listed["urbansound8k"]["licence"] == "CC BY-NC 3.0"
+    assert all(row["licence"] and row["summary"] for row in listed.values())
+
+
+@pytest.mark.parametrize("name", ["audioset", "fma", "gtzan", "folder"])
+def test_a_card_is_shown_whole(name, call):
+    from phonolake.sources import contract
+
+    _, out, _ = call("datasets", "show", name, "--format", "json")
+    rows = [(row["about"], row["text"]) for row in json.loads(out)]
+    card = contract.get(name).CARD
+    assert ("layout", card.layout) in rows
+    assert [about for about, _ in rows].count("download") == len(card.downloads)
+    assert [about for about, _ in rows].count("erratum") == len(card.errata)
+    for file in card.downloads:
+        assert any(file.url in str(text) and (file.checksum or "") in str(text) for _, text in rows)
+    assert name != "audioset" or any("per-class" in str(text) for about, text in rows if about == "option")
+
+
+def test_validate_says_by_its_exit_code_whether_a_dataset_is_whole(call, tmp_path):
+    (tmp_path / "rock").mkdir()
+    (tmp_path / "rock" / "a.mp3").write_bytes(b"x")
+    code, out, err = call("validate", "folder", tmp_path, "--format", "json")
+    assert (code, "Everything is as published." in err) == (0, True)
+    assert {row["verdict"] for row in json.loads(out)} == {"ok"}
+    (tmp_path / "rock" / "b.mp3").touch()
+    code, out, err = call("validate", "folder", tmp_path, "--format", "json")
+    assert (code, "1 checks failed" in err) == (1, True)
+    assert [row["subject"] for row in json.loads(out) if row["check"] == "empty"] == [str(tmp_path / "rock" / "b.mp3")]
 
 
 def test_debug_shows_the_traceback_of_an_error(demo):

@@ -1,8 +1,11 @@
 """One contract, kept by every source, on a tiny tree in its exact layout; and what each layout has of its own."""
 
+import json
 import os
 import random
+import string
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +16,10 @@ from phonolake.audio.containers import EXTENSIONS
 from phonolake.errors import UsageError
 from phonolake.records import TEST, TRAIN, VALID, Recording, Seconds
 from phonolake.sources import contract, esc10, fma, folder
+from phonolake.sources import options as choices
 from phonolake.stages import ingest
 from phonolake.synthesis import fma as synthetic
+from phonolake.synthesis.layouts import contract as layouts
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -34,12 +39,6 @@ def make_folder(root: Path) -> None:
     touch(root, "jazz/a.mp3", "jazz/b.wav", "rock/deep/c.flac", "d.ogg")
 
 
-def make_esc10(root: Path) -> None:
-    for number, label in enumerate(("Dog bark", "Rain", "Sea waves"), 1):
-        touch(root, *(f"{number:03d} - {label}/{fold}-{1000 + number}-A.ogg" for fold in range(1, 6)))
-    touch(root, "README.md")
-
-
 def make_fma(root: Path) -> None:
     tracks = synthetic.plan(CORPUS)
     synthetic.write_metadata(tracks, CORPUS, root)
@@ -47,8 +46,22 @@ def make_fma(root: Path) -> None:
         touch(root, str(synthetic.audio_path(track, root).relative_to(root)))
 
 
-TREES: dict[str, Callable[[Path], None]] = {"folder": make_folder, "esc10": make_esc10, "fma": make_fma}
-SIZES = {"folder": 4, "esc10": 15, "fma": 16}
+def make_layout(name: str, root: Path) -> int:
+    """Write the tables of a small corpus, and its audio as empty files; returns the number of those."""
+    config = layouts.Config(name, SIZES.get(name, 26))
+    clips = layouts.plan(config)
+    layouts.write_metadata(clips, config, root)
+    touch(root, *(clip.path for clip in clips))
+    return len(clips)
+
+
+# Ten folds need ten excerpts of a dance.
+SIZES = {"folder": 4, "fma": 16, "extended_ballroom": 130}
+TREES: dict[str, Callable[[Path], object]] = {
+    "folder": make_folder,
+    "fma": make_fma,
+    **{name: partial(make_layout, name) for name in layouts.layouts()},
+}
 NAMES = [card.name for card in contract.cards()]
 
 
@@ -73,7 +86,8 @@ def listed(name: str, root: Path) -> list[Recording]:
 
 
 def test_the_sources_of_this_version_are_there() -> None:
-    assert set(NAMES) >= {"folder", "esc10", "fma"}
+    assert set(NAMES) >= {"folder", "fma", "audioset", "msd", "magnatagatune", "gtzan", "extended_ballroom"}
+    assert set(NAMES) >= {"urbansound8k", "esc10", "esc50"}
 
 
 def test_the_card_is_complete(name: str) -> None:
@@ -84,7 +98,70 @@ def test_the_card_is_complete(name: str) -> None:
     assert card.licence
     assert card.layout.startswith("DIR/")
     # Only the user's own music has neither page nor paper.
-    assert name == "folder" or (card.homepage.startswith("https://") and card.citation)
+    assert name == "folder" or (card.homepage.startswith(("https://", "http://")) and card.citation)
+    assert card.labels
+    assert name == "folder" or (card.tracks and card.splits)
+
+
+def test_each_dataset_and_its_options_stand_in_the_docs(name: str) -> None:
+    docs = (Path(__file__).resolve().parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    (row,) = [line for line in docs.splitlines() if line.startswith("| `") and f"`{name}`" in line.split("|")[1]]
+    source = contract.get(name)
+    said = [word.strip(" `") for word in row.split("|")[4].split(",") if word.strip()]
+    assert said == [choice.name for choice in choices.listing(getattr(source, "Options", None))]
+    assert all(f"`{split}`" in row for split, _ in source.CARD.splits if split not in ("sample-level", "cleaned-15247"))
+
+
+def test_what_is_to_be_downloaded_can_be_checked(name: str) -> None:
+    digits = {"md5": 32, "sha1": 40, "sha256": 64}
+    for file in contract.get(name).CARD.downloads:
+        assert file.url.startswith(("https://", "http://"))
+        assert file.about
+        assert file.bytes is None or file.bytes > 0
+        if file.checksum:
+            kind, _, value = file.checksum.partition(":")
+            assert len(value) == digits[kind]
+            assert set(value) <= set(string.hexdigits.lower())
+
+
+def test_errata_name_their_source_and_tracks_that_can_exist(name: str) -> None:
+    for erratum in contract.get(name).CARD.errata:
+        assert erratum.about
+        assert erratum.source
+        assert len(set(erratum.tracks)) == len(erratum.tracks)
+
+
+def test_each_option_is_explained_and_its_default_can_be_given(name: str) -> None:
+    source = contract.get(name)
+    for choice in choices.listing(getattr(source, "Options", None)):
+        assert choice.about
+        if choice.default and "," not in choice.default:
+            assert choices.parse(name, source.Options, [f"{choice.name}={choice.default}"]) == source.Options()
+    with pytest.raises(UsageError):
+        contract.recordings(source, Path(), ["no-such-option=1"])
+
+
+def test_facts_are_counted(name: str, tree: Path) -> None:
+    for fact in contract.facts(contract.get(name), tree):
+        assert fact.about
+        assert fact.published >= 0
+        assert fact.found >= 0
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if hasattr(contract.get(name), "vocabulary")])
+def test_labels_stand_in_the_vocabulary(name: str, tree: Path) -> None:
+    terms = contract.vocabulary(contract.get(name), tree)
+    known = {term.label for term in terms}
+    assert {label for recording in listed(name, tree) for label in recording.labels} <= known
+    assert {parent for term in terms for parent in term.parents} <= known
+    assert len({term.source_id for term in terms}) == len(terms)
+
+
+def test_attributes_can_be_stored(name: str, tree: Path) -> None:
+    for recording in listed(name, tree):
+        names = [key for key, _ in recording.attributes]
+        assert len(set(names)) == len(names)
+        assert json.loads(json.dumps(dict(recording.attributes))) == dict(recording.attributes)
 
 
 def test_an_unknown_source_lists_the_known_ones() -> None:
@@ -94,7 +171,7 @@ def test_an_unknown_source_lists_the_known_ones() -> None:
 
 def test_every_recording_of_the_tree_is_named(name: str, tree: Path) -> None:
     recordings = listed(name, tree)
-    assert len(recordings) == SIZES[name]
+    assert len(recordings) == SIZES.get(name, 26)
     assert all(recording.path.is_file() for recording in recordings)
     assert all(recording.path.is_relative_to(tree) for recording in recordings)
 
@@ -162,8 +239,11 @@ def test_splits_are_parts_or_folds(name: str, tree: Path) -> None:
 
 
 def test_audio_is_never_opened(name: str, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Path, *_: object, **__: object) -> None:
+    read = Path.read_bytes
+
+    def refuse(self: Path) -> bytes:
         assert self.suffix[1:] not in EXTENSIONS, f"{self} was opened"
+        return read(self)
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     assert listed(name, tree)
@@ -195,9 +275,9 @@ def test_a_root_that_is_no_folder_is_refused(name: str, tmp_path: Path, what: st
 
 
 def test_esc10_reads_class_and_fold_from_the_names(tmp_path: Path) -> None:
-    make_esc10(tmp_path)
+    touch(tmp_path, "002 - Rain/3-1002-A.ogg")
     found = {r.source_id: (r.labels, r.splits, r.licence) for r in esc10.recordings(tmp_path)}
-    assert found["3-1002-A"] == (("Rain",), (("folds", None, 3),), "CC BY 3.0")
+    assert found == {"3-1002-A": (("Rain",), (("folds", None, 3),), "CC BY 3.0")}
 
 
 def test_esc10_passes_over_what_is_not_its_own(tmp_path: Path) -> None:

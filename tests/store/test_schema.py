@@ -23,6 +23,7 @@ ARROW = {
     "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", tz="UTC"),
     "VARCHAR[]": pa.list_(pa.string()),
     "FLOAT[]": pa.list_(pa.float32()),
+    "INTEGER[]": pa.list_(pa.int32()),
 }
 
 
@@ -36,7 +37,13 @@ def test_every_file_declares_the_one_table_it_is_named_after() -> None:
 
 def test_the_tables_of_the_design_are_there() -> None:
     expected = "tracks audio labels rejects features spectrograms embeddings predictions models runs metrics"
-    assert {*expected.split(), "annotations", "splits"} == set(FILES)
+    assert {*expected.split(), "annotations", "splits", "metadata", "vocabulary"} <= set(FILES)
+
+
+def test_every_analysis_has_a_table() -> None:
+    expected = "cooccurrences label_similarities label_validations evaluation_checks noise_rates label_suspects "
+    expected += "confusions class_removals roc_points track_maps feature_importances"
+    assert set(expected.split()) <= set(FILES)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -1,5 +1,7 @@
 """What the first and last bytes of a file say about it, before any decoder looks."""
 
+from collections.abc import Iterator
+
 from phonolake.errors import AudioError
 
 # Families of file name endings by the container that belongs inside.
@@ -79,6 +81,15 @@ def check_complete(data: bytes) -> None:
         _check_ogg_ends(data)
     elif container in ("WAV", "AIFF", "AU"):
         _check_length(data, container)
+
+
+def chunks(data: bytes, container: str) -> Iterator[bytes]:
+    """Names of the chunks of a WAV or AIFF file, four bytes each, as far as their lengths lead."""
+    start = 12
+    while start + 8 <= len(data):
+        yield data[start : start + 4]
+        size = int.from_bytes(data[start + 4 : start + 8], "little" if container == "WAV" else "big")
+        start += 8 + size + size % 2
 
 
 def mp3_states_length(data: bytes) -> bool:

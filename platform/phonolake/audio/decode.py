@@ -32,13 +32,16 @@ OPTIONS = {
 GUESSED = {"AAC", "MP3"}
 LOWEST_SR, HIGHEST_SR = 1_000, 1_000_000
 FLOOR_DBFS = -200.0
+# Eight steps of 16 bits below 1: what an encoder leaves of samples that were cut off at full scale.
+FULL_SCALE = 1 - 2**-12
 
 
 @dataclass(frozen=True, slots=True)
 class AudioFacts:
     """What decoding a recording to its end showed.
 
-    Levels are in dB relative to full scale over all channels; digital silence is -200.
+    Levels are in dB relative to full scale over all channels; digital silence is -200. `clipped` is the share of
+    samples at full scale, in [0, 1].
     """
 
     container: str
@@ -48,6 +51,7 @@ class AudioFacts:
     n_samples: int
     peak_dbfs: float
     rms_dbfs: float
+    clipped: float = 0.0
 
     @property
     def duration(self) -> Seconds:
@@ -83,13 +87,16 @@ def probe(data: bytes, *, extension: str = "") -> AudioFacts:
     """
     containers.check_container(data, extension)
     containers.check_complete(data)
-    header, blocks = _open(data)
+    header, blocks = open_blocks(data)
     containers.check_promise(header.container, extension)
-    n_samples, n_values, peak, energy = 0, 0, 0.0, 0.0
+    n_samples, n_values, n_clipped, peak, energy = 0, 0, 0, 0.0, 0.0
     for x_TC in blocks:
         n_samples += len(x_TC)
         n_values += x_TC.size
-        peak = max(peak, float(np.abs(x_TC).max()))
+        level_TC = np.abs(x_TC)
+        peak = max(peak, float(level_TC.max()))
+        if peak >= FULL_SCALE:
+            n_clipped += int(np.count_nonzero(level_TC >= FULL_SCALE))
         energy += float(np.square(x_TC, dtype=np.float64).sum())
     if not np.isfinite(energy):
         raise AudioError("not-finite", "the recording holds NaN or infinite samples")
@@ -98,7 +105,14 @@ def probe(data: bytes, *, extension: str = "") -> AudioFacts:
         raise AudioError("truncated", f"{found:.2f} s of {promised:.2f} s could be decoded")
     rms = np.sqrt(energy / max(1, n_values))
     return AudioFacts(
-        header.container, header.codec, header.sr, header.channels, n_samples, _decibels(peak), _decibels(float(rms))
+        header.container,
+        header.codec,
+        header.sr,
+        header.channels,
+        n_samples,
+        _decibels(peak),
+        _decibels(float(rms)),
+        n_clipped / max(1, n_values),
     )
 
 
@@ -129,7 +143,7 @@ def decode_rates(data: bytes, rates: Iterable[Hertz]) -> dict[Hertz, np.ndarray]
     """Decode once, and resample to each of several rates; errors and values are those of `decode`."""
     resamplers: dict[Hertz, _Resampler] = {}
     pieces: dict[Hertz, list[np.ndarray]] = {sr: [] for sr in rates}
-    header, blocks = _open(data)
+    header, blocks = open_blocks(data)
     for x_T in chain(_mono(blocks), [None]):
         for sr, found in pieces.items():
             resampler = resamplers.setdefault(sr, _Resampler(header.sr, sr))
@@ -139,7 +153,7 @@ def decode_rates(data: bytes, rates: Iterable[Hertz]) -> dict[Hertz, np.ndarray]
 
 def stream(data: bytes, *, sr: Hertz) -> Iterator[np.ndarray]:
     """Give what `decode` gives in pieces of float32, so that a recording of any length fits into memory."""
-    header, blocks = _open(data)
+    header, blocks = open_blocks(data)
     resampler = _Resampler(header.sr, sr)
     for x_T in _mono(blocks):
         yield resampler(x_T)
@@ -185,7 +199,7 @@ class _Resampler:
         return x_T if self._stream is None else self._stream.resample_chunk(x_T, last=last)
 
 
-def _open(data: bytes) -> tuple[Header, Iterator[np.ndarray]]:
+def open_blocks(data: bytes) -> tuple[Header, Iterator[np.ndarray]]:
     """Header and an iterator over blocks of shape (n, channels), float32."""
     header, blocks = _open_any(data)
     if not LOWEST_SR <= header.sr <= HIGHEST_SR:
@@ -254,7 +268,7 @@ def _blocks_pyav(
 ) -> Iterator[np.ndarray]:
     """Decode packet by packet; `forgiving` passes over those that cannot be decoded, such as tags behind an MP3."""
     with closing(container):
-        interleave = _Interleaver()
+        interleave = Interleaver()
         for packet in _reading(container.demux(stream)):
             try:
                 frames = stream.decode(packet)
@@ -270,7 +284,7 @@ def _blocks_pyav(
             yield from blocks
 
 
-class _Interleaver:
+class Interleaver:
     """Frames to float32 of shape (n, channels); the number of channels may change on the way.
 
     Frames are interleaved by FFmpeg, since PyAV reads past the end of the planes of more than 8 channels.

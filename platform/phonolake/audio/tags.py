@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import mutagen
 
+from phonolake.audio import containers
+
 
 @dataclass(frozen=True, slots=True)
 class FileTags:
@@ -20,6 +22,8 @@ class FileTags:
 
 def read_tags(data: bytes) -> FileTags:
     """Read the tags of a file in memory; a file without tags, or with broken ones, says nothing."""
+    if not _may_have_tags(data):
+        return FileTags()
     try:
         # Closed at once, since some of mutagen's objects refer to each other and would keep the bytes for a while.
         with io.BytesIO(data) as stream:
@@ -40,3 +44,11 @@ def read_tags(data: bytes) -> FileTags:
 
     year = re.match(r"\d{4}", first("date") or "")
     return FileTags(first("title"), first("artist"), first("album"), int(year[0]) if year else None, first("genre"))
+
+
+def _may_have_tags(data: bytes) -> bool:
+    """Whether it is worth asking: to see that a short WAV has no tags takes mutagen longer than decoding takes."""
+    container = containers.sniff(data)
+    if container in ("WAV", "AIFF"):
+        return any(name.upper() == b"ID3 " for name in containers.chunks(data, container))
+    return container not in ("AU", "MATROSKA")

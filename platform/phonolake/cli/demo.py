@@ -1,4 +1,4 @@
-"""`phonolake demo` and `phonolake synth`: music that comes with its truth."""
+"""`phonolake demo`: music that comes with its truth, taken through every stage."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,32 +59,4 @@ def _print(summary: "Summary", form: str) -> None:
     emit(rows, form, columns=("rank", "track_id", "given", "suggested", "margin", "wrong_in_truth"))
 
 
-@click.group()
-def synth() -> None:
-    """Write synthetic corpora whose truth is known."""
-
-
-@synth.command("fma", epilog=options.example("phonolake synth fma corpus --tracks 16 --label-noise 0.1 --corrupt 6"))
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--tracks", type=int, default=400, show_default=True, metavar="N", help="Tracks, broken ones included.")
-@click.option("--label-noise", type=float, default=0.0, show_default=True, metavar="P", help="Share of wrong genres.")
-@click.option("--corrupt", type=int, default=0, show_default=True, metavar="K", help="Broken files, of six kinds.")
-@click.option("--seconds", type=float, default=30.0, show_default=True, metavar="S", help="Duration of a track.")
-@options.seed
-@options.form
-def synth_fma(
-    folder: Path, tracks: int, label_noise: float, corrupt: int, seconds: float, seed: int, form: str
-) -> None:
-    """Write DIR/fma_small, DIR/fma_metadata and DIR/truth.csv in the layout of the Free Music Archive dataset."""
-    from collections import Counter
-
-    from phonolake.records import Seconds
-    from phonolake.stages import synthesize
-    from phonolake.synthesis import fma
-
-    planned = synthesize.run(fma.Config(tracks, seed, label_noise, corrupt, Seconds(seconds)), folder)
-    counts = Counter((track.genre, track.damage or "sound") for track in planned)
-    emit([(*key, n) for key, n in sorted(counts.items())], form, columns=("genre", "file", "tracks"))
-
-
-COMMANDS = (demo, synth)
+COMMANDS = (demo,)

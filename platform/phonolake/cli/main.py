@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from phonolake.cli import demo, models, questions, stages, studies
+from phonolake.cli import books, datasets, demo, downloads, labels, models, questions, stages, studies
 from phonolake.errors import PhonolakeError
 from phonolake.lineage import CODE_VERSION
 
@@ -24,7 +24,8 @@ def phonolake() -> None:
     """
 
 
-for command in (*stages.COMMANDS, *questions.COMMANDS, *models.COMMANDS, *studies.COMMANDS, *demo.COMMANDS):
+MODULES = (datasets, downloads, stages, questions, labels, books, models, studies, demo)
+for command in (command for module in MODULES for command in module.COMMANDS):
     phonolake.add_command(command)
 
 
@@ -34,14 +35,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments or bool(os.environ.get("PHONOLAKE_DEBUG"))
     arguments = [word for word in arguments if word != "--debug"]
     try:
-        phonolake.main(arguments or ["--help"], prog_name="phonolake", standalone_mode=False)
+        # Without its standalone mode click hands back the code that a command exits with.
+        code = phonolake.main(arguments or ["--help"], prog_name="phonolake", standalone_mode=False)
     except KeyboardInterrupt:
         return _fail("interrupted: run the same command again to go on", INTERRUPTED)
     except Exception as error:
         if debug and not isinstance(error, click.exceptions.Exit):
             raise
         return _explain(error)
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _explain(error: Exception) -> int:

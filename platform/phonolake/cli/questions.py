@@ -1,4 +1,4 @@
-"""Commands that read: SQL, neighbours, labels, status, verification, the registries and the dashboard."""
+"""Commands that read: SQL, neighbours, status, verification, the registries and the dashboard."""
 
 from typing import TYPE_CHECKING
 
@@ -6,7 +6,7 @@ import click
 
 from phonolake.cli import options
 from phonolake.cli.output import emit
-from phonolake.errors import UsageError, unknown
+from phonolake.errors import unknown
 
 if TYPE_CHECKING:
     from phonolake.features.contract import Spectrogram
@@ -43,71 +43,12 @@ def similar(track_or_file: str, k: int, where: str | None, model: str | None, la
     emit(neighbours.similar(Lake.open(lake), track_or_file, k=k, where=where, model_or_run=model), form)
 
 
-@click.group()
-def labels() -> None:
-    """Ask which labels go together, are alike, or are doubtful."""
-
-
-@labels.command(epilog=options.example("phonolake labels cooccurrence --top 10 --lake lake"))
-@options.top(20)
-@options.lake
-@options.form
-def cooccurrence(top: int, lake: str, form: str) -> None:
-    """Print pairs of labels by the share of tracks with the first that have the second."""
-    from phonolake.analysis import cooccurrence as analysis
-    from phonolake.store import query
-    from phonolake.store.lake import Lake
-
-    with query.connect(Lake.open(lake)) as connection:
-        emit(analysis.top_pairs(connection, top), form)
-
-
-@labels.command(epilog=options.example("phonolake labels vectors --similarity cosine --top 10 --lake lake"))
-@click.option("--model", metavar="NAME", help="Network or run; the newest by default.")
-@click.option("--similarity", default="cosine", show_default=True, metavar="KIND", help="cosine or dot.")
-@options.top(20)
-@options.lake_or_home
-@options.form
-def vectors(model: str | None, similarity: str, top: int, lake: str | None, form: str) -> None:
-    """Print pairs of labels by the similarity of a network's output weights."""
-    from phonolake.analysis import label_vectors as analysis
-    from phonolake.store import query
-    from phonolake.store.lake import Lake
-
-    if lake is None:
-        if model is None:
-            raise UsageError("name a --lake, or a --model of the model home, such as choi-msd")
-        names, W_KD = analysis.label_vectors_at_home(model)
-    else:
-        opened = Lake.open(lake)
-        with query.connect(opened) as connection:
-            names, W_KD = analysis.label_vectors(opened, connection, model)
-    emit(analysis.ranked_pairs(names, analysis.label_vector_similarity(W_KD, kind=similarity), top), form)
-
-
-@labels.command(epilog=options.example("phonolake labels noise --top 10 --lake lake"))
-@click.option(
-    "--source", default="dataset", show_default=True, metavar="SOURCE", help="Labels to doubt, by who says so."
-)
-@options.top(20)
-@options.lake
-@options.form
-def noise(source: str, top: int, lake: str, form: str) -> None:
-    """Print labels in order of doubt; needs held-out predictions from `crossval`."""
-    from phonolake.analysis import label_noise as analysis
-    from phonolake.store import query
-    from phonolake.store.lake import Lake
-
-    with query.connect(Lake.open(lake)) as connection:
-        emit(analysis.suspects(connection, source=source, top=top), form)
-
-
 @click.command(epilog=options.example("phonolake status --lake lake"))
 @options.lake
 @options.form
 def status(lake: str, form: str) -> None:
     """Print the tables with versions, shards, rows and bytes, and the rejects by stage and reason."""
-    _print_query(
+    print_query(
         lake,
         """SELECT 'table' AS kind, "table" AS name, version, shards, n_rows, n_bytes FROM lake_tables
         UNION ALL
@@ -117,19 +58,29 @@ def status(lake: str, form: str) -> None:
     )
 
 
-@click.command(epilog=options.example("phonolake rejects --top 20 --lake lake"))
-@options.top(20)
+@click.command(epilog=options.example("phonolake rejects --by reason --lake lake"))
+@click.option(
+    "--by", type=click.Choice(["reason", "dataset"]), help="Sum up by stage and this, with an example of each."
+)
+@options.top(50)
 @options.lake
 @options.form
-def rejects(top: int, lake: str, form: str) -> None:
+def rejects(by: str | None, top: int, lake: str, form: str) -> None:
     """Print the inputs that did not make it, with stage, reason and what was measured."""
     query = (
         "SELECT track_id, stage, reason, detail, retryable, source_path FROM rejects ORDER BY stage, reason, track_id"
     )
-    _print_query(lake, f"{query} LIMIT {top}", form)
+    if by:
+        keys = "stage, reason" if by == "reason" else "dataset, stage, reason"
+        query = (
+            f"SELECT {keys}, count(*) AS inputs, count(*) FILTER (retryable) AS retryable, min(track_id) AS example, "
+            f"arg_min(detail, track_id) AS measured FROM rejects GROUP BY {keys} ORDER BY inputs DESC, {keys}"
+        )
+    print_query(lake, f"{query} LIMIT {top}", form)
 
 
-def _print_query(lake: str, query: str, form: str) -> None:
+def print_query(lake: str, query: str, form: str) -> None:
+    """Print what a SELECT gives."""
     from phonolake.store import query as reading
     from phonolake.store.lake import Lake
 
@@ -157,30 +108,6 @@ def verify(context: click.Context, mend: bool, lake: str, form: str) -> None:
         emit(findings, form, columns=None if findings else ("table", "where", "problem", "mend"))
     click.echo(f"{len(findings)} problems found." if findings else "Everything is in order.", err=True)
     context.exit(1 if findings else 0)
-
-
-@click.group(invoke_without_command=True)
-@options.form
-@click.pass_context
-def datasets(context: click.Context, form: str) -> None:
-    """List the datasets whose layout is known."""
-    from phonolake.sources import contract
-
-    if context.invoked_subcommand is None:
-        rows = [(card.name, card.summary, card.licence) for card in contract.cards()]
-        emit(rows, form, columns=("dataset", "summary", "licence"))
-
-
-@datasets.command(epilog=options.example("phonolake datasets show fma"))
-@click.argument("name")
-@options.form
-def show(name: str, form: str) -> None:
-    """Print the card of a dataset and the layout that is expected."""
-    from dataclasses import asdict
-
-    from phonolake.sources import contract
-
-    emit(list(asdict(contract.get(name).CARD).items()), form, columns=("about", "text"))
 
 
 @click.group(invoke_without_command=True, epilog=options.example("phonolake features list"))
@@ -244,4 +171,4 @@ def dashboard(port: int, headless: bool, lake: str) -> None:
     click.get_current_context().exit(launch(Lake.open(lake).root, port=port, headless=headless))
 
 
-COMMANDS = (sql, similar, labels, status, rejects, verify, datasets, features, dashboard)
+COMMANDS = (sql, similar, status, rejects, verify, features, dashboard)

@@ -5,28 +5,16 @@ from typing import Any
 
 import click
 
-from phonolake.cli import options
+from phonolake.cli import datasets, options
 from phonolake.cli.output import emit
 
 # The stages bring Ray, PyTorch and DuckDB: they are imported when a command runs, so that help is instant.
 
 
-def ingest_options(command: Any) -> Any:
-    """Options that say what counts as usable audio."""
-    for option in (
-        click.option("--name", metavar="NAME", help="Name of the dataset; first half of the track ids."),
-        click.option("--shard-bytes", type=click.IntRange(1), default=128 << 20, show_default=True, metavar="B"),
-        click.option("--min-seconds", type=click.FloatRange(0), default=0.5, show_default=True, metavar="S"),
-        click.option("--silence-dbfs", type=float, default=-70.0, show_default=True, metavar="DB"),
-    ):
-        command = option(command)
-    return command
-
-
 @click.command(epilog=options.example("phonolake run music --lake lake"))
 @click.argument("folder", metavar="DIR")
 @click.option("--source", default="folder", show_default=True, metavar="NAME", help="Layout of DIR; see `datasets`.")
-@ingest_options
+@datasets.ingest_options
 @options.lake
 @options.seed
 @options.max_epochs
@@ -49,36 +37,9 @@ def run(
 
     config = pipeline.Config(stage.Config(lake, folder, source, name, **usable), seed, max_epochs)
     if dry_run:
-        _announce_ingest(config.ingest, form)
+        datasets.announce(config.ingest, form)
         return
     emit(pipeline.run(config), form)
-
-
-@click.command(epilog=options.example("phonolake ingest folder music --lake lake"))
-@click.argument("source")
-@click.argument("folder", metavar="DIR")
-@ingest_options
-@options.lake
-@options.dry_run
-@options.form
-def ingest(source: str, folder: str, name: str | None, lake: str, dry_run: bool, form: str, **usable: Any) -> None:
-    """Take the recordings of SOURCE (see `datasets`) under DIR into the lake."""
-    from phonolake.stages import ingest as stage
-
-    config = stage.Config(lake, folder, source, name, **usable)
-    if dry_run:
-        _announce_ingest(config, form)
-        return
-    emit([stage.run(config)], form)
-
-
-def _announce_ingest(config: Any, form: str) -> None:
-    from phonolake.stages import ingest as stage
-
-    plan = stage.make_plan(config)
-    rows = [(stem, len(files), sum(f.size or 0 for f in files)) for stem, files in plan.shards.items()]
-    emit(rows, form, columns=("shard", "files", "bytes"))
-    click.echo(f"{plan.known} files are known and need nothing.", err=True)
 
 
 @click.command(epilog=options.example("phonolake extract --features mfcc-120 --spectrogram mel-96-12k --lake lake"))
@@ -260,4 +221,4 @@ def index(again: bool, lake: str, form: str) -> None:
     emit(stage.run(stage.Config(lake, again)), form)
 
 
-COMMANDS = (run, ingest, extract, split, train, crossval, score, index)
+COMMANDS = (run, extract, split, train, crossval, score, index)

@@ -4,23 +4,88 @@ A module in this folder is a source when it defines
 
     CARD : SourceCard
         Who publishes the data, under which terms, and how it lies on disk.
-    recordings(root: Path) -> Iterator[Recording]
+    recordings(root: Path, options: Options = ...) -> Iterator[Recording]
         Every recording that the dataset names under `root`, present or missing, in a fixed order. It reads metadata and
         file names, never audio, and raises a `UsageError` when `root` does not hold the layout.
+
+and, where it has them,
+
+    Options
+        A frozen dataclass of what can be chosen (`sources.options`); without it `recordings` takes `root` alone.
+    vocabulary(root: Path, options: Options = ...) -> Iterator[Term]
+        The labels that the dataset can give, with their hierarchy.
+    facts(root: Path, options: Options = ...) -> Iterator[Fact]
+        Figures that the owners publish, each beside what `root` holds.
+    FOLLOWS_LINKS : bool
+        Whether a link that leads out of `root` is the user's own choice; it is a reject otherwise.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from phonolake import registry
 from phonolake.records import Recording
+from phonolake.sources import options as choices
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One file that its owners publish.
+
+    Parameters
+    ----------
+    url : str
+        Where it lies.
+    bytes : int or None
+        Its size, where it is published.
+    checksum : str or None
+        ``"sha1:..."``, ``"sha256:..."`` or ``"md5:..."`` in hexadecimal digits, where one is published.
+    about : str
+        What it holds.
+    """
+
+    url: str
+    bytes: int | None
+    checksum: str | None
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Erratum:
+    """A known fault of a dataset.
+
+    Parameters
+    ----------
+    about : str
+        What is wrong.
+    source : str
+        Who published it, and where.
+    tracks : tuple of str
+        Source ids that it concerns, where they are published.
+    """
+
+    about: str
+    source: str
+    tracks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SourceCard:
-    """What a person should know of a dataset before using it."""
+    """What a person should know of a dataset before using it.
+
+    Parameters
+    ----------
+    layout : str
+        How it lies on disk under ``DIR``.
+    tracks, bytes : int or None
+        Published number of recordings, and size of what there is to download.
+    labels : str
+        The label vocabulary: what `Recording.labels` and `Recording.tags` hold.
+    splits : tuple of (name, parts)
+        Names of the splits that come with it, and what is in them.
+    """
 
     name: str
     summary: str
@@ -28,6 +93,44 @@ class SourceCard:
     licence: str
     citation: str
     layout: str
+    tracks: int | None = None
+    bytes: int | None = None
+    labels: str = ""
+    splits: tuple[tuple[str, str], ...] = ()
+    errata: tuple[Erratum, ...] = ()
+    downloads: tuple[Download, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A label that a dataset can give.
+
+    Parameters
+    ----------
+    label : str
+        As it stands in `Recording.labels`.
+    source_id : str
+        The dataset's own name for it, such as ``/m/04rlf``.
+    parents : tuple of str
+        Labels right above it.
+    rated, true : int or None
+        How many of its uses the owners checked, and how many of those were right.
+    """
+
+    label: str
+    source_id: str
+    parents: tuple[str, ...] = ()
+    rated: int | None = None
+    true: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A figure that the owners publish, beside the one found."""
+
+    about: str
+    published: int
+    found: int
 
 
 class Source(Protocol):
@@ -35,7 +138,8 @@ class Source(Protocol):
 
     CARD: SourceCard
 
-    def recordings(self, root: Path) -> Iterator[Recording]: ...
+    # The options where there are any; see `recordings` below.
+    def recordings(self, root: Path, *options: Any) -> Iterator[Recording]: ...
 
 
 def cards() -> list[SourceCard]:
@@ -46,3 +150,31 @@ def cards() -> list[SourceCard]:
 def get(name: str) -> Source:
     """The source called `name`; an unknown name raises a `UsageError` that lists the known ones."""
     return cast(Source, registry.module("phonolake.sources", "CARD", "dataset", name))
+
+
+def recordings(source: Source, root: Path, chosen: Sequence[str] = ()) -> Iterator[Recording]:
+    """Recordings of a source with options as text (``"per-class=600"``); raises a `UsageError` for one it has not."""
+    return source.recordings(root, *_parsed(source, chosen))
+
+
+def vocabulary(source: Source, root: Path, chosen: Sequence[str] = ()) -> list[Term]:
+    """Labels that a source can give; empty where it does not say."""
+    listing = getattr(source, "vocabulary", None)
+    return list(listing(root, *_parsed(source, chosen))) if listing else []
+
+
+def facts(source: Source, root: Path, chosen: Sequence[str] = ()) -> list[Fact]:
+    """Published figures beside those found; empty where a source has none."""
+    listing = getattr(source, "facts", None)
+    return list(listing(root, *_parsed(source, chosen))) if listing else []
+
+
+def follows_links(source: Source) -> bool:
+    """Whether links out of the tree are taken as the user's own."""
+    return bool(getattr(source, "FOLLOWS_LINKS", False))
+
+
+def _parsed(source: Source, chosen: Sequence[str]) -> tuple[Any, ...]:
+    kind = getattr(source, "Options", None)
+    parsed = choices.parse(source.CARD.name, kind, chosen)
+    return () if parsed is None else (parsed,)

@@ -1,12 +1,13 @@
 """ESC-10: 400 environmental sounds of 5 s in 10 classes, with 5 folds (Piczak 2015)."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from phonolake.errors import UsageError
 from phonolake.records import Recording
-from phonolake.sources.contract import SourceCard
+from phonolake.sources.contract import Download, Fact, SourceCard
 
 CARD = SourceCard(
     name="esc10",
@@ -15,6 +16,14 @@ CARD = SourceCard(
     licence="CC BY 3.0",
     citation="K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015",
     layout="DIR/'001 - Dog bark'/1-100032-A.ogg: numbered class folders, and the first digit of a name is its fold",
+    tracks=400,
+    labels="10 classes such as 'Dog bark'",
+    splits=(("folds", "5 folds; clips out of one Freesound recording lie in one fold"),),
+    downloads=(
+        Download(
+            "https://github.com/karolpiczak/ESC-10/archive/refs/heads/master.zip", None, None, "the whole repository"
+        ),
+    ),
 )
 CLASS = re.compile(r"\d{3} - (?P<label>.+)")
 CLIP = re.compile(r"(?P<fold>[1-5])-\d+-[A-Z]\.(ogg|wav)")
@@ -37,3 +46,11 @@ def recordings(root: Path) -> Iterator[Recording]:
                 )
     if not found:
         raise UsageError(f"{root} does not hold ESC-10; its layout is {CARD.layout}")
+
+
+def facts(root: Path) -> Iterator[Fact]:
+    """Clips, classes and clips of the rarest class beside the published figures."""
+    counts = Counter(label for recording in recordings(root) for label in recording.labels)
+    yield Fact("clips", 400, counts.total())
+    yield Fact("classes", 10, len(counts))
+    yield Fact("clips of the rarest class", 40, min(counts.values()))

@@ -15,7 +15,10 @@ CARD = SourceCard(
     licence="as the files say",
     citation="",
     layout="DIR/LABEL/anything.mp3 (wav, flac, ogg, opus, m4a, aiff, au, wma, webm); deeper trees are fine",
+    labels="names of the folders; the genre in a file's own tags stands beside them",
 )
+# It is the user's own tree: what it links to belongs to it.
+FOLLOWS_LINKS = True
 
 
 def recordings(root: Path) -> Iterator[Recording]:

@@ -61,4 +61,5 @@ def merge(*changes: Change) -> Change:
     """One change that adds and removes what all of them do; all are about the same table."""
     added: dict[str, Shard] = {s.file: s for c in changes for s in c.add}
     removed = dict.fromkeys(f for c in changes for f in c.remove)
-    return Change(changes[0].schema, list(added.values()), list(removed))
+    replaced = {new: old for c in changes for new, old in c.replaces.items()}
+    return Change(changes[0].schema, list(added.values()), list(removed), replaced)

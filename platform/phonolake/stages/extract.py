@@ -158,7 +158,7 @@ def extract_shard(task: Task) -> None:
             )
             for r in recipes
         }
-        for track_id, data, duration in _audio(lake.folder("audio") / task.source):
+        for track_id, data, duration in stored_audio(lake.folder("audio") / task.source):
             found = answers(recipes, data, duration)
             for recipe in recipes:
                 rows = found[recipe.name]
@@ -176,7 +176,8 @@ def extract_shard(task: Task) -> None:
                 write_rows(path, target.table.arrow, left_out[recipe.name])
 
 
-def _audio(path: Path) -> Iterator[tuple[str, bytes, Seconds]]:
+def stored_audio(path: Path) -> Iterator[tuple[str, bytes, Seconds]]:
+    """Track ids, encoded bytes and durations of an audio shard, one at a time."""
     file = pq.ParquetFile(path)
     columns = ["track_id", "bytes", "n_samples", "sr"]
     for group in range(file.num_row_groups):

@@ -4,7 +4,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,31 +23,97 @@ TRY_AGAIN = ""
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A recording and what the file system says of it; `size` (bytes) and `mtime` (ns) are None where it is missing."""
+    """A recording and what the file system says of it.
+
+    Parameters
+    ----------
+    size, mtime : int or None
+        In bytes and in nanoseconds since 1970; None where the file is missing.
+    said : str
+        Hash of what the dataset says of the recording.
+    outside : Path or None
+        Where a link leads that leaves the tree and is not followed.
+    """
 
     recording: Recording
     size: int | None
     mtime: int | None
+    said: str
+    outside: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the lake has of a file: its size and mtime, the configuration that rejected it, and what the dataset said.
+
+    `said` is None for a reject, and for a track from before such hashes were kept.
+    """
+
+    size: int | None
+    mtime: int | None
+    rejected_by: str | None
+    said: str | None
 
 
 @dataclass(slots=True)
 class Plan:
-    """Shards to write by name, tracks whose rows they replace, and how many files need nothing."""
+    """Shards to write by name, tracks whose rows they replace, and how many files need nothing or were forgotten."""
 
     shards: dict[str, tuple[File, ...]] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
     known: int = 0
+    forgotten: int = 0
+
+    @property
+    def said(self) -> str:
+        """What is left alone, for a person to read."""
+        return f"{self.known} known" + (f" and {self.forgotten} forgotten" if self.forgotten else "")
 
 
-def look(recording: Recording) -> File:
-    """Ask the file system about a recording; anything but a regular file counts as missing."""
-    try:
-        facts = os.stat(recording.path)
-    except OSError:
-        return File(recording, None, None)
-    if not stat.S_ISREG(facts.st_mode):
-        return File(recording, None, None)
-    return File(recording, facts.st_size, facts.st_mtime_ns)
+class Looker:
+    """Asks the file system about recordings.
+
+    Parameters
+    ----------
+    within : Path or None
+        Tree that links may not lead out of, as its owner may not know what an archive put there; None follows all.
+    """
+
+    def __init__(self, within: Path | None) -> None:
+        self.within = within
+        self._folders: dict[str, bool] = {}
+
+    def look(self, recording: Recording) -> File:
+        """Ask about one recording; anything but a regular file counts as missing."""
+        said = digest(list(_said(recording)))
+        path = os.fspath(recording.path)
+        try:
+            facts = os.lstat(path)
+            linked = stat.S_ISLNK(facts.st_mode)
+            facts = os.stat(path) if linked else facts
+        except (OSError, ValueError):
+            return File(recording, None, None, said)
+        if not stat.S_ISREG(facts.st_mode):
+            return File(recording, None, None, said)
+        if self._leaves(path, linked):
+            return File(recording, None, None, said, recording.path.resolve())
+        return File(recording, facts.st_size, facts.st_mtime_ns, said)
+
+    def _leaves(self, path: str, linked: bool) -> bool:
+        """Whether a file really lies outside the tree; folders are resolved once."""
+        if self.within is None:
+            return False
+        if linked:
+            return not Path(path).resolve().is_relative_to(self.within)
+        folder = os.path.dirname(path)
+        if folder not in self._folders:
+            self._folders[folder] = not Path(folder).resolve().is_relative_to(self.within)
+        return self._folders[folder]
+
+
+def _said(recording: Recording) -> Iterator[Any]:
+    """All of a recording but its path: what decides about its rows, wherever the tree lies."""
+    return (getattr(recording, field.name) for field in fields(recording) if field.name != "path")
 
 
 def make(files: Iterable[File], lake: str, dataset: str, fingerprint: str, shard_bytes: int) -> Plan:
@@ -59,6 +125,7 @@ def make(files: Iterable[File], lake: str, dataset: str, fingerprint: str, shard
         When two files have the same id.
     """
     known, version = _known(lake, dataset)
+    gone = _forgotten(lake)
     plan = Plan()
     work = []
     seen: dict[str, File] = {}
@@ -69,6 +136,9 @@ def make(files: Iterable[File], lake: str, dataset: str, fingerprint: str, shard
             paths = " and ".join(readable(f.recording.path) for f in (seen[track_id], file))
             raise UsageError(f"{track_id} stands for two files, {paths}: remove one of them")
         seen[track_id] = file
+        if track_id in gone:
+            plan.forgotten += 1
+            continue
         before = known.get(track_id)
         if before is None:
             work.append(file)
@@ -77,15 +147,23 @@ def make(files: Iterable[File], lake: str, dataset: str, fingerprint: str, shard
         else:
             work.append(file)
             plan.replaced.add(track_id)
-            if before[2] == TRY_AGAIN:
+            if before.rejected_by == TRY_AGAIN:
                 tries[file.recording.source_id] = version
     slug = re.sub(r"[^A-Za-z0-9_]+", "-", dataset).strip("-")[:40] or "dataset"
     for index, group in enumerate(_groups(work, shard_bytes)):
         # A file that is tried again looks as before; the version of the rejects tells the tries apart.
-        identity: list[Any] = [(f.recording.source_id, f.size, f.mtime) for f in group]
+        identity: list[Any] = [(f.recording.source_id, f.size, f.mtime, f.said) for f in group]
         identity += [tries[f.recording.source_id] for f in group if f.recording.source_id in tries]
         plan.shards[f"{slug}-{index:05d}-{digest([dataset, fingerprint, identity])}"] = tuple(group)
     return plan
+
+
+def _forgotten(lake: str) -> set[str]:
+    """Ids of tracks that were taken down: they stay out."""
+    if not (Path(lake).expanduser() / MARKER).is_file():
+        return set()
+    with catalog.connect(Lake.open(lake)) as connection:
+        return {track_id for (track_id,) in connection.execute("SELECT track_id FROM forgotten").fetchall()}
 
 
 def readable(path: Path | str) -> str:
@@ -93,36 +171,29 @@ def readable(path: Path | str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _known(lake: str, dataset: str) -> tuple[dict[str, tuple[int | None, int | None, str | None]], int]:
-    """Size, mtime and, for rejects, the configuration of every file that the lake has an answer for.
-
-    Returns
-    -------
-    tuple
-        Facts by track id, and the version of `rejects` that they were read from.
-    """
+def _known(lake: str, dataset: str) -> tuple[dict[str, Known], int]:
+    """What the lake has an answer for, by track id, and the version of `rejects` that this was read from."""
     if not (Path(lake).expanduser() / MARKER).is_file():
         return {}, 0
     opened = Lake.open(lake)
     with catalog.connect(opened) as connection:
         rows = connection.execute(
-            "SELECT track_id, source_bytes, source_mtime, NULL FROM audio JOIN tracks USING (track_id) "
-            "WHERE dataset = $1 "
+            "SELECT track_id, source_bytes, source_mtime, NULL, metadata_hash "
+            "FROM audio JOIN tracks USING (track_id) LEFT JOIN metadata USING (track_id) WHERE dataset = $1 "
             "UNION ALL SELECT track_id, source_bytes, source_mtime, "
-            "CASE WHEN retryable AND source_bytes IS NOT NULL THEN $2 ELSE config_hash END FROM rejects "
+            "CASE WHEN retryable AND source_bytes IS NOT NULL THEN $2 ELSE config_hash END, NULL FROM rejects "
             "WHERE dataset = $1 AND stage = 'ingest'",
             [dataset, TRY_AGAIN],
         ).fetchall()
-    facts = {track_id: (size, mtime, rejected_by) for track_id, size, mtime, rejected_by in rows}
-    return facts, opened.versions().get("rejects", 0)
+    return {track_id: Known(*facts) for track_id, *facts in rows}, opened.versions().get("rejects", 0)
 
 
-def _unchanged(file: File, before: tuple[int | None, int | None, str | None], fingerprint: str) -> bool:
+def _unchanged(file: File, before: Known, fingerprint: str) -> bool:
     """A file that vanished after it was taken in is not lost; under new thresholds a reject is looked at again."""
-    size, mtime, rejected_by = before
-    if rejected_by is None and file.size is None:
+    if before.rejected_by is None and file.size is None:
         return True
-    return (file.size, file.mtime) == (size, mtime) and rejected_by in (None, fingerprint)
+    same = (file.size, file.mtime) == (before.size, before.mtime)
+    return same and before.rejected_by in (None, fingerprint) and before.said in (None, file.said)
 
 
 def _groups(files: list[File], shard_bytes: int) -> Iterator[list[File]]:

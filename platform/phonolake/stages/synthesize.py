@@ -1,15 +1,22 @@
-"""Synthesize: write a corpus with known truth over Ray, in FMA's own layout."""
+"""Synthesize: write a corpus with known truth over Ray, in the layout of a dataset."""
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any, overload
 
 from phonolake import execution, progress
-from phonolake.errors import UsageError
+from phonolake.errors import UsageError, unknown
+from phonolake.records import Seconds
 from phonolake.synthesis import fma
+from phonolake.synthesis.layouts import contract as layouts
 
 RECORD = "synthesis.json"
 BATCH = 8
+FMA = "fma"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +24,42 @@ class Task:
     """Some tracks to render."""
 
     root: Path
-    config: fma.Config
-    tracks: tuple[fma.PlannedTrack, ...]
+    config: fma.Config | layouts.Config
+    tracks: tuple[Any, ...]
 
 
-def run(config: fma.Config, root: Path) -> list[fma.PlannedTrack]:
+def configure(
+    name: str,
+    n_tracks: int | None,
+    seed: int,
+    seconds: float | None,
+    label_noise: float | None = None,
+    n_corrupt: int | None = None,
+) -> fma.Config | layouts.Config:
+    """Settings of a corpus; None leaves what the layout has by default.
+
+    Raises
+    ------
+    UsageError
+        For an unknown layout, a value out of range, or planted faults in a layout other than FMA's.
+    """
+    if name == FMA:
+        n, duration = (400 if n_tracks is None else n_tracks), Seconds(30.0 if seconds is None else seconds)
+        return fma.Config(n, seed, label_noise or 0.0, n_corrupt or 0, duration)
+    known = layouts.layouts()
+    if name not in known:
+        raise unknown("layout", name, [FMA, *known])
+    if label_noise is not None or n_corrupt is not None:
+        raise UsageError(f"wrong labels and broken files are planted in the layout fma alone; received {name!r}")
+    n = known[name].n_tracks if n_tracks is None else n_tracks
+    return layouts.Config(name, n, seed, Seconds(known[name].duration if seconds is None else seconds))
+
+
+@overload
+def run(config: fma.Config, root: Path) -> list[fma.PlannedTrack]: ...
+@overload
+def run(config: layouts.Config, root: Path) -> list[layouts.Clip]: ...
+def run(config: fma.Config | layouts.Config, root: Path) -> list[Any]:
     """Write what is not written yet; the metadata comes last, when all audio is there.
 
     Raises
@@ -31,25 +69,37 @@ def run(config: fma.Config, root: Path) -> list[fma.PlannedTrack]:
     """
     root = root.expanduser().resolve()
     _claim(root, config)
-    tracks = fma.plan(config)
-    todo = [track for track in tracks if not fma.audio_path(track, root).exists()]
+    maker = _maker(config)
+    tracks = maker.plan(config)
+    todo = [track for track in tracks if not maker.audio_path(track, root).exists()]
     tasks = [Task(root, config, tuple(todo[i : i + BATCH])) for i in range(0, len(todo), BATCH)]
     with progress.task("synthesize", len(tracks)) as advance:
         advance(len(tracks) - len(todo))
         for _ in execution.imap(write_tracks, tasks, on_tick=advance):
             pass
-    fma.write_metadata(tracks, config, root)
-    return tracks
+    maker.write_metadata(tracks, config, root)
+    return list(tracks)
+
+
+def counts(tracks: Sequence[Any]) -> list[tuple[str, str, int]]:
+    """Number of tracks by what they are and how their files are: label, kind of damage or ``sound``, tracks."""
+    kinds = [(t.label, "sound") if isinstance(t, layouts.Clip) else (t.genre, t.damage or "sound") for t in tracks]
+    return [(*kind, n) for kind, n in sorted(Counter(kinds).items())]
 
 
 def write_tracks(task: Task) -> None:
     """Render some tracks, on a worker."""
+    maker = _maker(task.config)
     for track in task.tracks:
-        fma.write_track(track, task.config, task.root)
+        maker.write_track(track, task.config, task.root)
         execution.tick()
 
 
-def _claim(root: Path, config: fma.Config) -> None:
+def _maker(config: fma.Config | layouts.Config) -> ModuleType:
+    return fma if isinstance(config, fma.Config) else layouts
+
+
+def _claim(root: Path, config: fma.Config | layouts.Config) -> None:
     """Note what the folder is going to hold; refuse one that holds something else."""
     if root.exists() and not root.is_dir():
         raise UsageError(f"{root} is a file: name a folder to write the corpus to")

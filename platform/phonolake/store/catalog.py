@@ -70,7 +70,8 @@ def _attach(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> bool:
 
 
 def _stamp(lake: "Lake", versions: dict[str, int]) -> str:
-    return f"{lake.root} {sorted(versions.items())}"
+    # A catalog that another version of Phonolake built may lack tables, columns and macros.
+    return f"{lake.root} {sorted(versions.items())} {schemas.mark()}"
 
 
 def _fill(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> None:
@@ -78,7 +79,7 @@ def _fill(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> None:
     # Read once, so that all views show the same moment even while a job commits.
     versions = lake.versions()
     shards = {name: lake.shards(name, version) for name, version in versions.items()}
-    sets = [_published_set(lake, name, version) for name, version in versions.items() if name.startswith(SET_PREFIX)]
+    sets = [published_set(lake, name, version) for name, version in versions.items() if name.startswith(SET_PREFIX)]
     broken = False
     for table in [*(t for name, t in declared.items() if name != FEATURES), *sets]:
         select = _select(lake, table, list(shards.get(table.name, ())))
@@ -95,7 +96,7 @@ def _fill(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> None:
     connection.execute(schemas.macros_sql())
 
 
-def _published_set(lake: "Lake", name: str, version: int) -> TableSchema:
+def published_set(lake: "Lake", name: str, version: int) -> TableSchema:
     """Schema of a feature set's table, with the columns that the set brought."""
     base = schemas.table(FEATURES)
     keys = {c.name for c in base.columns}

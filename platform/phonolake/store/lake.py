@@ -38,11 +38,12 @@ UNADDRESSABLE = "%\\"
 
 @dataclass(slots=True)
 class Change:
-    """What one table gains and loses in one commit."""
+    """What one table gains and loses in one commit; `replaces` names the old shard of each that is written again."""
 
     schema: TableSchema
     add: list[Shard] = field(default_factory=list)
     remove: list[str] = field(default_factory=list)
+    replaces: dict[str, str] = field(default_factory=dict)
 
 
 class Lake:
@@ -124,9 +125,16 @@ class Lake:
 
         Shards that a table already has, and removals of shards that it no longer has, change nothing: the same
         commit twice is the same lake.
+
+        Raises
+        ------
+        PhonolakeError
+            When another job has meanwhile changed a shard that was written again here: both versions would stay.
         """
         # Under one lock from the first log to the catalog: no other job publishes half of this commit with its own.
         with self._locked():
+            for name, change in changes.items():
+                self._check_current(name, change)
             newest = {name: self._commit_table(name, change) for name, change in changes.items()}
             # What a killed publication left: nobody else writes here while the lock is held.
             for unfinished in self.root.glob(f".*{TEMPORARY}"):
@@ -193,6 +201,12 @@ class Lake:
         rows = actions.select(["path", "num_records", "size_bytes"]).to_pylist()
         shards = sorted((Shard(r["path"], r["num_records"], r["size_bytes"]) for r in rows), key=lambda s: s.file)
         return {shard.file: shard for shard in shards}
+
+    def _check_current(self, table: str, change: Change) -> None:
+        published = self.shards(table)
+        for new, old in change.replaces.items():
+            if new not in published and old not in published:
+                raise PhonolakeError(f"another job changed {old} of {table} meanwhile: run the command again")
 
     def _commit_table(self, table: str, change: Change) -> int:
         """Make the newest version of a table's log what is published, with the change; returns its number."""

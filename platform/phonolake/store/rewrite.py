@@ -11,6 +11,9 @@ from phonolake.store.lake import Change, Lake
 from phonolake.store.schema import TableSchema
 from phonolake.store.shards import SUFFIX, ShardWriter, describe, replacing
 
+# Columns that name a track: a row about two tracks goes with either of them.
+NAMING = ("track_id", "other_id")
+
 
 def without(lake: Lake, schema: TableSchema, track_ids: Collection[str]) -> Change:
     """Write the shards of a published table that hold any of `track_ids` again without those rows.
@@ -26,7 +29,7 @@ def without(lake: Lake, schema: TableSchema, track_ids: Collection[str]) -> Chan
     unwanted = pa.array(sorted(track_ids), pa.string())
     for file in lake.shards(schema.name):
         path = lake.folder(schema.name) / file
-        held = pc.is_in(pq.read_table(path, columns=["track_id"])["track_id"], unwanted)
+        held = holding(pq.read_table(path, columns=naming(pq.read_schema(path))), unwanted)
         if not pc.any(held).as_py():
             continue
         change.remove.append(file)
@@ -40,8 +43,23 @@ def without(lake: Lake, schema: TableSchema, track_ids: Collection[str]) -> Chan
             # Group by group: a reader over several of them keeps what it has read until its end.
             for group in range(source.num_row_groups):
                 rows = source.read_row_group(group)
-                for row in rows.filter(pc.invert(pc.is_in(rows["track_id"], unwanted))).to_pylist():
+                for row in rows.filter(pc.invert(holding(rows, unwanted))).to_pylist():
                     writer.append(row)
             writer.close()
         change.add.append(describe(target))
+        change.replaces[target.name] = file
     return change
+
+
+def naming(columns: pa.Schema) -> list[str]:
+    """The columns of a table that name tracks."""
+    return [name for name in NAMING if name in columns.names]
+
+
+def holding(rows: pa.Table, track_ids: pa.Array) -> pa.ChunkedArray:
+    """For each row whether it names any of these tracks."""
+    found = [pc.fill_null(pc.is_in(rows[name], track_ids), False) for name in naming(rows.schema)]
+    held = found[0]
+    for more in found[1:]:
+        held = pc.or_(held, more)
+    return held

@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from phonolake.errors import unknown
+from phonolake.lineage import digest
 
 MACROS = "macros"
 # Columns that tables have gained since lakes were first written: NULL in the shards from before.
@@ -93,6 +94,12 @@ def sql_folder() -> Path:
 def macros_sql() -> str:
     """The SQL text of the table macros."""
     return (sql_folder() / f"{MACROS}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def mark() -> str:
+    """Hash of all that is declared: tables, columns, comments and macros."""
+    return digest([path.read_text(encoding="utf-8") for path in sorted(sql_folder().glob("*.sql"))])
 
 
 @cache

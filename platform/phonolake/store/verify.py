@@ -27,9 +27,35 @@ KEYS = {
     "activations": "track_id, run_id, layer, segment",
     "models": "run_id",
     "runs": "run_id",
+    "wanted": "track_id",
+    "availability": "track_id, seen_at",
+    "forgotten": "track_id",
+    "official_splits": "track_id, split",
+    "fingerprints": "track_id",
+    "duplicates": "track_id, other_id",
+    "cooccurrences": "run_id, label_i, label_j",
+    "label_similarities": "run_id, label_i, label_j",
+    "label_validations": "run_id, label",
+    "evaluation_checks": "run_id, scored_run, label",
+    "noise_rates": "run_id, label",
+    "label_suspects": "run_id, rank",
+    "confusions": "run_id, label_true, label_predicted",
+    "class_removals": "run_id, removed, method",
+    "track_maps": "run_id, track_id",
+    "feature_importances": "run_id, feature",
 }
 RESTORE = "restore the file from a copy, or ingest into a new lake"
-ABOUT_TRACKS = ("audio", "labels", "splits", "features", "spectrograms", "embeddings", "activations", "predictions")
+ABOUT_TRACKS = (
+    "audio",
+    "labels",
+    "splits",
+    "features",
+    "spectrograms",
+    "embeddings",
+    "activations",
+    "predictions",
+    "fingerprints",
+)
 
 
 @dataclass(frozen=True, slots=True)

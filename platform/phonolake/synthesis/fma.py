@@ -14,8 +14,6 @@ References
 """
 
 import io
-import os
-import uuid
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,10 +24,11 @@ import soundfile as sf
 
 from phonolake.records import Hertz
 from phonolake.synthesis.damage import damage
+from phonolake.synthesis.files import write_whole
 from phonolake.synthesis.music import compose, tags
 from phonolake.synthesis.planning import Config, PlannedTrack, plan
 
-__all__ = ["Config", "PlannedTrack", "encode_mp3", "plan", "render", "write_metadata", "write_track"]
+__all__ = ["Config", "PlannedTrack", "audio_path", "encode_mp3", "plan", "render", "write_metadata", "write_track"]
 
 GENRE_IDS = {
     "International": 2,
@@ -89,7 +88,7 @@ def write_track(track: PlannedTrack, config: Config, root: Path) -> int:
         Bytes written.
     """
     data = render(track, config)
-    _write(audio_path(track, root), data)
+    write_whole(audio_path(track, root), data)
     return len(data)
 
 
@@ -170,15 +169,4 @@ def _truth_table(tracks: Sequence[PlannedTrack]) -> pd.DataFrame:
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:
-    _write(path, table.to_csv(lineterminator="\n").encode())
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write beside and rename over, so that no reader sees half a file; the unfinished one does not end in .mp3."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        unfinished.write_bytes(data)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, table.to_csv(lineterminator="\n").encode())

@@ -1,0 +1,242 @@
+"""Can results on doubtful labels be trusted? (Choi et al. 2018, Sec. III-B2, Fig. 2.)
+
+A set of runs is measured three times: with the given labels of all tags, with the given labels of the tags that people
+listened to again, and with what they answered. rho_1 is the Pearson correlation, over the runs, of the last two: near 1
+the given labels put models in the right order. rho_2 is that of the first two: near 1 the few tags speak for all.
+
+Shape suffixes: N tracks, L labels, R runs.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from phonolake.analysis.intervals import CONFIDENCE, normal_quantile
+from phonolake.analysis.reannotation import Answers
+from phonolake.errors import PhonolakeError, UsageError, unknown
+from phonolake.metrics.classification import macro, roc_auc
+
+
+@dataclass(frozen=True, slots=True)
+class RunCheck:
+    """Mean ROC-AUC of one run: over all tags as given, and over the checked tags as given and as annotated.
+
+    The checked tags are measured on the same tracks both times, those that were annotated.
+    """
+
+    run_id: str
+    auc_all: float
+    auc_given: float
+    auc_annotated: float
+
+
+@dataclass(frozen=True, slots=True)
+class TagCheck:
+    """ROC-AUC of one run for one tag on its `n` annotated tracks, as given and as annotated; NaN with one class."""
+
+    run_id: str
+    label: str
+    auc_given: float
+    auc_annotated: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """A Pearson correlation over runs, with the interval of Fisher's transformation; NaN where it is not defined."""
+
+    name: str
+    between: str
+    value: float
+    low: float
+    high: float
+    n_runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationCheck:
+    """What `check` finds out."""
+
+    runs: list[RunCheck]
+    tags: list[TagCheck]
+    rho_1: Correlation
+    rho_2: Correlation
+
+
+def check(
+    scores: Mapping[str, np.ndarray],
+    labels: Sequence[str],
+    given_NL: np.ndarray,
+    answer_NL: np.ndarray,
+    *,
+    confidence: float = CONFIDENCE,
+) -> EvaluationCheck:
+    """Measure runs with given and with annotated labels.
+
+    Parameters
+    ----------
+    scores : mapping of run to ndarray (N, L)
+        The higher, the more likely.
+    labels : sequence of str
+    given_NL : ndarray
+        0 or 1.
+    answer_NL : ndarray
+        0 or 1, NaN where nobody answered. Tags with an answer are the checked ones.
+
+    Raises
+    ------
+    UsageError
+        If shapes differ, or nothing was annotated.
+    """
+    given, answer = np.asarray(given_NL), np.asarray(answer_NL, np.float64)
+    for name, P_NL in scores.items():
+        if not P_NL.shape == given.shape == answer.shape == (len(given), len(labels)):
+            raise UsageError(f"{name}: scores {P_NL.shape}, labels {given.shape} and answers {answer.shape} differ")
+    asked = ~np.isnan(answer)
+    if not asked.any():
+        raise UsageError("none of the scored tracks was annotated")
+    runs, tags = [], []
+    for name, P_NL in scores.items():
+        mine = [
+            TagCheck(
+                name,
+                labels[k],
+                _auc(given[asked[:, k], k], P_NL[asked[:, k], k]),
+                _auc(answer[asked[:, k], k], P_NL[asked[:, k], k]),
+                int(asked[:, k].sum()),
+            )
+            for k in np.flatnonzero(asked.any(axis=0)).tolist()
+        ]
+        tags += mine
+        whole = macro(roc_auc(y_true=given.astype(int), scores=P_NL))
+        by_given, by_answer = (
+            macro(np.array([getattr(tag, which) for tag in mine])) for which in ("auc_given", "auc_annotated")
+        )
+        runs.append(RunCheck(name, whole, by_given, by_answer))
+    given_R, annotated_R = [run.auc_given for run in runs], [run.auc_annotated for run in runs]
+    all_R = [run.auc_all for run in runs]
+    return EvaluationCheck(
+        runs,
+        tags,
+        correlate("rho_1", "checked tags, annotated and given", annotated_R, given_R, confidence=confidence),
+        correlate("rho_2", "checked tags and all tags, given", given_R, all_R, confidence=confidence),
+    )
+
+
+def correlate(
+    name: str, between: str, first: Sequence[float], second: Sequence[float], *, confidence: float = CONFIDENCE
+) -> Correlation:
+    """Pearson correlation of two series, without the places where either is NaN."""
+    pairs = np.array([(a, b) for a, b in zip(first, second, strict=True) if not (np.isnan(a) or np.isnan(b))])
+    n = len(pairs)
+    if n < 2 or (np.ptp(pairs, axis=0) == 0).any():
+        return Correlation(name, between, *(float("nan"),) * 3, n)
+    value = float(np.clip(np.corrcoef(pairs.T)[0, 1], -1, 1))
+    if n < 4 or abs(value) == 1:
+        return Correlation(name, between, value, float("nan"), float("nan"), n)
+    half = normal_quantile(confidence) / np.sqrt(n - 3)
+    low, high = np.tanh(np.arctanh(value) + np.array([-half, half]))
+    return Correlation(name, between, value, float(low), float(high), n)
+
+
+def check_runs(
+    connection: duckdb.DuckDBPyConnection, answers: Answers, *, source: str, runs: Sequence[str] = ()
+) -> EvaluationCheck:
+    """`check` on the test predictions of a lake, on the tracks that all runs scored.
+
+    Parameters
+    ----------
+    runs : sequence of str
+        Runs that trained models. By default all with annotated test tracks; those that are the folds of one
+        cross-validation count as one.
+
+    Raises
+    ------
+    UsageError
+        For a run without annotated test tracks.
+    PhonolakeError
+        When the runs have no annotated test track in common.
+    """
+    names = _scored_runs(connection, answers, runs)
+    rows = connection.execute(
+        "SELECT track_id, label, n.name, avg(probability) AS p FROM predictions "
+        "JOIN (SELECT unnest($1) AS run_id, unnest($2) AS name) n USING (run_id) WHERE part = 'test' "
+        "GROUP BY track_id, label, n.name "
+        "QUALIFY count(*) OVER (PARTITION BY track_id, label) = $3",
+        [list(names), list(names.values()), len(set(names.values()))],
+    ).df()
+    common = set(rows["track_id"]) & set(answers.track_id)
+    if not common:
+        raise PhonolakeError("the runs have no annotated test track in common: name some of them with --run")
+    wide = rows.pivot_table(index="track_id", columns=["name", "label"], values="p").dropna()
+    labels = sorted(set(rows["label"]))
+    given = connection.execute(
+        "SELECT DISTINCT track_id, label FROM labels WHERE source = $1 AND value = 1", [source]
+    ).fetchall()
+    given_NL = _laid_out(wide.index, labels, *zip(*given, strict=True), values=np.ones(len(given)), rest=0.0)
+    answer_NL = _laid_out(wide.index, labels, answers.track_id, answers.label, values=answers.answer, rest=np.nan)
+    scores = {name: wide[name][labels].to_numpy() for name in sorted(set(names.values()))}
+    return check(scores, labels, given_NL, answer_NL)
+
+
+def _scored_runs(connection: duckdb.DuckDBPyConnection, answers: Answers, runs: Sequence[str]) -> dict[str, str]:
+    """Name under which each run is measured: its own, or that of its cross-validation."""
+    rows = connection.execute(
+        "SELECT run_id, m.test_fold IS NOT NULL, (m.model, m.split, r.started_at)::VARCHAR "
+        "FROM (SELECT DISTINCT run_id FROM predictions WHERE part = 'test' AND track_id IN (SELECT unnest($1))) "
+        "LEFT JOIN models m USING (run_id) LEFT JOIN runs r USING (run_id) ORDER BY run_id",
+        [sorted(set(answers.track_id))],
+    ).fetchall()
+    known = [run for run, *_ in rows]
+    for run in runs:
+        if run not in known:
+            raise unknown("run with annotated test tracks", run, known)
+    if runs:
+        return {run: run for run in runs}
+    if not known:
+        raise PhonolakeError("no annotated track has a test prediction yet: `phonolake score` or `phonolake crossval`")
+    folds: dict[str, list[str]] = {}
+    for run, is_fold, command in rows:
+        folds.setdefault(command if is_fold else run, []).append(run)
+    return {
+        run: group[0] if len(group) == 1 else f"{group[0]} and {len(group) - 1} other folds"
+        for group in folds.values()
+        for run in group
+    }
+
+
+def _laid_out(
+    track_ids: Iterable[str],
+    labels: Sequence[str],
+    track_A: Iterable[str] = (),
+    label_A: Iterable[str] = (),
+    *,
+    values: np.ndarray,
+    rest: float,
+) -> np.ndarray:
+    """Values of (track, label) in a matrix; `rest` where there is none."""
+    row = {track_id: n for n, track_id in enumerate(track_ids)}
+    column = {label: k for k, label in enumerate(labels)}
+    found_NL = np.full((len(row), len(column)), rest)
+    for track_id, label, value in zip(track_A, label_A, values, strict=True):
+        if track_id in row and label in column:
+            found_NL[row[track_id], column[label]] = value
+    return found_NL
+
+
+def as_rows(found: EvaluationCheck) -> list[dict[str, Any]]:
+    """Rows of the table `evaluation_checks`: first every run's means, then its tags."""
+    answers = {run.run_id: sum(tag.n for tag in found.tags if tag.run_id == run.run_id) for run in found.runs}
+    names = ("scored_run", "label", "auc_all", "auc_given", "auc_annotated", "n")
+    means = [(r.run_id, None, r.auc_all, r.auc_given, r.auc_annotated, answers[r.run_id]) for r in found.runs]
+    tags = [(t.run_id, t.label, float("nan"), t.auc_given, t.auc_annotated, t.n) for t in found.tags]
+    return [dict(zip(names, row, strict=True)) for row in (*means, *tags)]
+
+
+def _auc(y_N: np.ndarray, score_N: np.ndarray) -> float:
+    if not len(y_N):
+        return float("nan")
+    return float(roc_auc(y_true=y_N.astype(int)[:, None], scores=score_N[:, None])[0])

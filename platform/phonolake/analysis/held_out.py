@@ -1,0 +1,112 @@
+"""What models that did not learn from a track say about it, beside the labels that it was given.
+
+Shape suffixes: N tracks, L labels.
+"""
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from phonolake.analysis.label_matrix import coded
+from phonolake.errors import PhonolakeError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Out-of-sample probabilities and given labels of the same tracks, in order of their names.
+
+    Parameters
+    ----------
+    P_NL : ndarray of float64
+        Mean held-out probability.
+    Y_NL : ndarray of bool
+        Given labels; every track has at least one, and every label at least one track.
+    """
+
+    track_ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    P_NL: np.ndarray
+    Y_NL: np.ndarray
+
+    @property
+    def single(self) -> bool:
+        """Whether every track has exactly one label, so that the labels are classes."""
+        return bool((self.Y_NL.sum(axis=1) == 1).all())
+
+    @property
+    def classes(self) -> np.ndarray:
+        """Class number of each track, where each has one label."""
+        assert self.single
+        return self.Y_NL.argmax(axis=1)
+
+
+def read_held_out(
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    source: str = "dataset",
+    dataset: str | None = None,
+    model: str | None = None,
+) -> HeldOut:
+    """Test predictions of a lake, the mean over the runs that made them.
+
+    Tracks without a label of `source` and labels without a track are left out: nothing was claimed about them.
+
+    Parameters
+    ----------
+    model : str, optional
+        Predictions of this model or run only.
+
+    Raises
+    ------
+    PhonolakeError
+        When no labelled track has a held-out prediction.
+    """
+    rows = connection.sql(
+        """
+        WITH p AS (
+            SELECT track_id, label, avg(probability) AS p FROM predictions
+            WHERE part = 'test' AND ($2 IS NULL OR model = $2 OR run_id = $2)
+            AND ($3 IS NULL OR track_id IN (SELECT track_id FROM tracks WHERE dataset = $3)) GROUP BY ALL
+        ), given AS (SELECT DISTINCT track_id, label FROM labels WHERE source = $1 AND value = 1)
+        SELECT p.track_id, p.label, p.p, g.track_id IS NOT NULL AS given
+        FROM p LEFT JOIN given g ON g.track_id = p.track_id AND g.label = p.label
+        """,
+        params=[source, model, dataset],
+    ).to_arrow_table()
+    if not pc.any(rows["given"]).as_py():
+        whose = "" if model is None else f" by {model!r}"
+        raise PhonolakeError(f"no held-out predictions{whose} yet: `phonolake crossval` makes one for every track")
+    return _align(rows)
+
+
+def check_single(held: HeldOut, source: str) -> None:
+    """Raise a `UsageError` unless every track has one label only: what asks for classes cannot do with tags."""
+    if not held.single:
+        several = held.track_ids[int(np.argmax(held.Y_NL.sum(axis=1) != 1))]
+        raise UsageError(
+            f"labels of source {source!r} are no classes: {several} has several; name a --source with one label a track"
+        )
+
+
+def _align(rows: pa.Table) -> HeldOut:
+    track_ids, track = coded(rows["track_id"])
+    labels, label = coded(rows["label"])
+    P_NL = np.full((len(track_ids), len(labels)), np.nan)
+    Y_NL = np.zeros(P_NL.shape, bool)
+    P_NL[track, label] = rows["p"].to_numpy()
+    Y_NL[track, label] = rows["given"].to_numpy()
+    used_L = np.asarray(Y_NL.any(axis=0))
+    P_NL, Y_NL = P_NL[:, used_L], Y_NL[:, used_L]
+    # A track that some label has no prediction for comes from runs with other labels.
+    used_N = np.logical_and(Y_NL.any(axis=1), ~np.isnan(P_NL).any(axis=1))
+    if not used_N.any():
+        raise PhonolakeError("the held-out predictions are of runs with different labels: name one with --model")
+    return HeldOut(
+        tuple(name for name, used in zip(track_ids, used_N, strict=True) if used),
+        tuple(name for name, used in zip(labels, used_L, strict=True) if used),
+        P_NL[used_N],
+        Y_NL[used_N],
+    )

@@ -1,0 +1,50 @@
+"""Under which licences the tracks of a lake stand."""
+
+from dataclasses import dataclass
+
+import duckdb
+
+
+@dataclass(frozen=True, slots=True)
+class LicenceCount:
+    """Tracks under one licence; `licence` is None where the dataset states none."""
+
+    dataset: str
+    licence: str | None
+    n_tracks: int
+    hours: float
+    share: float
+
+
+def listing(
+    connection: duckdb.DuckDBPyConnection, *, pattern: str | None = None, dataset: str | None = None
+) -> list[LicenceCount]:
+    """Licences by number of tracks, the commonest first; `share` is of the tracks of the dataset.
+
+    Parameters
+    ----------
+    pattern : str, optional
+        Only licences with this text in them, whatever its case; ``%`` and ``_`` are SQL's wildcards.
+    """
+    rows = connection.execute(
+        """
+        SELECT dataset, licence, n, hours, share FROM (
+            SELECT dataset, licence, count(*) AS n, sum(duration_seconds) / 3600 AS hours,
+                count(*) / sum(count(*)) OVER (PARTITION BY dataset) AS share
+            FROM tracks WHERE $2 IS NULL OR dataset = $2 GROUP BY dataset, licence
+        ) WHERE $1 IS NULL OR licence ILIKE '%' || $1 || '%' ORDER BY n DESC, dataset, licence NULLS LAST
+        """,
+        [pattern, dataset],
+    ).fetchall()
+    return [LicenceCount(*row) for row in rows]
+
+
+def tracks(
+    connection: duckdb.DuckDBPyConnection, pattern: str, *, dataset: str | None = None
+) -> list[tuple[str, str | None, str | None, str]]:
+    """Id, title, artist and licence of the tracks whose licence fits `pattern` (see `listing`), by their ids."""
+    return connection.execute(
+        "SELECT track_id, title, artist, licence FROM tracks WHERE licence ILIKE '%' || $1 || '%' "
+        "AND ($2 IS NULL OR dataset = $2) ORDER BY track_id",
+        [pattern, dataset],
+    ).fetchall()

@@ -1,0 +1,193 @@
+"""Commands about datasets as their owners publish them: what they are, whether they are whole, and taking them in."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from phonolake.cli import options
+from phonolake.cli.output import emit
+
+chosen = click.option(
+    "--option",
+    "chosen",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="What to choose of the dataset; `datasets show` lists it.",
+)
+
+
+def ingest_options(command: Any) -> Any:
+    """Options that say what counts as usable audio."""
+    for option in (
+        click.option("--name", metavar="NAME", help="Name of the dataset; first half of the track ids."),
+        click.option("--shard-bytes", type=click.IntRange(1), default=128 << 20, show_default=True, metavar="B"),
+        click.option("--min-seconds", type=click.FloatRange(0), default=0.5, show_default=True, metavar="S"),
+        click.option("--silence-dbfs", type=float, default=-70.0, show_default=True, metavar="DB"),
+        click.option("--max-clipped", type=click.FloatRange(0, 1), default=0.1, show_default=True, metavar="P"),
+        click.option("--follow-links", is_flag=True, help="Take files that links out of DIR lead to."),
+    ):
+        command = option(command)
+    return command
+
+
+def choices(chosen: tuple[str, ...], labels: tuple[str, ...] = (), **named: object) -> tuple[str, ...]:
+    """All that was chosen of a dataset as `key=value`, the options that have names of their own included."""
+    given = [f"{name.replace('_', '-')}={value}" for name, value in named.items() if value is not None]
+    return (*chosen, *(f"labels={label}" for label in labels), *given)
+
+
+@click.command(epilog=options.example("phonolake ingest folder music --lake lake"))
+@click.argument("source")
+@click.argument("folder", metavar="DIR")
+@ingest_options
+@chosen
+@click.option("--labels", multiple=True, metavar="LABEL", help="Only recordings with this label, or one below it.")
+@click.option("--per-class", type=click.IntRange(1), metavar="N", help="Draw so many recordings for each label.")
+@click.option("--seed", type=click.IntRange(0), metavar="S", help="Seed of draws and of folds that are dealt.")
+@click.option("--rule", metavar="RULE", help="What a recording with several wanted labels keeps: all, or a single one.")
+@options.lake
+@options.dry_run
+@options.form
+def ingest(
+    source: str,
+    folder: str,
+    name: str | None,
+    chosen: tuple[str, ...],
+    labels: tuple[str, ...],
+    per_class: int | None,
+    seed: int | None,
+    rule: str | None,
+    lake: str,
+    dry_run: bool,
+    form: str,
+    **usable: Any,
+) -> None:
+    """Take the recordings of SOURCE (see `datasets`) under DIR into the lake."""
+    from phonolake.stages import ingest as stage
+
+    wanted = choices(chosen, labels, per_class=per_class, seed=seed, rule=rule)
+    config = stage.Config(lake, folder, source, name, options=wanted, **usable)
+    if dry_run:
+        announce(config, form)
+        return
+    emit([stage.run(config)], form)
+
+
+def announce(config: Any, form: str) -> None:
+    """Print the shards that an ingest would write."""
+    from phonolake.stages import ingest as stage
+
+    plan = stage.make_plan(config)
+    rows = [(stem, len(files), sum(f.size or 0 for f in files)) for stem, files in plan.shards.items()]
+    emit(rows, form, columns=("shard", "files", "bytes"))
+    click.echo(f"{plan.known} files are known and need nothing.", err=True)
+
+
+@click.command(epilog=options.example("phonolake validate folder music"))
+@click.argument("source", metavar="NAME")
+@click.argument("folder", metavar="DIR")
+@chosen
+@options.top(10)
+@options.form
+@click.pass_context
+def validate(context: click.Context, source: str, folder: str, chosen: tuple[str, ...], top: int, form: str) -> None:
+    """Hold DIR against the layout and the published figures of a dataset; exit code 1 when something is wrong."""
+    from phonolake.stages import validate as stage
+
+    findings = stage.run(stage.Config(source, folder, chosen), top=top)
+    rows = [(f.check, f.subject, f.expected, f.found, "wrong" if f.wrong else "ok") for f in findings]
+    emit(rows, form, columns=("check", "subject", "expected", "found", "verdict"))
+    wrong = sum(f.wrong for f in findings if f.check in ("figure", "files"))
+    click.echo(f"{wrong} checks failed." if wrong else "Everything is as published.", err=True)
+    context.exit(1 if wrong else 0)
+
+
+@click.group(invoke_without_command=True)
+@options.form
+@click.pass_context
+def datasets(context: click.Context, form: str) -> None:
+    """List the datasets whose layout is known."""
+    if context.invoked_subcommand is None:
+        _list(form)
+
+
+@datasets.command("list", epilog=options.example("phonolake datasets list"))
+@options.form
+def list_(form: str) -> None:
+    """List the datasets whose layout is known, with licence and size."""
+    _list(form)
+
+
+def _list(form: str) -> None:
+    from phonolake.sources import contract
+
+    rows = [(c.name, c.summary, c.tracks, _size(c.bytes), c.licence) for c in contract.cards()]
+    emit(rows, form, columns=("dataset", "summary", "tracks", "size", "licence"))
+
+
+@datasets.command(epilog=options.example("phonolake datasets show fma"))
+@click.argument("name")
+@options.form
+def show(name: str, form: str) -> None:
+    """Print the card of a dataset: terms, layout, labels, splits, options, files to download, known errors."""
+    from phonolake.sources import contract
+    from phonolake.sources import options as sources_options
+
+    source = contract.get(name)
+    card = source.CARD
+    rows: list[tuple[str, object]] = [
+        (about, getattr(card, about))
+        for about in ("name", "summary", "homepage", "licence", "citation", "layout", "tracks", "bytes", "labels")
+    ]
+    rows += [("split", f"{split}: {parts}") for split, parts in card.splits]
+    for choice in sources_options.listing(getattr(source, "Options", None)):
+        rows.append(("option", f"{choice.name}={choice.default}: {choice.about}"))
+    for file in card.downloads:
+        facts = [file.about, *([_size(file.bytes)] if file.bytes else []), *([file.checksum] if file.checksum else [])]
+        rows.append(("download", f"{file.url} ({', '.join(facts)})"))
+    for erratum in card.errata:
+        tracks = f" [{' '.join(erratum.tracks)}]" if erratum.tracks else ""
+        rows.append(("erratum", f"{erratum.about}{tracks} ({erratum.source})"))
+    emit(rows, form, columns=("about", "text"))
+
+
+def _size(n_bytes: int | None) -> str:
+    """Bytes for a person to read, in powers of 1,024."""
+    if n_bytes is None:
+        return ""
+    size, unit = float(n_bytes), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024 or unit == "TiB":
+            break
+        size /= 1024
+    return f"{size:.3g} {unit}"
+
+
+@click.command(epilog=options.example("phonolake synth fma corpus --tracks 16 --label-noise 0.1 --corrupt 6"))
+@click.argument("name", metavar="NAME")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--tracks", type=int, metavar="N", help="Tracks, broken ones included; fma makes 400 by default.")
+@click.option("--label-noise", type=float, metavar="P", help="Share of wrong genres (fma).")
+@click.option("--corrupt", type=int, metavar="K", help="Broken files, of six kinds (fma).")
+@click.option("--seconds", type=float, metavar="S", help="Duration of a track; as in the dataset by default.")
+@options.seed
+@options.form
+def synth(
+    name: str,
+    folder: Path,
+    tracks: int | None,
+    label_noise: float | None,
+    corrupt: int | None,
+    seconds: float | None,
+    seed: int,
+    form: str,
+) -> None:
+    """Write a small corpus of made music with known truth to DIR, in the official layout of the dataset NAME."""
+    from phonolake.stages import synthesize
+
+    config = synthesize.configure(name, tracks, seed, seconds, label_noise, corrupt)
+    emit(synthesize.counts(synthesize.run(config, folder)), form, columns=("label", "file", "tracks"))
+
+
+COMMANDS = (ingest, validate, datasets, synth)

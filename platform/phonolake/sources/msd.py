@@ -1,0 +1,169 @@
+"""The Million Song Dataset (Bertin-Mahieux et al. 2011): metadata and features of a million songs, and tags for them.
+
+It ships **no audio**. What can be ingested are recordings that you own, in a folder of yours, named by the dataset's
+track id or by 7digital's number; the dataset says what they are.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from phonolake.audio.containers import EXTENSIONS
+from phonolake.errors import UsageError
+from phonolake.records import Recording
+from phonolake.sources import msd_tags, trees
+from phonolake.sources.contract import Download, Erratum, Fact, SourceCard
+from phonolake.sources.msd_files import Song, songs
+from phonolake.sources.msd_tags import TAGS_50, TRACK_ID, Part
+from phonolake.sources.options import option
+
+SITE = "http://millionsongdataset.com"
+SPLIT = "https://github.com/keunwoochoi/MSD_split_for_tagging"
+CARD = SourceCard(
+    name="msd",
+    summary="Metadata of a million songs with Last.fm's tags; it ships no audio: yours is read",
+    homepage=SITE,
+    licence="metadata for research (see LICENSE.MSongsDB); no audio is distributed, yours is under its own terms",
+    citation="T. Bertin-Mahieux, D. P. W. Ellis, B. Whitman, P. Lamere, The Million Song Dataset, ISMIR 2011",
+    layout="DIR/audio/ with audio that you own, named TRAAABD128F429CF47.mp3 or by 7digital's number "
+    "(6010476.clip.mp3), in any tree; the dataset's HDF5 files anywhere below DIR "
+    "(data/A/A/A/TRAAABD128F429CF47.h5, or a summary file); lastfm_tags.db or lastfm_train/ and lastfm_test/; the "
+    "50-tag split's train_x_msd_id.txt, train_x_7d_id.txt, train_y.npy and so on in DIR or DIR/splits",
+    tracks=1_000_000,
+    bytes=280 << 30,
+    labels="the 50 tags of the split, by its matrices, else Last.fm's tags above the weight; all of these as tags",
+    splits=(("tagging-50", "201,680/12,634/28,540 tracks with one of 50 tags of a weight above 50 (Choi et al.)"),),
+    errata=(
+        Erratum("12 of the clips of the 50-tag split could not be read by its author (8, 1 and 3 of the parts)", SPLIT),
+        Erratum("lists of clips of a wrong length and of clips that cannot be decoded lie beside the split", SPLIT),
+        Erratum("the year of about half of the songs is unknown, which is written as 0", SITE),
+        Erratum(
+            "some songs are matched to the wrong track; a list is published",
+            f"{SITE}/blog/12-2-12-fixing-matching-errors",
+        ),
+    ),
+    downloads=(
+        Download(
+            f"{SITE}/sites/default/files/AdditionalFiles/msd_summary_file.h5", None, None, "all songs, metadata only"
+        ),
+        Download(f"{SITE}/sites/default/files/lastfm/lastfm_train.zip", None, None, "Last.fm's tags as JSON"),
+        Download(f"{SITE}/sites/default/files/lastfm/lastfm_test.zip", None, None, "Last.fm's tags as JSON"),
+        Download(f"{SITE}/sites/default/files/lastfm/lastfm_tags.db", None, None, "Last.fm's tags as SQLite"),
+    ),
+)
+PUBLISHED = {"train": 201_680, "valid": 12_634, "test": 28_540}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Where your audio lies, and which tags count."""
+
+    audio: str | None = option(None, "folder of your audio instead of DIR/audio")
+    splits: str | None = option(None, "folder of the 50-tag split instead of DIR or DIR/splits")
+    weight: float = option(50.0, "Last.fm's tags count above this weight (0 to 100)")
+
+
+DEFAULT = Options()
+
+
+def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
+    """Your audio files of tracks that the dataset knows, in order of their track ids.
+
+    Only what you own is wanted: a track of the dataset without audio is no reject.
+    """
+    audio = _audio(root, options)
+    parts = msd_tags.read_split(_split_folder(root, options))
+    by_number = {number: track for part in parts for number, track in zip(part.numbers, part.tracks, strict=False)}
+    known = _songs(root)
+    by_number |= {str(song.number_7digital): track for track, song in known.items() if song.number_7digital > 0}
+    owned = _owned(audio, by_number)
+    if not known and not parts:
+        raise UsageError(f"{root} does not hold the Million Song Dataset; its layout is {CARD.layout}")
+    places = {track: (part, row) for part in parts for row, track in enumerate(part.tracks)}
+    tags = msd_tags.lastfm(root, sorted(owned), options.weight)
+    for track, path in sorted(owned.items()):
+        if track not in known and track not in places:
+            raise UsageError(f"{path} is named by a track that no file of the dataset in {root} knows: {track}")
+        song = known.get(track)
+        yield Recording(
+            source_id=track,
+            path=path,
+            title=song.title or None if song else None,
+            artist=song.artist or None if song else None,
+            album=song.album or None if song else None,
+            year=song.year if song else None,
+            labels=_labels(places.get(track), tags.get(track, ())),
+            tags=tags.get(track, ()),
+            splits=(("tagging-50", places[track][0].name, None),) if track in places else (),
+            artist_id=song.artist_id or None if song else None,
+            attributes=_attributes(song),
+        )
+
+
+def facts(root: Path, options: Options = DEFAULT) -> Iterator[Fact]:
+    """Tracks of the 50-tag split beside the published figures, and songs that the HDF5 files and the audio share."""
+    parts = msd_tags.read_split(_split_folder(root, options))
+    for part in parts:
+        yield Fact(f"{part.name} tracks of the 50-tag split", PUBLISHED[part.name], len(part.tracks))
+        if part.matrix is not None:
+            yield Fact(f"{part.name} tracks of the split without a tag", 0, int((~part.matrix.any(axis=1)).sum()))
+
+
+def _songs(root: Path) -> dict[str, Song]:
+    """Songs of all HDF5 files below the root; those of a file of its own win over a summary file's."""
+    found: dict[str, Song] = {}
+    for path in _hdf5(root):
+        for song in songs(path):
+            if TRACK_ID.fullmatch(path.stem) and song.track_id != path.stem:
+                raise UsageError(f"{path} holds the track {song.track_id}: its name and its content differ")
+            found[song.track_id] = song
+    return found
+
+
+def _hdf5(root: Path) -> Iterable[Path]:
+    files = trees.files(root, {"h5"})
+    return sorted(files, key=lambda path: (bool(TRACK_ID.fullmatch(path.stem)), path))
+
+
+def _audio(root: Path, options: Options) -> Path:
+    folder = Path(options.audio).expanduser() if options.audio else root / "audio"
+    if not folder.is_dir():
+        raise UsageError(
+            f"{root} does not hold audio for the Million Song Dataset, which ships none: put recordings that you own "
+            f"into {folder}, or name their folder with --option audio=FOLDER; the layout is {CARD.layout}"
+        )
+    return folder
+
+
+def _split_folder(root: Path, options: Options) -> Path:
+    if options.splits:
+        return Path(options.splits).expanduser()
+    return root / "splits" if (root / "splits").is_dir() else root
+
+
+def _owned(audio: Path, by_number: dict[str, str]) -> dict[str, Path]:
+    """Audio files by the track that their names give, as a track id or as 7digital's number."""
+    found: dict[str, Path] = {}
+    for path in trees.files(audio, EXTENSIONS):
+        name = path.name.partition(".")[0]
+        track = name if TRACK_ID.fullmatch(name) else by_number.get(name)
+        if track is None:
+            raise UsageError(f"{path} is named neither by a track id nor by a number of 7digital that the lists know")
+        if track in found:
+            raise UsageError(f"{found[track]} and {path} both stand for {track}: take one of them away")
+        found[track] = path
+    return found
+
+
+def _labels(place: tuple[Part, int] | None, tags: tuple[str, ...]) -> tuple[str, ...]:
+    """Labels by the matrix where there is one, else those of the fifty tags that Last.fm gives."""
+    if place is not None and place[0].matrix is not None:
+        return place[0].labels(place[1])
+    return tuple(tag for tag in TAGS_50 if tag in tags)
+
+
+def _attributes(song: Song | None) -> tuple[tuple[str, object], ...]:
+    if song is None:
+        return ()
+    numbers = (("song_id", song.song_id), ("track_7digitalid", song.number_7digital), ("song_seconds", song.duration))
+    return (*numbers, *sorted(song.facts.items()))

@@ -1,0 +1,35 @@
+"""Find files in trees of which the metadata do not say where each one lies."""
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+
+def files(root: Path, endings: Collection[str]) -> Iterator[Path]:
+    """Files below a folder by the ending of their names (in lower case, without the dot), in a fixed order.
+
+    Hidden files and folders are passed over. A folder that a link leads to is entered once if it lies outside the
+    tree: whether its files are taken is for others to decide. Links to places inside the tree are not, as these are
+    found anyway, and neither are links to folders around it, which have no end.
+    """
+    inside = os.path.realpath(root)
+    entered: set[str] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        subfolders[:] = [
+            name for name in sorted(subfolders) if _is_entered(os.path.join(folder, name), inside, entered)
+        ]
+        for name in sorted(names):
+            if name.rpartition(".")[2].lower() in endings and not name.startswith("."):
+                yield Path(folder, name)
+
+
+def _is_entered(folder: str, inside: str, entered: set[str]) -> bool:
+    if os.path.basename(folder).startswith("."):
+        return False
+    if not os.path.islink(folder):
+        return True
+    real = os.path.realpath(folder)
+    if real in entered or os.path.commonpath([real, inside]) in (real, inside):
+        return False
+    entered.add(real)
+    return True

@@ -1,0 +1,71 @@
+"""Analyse: keep what a question over the lake found, with its parameters and the versions of the tables that it read.
+
+The questions themselves lie in `phonolake.analysis`, which writes nothing.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from phonolake.lineage import digest
+from phonolake.stages.common import Outcome, finish, now
+from phonolake.store import schema
+from phonolake.store.lake import Change, Lake
+from phonolake.store.shards import SUFFIX, write_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What was asked.
+
+    Parameters
+    ----------
+    table : str
+        Table that takes the rows.
+    parameters : mapping
+        Everything that decides about the answer, apart from the data; values that JSON can hold.
+    reads : mapping of str to int
+        The tables that the answer depends on, with the versions that were read (see `versions`).
+    """
+
+    lake: str
+    table: str
+    parameters: Mapping[str, Any]
+    reads: Mapping[str, int]
+
+
+def run(config: Config, rows: Iterable[Any]) -> Outcome:
+    """Write the rows of an answer; the same question over the same data is the same run, and is not written twice.
+
+    Parameters
+    ----------
+    rows : iterable of dataclass instances or mappings
+        With the columns of the table, apart from `run_id`. Numbers that are not finite become NULL.
+    """
+    started = now()
+    lake = Lake.open(config.lake)
+    table = schema.table(config.table)
+    run_id = f"analyse-{digest([config.table, config.parameters, config.reads])}"
+    known = lake.shards(config.table).get(run_id + SUFFIX)
+    if known is not None:
+        return Outcome("analyse", run_id, known.rows, known.rows, 0, f"{config.table}: known")
+    names = [column.name for column in table.columns if column.name != "run_id"]
+    written = [{"run_id": run_id} | _row(row, names) for row in rows]
+    shard = write_rows(lake.path(config.table, run_id), table.arrow, written)
+    outcome = Outcome("analyse", run_id, shard.rows, shard.rows, 0, config.table)
+    lake.commit({config.table: Change(table, [shard]), "runs": finish(lake, config, [outcome], started)})
+    return outcome
+
+
+def versions(lake: Lake, *tables: str) -> dict[str, int]:
+    """Published versions of these tables, to be taken before they are read; -1 for those that have none yet."""
+    published = lake.versions()
+    return {name: published.get(name, -1) for name in tables}
+
+
+def _row(row: Any, names: list[str]) -> dict[str, Any]:
+    values = dict(row) if isinstance(row, Mapping) else {f.name: getattr(row, f.name) for f in dataclasses.fields(row)}
+    assert set(values) <= set(names), f"{set(values) - set(names)} are no columns"
+    return {n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in values.items()}

@@ -1,0 +1,197 @@
+"""The books of a clip download: what is wanted, what is left to do, and the dated history of every attempt."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from phonolake.audio import samples
+from phonolake.audio.decode import probe
+from phonolake.errors import AudioError
+from phonolake.lineage import digest
+from phonolake.stages.common import Outcome, finish
+from phonolake.store import catalog, schema
+from phonolake.store.lake import MARKER, Change, Lake
+from phonolake.store.rewrite import without
+from phonolake.store.shards import replacing, write_rows
+from phonolake.transfer import states
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A wanted part of a video; `path` is its file, whether or not it is there."""
+
+    track_id: str
+    ytid: str
+    start: float
+    end: float
+    labels: tuple[str, ...]
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of an attempt; `path` names the file that the attempt wrote, and `seen_at` is ISO 8601 in UTC."""
+
+    track_id: str
+    state: str
+    detail: str
+    seen_at: str
+    seconds: float | None = None
+    peak_dbfs: float | None = None
+    sha256: str | None = None
+    other_id: str | None = None
+    path: str | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """Clips to fetch, clips whose file lies there although the ledger does not know, and how many need nothing."""
+
+    todo: list[Clip] = field(default_factory=list)
+    lying_there: list[Clip] = field(default_factory=list)
+    known: int = 0
+    forgotten: int = 0
+
+
+def plan(lake: str, dataset: str, clips: Sequence[Clip], *, retry: bool) -> Plan:
+    """Sort the clips by what is left to do; nothing is written."""
+    state, gone = _known(lake, dataset)
+    found = Plan()
+    for clip in clips:
+        before = state.get(clip.track_id)
+        if clip.track_id in gone:
+            found.forgotten += 1
+        elif before is None and clip.path.is_file():
+            found.lying_there.append(clip)
+        elif before is None or (retry and before in states.HEALS):
+            found.todo.append(clip)
+        else:
+            found.known += 1
+    return found
+
+
+def _known(lake: str, dataset: str) -> tuple[dict[str, str], set[str]]:
+    """Newest state of every clip that was tried, and the ids that were forgotten."""
+    if not (Path(lake).expanduser() / MARKER).is_file():
+        return {}, set()
+    with catalog.connect(Lake.open(lake)) as connection:
+        rows = connection.execute(
+            "SELECT track_id, state FROM availability_now WHERE dataset = $1 AND tries > 0", [dataset]
+        ).fetchall()
+        gone = connection.execute("SELECT track_id FROM forgotten").fetchall()
+    return dict(rows), {track_id for (track_id,) in gone}
+
+
+def want(lake: Lake, dataset: str, clips: Sequence[Clip], available: dict[str, int]) -> None:
+    """Enter clips that are not in the ledger yet; those that are there gain the labels that they are wanted for now."""
+    wanted, counts = schema.table("wanted"), schema.table("wanted_labels")
+    with catalog.connect(lake) as connection:
+        rows = connection.execute("SELECT track_id, labels FROM wanted WHERE dataset = $1", [dataset]).fetchall()
+        known_counts = connection.execute("SELECT dataset, label, available FROM wanted_labels").fetchall()
+        gone = {track_id for (track_id,) in connection.execute("SELECT track_id FROM forgotten").fetchall()}
+    known = {track_id: set(labels) for track_id, labels in rows}
+    new, changed = [], set()
+    for clip in clips:
+        before = known.get(clip.track_id)
+        if clip.track_id in gone or (before is not None and before >= set(clip.labels)):
+            continue
+        if before is not None:
+            changed.add(clip.track_id)
+        place = {"ytid": clip.ytid, "start_seconds": clip.start, "end_seconds": clip.end}
+        labels = sorted(set(clip.labels) | (before or set()))
+        new.append({"track_id": clip.track_id, "dataset": dataset, **place, "labels": labels})
+    changes: dict[str, Change] = {}
+    if new:
+        changes["wanted"] = without(lake, wanted, changed)
+        stem = f"{dataset}-{digest([r['track_id'] for r in new] + [r['labels'] for r in new])}"
+        changes["wanted"].add.append(write_rows(lake.path("wanted", stem), wanted.arrow, new))
+    merged = {(d, label): n for d, label, n in known_counts} | {(dataset, label): n for label, n in available.items()}
+    listed = [{"dataset": d, "label": label, "available": n} for (d, label), n in sorted(merged.items())]
+    if merged != {(d, label): n for d, label, n in known_counts}:
+        shard = write_rows(lake.path("wanted_labels", f"labels-{digest(listed)}"), counts.arrow, listed)
+        old = [f for f in lake.shards("wanted_labels") if f != shard.file]
+        changes["wanted_labels"] = Change(counts, [shard], old)
+    if changes:
+        lake.commit(changes)
+
+
+def adopt(clip: Clip) -> Result:
+    """What a file that somebody else downloaded holds."""
+    seen = datetime.fromtimestamp(clip.path.stat().st_mtime).astimezone().isoformat()
+    data = clip.path.read_bytes()
+    try:
+        facts = probe(data, extension=clip.path.suffix[1:])
+        sha256 = samples.digest(data)
+    except AudioError as error:
+        return Result(clip.track_id, states.DECODE, f"{clip.path.name}: {error}", seen)
+    detail = f"{clip.path.name} lay there: {facts.duration:.2f} s"
+    return Result(clip.track_id, states.FETCHED, detail, seen, facts.duration, facts.peak_dbfs, sha256)
+
+
+def note(journal: Path, result: Result) -> None:
+    """Write down a result where a killed driver's successor finds it."""
+    # An id may begin with a dash or a dot, and hidden names are for unfinished files.
+    with replacing(journal / f"clip-{quote(result.track_id, safe='')}.json") as temporary:
+        temporary.write_text(json.dumps(asdict(result)), encoding="utf-8")
+
+
+def take_in(lake: Lake, config: Any, journal: Path, clips: Sequence[Clip]) -> list[Result]:
+    """Move what workers wrote down into the table `availability`; returns it with duplicates found out."""
+    files = sorted(journal.glob("clip-*.json"))
+    if not files:
+        return []
+    results = [Result(**json.loads(path.read_text(encoding="utf-8"))) for path in files]
+    table = schema.table("availability")
+    with catalog.connect(lake) as connection:
+        rows = connection.execute(
+            "SELECT track_id, seen_at::VARCHAR FROM availability WHERE dataset = $1", [config.dataset]
+        ).fetchall()
+        holders = dict(
+            connection.execute(
+                "SELECT sha256, min(track_id) FROM availability WHERE state = 'fetched' AND sha256 IS NOT NULL "
+                "GROUP BY sha256"
+            ).fetchall()
+        )
+    committed = {(track_id, datetime.fromisoformat(seen)) for track_id, seen in rows}
+    # A commit that was cut short may be in the table already.
+    new = [r for r in results if (r.track_id, datetime.fromisoformat(r.seen_at)) not in committed]
+    new = [_judged(result, holders) for result in new]
+    if new:
+        listed = [
+            {k: v for k, v in asdict(r).items() if k != "path"}
+            | {"dataset": config.dataset, "seen_at": datetime.fromisoformat(r.seen_at)}
+            for r in new
+        ]
+        stem = f"{config.dataset}-{digest([asdict(r) for r in new])}"
+        lake.commit({"availability": Change(table, [write_rows(lake.path("availability", stem), table.arrow, listed)])})
+    for path in files:
+        path.unlink(missing_ok=True)
+    return new
+
+
+def _judged(result: Result, holders: dict[str, str]) -> Result:
+    """A fetched clip with the samples of another one is a duplicate, and its file goes."""
+    if result.state != states.FETCHED or result.sha256 is None:
+        return result
+    other = holders.setdefault(result.sha256, result.track_id)
+    if other == result.track_id:
+        return result
+    if result.path is not None:
+        Path(result.path).unlink(missing_ok=True)
+    return replace(result, state=states.DUPLICATE, other_id=other, detail=f"the same samples: {result.detail}")
+
+
+def close(lake: Lake, config: Any, taken: list[Result], started: datetime, note: str) -> Outcome:
+    """The outcome of a download, with its row of `runs` where anything was done."""
+    newest = {r.track_id: r.state for r in taken}
+    fetched = sum(state == states.FETCHED for state in newest.values())
+    if not newest:
+        return Outcome("download", None, 0, 0, 0, f"nothing to fetch: {note}")
+    run_id = f"download-{digest(sorted((r.track_id, r.seen_at) for r in taken))}"
+    outcome = Outcome("download", run_id, len(newest), fetched, len(newest) - fetched, note)
+    lake.commit({"runs": finish(lake, config, [outcome], started)})
+    return outcome

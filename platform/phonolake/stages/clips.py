@@ -1,0 +1,256 @@
+"""Clips of videos: only the wanted seconds of each, several at once, with a ledger of what became of every one.
+
+A finished clip is a file that was renamed into place; what became of it is written beside it at once and taken into the
+lake's table `availability` by the driver now and then. So nothing that was obtained or said before a kill is asked for
+again.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from phonolake import execution, progress
+from phonolake.audio import cut
+from phonolake.errors import AudioError, PhonolakeError, UsageError
+from phonolake.records import Recording, Seconds
+from phonolake.sources import contract
+from phonolake.sources.options import parse
+from phonolake.stages import clip_ledger as ledger
+from phonolake.stages.clip_ledger import Clip, Result
+from phonolake.stages.common import Outcome, now
+from phonolake.stages.download import PRIVATE
+from phonolake.store.lake import Lake
+from phonolake.store.shards import replacing
+from phonolake.transfer import http, states, video
+from phonolake.transfer.http import Patience
+from phonolake.transfer.pace import Pace
+
+TEMPLATE = "https://www.youtube.com/watch?v={ytid}"
+COMMIT_SECONDS = 60.0
+PATIENCE = Patience(tries=3, longest_wait=60.0, timeout=30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Which clips to fetch, and how politely.
+
+    Parameters
+    ----------
+    lake, root : str
+        The lake that keeps the ledger, and the dataset's folder: clips go to ``ROOT/audio/YTID_START.flac``.
+    dataset : str
+        First half of the track ids.
+    retry : bool
+        Also try again what may heal (`transfer.states.HEALS`).
+    url_template : str
+        Address of a video; ``{ytid}`` stands for its id.
+    per_second : float
+        Videos asked for in one second, over all workers.
+    at_once : int
+        Clips that are fetched side by side.
+    min_seconds, silence_dbfs : float
+        A clip that is shorter is ``too-short``; one whose loudest sample lies below is ``silent``.
+    """
+
+    lake: str
+    root: str
+    dataset: str = "audioset"
+    retry: bool = False
+    url_template: str = TEMPLATE
+    per_second: float = 1.0
+    at_once: int = 4
+    min_seconds: float = 0.5
+    silence_dbfs: float = -70.0
+    patience: Patience = PATIENCE
+
+    def __post_init__(self) -> None:
+        if "{ytid}" not in self.url_template:
+            raise UsageError(f"the template {self.url_template!r} must hold {{ytid}}, where the id of the video goes")
+        if self.per_second <= 0 or self.at_once < 1:
+            raise UsageError("a download needs a rate above 0 and at least one clip at once")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One clip to fetch."""
+
+    config: Config
+    clip: Clip
+
+
+def wanted(config: Config, chosen: Sequence[str] = ()) -> tuple[list[Clip], dict[str, int]]:
+    """The clips that a dataset names, and how many there are of each label before any are drawn.
+
+    Parameters
+    ----------
+    chosen : sequence of str
+        What the dataset lets choose, as ``key=value``.
+
+    Raises
+    ------
+    UsageError
+        For a dataset that names no clips of videos, one whose tables are not under the root, or an unknown choice.
+    """
+    source: Any = contract.get(config.dataset)
+    if not hasattr(source, "available"):
+        raise UsageError(f"{config.dataset} names no clips of videos: leave --clips out to download its files")
+    root = Path(config.root).expanduser()
+    if not root.is_dir():
+        raise UsageError(
+            f"{config.root} is no folder: `phonolake download {config.dataset} {config.root}` brings the tables"
+        )
+    options = parse(config.dataset, source.Options, chosen)
+    return clips_of(list(source.recordings(root.resolve(), options)), config), source.available(root, options)
+
+
+def clips_of(recordings: Sequence[Recording], config: Config) -> list[Clip]:
+    """The clips that recordings with ``start_seconds`` and ``end_seconds`` among their attributes stand for."""
+    clips = []
+    for recording in recordings:
+        where = dict(recording.attributes)
+        start, end = float(where["start_seconds"]), float(where["end_seconds"])
+        # The source knows files under other names, which somebody else downloaded.
+        own = _target(config, recording.source_id, start)
+        path = recording.path if recording.path.is_file() else own
+        track_id = f"{config.dataset}:{recording.source_id}"
+        clips.append(Clip(track_id, recording.source_id, start, end, recording.labels, path))
+    return clips
+
+
+def plan(config: Config, clips: Sequence[Clip]) -> ledger.Plan:
+    """What would be fetched, without fetching it."""
+    return ledger.plan(config.lake, config.dataset, clips, retry=config.retry)
+
+
+def run(config: Config, clips: Sequence[Clip], available: dict[str, int]) -> Outcome:
+    """Fetch the clips that were not tried yet; with `config.retry` also those that may heal.
+
+    Parameters
+    ----------
+    clips : sequence of Clip
+    available : dict
+        Number of clips that the dataset names for each label that was asked for.
+
+    Returns
+    -------
+    Outcome
+        Inputs are the clips that were tried or found lying there, outputs those that were obtained.
+    """
+    started = now()
+    lake = Lake.create(config.lake)
+    journal = Path(config.root).expanduser() / PRIVATE / "outcomes"
+    journal.mkdir(parents=True, exist_ok=True)
+    ledger.want(lake, config.dataset, clips, available)
+    # What a killed run left behind comes first, so that none of it is asked for again.
+    taken = ledger.take_in(lake, config, journal, clips)
+    found = ledger.plan(config.lake, config.dataset, clips, retry=config.retry)
+    for clip in found.lying_there:
+        ledger.note(journal, ledger.adopt(clip))
+    taken += ledger.take_in(lake, config, journal, clips)
+    cores = execution.cores()
+    share = cores / config.at_once if config.at_once >= cores else 1
+    committed = time.monotonic()
+    with progress.task("download clips", len(found.todo)) as advance:
+        for _ in execution.imap(fetch_one, [Task(config, clip) for clip in found.todo], cpus=share, on_tick=advance):
+            if time.monotonic() - committed > COMMIT_SECONDS:
+                taken += ledger.take_in(lake, config, journal, clips)
+                committed = time.monotonic()
+    taken += ledger.take_in(lake, config, journal, clips)
+    note = f"{found.known} known before" + (f", {found.forgotten} forgotten" if found.forgotten else "")
+    return ledger.close(lake, config, taken, started, note)
+
+
+# -- one clip, on a worker ---------------------------------------------------------------------------------------------
+
+
+def fetch_one(task: Task) -> None:
+    """Try to obtain a clip, and write down what became of it."""
+    private = Path(task.config.root).expanduser() / PRIVATE
+    pace = Pace(private / "pace", task.config.per_second)
+    patience = task.config.patience
+    for attempt in range(1, patience.tries + 1):
+        pace.wait()
+        try:
+            result = _attempt(task)
+        except video.UnavailableError as error:
+            result = Result(task.clip.track_id, error.state, error.detail, now().isoformat())
+            if error.asked is not None:
+                # The server means all of us.
+                pace.hold(patience.wait(attempt, error.asked))
+            elif error.state == states.NETWORK and attempt < patience.tries:
+                time.sleep(patience.wait(attempt, None))
+            else:
+                break
+        else:
+            break
+    ledger.note(private / "outcomes", result)
+    execution.tick()
+
+
+def _attempt(task: Task) -> Result:
+    clip, config = task.clip, task.config
+    url = config.url_template.replace("{ytid}", quote(clip.ytid, safe=""))
+    stream = video.locate(url, timeout=config.patience.timeout)
+    try:
+        found = _cut(clip, config, stream)
+    except cut.StreamError as error:
+        state = states.NETWORK if error.status is None else states.of_status(error.status)
+        raise video.UnavailableError(state, str(error), 0.0 if error.status == 429 else None) from error
+    except AudioError as error:
+        raise video.UnavailableError(states.DECODE, str(error)) from error
+    return _keep(clip, config, found)
+
+
+def _cut(clip: Clip, config: Config, stream: video.Stream) -> cut.Cut:
+    """The wanted seconds alone; where that fails without a word of the server, out of the whole stream."""
+    start, end = Seconds(clip.start), Seconds(clip.end)
+    timeout = config.patience.timeout
+    try:
+        return cut.read_seconds(stream.url, start=start, end=end, headers=stream.headers, timeout=timeout)
+    except cut.StreamError as error:
+        if error.status is not None:
+            raise
+    whole = Path(config.root).expanduser() / PRIVATE / "streams" / quote(f"v{clip.ytid}", safe="")
+    once = Patience(tries=1, longest_wait=config.patience.longest_wait, timeout=timeout)
+    try:
+        http.fetch(stream.url, whole, headers=stream.headers, patience=once)
+        with open(whole, "rb") as file:
+            found = cut.read_seconds(file, start=start, end=end)
+    except http.RefusedError as error:
+        raise cut.StreamError(str(error), error.status) from error
+    except PhonolakeError as error:
+        # What came of it stays, and the next attempt goes on behind it.
+        raise cut.StreamError(str(error)) from error
+    except (cut.StreamError, AudioError):
+        whole.unlink(missing_ok=True)
+        raise
+    whole.unlink()
+    return found
+
+
+def _keep(clip: Clip, config: Config, found: cut.Cut) -> Result:
+    """Write the clip, unless it is too short or silent."""
+    seconds = float(found.duration)
+    peak = float(np.abs(found.x_TC).max()) if seconds else 0.0
+    peak_dbfs = max(-200.0, 20 * float(np.log10(peak))) if peak > 0 else -200.0
+    seen = now().isoformat()
+    if seconds < min(config.min_seconds, clip.end - clip.start):
+        detail = f"{seconds:.3f} s of {clip.end - clip.start:g} s, and the least is {config.min_seconds:g} s"
+        return Result(clip.track_id, states.SHORT, detail, seen, seconds, peak_dbfs)
+    if peak_dbfs < config.silence_dbfs:
+        detail = f"peak {peak_dbfs:.1f} dBFS, and the least is {config.silence_dbfs:g} dBFS"
+        return Result(clip.track_id, states.SILENT, detail, seen, seconds, peak_dbfs)
+    path = _target(config, clip.ytid, clip.start)
+    with replacing(path) as temporary:
+        sha256 = cut.write_flac(found, temporary)
+    detail = f"{seconds:.2f} s at {found.sr} Hz"
+    return Result(clip.track_id, states.FETCHED, detail, now().isoformat(), seconds, peak_dbfs, sha256, path=str(path))
+
+
+def _target(config: Config, ytid: str, start: float) -> Path:
+    return Path(config.root).expanduser() / "audio" / f"{ytid}_{start:g}.flac"

@@ -1,0 +1,217 @@
+"""Forget: take tracks down from every table, model list and index, and leave a tombstone that keeps them out.
+
+The rows and the tombstones change in one publication. What readers no longer see is then removed from the disk: old
+shards, on which Delta's time travel rests, as far as they hold rows of these tracks. A run that was killed half-way is
+finished by the same command. The weights of models that learned from the tracks stay as they are.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from phonolake.errors import UsageError
+from phonolake.lineage import digest
+from phonolake.search.index import IDS
+from phonolake.stages.common import Outcome, finish, now
+from phonolake.stages.train import TRACKS
+from phonolake.store import catalog, schema
+from phonolake.store.lake import Change, Lake
+from phonolake.store.rewrite import holding, naming, without
+from phonolake.store.shards import SUFFIX, TEMPORARY, replacing, write_rows
+
+TOMBSTONES = "forgotten"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Which tracks to forget, and the reason that is kept with their ids."""
+
+    lake: str
+    track_ids: tuple[str, ...]
+    why: str = "not stated"
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What went from one place: rows that readers saw, and files that were removed or written again."""
+
+    where: str
+    rows: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the table of runs keeps of a request: not the ids."""
+
+    lake: str
+    n_tracks: int
+    why: str
+
+
+def run(config: Config) -> list[Removed]:
+    """Forget the tracks; what went, place by place. No other job may write meanwhile.
+
+    Raises
+    ------
+    UsageError
+        When no id is given, or the lake never heard of one.
+    """
+    started = now()
+    lake = Lake.open(config.lake)
+    ids = sorted(set(config.track_ids))
+    removed = _publish(lake, config, ids, started)
+    removed += list(_purge_tables(lake, ids))
+    removed += [*_purge_models(lake, ids), *_purge_indexes(lake, ids)]
+    merged: dict[str, Removed] = {}
+    for r in removed:
+        before = merged.get(r.where, Removed(r.where, 0, 0))
+        merged[r.where] = Removed(r.where, before.rows + r.rows, before.files + r.files)
+    return [r for r in merged.values() if r.rows or r.files]
+
+
+def plan(config: Config) -> list[Removed]:
+    """What readers would no longer see, without changing anything; the errors are those of `run`."""
+    lake = Lake.open(config.lake)
+    ids = sorted(set(config.track_ids))
+    _check_known(lake, ids)
+    return [Removed(table, n, 0) for table, n in _counts(lake, ids).items() if n]
+
+
+def verify(lake: Lake, track_ids: tuple[str, ...]) -> list[str]:
+    """Files below the lake that still hold rows of these tracks, published or not; tombstones do not count."""
+    wanted = pa.array(sorted(set(track_ids)), pa.string())
+    found = []
+    for path in sorted(lake.root.rglob("*")):
+        if not path.is_file() or path.parent == lake.folder(TOMBSTONES):
+            continue
+        if path.suffix == SUFFIX:
+            held = _holds(path, wanted)
+        elif path.suffix == ".json" and "_delta_log" not in path.parts:
+            held = bool(set(_texts(json.loads(path.read_text(encoding="utf-8")))) & set(track_ids))
+        else:
+            held = path.name.endswith(TEMPORARY)
+        if held:
+            found.append(str(path.relative_to(lake.root)))
+    return found
+
+
+def _check_known(lake: Lake, ids: list[str]) -> None:
+    if not ids:
+        raise UsageError("no track to forget: name one or more ids, such as fma:000002")
+    known: set[str] = set()
+    with catalog.connect(lake) as connection:
+        for table in [*_tables(lake), TOMBSTONES]:
+            rows = connection.execute(
+                f"SELECT DISTINCT track_id FROM {schema.quote(table)} WHERE list_contains($1, track_id)", [ids]
+            ).fetchall()
+            known |= {track_id for (track_id,) in rows}
+    for track_id in ids:
+        if track_id not in known:
+            raise UsageError(f"the lake never heard of {track_id!r}: nothing was forgotten")
+
+
+def _tables(lake: Lake) -> list[str]:
+    """Published tables whose rows name tracks."""
+    return [t for t in lake.versions() if t != TOMBSTONES and "track_id" in lake.published_schema(t).names]
+
+
+def _counts(lake: Lake, ids: list[str]) -> dict[str, int]:
+    wanted = pa.array(ids, pa.string())
+    found = {}
+    for table in _tables(lake):
+        paths = [lake.folder(table) / file for file in lake.shards(table)]
+        found[table] = sum(_count(path, wanted) for path in paths)
+    return found
+
+
+def _count(path: Path, wanted: pa.Array) -> int:
+    held = holding(pq.read_table(path, columns=naming(pq.read_schema(path))), wanted)
+    return int(pc.sum(held).as_py() or 0)
+
+
+def _publish(lake: Lake, config: Config, ids: list[str], started: datetime) -> list[Removed]:
+    """Tombstones and tables without the tracks, in one commit."""
+    _check_known(lake, ids)
+    counts = _counts(lake, ids)
+    with catalog.connect(lake) as connection:
+        buried = {track_id for (track_id,) in connection.execute(f"SELECT track_id FROM {TOMBSTONES}").fetchall()}
+    changes: dict[str, Change] = {}
+    for table, version in lake.versions().items():
+        if counts.get(table):
+            declared = schema.tables().get(table)
+            changes[table] = without(lake, declared or catalog.published_set(lake, table, version), ids)
+    new = [track_id for track_id in ids if track_id not in buried]
+    if new:
+        stones = schema.table(TOMBSTONES)
+        rows = [{"track_id": track_id, "forgotten_at": now(), "why": config.why} for track_id in new]
+        changes[TOMBSTONES] = Change(stones, [write_rows(lake.path(TOMBSTONES, digest(new)), stones.arrow, rows)])
+    if changes:
+        outcome = Outcome("forget", f"forget-{digest(ids)}", len(ids), len(ids), 0)
+        said = _Said(config.lake, len(ids), config.why)
+        lake.commit(changes | {"runs": finish(lake, said, [outcome], started)})
+    return [Removed(table, n, 0) for table, n in counts.items()]
+
+
+def _purge_tables(lake: Lake, ids: list[str]) -> Iterator[Removed]:
+    """Shards that readers no longer see and that hold rows of the tracks, and whatever writers left unfinished."""
+    wanted = pa.array(ids, pa.string())
+    for folder in sorted((lake.root / "tables").glob("*/")):
+        published = lake.shards(folder.name)
+        gone = 0
+        for path in sorted(folder.iterdir()):
+            old = path.suffix == SUFFIX and path.name not in published
+            if folder.name != TOMBSTONES and (path.name.endswith(TEMPORARY) or (old and _holds(path, wanted))):
+                path.unlink()
+                gone += 1
+        yield Removed(folder.name, 0, gone)
+
+
+def _purge_models(lake: Lake, ids: list[str]) -> Iterator[Removed]:
+    """The lists of tracks that models were trained and tested on."""
+    wanted = pa.array(ids, pa.string())
+    for path in sorted(lake.root.glob(f"models/*/{TRACKS}")):
+        rows = pq.read_table(path)
+        held = holding(rows, wanted)
+        if pc.any(held).as_py():
+            with replacing(path) as temporary:
+                pq.write_table(rows.filter(pc.invert(held)), temporary)
+            yield Removed("models", int(pc.sum(held).as_py()), 1)
+
+
+def _purge_indexes(lake: Lake, ids: list[str]) -> Iterator[Removed]:
+    """Indexes with the tracks: a search is exact until `phonolake index` builds them again."""
+    for path in sorted(lake.root.glob(f"indexes/*/{IDS}")):
+        n = len(set(json.loads(path.read_text(encoding="utf-8"))) & set(ids))
+        if n:
+            shutil.rmtree(path.parent)
+            yield Removed("indexes", n, 1)
+
+
+def _holds(path: Path, wanted: pa.Array) -> bool:
+    """Whether a Parquet file has rows of the tracks; one that cannot be read may have some."""
+    try:
+        columns = naming(pq.read_schema(path))
+        return bool(columns) and bool(pc.any(holding(pq.read_table(path, columns=columns), wanted)).as_py())
+    except (pa.ArrowInvalid, OSError):
+        return True
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in what JSON holds."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)

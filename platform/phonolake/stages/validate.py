@@ -1,0 +1,80 @@
+"""Validate: hold a dataset on disk against its layout and against the figures that its owners publish."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from phonolake.audio.containers import EXTENSIONS
+from phonolake.errors import UsageError
+from phonolake.sources import contract, trees
+from phonolake.stages.ingest_plan import File, Looker, readable
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What to check: a source, the folder that holds it, and what is chosen of it (`sources.options`)."""
+
+    source: str
+    root: str
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check. `expected` and `found` are counts; for a single file they are 1 and 0, or 0 and 1."""
+
+    check: str
+    subject: str
+    expected: int
+    found: int
+
+    @property
+    def wrong(self) -> bool:
+        return self.expected != self.found
+
+
+def run(config: Config, *, top: int = 10) -> list[Finding]:
+    """Check everything that can be seen without decoding.
+
+    Parameters
+    ----------
+    top : int
+        Of missing and of unexpected files, so many are listed one by one.
+
+    Returns
+    -------
+    list of Finding
+        Published figures first, then files: named by the dataset, there without being named, and linked from outside.
+
+    Raises
+    ------
+    UsageError
+        If the layout is not there, or metadata cannot be read.
+    """
+    source = contract.get(config.source)
+    root = Path(config.root).expanduser()
+    if not root.is_dir():
+        raise UsageError(f"{config.root} is no folder: name the folder that holds the {config.source} files")
+    root = root.resolve()
+    looker = Looker(None if contract.follows_links(source) else root)
+    files = [looker.look(recording) for recording in contract.recordings(source, root, config.options)]
+    figures = [Finding("figure", f.about, f.published, f.found) for f in contract.facts(source, root, config.options)]
+    return figures + _files(files, root, top)
+
+
+def _files(files: list[File], root: Path, top: int) -> list[Finding]:
+    present = [f for f in files if f.size is not None]
+    missing = [f for f in files if f.size is None and not f.outside]
+    outside = [f for f in files if f.outside]
+    empty = [f for f in present if not f.size]
+    named = {f.recording.path for f in files}
+    unexpected = [path for path in trees.files(root, EXTENSIONS) if path not in named]
+    return [
+        Finding("files", "named by the dataset", len(files), len(present) + len(outside)),
+        *(Finding("missing", readable(f.recording.path), 1, 0) for f in missing[:top]),
+        Finding("files", "without a byte", 0, len(empty)),
+        *(Finding("empty", readable(f.recording.path), 0, 1) for f in empty[:top]),
+        Finding("files", "reached by a link that leads out of the dataset", 0, len(outside)),
+        *(Finding("outside", readable(f.recording.path), 0, 1) for f in outside[:top]),
+        Finding("files", "of audio that the dataset does not name", 0, len(unexpected)),
+        *(Finding("unexpected", readable(path), 0, 1) for path in unexpected[:top]),
+    ]

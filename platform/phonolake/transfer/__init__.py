@@ -1,0 +1,1 @@
+"""Bytes from elsewhere: files over HTTP, archives, and clips that yt-dlp finds."""
