@@ -31,6 +31,7 @@ lint: setup
 	$(BIN)/mypy
 
 bench: setup
+	$(BIN)/python tests/bench/features.py --hours 3
 	$(BIN)/python tests/bench/throughput.py
 	$(BIN)/python tests/bench/ingest.py
 	$(BIN)/python tests/bench/training.py --command

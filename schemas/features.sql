@@ -5,7 +5,9 @@ CREATE TABLE features (
     feature_set  VARCHAR NOT NULL,
     source_shard VARCHAR NOT NULL,
     config_hash  VARCHAR NOT NULL,
-    code_version VARCHAR NOT NULL
+    code_version VARCHAR NOT NULL,
+    start_seconds DOUBLE,
+    end_seconds   DOUBLE
 );
 COMMENT ON TABLE features IS 'Hand-crafted features, one row per track and feature set';
 COMMENT ON COLUMN features.track_id IS 'Track the features describe';
@@ -13,3 +15,5 @@ COMMENT ON COLUMN features.feature_set IS 'Name of the feature set';
 COMMENT ON COLUMN features.source_shard IS 'Audio shard the features were computed from';
 COMMENT ON COLUMN features.config_hash IS 'Hash of the feature set''s name, version and parameters';
 COMMENT ON COLUMN features.code_version IS 'Version of Phonolake that wrote the row';
+COMMENT ON COLUMN features.start_seconds IS 'Start of the segment in the recording; NULL where the row stands for all of it';
+COMMENT ON COLUMN features.end_seconds IS 'End of the segment in the recording; NULL where the row stands for all of it';

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "platform" / "phonolake"
 
 # A unit is a folder or a module directly below phonolake/, or one of the two programs beside it.
-FOUNDATION = {"records", "errors", "lineage", "progress", "registry"}
+FOUNDATION = {"records", "errors", "lineage", "progress", "registry", "seeds"}
 ARRAYS = {"audio", "features", "models", "metrics", "search", "synthesis"}
 BELOW_STAGES = FOUNDATION | ARRAYS | {"store", "sources", "training", "transfer"}
 LIBRARY = BELOW_STAGES | {"execution", "stages", "analysis", "annotation", "studies"}
@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "lineage": set(),
     "progress": set(),
     "registry": {"errors"},
+    "seeds": set(),
     # The only way to Ray: for stages, which hand it plain functions.
     "execution": {"errors", "progress"},
     # Tables on disk. It knows nothing of audio or models.
@@ -72,7 +73,7 @@ HOMES: dict[str, set[str]] = {
     "xgboost": {"models"},
     "deltalake": {"store"},
     "faiss": {"search"},
-    "torch": {"models", "training"},
+    "torch": {"models", "training", "features"},
     "h5py": {"models", "sources", "synthesis"},
     # Maps, importances and folds of analyses are estimators too; none of them is stored as a model.
     "sklearn": {"models", "analysis"},
@@ -82,6 +83,8 @@ HOMES: dict[str, set[str]] = {
     "av": {"audio"},
     "soxr": {"audio"},
     "mutagen": {"audio"},
+    "librosa": {"audio", "features"},
+    "numba": {"features"},
     "yt_dlp": {"transfer"},
     "click": {"cli"},
     "streamlit": {"dashboard"},
@@ -265,9 +268,14 @@ def modules(unit: str) -> list[str]:
         ),
         (
             ("numpy",),
-            [*modules("features"), *modules("metrics"), "phonolake.training.crops"],
+            [
+                *modules("features"),
+                *modules("metrics"),
+                "phonolake.training.crops",
+            ],
             "import numpy; from phonolake.features import contract\n"
-            "for s in contract.spectrograms().values(): s.compute(numpy.ones(s.sr, numpy.float32))",
+            "for s in contract.spectrograms().values(): s.of(numpy.ones(s.sr, numpy.float32))\n"
+            "for s in contract.feature_sets().values(): s.name == 'fma-518' or s.of(numpy.ones(s.sr, numpy.float32))",
         ),
     ],
     ids=["models and training", "features and metrics"],

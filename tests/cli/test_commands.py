@@ -85,7 +85,7 @@ def test_help_has_a_summary_and_an_example_that_parses(path, call):
         (("synth", "fma", "corpus", "--tracks", "0"), 2, "0"),
         (("synth", "fma", "corpus", "--label-noise", "1.5"), 2, "1.5"),
         (("synth", "fma", "a file"), 2, "is a file"),
-        (("features", "mfcc-12"), 2, "Did you mean 'mfcc-120'?"),
+        (("features", "show", "mfcc-12"), 2, "Did you mean 'mfcc-120'?"),
         (("datasets", "show", "gtzn"), 2, "Did you mean 'gtzan'?"),
     ],
 )

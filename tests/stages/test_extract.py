@@ -15,7 +15,7 @@ from phonolake.errors import PhonolakeError, UsageError
 from phonolake.features import contract, mel_96_12k, mfcc_120
 from phonolake.stages import extract, ingest, products
 from phonolake.stages.extract import Config
-from phonolake.store import catalog, tracks
+from phonolake.store import catalog, schema, tracks
 from phonolake.store.lake import Lake
 from phonolake.store.shards import TEMPORARY
 from phonolake.store.verify import verify
@@ -23,6 +23,7 @@ from phonolake.store.verify import verify
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("ray_session")]
 
 SET, SPECTROGRAM = "mfcc-120", "mel-96-12k"
+FIRST = mfcc_120.FEATURES[0]
 # A shard of one file each: which of them are touched again can be seen.
 ONE_EACH = 1
 
@@ -81,7 +82,7 @@ def test_stored_values_are_those_of_a_direct_computation(
         monkeypatch.setattr(execution, "imap", in_process)
     outcomes = extract.run(Config(lake, (SET,), (SPECTROGRAM,)))
     assert [(o.note, o.inputs, o.outputs, o.rejects) for o in outcomes] == [(SET, 4, 4, 0), (SPECTROGRAM, 4, 4, 0)]
-    names = ", ".join(name for name, _ in mfcc_120.FEATURES.columns)
+    names = ", ".join(name for name, _ in FIRST.columns)
     # In one process not one bit is lost. A worker has one thread for products of matrices, and adds up in another
     # order.
     tolerance = {"rtol": 1e-5, "atol": 1e-6} if on_workers else {"rtol": 0, "atol": 0}
@@ -92,9 +93,9 @@ def test_stored_values_are_those_of_a_direct_computation(
             (row,) = connection.execute(
                 f"SELECT {names} FROM features_mfcc_120 WHERE track_id = $1", [track_id]
             ).fetchall()
-            np.testing.assert_allclose(row, mfcc_120.compute(y), **tolerance)
+            np.testing.assert_allclose(row, FIRST.of(y), **tolerance)
             spec = tracks.read_spectrogram(connection, track_id, SPECTROGRAM)
-            expected = mel_96_12k.compute(y).astype(np.float16).astype(np.float32)
+            expected = mel_96_12k.SPECTROGRAM.of(y).astype(np.float16).astype(np.float32)
             # Where it lies half-way between two float16, the last bit may go either way.
             np.testing.assert_allclose(spec, expected, rtol=2**-10 if on_workers else 0, atol=0)
     assert len(audio) == 4
@@ -106,7 +107,7 @@ def check_origins(lake: str) -> None:
     """Rows say which recipe made them, in which version, out of which shard."""
     audio = {f.removesuffix(".parquet") for f in Lake.open(lake).shards("audio")}
     for table, name, recipe in (
-        ("features", "feature_set", mfcc_120.FEATURES),
+        ("features", "feature_set", FIRST),
         ("spectrograms", "spectrogram", mel_96_12k.SPECTROGRAM),
     ):
         rows = query(lake, f"SELECT track_id, {name}, source_shard, config_hash FROM {table}")
@@ -122,7 +123,7 @@ def test_tracks_of_several_shards_do_not_mix(lake: str, tmp_path: Path, music: P
     ingest.run(ingest.Config(other, str(music), min_seconds=0.01))
     assert len(Lake.open(other).shards("audio")) == 1
     assert len(Lake.open(lake).shards("audio")) == 4
-    names = ", ".join(name for name, _ in mfcc_120.FEATURES.columns)
+    names = ", ".join(name for name, _ in FIRST.columns)
     rows = []
     for each in (lake, other):
         extract.run(Config(each, (SET,), (SPECTROGRAM,)))
@@ -183,6 +184,84 @@ def test_readers_of_what_was_not_extracted_are_told_how_to_get_it(lake: str) -> 
         products.shards_of(Lake.open(lake), "spectrogram:mel-96-12k")
     extract.run(Config(lake, (SET,)))
     assert len(products.shards_of(Lake.open(lake), "features:mfcc-120")) == 4
+
+
+# -- segments and spectrograms of one's own ---------------------------------------------------------------------------
+
+
+def test_segments_and_own_spectrograms_have_rows_of_their_own(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "imap", in_process)
+    extract.run(Config(lake, (SET,), (SPECTROGRAM,)))
+    own = "own-40:sr=8000,n_fft=256,hop_length=128,n_mels=40"
+    pieces = contract.Segments(300, 200)
+    outcomes = extract.run(Config(lake, (SET,), ("mel-96-picture",), (own,), pieces))
+    assert {(o.inputs, o.outputs, o.rejects) for o in outcomes} == {(4, 4, 0)}
+    # Three segments begin within 0.8 s, at 0, 0.2 and 0.4 s; an encoder may add some silence, and room for one more.
+    counts = dict(query(lake, "SELECT track_id, count(*) FROM features WHERE start_seconds IS NOT NULL GROUP BY ALL"))
+    assert len(counts) == 4
+    assert set(counts.values()) <= {3, 4}
+    rows = query(
+        lake,
+        "SELECT DISTINCT spectrogram, n_channels, n_bands, start_seconds IS NULL, config->>'sr' FROM spectrograms "
+        "ORDER BY ALL",
+    )
+    assert rows == [
+        ("mel-96-12k", 1, 96, True, "12000"),
+        ("mel-96-picture-per-300ms-by-200ms", 3, 216, False, "22050"),
+        ("own-40-per-300ms-by-200ms", 1, 40, False, "8000"),
+    ]
+    with catalog.connect(Lake.open(lake)) as connection:
+        picture = tracks.read_spectrogram(connection, "music:x/mono.flac", "mel-96-picture-per-300ms-by-200ms")
+    assert picture is not None
+    assert picture.shape == (3, 216, 216)
+    assert query(lake, "SELECT count(*) FROM features_mfcc_120") == [(4,)]
+    assert verify(Lake.open(lake)) == []
+    # And again, nothing is left to do.
+    assert extract.plan(Config(lake, (SET,), ("mel-96-picture",), (own,), pieces)) == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (("mel-96-12k:sr=8000,n_fft=256,hop_length=128",), "there is a spectrogram called 'mel-96-12k' already"),
+        (("My own:sr=8000,n_fft=256,hop_length=128",), "small letters"),
+        (("a:sr=8000,n_fft=256,hop_length=128", "a:sr=8000,n_fft=256,hop_length=64"), "same name"),
+    ],
+)
+def test_own_spectrograms_need_names_of_their_own(lake: str, texts: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        extract.run(Config(lake, configurations=texts))
+
+
+def test_a_lake_from_before_segments_is_read_and_goes_on(
+    lake: str, taking_in: ingest.Config, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "imap", in_process)
+    old = {"spectrograms": 4, "features": 2}
+    declared = {name: schema.table(name) for name in old}
+    with pytest.MonkeyPatch.context() as before:
+        # As the tables were declared then: without the last columns.
+        known = schema.tables() | {
+            name: dataclasses.replace(table, columns=table.columns[: -old[name]]) for name, table in declared.items()
+        }
+        before.setattr(schema, "tables", lambda: known)
+        row = extract._row
+        lacking = {"n_channels", "start_seconds", "end_seconds", "config"}
+        before.setattr(extract, "_row", lambda *a: {k: v for k, v in row(*a).items() if k not in lacking})
+        extract.run(Config(lake, (SET,), (SPECTROGRAM,)))
+    write_noise(music / "x" / "new.wav", 5)
+    ingest.run(taking_in)
+    assert query(lake, "SELECT count(*), count(n_channels), count(config) FROM spectrograms") == [(4, 0, 0)]
+    assert query(lake, "SELECT count(*), count(start_seconds) FROM features_mfcc_120") == [(4, 0)]
+    extract.run(Config(lake, (SET,), (SPECTROGRAM,)))
+    assert query(lake, "SELECT count(*), count(n_channels), count(config) FROM spectrograms") == [(5, 1, 1)]
+    assert query(lake, "SELECT count(*), count(mfcc01_mean) FROM features_mfcc_120") == [(5, 5)]
+    with catalog.connect(Lake.open(lake)) as connection:
+        for track_id in ("music:x/mono.flac", "music:x/new.wav"):
+            spec = tracks.read_spectrogram(connection, track_id, SPECTROGRAM)
+            assert spec is not None
+            assert spec.shape[0] == 96
+    assert verify(Lake.open(lake)) == []
 
 
 # -- again and again --------------------------------------------------------------------------------------------------
@@ -246,7 +325,7 @@ def test_a_raised_version_takes_the_place_of_the_old_shards(lake: str, monkeypat
     extract.run(Config(lake, (SET,), (SPECTROGRAM,)))
     spectrograms, old = files(lake, "spectrograms"), files(lake, "features_mfcc_120")
     before = dict(query(lake, "SELECT track_id, mfcc01_mean FROM features"))
-    raised = dataclasses.replace(mfcc_120.FEATURES, version=2, compute=lambda y: 1 + mfcc_120.compute(y))
+    raised = dataclasses.replace(FIRST, version=2, compute=lambda clip: 1 + mfcc_120.compute(clip))
     monkeypatch.setattr(mfcc_120, "FEATURES", raised)
     monkeypatch.setattr(execution, "imap", in_process)
     # Those that read the new version find nothing of it: never a silent mix.
@@ -267,9 +346,9 @@ def test_a_version_with_other_columns_takes_the_place_of_the_old_one(
 ) -> None:
     extract.run(Config(lake, (SET,)))
     other = dataclasses.replace(
-        mfcc_120.FEATURES,
+        FIRST,
         columns=(("level", "standard deviation of the samples"),),
-        compute=lambda y: y.std(keepdims=True),
+        compute=lambda clip: clip.y.std(keepdims=True),
     )
     monkeypatch.setattr(mfcc_120, "FEATURES", other)
     monkeypatch.setattr(execution, "imap", in_process)
@@ -314,7 +393,7 @@ def test_rejects_go_when_a_new_version_has_an_answer(
     ingest.run(taking_in)
     assert extract.run(Config(lake, (SET,)))[0].rejects == 1
     padded = dataclasses.replace(
-        mfcc_120.FEATURES, version=2, compute=lambda y: mfcc_120.compute(np.pad(y, (0, max(0, 1024 - len(y)))))
+        FIRST, version=2, compute=lambda clip: FIRST.of(np.pad(clip.y, (0, max(0, 1024 - len(clip.y)))))
     )
     monkeypatch.setattr(mfcc_120, "FEATURES", padded)
     monkeypatch.setattr(execution, "imap", in_process)
@@ -361,7 +440,7 @@ def test_a_failure_leaves_no_output_behind(lake: str, monkeypatch: pytest.Monkey
     def fail(_: np.ndarray) -> np.ndarray:
         raise ZeroDivisionError("a bug in a recipe")
 
-    monkeypatch.setattr(mfcc_120, "FEATURES", dataclasses.replace(mfcc_120.FEATURES, compute=fail))
+    monkeypatch.setattr(mfcc_120, "FEATURES", dataclasses.replace(FIRST, compute=fail))
     opened = Lake.open(lake)
     task = extract.Task(opened.root, next(iter(opened.shards("audio"))), (SET,), (SPECTROGRAM,))
     # An error of the work itself is nobody's reject: it is raised, and no half of a shard is left to be believed.

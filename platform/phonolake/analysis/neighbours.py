@@ -94,7 +94,7 @@ def similar_to_upload(
         run_id, model_input = _choose_run(connection, model_or_run)
         recipe = products.recipe_of(model_input)
         try:
-            values = recipe.compute(decode_confined(data, sr=recipe.sr, extension=extension))
+            values = recipe.of(decode_confined(data, sr=recipe.sr, extension=extension))
         except AudioError as error:
             raise PhonolakeError(f"the upload cannot be used ({error})") from error
         vector_D = _embed(lake, run_id, model_input, values)
@@ -135,7 +135,7 @@ def _embed_file(
         data = path.read_bytes()
         probe(data, extension=path.suffix[1:])
         recipe = products.recipe_of(model_input)
-        values = recipe.compute(decode(data, sr=recipe.sr))
+        values = recipe.of(decode(data, sr=recipe.sr))
     except AudioError as error:
         raise PhonolakeError(f"{file} cannot be used ({error})") from error
     return _embed(lake, run_id, model_input, values)

@@ -6,9 +6,10 @@ do not state their length, where libsndfile stops at its guess. Channels are ave
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 
 import av
 import numpy as np
@@ -135,15 +136,67 @@ def decode(data: bytes, *, sr: Hertz) -> np.ndarray:
     AudioError
         ``not-audio`` or ``corrupt``.
     """
+    return decode_rates(data, [sr])[sr]
+
+
+def decode_rates(data: bytes, rates: Iterable[Hertz]) -> dict[Hertz, np.ndarray]:
+    """Decode once, and resample to each of several rates; errors and values are those of `decode`."""
+    resamplers: dict[Hertz, _Resampler] = {}
+    pieces: dict[Hertz, list[np.ndarray]] = {sr: [] for sr in rates}
     header, blocks = open_blocks(data)
-    mono = (x_TC.mean(axis=1, dtype=np.float32) for x_TC in blocks)
-    if header.sr == sr:
-        pieces = list(mono)
-    else:
-        stream = soxr.ResampleStream(header.sr, sr, 1, dtype="float32", quality="HQ")
-        pieces = [stream.resample_chunk(x_T) for x_T in mono]
-        pieces.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
-    return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+    for x_T in chain(_mono(blocks), [None]):
+        for sr, found in pieces.items():
+            resampler = resamplers.setdefault(sr, _Resampler(header.sr, sr))
+            found.append(resampler(x_T))
+    return {sr: np.concatenate(found) for sr, found in pieces.items()}
+
+
+def stream(data: bytes, *, sr: Hertz) -> Iterator[np.ndarray]:
+    """Give what `decode` gives in pieces of float32, so that a recording of any length fits into memory."""
+    header, blocks = open_blocks(data)
+    resampler = _Resampler(header.sr, sr)
+    for x_T in _mono(blocks):
+        yield resampler(x_T)
+    yield resampler(None)
+
+
+def _mono(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Mean of the channels, in blocks that are worth the calls that follow: some decoders give a thousand samples."""
+    held: list[np.ndarray] = []
+    n = 0
+    for x_TC in blocks:
+        # What is infinite here is found where the samples are used.
+        with np.errstate(over="ignore", invalid="ignore"):
+            held.append(_mean(x_TC))
+        n += len(x_TC)
+        if n >= BLOCK:
+            yield np.concatenate(held)
+            held, n = [], 0
+    if held:
+        yield np.concatenate(held)
+
+
+def _mean(x_TC: np.ndarray) -> np.ndarray:
+    """Mean over channels; numpy's own is slow where there are only one or two."""
+    if x_TC.shape[1] == 1:
+        return x_TC[:, 0]
+    total_T = x_TC[:, 0] + x_TC[:, 1]
+    for c in range(2, x_TC.shape[1]):
+        total_T += x_TC[:, c]
+    return total_T / np.float32(x_TC.shape[1])
+
+
+class _Resampler:
+    """Pieces of a signal from one rate to another; None ends the signal."""
+
+    def __init__(self, source: Hertz, target: Hertz) -> None:
+        same = source == target
+        self._stream = None if same else soxr.ResampleStream(source, target, 1, dtype="float32", quality="HQ")
+
+    def __call__(self, x_T: np.ndarray | None) -> np.ndarray:
+        last = x_T is None
+        x_T = np.zeros(0, np.float32) if x_T is None else x_T
+        return x_T if self._stream is None else self._stream.resample_chunk(x_T, last=last)
 
 
 def open_blocks(data: bytes) -> tuple[Header, Iterator[np.ndarray]]:

@@ -1,9 +1,15 @@
 """Commands that read: SQL, neighbours, status, verification, the registries and the dashboard."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from phonolake.cli import options
 from phonolake.cli.output import emit
+from phonolake.errors import unknown
+
+if TYPE_CHECKING:
+    from phonolake.features.contract import Spectrogram
 
 
 @click.command(epilog=options.example('phonolake sql "SELECT * FROM cooccurrence()" --lake lake --format csv'))
@@ -104,22 +110,53 @@ def verify(context: click.Context, mend: bool, lake: str, form: str) -> None:
     context.exit(1 if findings else 0)
 
 
-@click.command(epilog=options.example("phonolake features"))
-@click.argument("name", required=False)
+@click.group(invoke_without_command=True, epilog=options.example("phonolake features list"))
 @options.form
-def features(name: str | None, form: str) -> None:
-    """List feature sets and spectrograms, or the columns of the feature set NAME."""
+@click.pass_context
+def features(context: click.Context, form: str) -> None:
+    """List feature sets and spectrograms."""
+    if context.invoked_subcommand is None:
+        _list_recipes(form)
+
+
+@features.command("list", epilog=options.example("phonolake features list --format csv"))
+@options.form
+def list_features(form: str) -> None:
+    """List feature sets and spectrograms."""
+    _list_recipes(form)
+
+
+@features.command("show", epilog=options.example("phonolake features show music-role-97"))
+@click.argument("name")
+@options.form
+def show_features(name: str, form: str) -> None:
+    """Print the columns of a feature set with their units, or the parameters of a spectrogram."""
     from phonolake.features import contract
 
-    if name is not None:
-        emit(contract.feature_set(name).columns, form, columns=("column", "meaning"))
-        return
+    sets, spectrograms = contract.feature_sets(), contract.spectrograms()
+    if name in spectrograms:
+        found = spectrograms[name]
+        facts = {"unit": found.unit, "shape": _shape(found), "source": found.source, **found.parameters}
+        emit(list(facts.items()), form, columns=("about", "value"))
+    elif name in sets:
+        emit(sets[name].columns, form, columns=("column", "meaning"))
+    else:
+        raise unknown("feature set or spectrogram", name, [*sets, *spectrograms])
+
+
+def _list_recipes(form: str) -> None:
+    from phonolake.features import contract
+
     rows = [(s.name, "features", f"{len(s.columns)} columns", s.sr, s.source) for s in contract.feature_sets().values()]
-    rows += [
-        (s.name, "spectrogram", f"{s.n_bands} bands, {s.frames_per_second:.2f} frames/s, {s.unit}", s.sr, s.source)
-        for s in contract.spectrograms().values()
-    ]
+    rows += [(s.name, "spectrogram", _shape(s), s.sr, s.source) for s in contract.spectrograms().values()]
     emit(rows, form, columns=("name", "kind", "shape", "sr", "source"))
+
+
+def _shape(spectrogram: "Spectrogram") -> str:
+    channels = f"{spectrogram.n_channels} x " if spectrogram.n_channels > 1 else ""
+    if spectrogram.n_frames is not None:
+        return f"{channels}{spectrogram.n_bands} x {spectrogram.n_frames}, {spectrogram.unit}"
+    return f"{channels}{spectrogram.n_bands} bands, {spectrogram.frames_per_second:.2f} frames/s, {spectrogram.unit}"
 
 
 @click.command(epilog=options.example("phonolake dashboard --lake lake"))

@@ -1,5 +1,9 @@
-"""Arrays to arrays, no I/O: hand-crafted feature sets and spectrogram configurations, each in a module of its own.
+"""Arrays to arrays, no I/O: hand-crafted feature sets and spectrogram configurations.
 
-A module in this folder is a feature set when it defines ``FEATURES`` (a `contract.FeatureSet`), and a spectrogram
-configuration when it defines ``SPECTROGRAM`` (a `contract.Spectrogram`). Only numpy is needed.
+A module in this folder brings a feature set when it defines ``FEATURES`` (a `contract.FeatureSet`, or a tuple of a
+family of them), and a spectrogram configuration when it defines ``SPECTROGRAM`` (a `contract.Spectrogram`, likewise).
+Only numpy is needed. numba makes the loops of `kernels` faster, with the same result; `fma-518` needs librosa, and
+`device` needs torch.
+
+Shape suffixes: N samples, T frames, F frequency bins, M mel bands, K values, C channels, B batch.
 """

@@ -1,13 +1,51 @@
 """What a feature set and a spectrogram configuration say about themselves."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import cast
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from phonolake import registry
+from phonolake.errors import UsageError, unknown
+from phonolake.features.clip import Clip
+from phonolake.features.configuration import Configuration
 from phonolake.records import Hertz
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Pieces of equal length that a recording is described by, one after the other or overlapping.
+
+    Parameters
+    ----------
+    milliseconds : int
+        Length of a segment.
+    hop : int
+        From the start of one to the start of the next, in milliseconds.
+    """
+
+    milliseconds: int
+    hop: int
+
+    def __post_init__(self) -> None:
+        if self.milliseconds < 1 or self.hop < 1:
+            raise UsageError(f"segments and their hop last at least 1 ms; received {self.milliseconds} and {self.hop}")
+
+    @property
+    def suffix(self) -> str:
+        """How segments are told in the name of a recipe: ``-per-3000ms`` or ``-per-3000ms-by-1500ms``."""
+        overlap = "" if self.hop == self.milliseconds else f"-by-{self.hop}ms"
+        return f"-per-{self.milliseconds}ms{overlap}"
+
+    def spans(self, sr: int) -> Iterator[tuple[int, int]]:
+        """First sample, and the one after the last, of each segment, without end."""
+        length = round(self.milliseconds * sr / 1000)
+        for k in itertools.count():
+            start = round(k * self.hop * sr / 1000)
+            yield start, start + length
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +57,8 @@ class Spectrogram:
     name : str
         Name in the registry, such as ``mel-96-12k``.
     version : int
-        Raised when the same audio would give other values: another version is another set of shards.
+        Raised when the same audio would give other values: another version is another set of shards. 0 for one that a
+        user gave, about which all parameters decide.
     sr : Hertz
         Sampling rate of the audio that `compute` takes.
     n_bands : int
@@ -31,7 +70,17 @@ class Spectrogram:
     source : str
         Paper or definition.
     compute : callable
-        Audio of shape (n,) to float32 of shape (n_bands, n_frames).
+        A `Clip` at `sr` to float32 of shape (n_bands, n_frames), or (n_channels, n_bands, n_frames) where there are
+        several channels. An `AudioError` makes the track a reject.
+    n_channels : int
+        Channels of the result: three for a picture in colours.
+    n_frames : int, optional
+        Where it is the same whatever the length of the audio.
+    config : Configuration, optional
+        The parameters of `compute`, where it is one of `configuration`. Recordings that are too long to be transformed
+        in one piece are refused without it.
+    segments : Segments, optional
+        Where each piece of a recording gets a spectrogram of its own.
     """
 
     name: str
@@ -41,12 +90,26 @@ class Spectrogram:
     frames_per_second: float
     unit: str
     source: str
-    compute: Callable[[np.ndarray], np.ndarray]
+    compute: Callable[[Clip], np.ndarray]
+    n_channels: int = 1
+    n_frames: int | None = None
+    config: Configuration | None = None
+    segments: Segments | None = None
 
     @property
     def identity(self) -> tuple:
         """What decides about the values."""
-        return (self.name, self.version, self.sr, self.n_bands)
+        given = (asdict(self.config),) if self.version == 0 and self.config else ()
+        return (self.name, self.version, self.sr, self.n_bands, *given)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All that is known of how it is computed, for the rows that hold it."""
+        return asdict(self.config) if self.config else {"sr": self.sr, "version": self.version}
+
+    def of(self, y: np.ndarray) -> np.ndarray:
+        """Compute it for samples at `sr`."""
+        return self.compute(Clip(y, self.sr))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +129,9 @@ class FeatureSet:
     source : str
         Paper or definition.
     compute : callable
-        Audio of shape (n,) to float64 of shape (len(columns),). An `AudioError` makes the track a reject.
+        A `Clip` at `sr` to float64 of shape (len(columns),). An `AudioError` makes the track a reject.
+    segments : Segments, optional
+        Where each piece of a recording gets values of its own.
     """
 
     name: str
@@ -74,29 +139,62 @@ class FeatureSet:
     sr: Hertz
     columns: tuple[tuple[str, str], ...]
     source: str
-    compute: Callable[[np.ndarray], np.ndarray]
+    compute: Callable[[Clip], np.ndarray]
+    segments: Segments | None = None
 
     @property
     def identity(self) -> tuple:
         """What decides about the values."""
         return (self.name, self.version, self.sr, [name for name, _ in self.columns])
 
+    def of(self, y: np.ndarray) -> np.ndarray:
+        """Compute it for samples at `sr`."""
+        return self.compute(Clip(y, self.sr))
+
+
+Recipe = TypeVar("Recipe", bound=FeatureSet | Spectrogram)
+
 
 def feature_sets() -> dict[str, FeatureSet]:
     """Every feature set by name."""
-    return {n: m.FEATURES for n, m in registry.modules("phonolake.features", "FEATURES").items()}
+    return cast(dict[str, FeatureSet], _parts("FEATURES"))
 
 
 def spectrograms() -> dict[str, Spectrogram]:
     """Every spectrogram configuration by name."""
-    return {n: m.SPECTROGRAM for n, m in registry.modules("phonolake.features", "SPECTROGRAM").items()}
+    return cast(dict[str, Spectrogram], _parts("SPECTROGRAM"))
 
 
 def feature_set(name: str) -> FeatureSet:
-    """The feature set called `name`; an unknown name raises a `UsageError` that lists the known ones."""
-    return cast(FeatureSet, registry.module("phonolake.features", "FEATURES", "feature set", name).FEATURES)
+    """The feature set called `name`, which may end in segments; an unknown name raises a `UsageError`."""
+    return _find("feature set", name, feature_sets())
 
 
 def spectrogram(name: str) -> Spectrogram:
-    """The spectrogram called `name`; an unknown name raises a `UsageError` that lists the known ones."""
-    return cast(Spectrogram, registry.module("phonolake.features", "SPECTROGRAM", "spectrogram", name).SPECTROGRAM)
+    """The spectrogram called `name`, which may end in segments; an unknown name raises a `UsageError`."""
+    return _find("spectrogram", name, spectrograms())
+
+
+def per_segment(recipe: Recipe, segments: Segments) -> Recipe:
+    """The same recipe for each segment of a recording."""
+    if recipe.segments is not None:
+        raise UsageError(f"{recipe.name} is cut into segments already")
+    return replace(recipe, name=recipe.name + segments.suffix, segments=segments)
+
+
+def _find(kind: str, name: str, known: dict[str, Recipe]) -> Recipe:
+    found = re.fullmatch(r"(.+?)-per-(\d+)ms(?:-by-(\d+)ms)?", name)
+    plain = found[1] if found else name
+    if plain not in known:
+        raise unknown(kind, plain, known)
+    if not found:
+        return known[plain]
+    return per_segment(known[plain], Segments(int(found[2]), int(found[3] or found[2])))
+
+
+def _parts(attribute: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for module in dict.fromkeys(registry.modules("phonolake.features", attribute).values()):
+        value = getattr(module, attribute)
+        found |= {part.name: part for part in (value if isinstance(value, tuple) else (value,))}
+    return dict(sorted(found.items()))

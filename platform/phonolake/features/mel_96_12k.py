@@ -2,16 +2,18 @@
 
 import numpy as np
 
+from phonolake.features.clip import Clip
+from phonolake.features.configuration import Configuration
 from phonolake.features.contract import Spectrogram
-from phonolake.features.spectral import decibels, mel_power
 from phonolake.records import Hertz
 
 SR, HOP_LENGTH = Hertz(12_000), 256
+CONFIG = Configuration(sr=SR, n_fft=512, hop_length=HOP_LENGTH, n_mels=96)
 
 
-def compute(y: np.ndarray) -> np.ndarray:
+def compute(clip: Clip) -> np.ndarray:
     """Log-mel in decibels relative to power 1, 80 dB deep: float32 of shape (96, 1 + n // 256)."""
-    return decibels(mel_power(y, sr=SR, n_fft=512, hop_length=HOP_LENGTH, n_mels=96))
+    return CONFIG.compute(clip)
 
 
 SPECTROGRAM = Spectrogram(
@@ -23,4 +25,5 @@ SPECTROGRAM = Spectrogram(
     unit="dB",
     source="Choi, Fazekas, Cho, Sandler 2018, Sec. IV; Pons & Serra 2019, Sec. 3",
     compute=compute,
+    config=CONFIG,
 )

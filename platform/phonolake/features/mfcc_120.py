@@ -1,22 +1,26 @@
-"""The MFCC baseline of Pons & Serra 2019: 20 coefficients, their first two differences, mean and deviation of each."""
+"""The MFCC baseline of Pons & Serra 2019: 20 coefficients, their first two differences, mean and deviation of each.
+
+Published with plain differences from frame to frame; ``mfcc-120-delta`` has the slopes that librosa calls deltas.
+"""
 
 import numpy as np
 
-from phonolake.errors import AudioError
+from phonolake.features import descriptors
+from phonolake.features.clip import Clip
 from phonolake.features.contract import FeatureSet
-from phonolake.features.spectral import cosine_basis, decibels, mel_power
 from phonolake.records import Hertz
 
 SR = Hertz(12_000)
-N_MFCC, N_MELS, N_FFT, HOP_LENGTH = 20, 128, 2048, 512
+N_MFCC, N_FFT, HOP_LENGTH = 20, 2048, 512
+WIDTH = 9  # frames that a delta is fitted to
 
 
-def compute(y: np.ndarray) -> np.ndarray:
+def compute(clip: Clip) -> np.ndarray:
     """Means and standard deviations over time of the MFCC, then of their first, then of their second plain difference.
 
     Parameters
     ----------
-    y : np.ndarray of float32, shape (n,)
+    clip : Clip
         Audio at 12 kHz.
 
     Returns
@@ -28,17 +32,49 @@ def compute(y: np.ndarray) -> np.ndarray:
     AudioError
         ``too-short`` below three frames (1,024 samples), which have no second difference.
     """
-    if len(y) < 2 * HOP_LENGTH:
-        raise AudioError("too-short", f"{len(y)} samples at {SR} Hz, and {2 * HOP_LENGTH} are needed")
-    log_mel = decibels(mel_power(y, sr=SR, n_fft=N_FFT, hop_length=HOP_LENGTH, n_mels=N_MELS))
-    mfcc = cosine_basis(N_MFCC, N_MELS) @ log_mel.astype(np.float64)
-    series = [mfcc, np.diff(mfcc), np.diff(mfcc, n=2)]
-    return np.concatenate([statistic for s in series for statistic in (s.mean(axis=1), s.std(axis=1))])
+    clip.require(2 * HOP_LENGTH)
+    mfcc_TK = _mfcc(clip)
+    return _statistics(mfcc_TK, np.diff(mfcc_TK, axis=0), np.diff(mfcc_TK, n=2, axis=0))
 
 
-def _columns() -> tuple[tuple[str, str], ...]:
+def compute_delta(clip: Clip) -> np.ndarray:
+    """As `compute`, with deltas: slope and curvature of a polynomial of degree 1 and 2 fitted to nine frames.
+
+    Raises
+    ------
+    AudioError
+        ``too-short`` below nine frames (4,096 samples).
+    """
+    clip.require((WIDTH - 1) * HOP_LENGTH)
+    mfcc_TK = _mfcc(clip)
+    return _statistics(mfcc_TK, delta(mfcc_TK, order=1), delta(mfcc_TK, order=2))
+
+
+def delta(series_TK: np.ndarray, *, order: int) -> np.ndarray:
+    """Derivative of the polynomial of degree `order` that fits nine frames best (Savitzky & Golay 1964).
+
+    In the first and last four frames it is that of the first and last nine.
+    """
+    half = WIDTH // 2
+    offsets = np.arange(-half, half + 1.0)
+    # Least squares: row `order` of the pseudo-inverse gives the coefficient, and differentiation a factor of order!.
+    weights = np.linalg.pinv(np.vander(offsets, order + 1, increasing=True))[order] * (1, 1, 2)[order]
+    windows_TKW = np.lib.stride_tricks.sliding_window_view(series_TK, WIDTH, axis=0)
+    middle = windows_TKW @ weights
+    return np.concatenate([np.repeat(middle[:1], half, axis=0), middle, np.repeat(middle[-1:], half, axis=0)])
+
+
+def _mfcc(clip: Clip) -> np.ndarray:
+    return descriptors.mfcc(clip, n_mfcc=N_MFCC, n_fft=N_FFT, hop_length=HOP_LENGTH)
+
+
+def _statistics(*series: np.ndarray) -> np.ndarray:
+    return np.concatenate([statistic for s in series for statistic in (s.mean(axis=0), s.std(axis=0))])
+
+
+def _columns(change: str) -> tuple[tuple[str, str], ...]:
     columns = []
-    for order, what in enumerate(("", "first difference of ", "second difference of ")):
+    for order, what in enumerate(("", f"first {change} of ", f"second {change} of ")):
         for statistic in ("mean", "std"):
             for k in range(1, N_MFCC + 1):
                 name = f"mfcc{k:02d}_{'d' * order}{'_' if order else ''}{statistic}".replace("__", "_")
@@ -46,11 +82,21 @@ def _columns() -> tuple[tuple[str, str], ...]:
     return tuple(columns)
 
 
-FEATURES = FeatureSet(
-    name="mfcc-120",
-    version=1,
-    sr=SR,
-    columns=_columns(),
-    source="Pons & Serra 2019, Sec. 3 (baseline); librosa defaults at 12 kHz, plain differences",
-    compute=compute,
+FEATURES = (
+    FeatureSet(
+        name="mfcc-120",
+        version=1,
+        sr=SR,
+        columns=_columns("difference"),
+        source="Pons & Serra 2019, Sec. 3 (baseline); librosa defaults at 12 kHz, plain differences",
+        compute=compute,
+    ),
+    FeatureSet(
+        name="mfcc-120-delta",
+        version=1,
+        sr=SR,
+        columns=_columns("delta"),
+        source="Pons & Serra 2019, Sec. 3 (baseline); librosa defaults at 12 kHz, deltas over nine frames",
+        compute=compute_delta,
+    ),
 )

@@ -1,55 +1,124 @@
-"""Short-time Fourier analysis in float32: power spectra, mel bands, decibels, cosine transform.
+"""Short-time Fourier analysis, kept in float32: power spectra, mel bands, decibels, cosine transform.
 
 Definitions follow librosa 0.11 (McFee et al. 2015): centred frames with zeros beyond the ends, a periodic Hann window,
 Slaney's mel scale with area-normalised triangles.
 """
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
-# Frames transformed at once: enough to keep the FFT busy, and memory does not grow with the length of a recording.
-FRAMES_AT_ONCE = 2048
+from phonolake.features import kernels
+
+# Samples transformed at once: frames, spectra and sums of them stay in the processor's cache.
+SAMPLES_AT_ONCE = 1 << 16
 
 
-def mel_power(y: np.ndarray, *, sr: int, n_fft: int, hop_length: int, n_mels: int) -> np.ndarray:
+def frame_count(n: int, hop_length: int) -> int:
+    """Centred frames of a recording of `n` samples."""
+    return 1 + n // hop_length
+
+
+def power_spectrum(y: np.ndarray, *, n_fft: int, hop_length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Squared magnitudes of the short-time Fourier transform.
+
+    They are kept in single precision, and transformed in double: spectral contrast looks at the quietest bins, and
+    decibels go 80 below the loudest ones, where a transform in single precision shows little but its own rounding.
+
+    Parameters
+    ----------
+    y : np.ndarray of float32, shape (n,)
+        Audio.
+    n_fft, hop_length : int
+        Window and hop in samples.
+
+    Returns
+    -------
+    power_TF : np.ndarray of float32, shape (1 + n // hop_length, 1 + n_fft // 2)
+    low_T2 : np.ndarray of complex64, shape (1 + n // hop_length, 2)
+        The spectrum itself in the two lowest bins, where a constant offset would be heard.
+    """
+    assert y.ndim == 1
+    n_frames = frame_count(len(y), hop_length)
+    window = hann(n_fft)
+    power_TF = np.empty((n_frames, 1 + n_fft // 2), np.float32)
+    low_T2 = np.empty((n_frames, 2), np.complex64)
+    at_once = max(1, SAMPLES_AT_ONCE // n_fft)
+    buffer = np.empty((at_once, n_fft))
+    for start, frames in _frames(np.asarray(y, np.float32), n_fft, hop_length, at_once):
+        stop = start + len(frames)
+        np.multiply(frames, window, out=buffer[: len(frames)])
+        spectrum = np.fft.rfft(buffer[: len(frames)], axis=1)
+        kernels.power(spectrum, power_TF[start:stop])
+        low_T2[start:stop] = spectrum[:, :2]
+    return power_TF, low_T2
+
+
+def _frames(y: np.ndarray, n_fft: int, hop_length: int, at_once: int) -> Any:
+    """Pairs of the number of a frame and the frames from there on, without a copy of the recording in the middle."""
+    n_frames, half = frame_count(len(y), hop_length), n_fft // 2
+    for start in range(0, n_frames, at_once):
+        n = min(at_once, n_frames - start)
+        first, last = start * hop_length - half, (start + n - 1) * hop_length - half + n_fft
+        part = y[max(0, first) : max(0, last)]
+        if first < 0 or last > len(y):
+            part = np.pad(part, (max(0, -first), last - first - max(0, -first) - len(part)))
+        yield start, np.lib.stride_tricks.sliding_window_view(part, n_fft)[::hop_length]
+
+
+def mel_power(
+    y: np.ndarray, *, sr: int, n_fft: int, hop_length: int, n_mels: int, fmin: float = 0.0, fmax: float | None = None
+) -> np.ndarray:
     """Power in mel bands.
 
     Parameters
     ----------
     y : np.ndarray of float32, shape (n,)
-        Audio, at least one sample.
+        Audio.
     sr : int
-        Sampling rate in hertz; the bands reach from 0 to sr / 2.
+        Sampling rate in hertz.
     n_fft, hop_length : int
         Window and hop in samples.
     n_mels : int
         Number of bands.
+    fmin, fmax : float
+        Where they begin and end, in hertz; up to sr / 2 by default.
 
     Returns
     -------
     np.ndarray of float32, shape (n_mels, 1 + n // hop_length)
     """
-    assert y.ndim == 1
-    padded = np.pad(np.asarray(y, np.float32), n_fft // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop_length]
-    window = _hann(n_fft)
-    basis = mel_filterbank(sr=sr, n_fft=n_fft, n_mels=n_mels)
-    power = np.empty((n_mels, len(frames)), np.float32)
-    for start in range(0, len(frames), FRAMES_AT_ONCE):
-        spectrum = np.fft.rfft(frames[start : start + FRAMES_AT_ONCE] * window, axis=1)
-        power[:, start : start + FRAMES_AT_ONCE] = basis @ (spectrum.real**2 + spectrum.imag**2).T
-    return power
+    power_TF, _ = power_spectrum(y, n_fft=n_fft, hop_length=hop_length)
+    return in_bands(power_TF, sr=sr, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax).T
 
 
-def decibels(power: np.ndarray, *, amin: float = 1e-10, top_db: float | None = 80.0) -> np.ndarray:
-    """10 log10 of power relative to 1, not below `amin`, and at most `top_db` below the loudest value."""
-    db = 10.0 * np.log10(np.maximum(amin, power))
-    return db if top_db is None else np.maximum(db, db.max() - top_db)
+def in_bands(
+    values_TF: np.ndarray, *, sr: int, n_fft: int, n_mels: int, fmin: float = 0.0, fmax: float | None = None
+) -> np.ndarray:
+    """Sum up power (or magnitudes) in mel bands: float32 of shape (T, n_mels)."""
+    basis_MF = mel_filterbank(sr=sr, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
+    out_TM = np.empty((len(values_TF), n_mels), np.float32)
+    spans_M2 = _spans(sr=sr, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
+    kernels.bands(values_TF, basis_MF, spans_M2, out_TM)
+    return out_TM
+
+
+def decibels(
+    power: np.ndarray, *, amin: float = 1e-10, top_db: float | None = 80.0, ref: float | None = 1.0
+) -> np.ndarray:
+    """10 log10 of power relative to `ref` (None: the loudest value), at most `top_db` below the loudest value."""
+    db = np.maximum(power, amin)
+    loudest = db.max(initial=amin)
+    np.log10(db, out=db)
+    db *= 10.0
+    if ref is None or ref != 1.0:
+        db -= 10.0 * np.log10(loudest if ref is None else max(ref, amin))
+    return db if top_db is None or not db.size else np.maximum(db, db.max() - db.dtype.type(top_db), out=db)
 
 
 @cache
-def mel_filterbank(*, sr: int, n_fft: int, n_mels: int) -> np.ndarray:
+def mel_filterbank(*, sr: int, n_fft: int, n_mels: int, fmin: float = 0.0, fmax: float | None = None) -> np.ndarray:
     """Slaney's mel filters (Auditory Toolbox, 1998): triangles of equal area.
 
     Returns
@@ -57,13 +126,19 @@ def mel_filterbank(*, sr: int, n_fft: int, n_mels: int) -> np.ndarray:
     np.ndarray of float32, shape (n_mels, 1 + n_fft // 2)
         Multiply with a power spectrum in that number of bins.
     """
-    edges = _mel_to_hertz(np.linspace(0.0, _hertz_to_mel(sr / 2), n_mels + 2))
-    bins = np.linspace(0.0, sr / 2, 1 + n_fft // 2)
+    edges = mel_edges(sr=sr, n_mels=n_mels, fmin=fmin, fmax=fmax)
+    bins = np.arange(1 + n_fft // 2) * (sr / n_fft)
     widths = np.diff(edges)
     rising = (bins[None, :] - edges[:-2, None]) / widths[:-1, None]
     falling = (edges[2:, None] - bins[None, :]) / widths[1:, None]
     triangles = np.maximum(0.0, np.minimum(rising, falling))
     return (triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+
+
+def mel_edges(*, sr: int, n_mels: int, fmin: float = 0.0, fmax: float | None = None) -> np.ndarray:
+    """Frequencies in hertz where the triangles begin, peak and end: shape (n_mels + 2,)."""
+    top = sr / 2 if fmax is None else fmax
+    return _mel_to_hertz(np.linspace(_hertz_to_mel(fmin), _hertz_to_mel(top), n_mels + 2))
 
 
 @cache
@@ -76,8 +151,17 @@ def cosine_basis(n_coefficients: int, n_bands: int) -> np.ndarray:
 
 
 @cache
-def _hann(n: int) -> np.ndarray:
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
+def hann(n: int) -> np.ndarray:
+    """Periodic Hann window, float64 of shape (n,)."""
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)
+
+
+@cache
+def _spans(*, sr: int, n_fft: int, n_mels: int, fmin: float, fmax: float | None) -> np.ndarray:
+    """First bin with a weight in each mel band, and the one after the last: int64 of shape (n_mels, 2)."""
+    weighs = mel_filterbank(sr=sr, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax) > 0
+    first, last = weighs.argmax(axis=1), weighs.shape[1] - weighs[:, ::-1].argmax(axis=1)
+    return np.stack([first, np.where(weighs.any(axis=1), last, first)], axis=1).astype(np.int64)
 
 
 # Slaney's scale: linear up to 1 kHz (15 mel), then logarithmic with 27 mel for each factor of 6.4.

@@ -124,7 +124,7 @@ def fingerprint_shard(task: Task) -> None:
     lake, product = Lake(task.lake), _product()
     stamp = {"source_shard": task.source, "config_hash": product.version, "code_version": CODE_VERSION}
     with writing(lake.path("fingerprints", product.stem(task.source)), product.table.arrow) as append:
-        for track_id, data in stored_audio(lake.folder("audio") / task.source):
+        for track_id, data, _ in stored_audio(lake.folder("audio") / task.source):
             try:
                 sha256 = samples.digest(data)
                 frames = fingerprint.sub_fingerprints(decode(data, sr=fingerprint.SR))

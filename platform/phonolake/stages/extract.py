@@ -6,44 +6,60 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from phonolake import execution, progress
-from phonolake.audio.decode import decode
 from phonolake.errors import AudioError, UsageError
 from phonolake.features import contract
-from phonolake.features.contract import FeatureSet, Spectrogram
-from phonolake.lineage import CODE_VERSION, digest
+from phonolake.features.contract import Segments, Spectrogram
+from phonolake.lineage import CODE_VERSION, canonical, digest
+from phonolake.records import Seconds
 from phonolake.stages import derive
 from phonolake.stages.common import Outcome, finish, now
-from phonolake.stages.products import product, rejects
+from phonolake.stages.extractors import feature_set
+from phonolake.stages.products import given, product, rejects
+from phonolake.stages.recordings import Answer, Recipe, answers
 from phonolake.store.lake import Lake
 from phonolake.store.shards import write_rows, writing
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Which feature sets and spectrograms to compute, by name."""
+    """What to compute.
+
+    Parameters
+    ----------
+    features, spectrograms : tuple of str
+        Names in the registry.
+    configurations : tuple of str
+        Spectrograms of the user's own, as `features.configuration.from_text` reads them.
+    segments : Segments, optional
+        Compute all of it for each segment of a recording.
+    """
 
     lake: str
     features: tuple[str, ...] = ()
     spectrograms: tuple[str, ...] = ()
+    configurations: tuple[str, ...] = ()
+    segments: Segments | None = None
 
     def __post_init__(self) -> None:
         # A name given twice is one wish: two writers of one shard would undo each other.
-        object.__setattr__(self, "features", tuple(dict.fromkeys(self.features)))
-        object.__setattr__(self, "spectrograms", tuple(dict.fromkeys(self.spectrograms)))
+        for name in ("features", "spectrograms", "configurations"):
+            object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One audio shard, and what to compute from it."""
+    """One audio shard, and what to compute from it: the fields of `Config`."""
 
     lake: Path
     source: str
     features: tuple[str, ...]
     spectrograms: tuple[str, ...]
+    configurations: tuple[str, ...] = ()
+    segments: Segments | None = None
 
 
 def run(config: Config) -> list[Outcome]:
@@ -81,21 +97,50 @@ def plan(config: Config) -> list[Task]:
     return [task for source in sources if (task := _task(lake, source, config, missing))]
 
 
-def _recipes(wanted: Config | Task) -> list[FeatureSet | Spectrogram]:
-    return [*map(contract.feature_set, wanted.features), *map(contract.spectrogram, wanted.spectrograms)]
+def names(wanted: Config | Task) -> list[str]:
+    """Names of the recipes that are asked for."""
+    return [recipe.name for recipe in _recipes(wanted)]
+
+
+def _asked_for(wanted: Config | Task) -> list[tuple[str, str, Recipe]]:
+    """Every recipe, with the field that asks for it and how it does."""
+    found: list[tuple[str, str, Recipe]] = [
+        *(("features", name, feature_set(name)) for name in wanted.features),
+        *(("spectrograms", name, contract.spectrogram(name)) for name in wanted.spectrograms),
+        *(("configurations", text, given(text)) for text in wanted.configurations),
+    ]
+    if wanted.segments is None:
+        return found
+    return [(field, how, contract.per_segment(recipe, wanted.segments)) for field, how, recipe in found]
+
+
+def _recipes(wanted: Config | Task) -> list[Recipe]:
+    recipes = {recipe.name: recipe for *_, recipe in _asked_for(wanted)}
+    if len(recipes) < len(_asked_for(wanted)):
+        raise UsageError("two of the spectrograms have the same name")
+    return list(recipes.values())
 
 
 def _task(lake: Lake, source: str, config: Config, missing: dict[str, set[str]]) -> Task | None:
-    features = tuple(n for n in config.features if source in missing[n])
-    spectrograms = tuple(n for n in config.spectrograms if source in missing[n])
-    return Task(lake.root, source, features, spectrograms) if features or spectrograms else None
+    wanted: dict[str, tuple[str, ...]] = {"features": (), "spectrograms": (), "configurations": ()}
+    for field, how, recipe in _asked_for(config):
+        if source in missing[recipe.name]:
+            wanted[field] += (how,)
+    return Task(lake.root, source, **wanted, segments=config.segments) if any(wanted.values()) else None
 
 
-def _outcome(lake: Lake, recipe: FeatureSet | Spectrogram, sources: Any, inputs: int) -> Outcome:
-    outputs = sum(s.rows for s in derive.collect(lake, product(recipe), sources).add)
+def _outcome(lake: Lake, recipe: Recipe, sources: Any, inputs: int) -> Outcome:
+    outputs = _tracks(lake, recipe, [s.file for s in derive.collect(lake, product(recipe), sources).add])
     left_out = sum(s.rows for s in derive.collect(lake, rejects(recipe), sources).add)
     run_id = f"extract-{recipe.name}-{digest([product(recipe).version, list(sources)])}"
     return Outcome("extract", run_id, inputs, outputs, left_out, recipe.name)
+
+
+def _tracks(lake: Lake, recipe: Recipe, files: list[str]) -> int:
+    """Tracks that have an answer; with segments, most have several rows."""
+    folder = lake.folder(product(recipe).table.name)
+    counts = (pc.count_distinct(pq.read_table(folder / file, columns=["track_id"])["track_id"]) for file in files)
+    return sum(count.as_py() for count in counts)
 
 
 # -- one shard, on a worker --------------------------------------------------------------------------------------------
@@ -113,17 +158,15 @@ def extract_shard(task: Task) -> None:
             )
             for r in recipes
         }
-        for track_id, data in stored_audio(lake.folder("audio") / task.source):
-            decoded: dict[int, np.ndarray] = {}
+        for track_id, data, duration in stored_audio(lake.folder("audio") / task.source):
+            found = answers(recipes, data, duration)
             for recipe in recipes:
-                try:
-                    if recipe.sr not in decoded:
-                        decoded[recipe.sr] = decode(data, sr=recipe.sr)
-                    values = _compute(recipe, decoded[recipe.sr])
-                except AudioError as error:
-                    left_out[recipe.name].append(_reject_row(track_id, recipe, error))
-                else:
-                    append[recipe.name](_row(track_id, recipe, values, task.source))
+                rows = found[recipe.name]
+                if isinstance(rows, AudioError):
+                    left_out[recipe.name].append(_reject_row(track_id, recipe, rows))
+                    continue
+                for answer in rows:
+                    append[recipe.name](_row(track_id, recipe, answer, task.source))
             execution.tick()
         # Rejects are in place before the outputs appear, which mark the shard as finished.
         for recipe in recipes:
@@ -133,38 +176,41 @@ def extract_shard(task: Task) -> None:
                 write_rows(path, target.table.arrow, left_out[recipe.name])
 
 
-def stored_audio(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Track ids and encoded bytes of an audio shard, one at a time."""
+def stored_audio(path: Path) -> Iterator[tuple[str, bytes, Seconds]]:
+    """Track ids, encoded bytes and durations of an audio shard, one at a time."""
     file = pq.ParquetFile(path)
+    columns = ["track_id", "bytes", "n_samples", "sr"]
     for group in range(file.num_row_groups):
         # Group by group: a reader over several of them keeps what it has read until its end.
-        for batch in file.iter_batches(batch_size=1, row_groups=[group], columns=["track_id", "bytes"]):
-            yield batch["track_id"][0].as_py(), batch["bytes"][0].as_py()
+        for batch in file.iter_batches(batch_size=1, row_groups=[group], columns=columns):
+            track_id, data, n_samples, sr = (batch[name][0].as_py() for name in columns)
+            yield track_id, data, Seconds(n_samples / sr)
 
 
-def _compute(recipe: FeatureSet | Spectrogram, y: np.ndarray) -> np.ndarray:
-    values = recipe.compute(y)
-    if not np.isfinite(values).all():
-        raise AudioError("not-finite", f"{recipe.name} gives NaN or infinite values")
-    return values
-
-
-def _row(track_id: str, recipe: FeatureSet | Spectrogram, values: np.ndarray, source: str) -> dict[str, Any]:
+def _row(track_id: str, recipe: Recipe, answer: Answer, source: str) -> dict[str, Any]:
     row = {
         "track_id": track_id,
+        "start_seconds": answer.start,
+        "end_seconds": answer.end,
         "source_shard": source,
         "config_hash": product(recipe).version,
         "code_version": CODE_VERSION,
     }
     if isinstance(recipe, Spectrogram):
-        n_bands, n_frames = values.shape
-        data = np.ascontiguousarray(values, dtype="<f2").tobytes()
-        return row | {"spectrogram": recipe.name, "n_bands": n_bands, "n_frames": n_frames, "data": data}
-    named = {name: float(value) for (name, _), value in zip(recipe.columns, values, strict=True)}
+        n_bands, n_frames = answer.values.shape[-2:]
+        return row | {
+            "spectrogram": recipe.name,
+            "n_channels": recipe.n_channels,
+            "n_bands": n_bands,
+            "n_frames": n_frames,
+            "data": answer.values.tobytes(),
+            "config": canonical(recipe.parameters),
+        }
+    named = {name: float(value) for (name, _), value in zip(recipe.columns, answer.values, strict=True)}
     return row | {"feature_set": recipe.name} | named
 
 
-def _reject_row(track_id: str, recipe: FeatureSet | Spectrogram, error: AudioError) -> dict[str, Any]:
+def _reject_row(track_id: str, recipe: Recipe, error: AudioError) -> dict[str, Any]:
     return {
         "track_id": track_id,
         "dataset": track_id.partition(":")[0],

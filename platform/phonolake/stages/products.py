@@ -1,15 +1,19 @@
 """Where what a model reads lies, for the stage that writes it and those that read it."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 
-from phonolake.errors import PhonolakeError
+from phonolake.errors import PhonolakeError, UsageError
 from phonolake.features import contract
+from phonolake.features.configuration import from_text
 from phonolake.features.contract import FeatureSet, Spectrogram
+from phonolake.features.published import from_configuration
 from phonolake.lineage import digest
 from phonolake.records import Hertz
 from phonolake.stages.derive import Product
+from phonolake.stages.extractors import feature_set
 from phonolake.store import schema
 from phonolake.store.lake import Lake
 from phonolake.store.schema import Column
@@ -21,7 +25,7 @@ class StoredAudio:
 
     sr: Hertz
 
-    def compute(self, y: np.ndarray) -> np.ndarray:
+    def of(self, y: np.ndarray) -> np.ndarray:
         """The samples as they are."""
         return y
 
@@ -41,12 +45,28 @@ def rejects(recipe: FeatureSet | Spectrogram) -> Product:
     return Product(schema.table("rejects"), f"extract-{recipe.name}", product(recipe).version)
 
 
+def given(text: str) -> Spectrogram:
+    """The spectrogram of a user's own configuration (see `features.configuration.from_text`).
+
+    Raises
+    ------
+    UsageError
+        For a configuration that cannot be right, or a name that is taken or cannot be part of a file's name.
+    """
+    name, config = from_text(text)
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or "-per-" in name:
+        raise UsageError(f"a spectrogram's name has small letters, digits and single hyphens; received {name!r}")
+    if name in contract.spectrograms():
+        raise UsageError(f"there is a spectrogram called {name!r} already: give yours another name")
+    return from_configuration(name, config, "a configuration of the user's own", version=0)
+
+
 def recipe_of(model_input: str) -> FeatureSet | Spectrogram | StoredAudio:
     """The recipe that a model reads: ``spectrogram:NAME``, ``features:NAME`` or ``audio:SR``."""
     kind, _, name = model_input.partition(":")
     if kind == "audio":
         return StoredAudio(Hertz(int(name)))
-    return contract.spectrogram(name) if kind == "spectrogram" else contract.feature_set(name)
+    return contract.spectrogram(name) if kind == "spectrogram" else feature_set(name)
 
 
 def table_of(model_input: str) -> str:

@@ -36,16 +36,18 @@ def read_audio(connection: duckdb.DuckDBPyConnection, track_id: str) -> StoredAu
 
 
 def read_spectrogram(connection: duckdb.DuckDBPyConnection, track_id: str, spectrogram: str) -> np.ndarray | None:
-    """The stored spectrogram of a track, float32 of shape (bands, frames), or None where it was not extracted.
+    """The stored spectrogram of a track (the first one, if it has segments), or None where it was not extracted.
 
-    One with several channels has the shape (channels, bands, frames).
+    Returns
+    -------
+    np.ndarray of float32, shape (bands, frames) or (channels, bands, frames)
     """
     rows = connection.execute(
-        "SELECT data, n_bands, n_frames FROM spectrograms WHERE track_id = $1 AND spectrogram = $2",
+        "SELECT data, coalesce(n_channels, 1), n_bands, n_frames FROM spectrograms "
+        "WHERE track_id = $1 AND spectrogram = $2 ORDER BY start_seconds LIMIT 1",
         [track_id, spectrogram],
     ).fetchall()
     if not rows:
         return None
-    data, n_bands, n_frames = rows[0]
-    values = np.frombuffer(data, "<f2").reshape(-1, n_bands, n_frames).astype(np.float32)
-    return values[0] if len(values) == 1 else values
+    data, n_channels, *shape = rows[0]
+    return np.frombuffer(data, "<f2").reshape(*([n_channels] if n_channels > 1 else []), *shape).astype(np.float32)

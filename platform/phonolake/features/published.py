@@ -1,0 +1,51 @@
+"""Spectrograms of the papers beside mel-96-12k, each by its parameters."""
+
+from typing import Any
+
+from phonolake.features.configuration import Configuration
+from phonolake.features.contract import Spectrogram
+from phonolake.records import Hertz
+
+# The picture of the music role paper is described twice: its base code emphasises treble first, its notebook does not.
+PICTURE: dict[str, Any] = {"sr": 22_050, "n_fft": 2048, "hop_length": 512, "n_mels": 96, "picture": 216}
+ROLE_SOURCE = "Korosteleva & Gerstner 2018, Sec. 4.1: 216 x 216 RGB in the colours of jet, 80 dB deep; "
+CONFIGURATIONS = {
+    "mel-128-22k-729": (
+        Configuration(sr=22_050, n_fft=729, hop_length=729, n_mels=128, power=1.0, scale="log", gain=10.0),
+        "Lee, Park, Kim, Nam 2017, Sec. 4.3: the mel baseline of the sample-level networks, log(1 + 10 |A|)",
+    ),
+    "mel-128x128": (
+        Configuration(sr=22_050, n_fft=2048, hop_length=604, n_mels=128, ref="max", offset=15.5, duration=3.5),
+        "Bjelikj, García, Jordán, Alonso (KTH DT2119), as in their code: 3.5 s from 15.5 s on, dB below the maximum",
+    ),
+    "mel-96-picture": (Configuration(**PICTURE, ref="max"), ROLE_SOURCE + "as its notebook draws it"),
+    "mel-96-picture-emphasised": (
+        Configuration(**PICTURE, ref="max", pre_emphasis=0.97),
+        ROLE_SOURCE + "with the pre-emphasis of 0.97 of its base code",
+    ),
+    "stft-257-12k": (
+        Configuration(sr=12_000, n_fft=512, hop_length=256),
+        "Choi, Fazekas, Cho, Sandler 2018, Sec. IV: the STFT that mel bands are compared with",
+    ),
+}
+
+
+def from_configuration(name: str, config: Configuration, source: str, *, version: int = 1) -> Spectrogram:
+    """Make a spectrogram of its parameters."""
+    return Spectrogram(
+        name=name,
+        version=version,
+        sr=Hertz(config.sr),
+        n_bands=config.n_bands,
+        # A picture has its columns whatever the length; the paper's clips last ten seconds.
+        frames_per_second=config.picture / 10 if config.picture else config.sr / config.hop_length,
+        unit=config.unit,
+        source=source,
+        compute=config.compute,
+        n_channels=3 if config.picture else 1,
+        n_frames=config.n_frames,
+        config=config,
+    )
+
+
+SPECTROGRAM = tuple(from_configuration(name, *parts) for name, parts in CONFIGURATIONS.items())
