@@ -36,6 +36,7 @@ def _card(name: str, summary: str, *deviations: str) -> ModelCard:
         recipe=RECIPE,
         deviations=(*deviations, *_DEVIATIONS),
         n_frames=SIDE,
+        frozen_base=True,
     )
 
 

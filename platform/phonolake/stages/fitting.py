@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from phonolake.models import registry, storage
 from phonolake.records import TEST, TRAIN, VALID
 from phonolake.stages import products
 from phonolake.stages.examples import Examples
+from phonolake.store import unfinished
 from phonolake.store.lake import Lake
 from phonolake.store.shards import replacing
 from phonolake.training import inputs, report
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
 WEIGHTS = "weights"
 TRACKS = "tracks.parquet"
-HIDDEN = ".training"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +53,21 @@ class Task:
     @property
     def hidden(self) -> Path:
         """Where a training keeps what it needs to go on after a kill."""
-        return self.folder / HIDDEN
+        return self.folder / unfinished.TRAINING
 
     @property
     def model(self) -> registry.Model:
         return registry.get(self.config.model)
 
     @property
+    def input(self) -> str:
+        """What this model reads: as its card says, or the same computed from the stored audio."""
+        return self.config.input_of(self.model.CARD)
+
+    @property
     def paths(self) -> list[Path]:
         """Shards of what the model reads."""
-        folder = Lake(self.lake).folder(products.table_of(self.model.CARD.input))
+        folder = Lake(self.lake).folder(products.table_of(self.input))
         return [folder / file for file in self.files]
 
     @property
@@ -106,13 +112,23 @@ def train_model(task: Task) -> None:
     PhonolakeError
         When no training track has the input, or the loss is no longer a number.
     """
+    if task.model.CARD.kind != "network":
+        _keep(task, _fit_estimator(task))
+        return
     from phonolake.training import group
 
-    fitted = _fit_network(task) if task.model.CARD.kind == "network" else _fit_estimator(task)
-    if group.rank() > 0:
-        return
+    with unfinished.held(task.hidden):
+        fitted = _fit_network(task)
+    if group.rank() == 0:
+        _keep(task, fitted)
+
+
+def _keep(task: Task, fitted: Fitted) -> None:
+    """Measure and store a model."""
     card = {
         "model": task.config.model,
+        "input": task.input,
+        "preprocessing": task.config.preprocessing,
         "build": fitted.build,
         "classes": list(task.examples.classes),
         "activation": fitted.activation,
@@ -132,7 +148,7 @@ def train_model(task: Task) -> None:
 
 
 def _fit_network(task: Task) -> Fitted:
-    from phonolake.training import frozen
+    from phonolake.training import frozen, intake
     from phonolake.training.checkpoint import Checkpoint
     from phonolake.training.loop import fit
 
@@ -141,7 +157,7 @@ def _fit_network(task: Task) -> Fitted:
         recipe = replace(recipe, max_epochs=task.config.max_epochs)
     train, valid = _batches(task, recipe, TRAIN), _batches(task, recipe, VALID)
     _check_not_empty(len(train), task)
-    build = {"n_classes": len(task.examples.classes), "n_frames": task.n_steps, "seed": task.config.seed}
+    build = _build_arguments(task)
     network = task.model.build(**build)
     learner, sources = network, (train, valid)
     if frozen.is_frozen(network):
@@ -156,6 +172,7 @@ def _fit_network(task: Task) -> Fitted:
         hardware=task.hardware,
         class_weights=_class_weights(task, recipe, train),
         checkpoint=Checkpoint(task.hidden / "checkpoint.pt"),
+        intake=intake.of(task.input, task.config.preprocessing, task.config.augment),
     )
     network.eval()
     execution.tick(task.epochs - len(result.curve))  # what early stopping saved
@@ -168,17 +185,27 @@ def _fit_network(task: Task) -> Fitted:
     )
 
 
+def _build_arguments(task: Task) -> dict[str, Any]:
+    build = {"n_classes": len(task.examples.classes), "n_frames": task.n_steps, "seed": task.config.seed}
+    if task.config.preprocessing and "standardise" in signature(task.model.build).parameters:
+        # The preprocessing ends in standardised spectrograms and a scale, which the network's own would undo.
+        build["standardise"] = False
+    return build
+
+
 def _batches(task: Task, recipe: Recipe, part: str) -> "TrackBatches":
+    from phonolake.training import intake
     from phonolake.training.batches import TrackBatches
 
     return TrackBatches(
         task.paths,
         task.examples.of(part),
-        kind=inputs.of(task.model.CARD.input),
+        kind=inputs.of(task.input),
         n_steps=task.n_steps,
         batch_size=recipe.batch_size,
         seed=task.config.seed,
         crops=recipe.crops_per_track,
+        augmentation=intake.augmentation(task.config.augment),
     )
 
 
@@ -207,7 +234,7 @@ def _class_weights(task: Task, recipe: Recipe, train: "TrackBatches") -> np.ndar
 
 def _fit_estimator(task: Task) -> Fitted:
     wanted = task.examples.of(TRAIN)
-    columns = products.columns_of(task.model.CARD.input)
+    columns = products.columns_of(task.input)
     x, y = [], []
     for path in task.paths:
         track_ids, x_ND = read_features(path, columns)
@@ -223,16 +250,13 @@ def _fit_estimator(task: Task) -> Fitted:
 
 def _check_not_empty(n: int, task: Task) -> None:
     if not n:
-        raise PhonolakeError(
-            f"none of the training tracks has {task.model.CARD.input}: run `phonolake extract` for them first"
-        )
+        raise PhonolakeError(f"none of the training tracks has {task.input}: run `phonolake extract` for them first")
 
 
 def _measure(task: Task, model: storage.LoadedModel) -> list[dict[str, Any]]:
     """Rows of `metrics` for the parts that the model did not learn from."""
-    card = task.model.CARD
-    columns = products.columns_of(card.input)
-    kind = None if columns else inputs.of(card.input)
+    columns = products.columns_of(task.input)
+    kind = None if columns else inputs.of(task.input)
     held_out = {part: task.examples.of(part) for part in (VALID, TEST)}
     wanted = {track_id for targets in held_out.values() for track_id in targets}
     found: dict[str, np.ndarray] = {}

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from phonolake.errors import PhonolakeError, UsageError
-from phonolake.features import contract
-from phonolake.features.configuration import from_text
+from phonolake.features import contract, device
+from phonolake.features.configuration import Configuration, from_text
 from phonolake.features.contract import FeatureSet, Spectrogram
 from phonolake.features.published import from_configuration
 from phonolake.lineage import digest
@@ -21,13 +21,14 @@ from phonolake.store.schema import Column
 
 @dataclass(frozen=True, slots=True)
 class StoredAudio:
-    """The audio that every lake holds, as samples at one rate."""
+    """The audio that every lake holds, as samples at one rate, or cut into the frames of a spectrogram."""
 
     sr: Hertz
+    frames_of: Configuration | None = None
 
     def of(self, y: np.ndarray) -> np.ndarray:
-        """The samples as they are."""
-        return y
+        """The samples as they are, or the stretches that frames are computed of."""
+        return y if self.frames_of is None else device.frames(y, self.frames_of)
 
 
 def product(recipe: FeatureSet | Spectrogram) -> Product:
@@ -62,8 +63,11 @@ def given(text: str) -> Spectrogram:
 
 
 def recipe_of(model_input: str) -> FeatureSet | Spectrogram | StoredAudio:
-    """The recipe that a model reads: ``spectrogram:NAME``, ``features:NAME`` or ``audio:SR``."""
+    """The recipe that a model reads: ``spectrogram:NAME``, ``computed:NAME``, ``features:NAME`` or ``audio:SR``."""
     kind, _, name = model_input.partition(":")
+    if kind == "computed":
+        config = device.configuration(name)
+        return StoredAudio(Hertz(config.sr), config)
     if kind == "audio":
         return StoredAudio(Hertz(int(name)))
     return contract.spectrogram(name) if kind == "spectrogram" else feature_set(name)
@@ -97,5 +101,9 @@ def shards_of(lake: Lake, model_input: str) -> list[str]:
         raise PhonolakeError("the lake has no audio yet: run `phonolake ingest` first")
     if files := product(recipe).published(lake):
         return files
-    option = "--spectrogram" if kind == "spectrogram" else "--features"
-    raise PhonolakeError(f"the lake has no {name} yet: run `phonolake extract {option} {name}` first")
+    if kind == "spectrogram":
+        raise PhonolakeError(
+            f"the lake has no {name} yet: run `phonolake extract --spectrogram {name}` first, or train a network "
+            "with --from-audio"
+        )
+    raise PhonolakeError(f"the lake has no {name} yet: run `phonolake extract --features {name}` first")

@@ -86,7 +86,7 @@ def run(config: Config, device: str = "auto") -> list[Outcome]:
     started = now()
     lake = Lake.open(config.lake)
     models = _models(lake, config.runs)
-    sources = {run_id: products.shards_of(lake, registry.get(model).CARD.input) for run_id, model in models.items()}
+    sources = {run_id: products.shards_of(lake, _input(lake, run_id, model)) for run_id, model in models.items()}
     tasks = plan(config)
     total = sum(map(len, sources.values()))
     with progress.task("score", total) as advance:
@@ -124,7 +124,7 @@ def plan(config: Config) -> list[Task]:
     lake = Lake.open(config.lake)
     tasks = []
     for run_id, model in _models(lake, config.runs).items():
-        sources = products.shards_of(lake, registry.get(model).CARD.input)
+        sources = products.shards_of(lake, _input(lake, run_id, model))
         wanted = [_predictions(run_id, config.held_out_only)]
         if config.activations and registry.get(model).CARD.kind == "network":
             wanted.append(_activations(run_id, config.activations, config.segments))
@@ -170,8 +170,14 @@ def _models(lake: Lake, runs: tuple[str, ...]) -> dict[str, str]:
     return {run_id: model for model, run_id in newest.items()}
 
 
+def _input(lake: Lake, run_id: str, model: str) -> str:
+    """What the run was trained on; cards of imported and older models do not say it again."""
+    card = storage.read_card(lake.root / "models" / run_id / WEIGHTS)
+    return str(card.get("input") or registry.get(model).CARD.input)
+
+
 def _outcome(lake: Lake, config: Config, run_id: str, model: str, sources: list[str]) -> Outcome:
-    name = products.table_of(registry.get(model).CARD.input)
+    name = products.table_of(_input(lake, run_id, model))
     n = sum(lake.shards(name)[file].rows for file in sources)
     asked = [config.held_out_only, sources, *([config.activations, config.segments] if config.activations else [])]
     score_id = f"score-{run_id}-{digest(asked, length=8)}"
@@ -203,9 +209,10 @@ def score_one(task: Task, model: storage.LoadedModel) -> None:
     lake = Lake(task.lake)
     card = registry.get(task.model).CARD
     parts = dict(zip(*pq.read_table(lake.root / "models" / task.run_id / TRACKS).to_pydict().values(), strict=True))
-    columns = products.columns_of(card.input)
-    kind = None if columns else inputs.of(card.input)
-    source = lake.folder(products.table_of(card.input)) / task.source
+    model_input = _input(lake, task.run_id, task.model)
+    columns = products.columns_of(model_input)
+    kind = None if columns else inputs.of(model_input)
+    source = lake.folder(products.table_of(model_input)) / task.source
     wanted = {track_id for track_id, part in parts.items() if part == TEST} if task.held_out_only else None
     products_of = [_predictions(task.run_id, task.held_out_only)]
     if not task.held_out_only and card.kind != "estimator":
