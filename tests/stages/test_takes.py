@@ -16,6 +16,7 @@ from phonolake.errors import PhonolakeError, UsageError
 from phonolake.features import contract
 from phonolake.features.preprocessing import grid
 from phonolake.models import imagenet, storage
+from phonolake.models.loaded import LoadedModel
 from phonolake.models.transfer import Transfer
 from phonolake.models.vgg16 import Vgg16Base
 from phonolake.records import Hertz
@@ -227,7 +228,7 @@ def test_a_frozen_base_is_asked_once(
     assert score_probabilities(pictures, task, model, stored) == 15
 
 
-def score_probabilities(lake: Lake, task: fitting.Task, model: str, stored: storage.LoadedModel) -> int:
+def score_probabilities(lake: Lake, task: fitting.Task, model: str, stored: LoadedModel) -> int:
     """Score the shard; the number of tracks, each with probabilities that sum to 1."""
     score.score_one(score.Task(lake.root, task.run_id, model, task.files[0], False, None, False), stored)
     path = lake.path("predictions", score._predictions(task.run_id, False).stem(task.files[0]))
