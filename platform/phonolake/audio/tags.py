@@ -9,7 +9,6 @@ from mutagen.id3 import ID3
 
 from phonolake.audio import containers
 
-
 # Inside WAV and AIFF mutagen has no easy names for the frames of ID3.
 FRAMES = {"title": "TIT2", "artist": "TPE1", "album": "TALB", "date": "TDRC", "genre": "TCON"}
 

@@ -1,8 +1,9 @@
 """Forget: take tracks down from every table, model list, index and journal; a tombstone keeps them out.
 
 What raters said of the tracks is wiped out of their journals first: nobody publishes it again. Then the rows and the
-tombstones change in one publication. What readers no longer see is then removed from the disk: old shards, on which Delta's time travel rests, as far as they hold rows of these tracks. A run that was killed half-way is
-finished by the same command. The weights of models that learned from the tracks stay as they are.
+tombstones change in one publication. What readers no longer see is then removed from the disk: old shards, on which
+Delta's time travel rests, as far as they hold rows of these tracks. A run that was killed half-way is finished by the
+same command. The weights of models that learned from the tracks stay as they are.
 """
 
 import json
