@@ -104,7 +104,7 @@ def pick_pair(view: View, table: pd.DataFrame, kind: str, *, source: str | None,
 def show_beside(view: View, run_id: str, kind: str, source: str | None) -> None:
     """Every pair by similarity and by use, and how far both agree."""
     rho, compared = read_beside(view.snapshot, view, run_id, kind, source)
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns([4, 5], gap="large")
     with left:
         if np.isnan(rho):
             st.info(

@@ -231,7 +231,7 @@ def test_cooccurrence_of_one_source_has_intervals_and_lift(open_page, toy, full_
 
 def test_parts_of_others_are_suggested(open_page, toy, full_lake: Path) -> None:
     """All of a class are loud, and half of what is loud is of the class."""
-    app = open_page(full_lake, "cooccurrence", list="synonyms")
+    app = open_page(full_lake, "cooccurrence", list="Synonyms")
     assert not app.exception
     # Folk is slow and slow is Folk, always.
     found = app.dataframe[0].value
@@ -290,7 +290,7 @@ def test_another_suspect_is_chosen(open_page, toy, full_lake: Path) -> None:
 
 def test_missing_labels_are_ranked_apart(open_page, toy, full_lake: Path) -> None:
     """What sounds like Rock and is called Folk lacks Rock; a link leads to that view."""
-    app = open_page(full_lake, "label_noise", kind="missing-positive", label=toy.CLASSES[1])
+    app = open_page(full_lake, "label_noise", kind="Labels that may be missing", label=toy.CLASSES[1])
     suspects = app.dataframe[0].value
     assert suspects.loc[0, ["track_id", "label", "instead"]].tolist() == [toy.track_id(3), *toy.CLASSES[1::-1]]
     assert set(suspects["label"]) == {toy.CLASSES[1]}
