@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from phonolake.errors import UsageError
-from phonolake.models.storage import EMBEDDING, LoadedModel, LoadedNetwork
+from phonolake.models.loaded import EMBEDDING, LoadedModel, LoadedNetwork
 from phonolake.training import inputs
 from phonolake.training.crops import window_starts, windows
 from phonolake.training.inputs import TrackInput, Waveforms
