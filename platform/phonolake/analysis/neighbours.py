@@ -192,7 +192,8 @@ def _search_exactly(
     rows = connection.execute(
         "SELECT track_id, coalesce(nullif(list_cosine_similarity(embedding, $1::FLOAT[]), 'nan'), 0) AS similarity "
         "FROM embeddings "
-        "WHERE run_id = $2 AND track_id IS DISTINCT FROM $3 AND ($4 IS NULL OR list_contains($4, track_id)) "
+        "WHERE run_id = $2 AND track_id IS DISTINCT FROM $3 "
+        "AND ($4 IS NULL OR track_id IN (SELECT unnest($4::VARCHAR[]))) "
         "ORDER BY similarity DESC, track_id LIMIT $5",
         [vector_D.tolist(), run_id, exclude, None if allowed is None else sorted(allowed), k],
     ).fetchall()
@@ -205,7 +206,7 @@ def _describe(connection: duckdb.DuckDBPyConnection, found: list[tuple[str, floa
         "SELECT t.track_id, any_value(t.title), any_value(t.artist), "
         "string_agg(DISTINCT l.label, ', ' ORDER BY l.label) FROM tracks t "
         "LEFT JOIN labels l ON l.track_id = t.track_id AND l.value = 1 AND l.source = 'dataset' "
-        "WHERE list_contains($1, t.track_id) GROUP BY t.track_id",
+        "WHERE t.track_id IN (SELECT unnest($1::VARCHAR[])) GROUP BY t.track_id",
         [ids],
     ).fetchall()
     facts = {track_id: rest for track_id, *rest in rows}
