@@ -34,9 +34,8 @@ def test_what_has_no_two_directions_still_has_places(e_ND: np.ndarray) -> None:
 
 def test_a_large_lake_is_sampled_and_the_sample_stays() -> None:
     connection = duckdb.connect()
-    for name in ("annotations", "embeddings", "labels", "predictions", "runs", "tracks"):
-        connection.execute((schema.sql_folder() / f"{name}.sql").read_text(encoding="utf-8"))
-    connection.execute(schema.macros_sql())
+    for path in sorted(schema.sql_folder().glob("*.sql"), key=lambda path: path.stem == schema.MACROS):
+        connection.execute(path.read_text(encoding="utf-8"))
     with pytest.raises(PhonolakeError, match="no embeddings yet"):
         embedding_map.embedding_map(connection)
     connection.execute(

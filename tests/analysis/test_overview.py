@@ -159,7 +159,7 @@ def test_the_next_step_follows_what_is_there(lake: duckdb.DuckDBPyConnection) ->
     assert overview.next_steps(lake) == [NextStep("The lake holds no music yet.", "run MUSIC")]
     add_tracks(lake, [1.0, 1.0])
     assert commands() == ["extract --features mfcc-120 --spectrogram mel-96-12k"]
-    lake.execute("INSERT INTO features VALUES ('toy:0', 'mfcc-120', '', '', '')")
+    lake.execute("INSERT INTO features VALUES ('toy:0', 'mfcc-120', '', '', '', NULL, NULL)")
     assert commands() == ["train scaled-mfcc"]
     add_label(lake, "toy:0", "a")
     add_label(lake, "toy:1", "b")

@@ -18,9 +18,8 @@ def scored() -> tuple[duckdb.DuckDBPyConnection, np.ndarray, dict[str, np.ndarra
     """Two runs over the same 60 tracks; one track has no label."""
     rng = np.random.default_rng(0)
     connection = duckdb.connect()
-    for name in ("annotations", "labels", "models", "metrics", "predictions", "runs", "tracks", "embeddings"):
-        connection.execute((schema.sql_folder() / f"{name}.sql").read_text(encoding="utf-8"))
-    connection.execute(schema.macros_sql())
+    for path in sorted(schema.sql_folder().glob("*.sql"), key=lambda path: path.stem == schema.MACROS):
+        connection.execute(path.read_text(encoding="utf-8"))
     y_N = rng.integers(0, 3, N)
     p = {run: rng.dirichlet(np.ones(3), N) for run in ("one", "two")}
     for run, p_NK in p.items():
