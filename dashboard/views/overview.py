@@ -99,8 +99,8 @@ def show_figures(found: dict) -> None:
         height=120 + 26 * len(figures),
     )
     st.caption(
-        "The newest training of each model, input and split, on tracks that it did not learn from. Dark marks: what guessing "
-        "reaches on the same tracks."
+        "The newest training of each model, input and split, on tracks that it did not learn from. Dark marks: what "
+        "guessing reaches on the same tracks."
     )
     with st.expander("Figures"):
         st.dataframe(
