@@ -8,18 +8,6 @@ import pytest
 
 from phonolake.analysis import overview
 from phonolake.analysis.overview import DatasetSize, DurationBin, LabelCount, NextStep, RejectReason
-from phonolake.store import schema
-
-
-@pytest.fixture
-def lake() -> duckdb.DuckDBPyConnection:
-    """A database with every table of a lake, all of them empty."""
-    connection = duckdb.connect()
-    for path in sorted(schema.sql_folder().glob("*.sql")):
-        if path.stem != schema.MACROS:
-            connection.execute(path.read_text(encoding="utf-8"))
-    connection.execute(schema.macros_sql())
-    return connection
 
 
 def add_tracks(lake: duckdb.DuckDBPyConnection, durations: list[float], dataset: str = "toy") -> None:

@@ -13,6 +13,7 @@ from phonolake import execution
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.lineage import CODE_VERSION, settings
 from phonolake.models import registry, storage
+from phonolake.models.loaded import LoadedModel, wrap
 from phonolake.records import TEST, TRAIN, VALID
 from phonolake.stages import products
 from phonolake.stages.examples import Examples
@@ -128,7 +129,7 @@ def train_model(task: Task) -> None:
     with replacing(task.folder / TRACKS) as temporary:
         table = pa.table({"track_id": task.examples.track_ids, "part": task.examples.parts})
         pq.write_table(table, temporary)
-    loaded = storage.wrap(fitted.model, card, device=task.hardware.device)
+    loaded = wrap(fitted.model, card, device=task.hardware.device)
     metrics = report.of_curve(task.run_id, fitted.curve, fitted.tracks) + _measure(task, loaded)
     storage.save(fitted.model, card | {"metrics": metrics}, task.folder / WEIGHTS)
 
@@ -229,7 +230,7 @@ def _check_not_empty(n: int, task: Task) -> None:
         raise PhonolakeError(f"none of the training tracks has {task.input}: run `phonolake {made_by}` for them first")
 
 
-def _measure(task: Task, model: storage.LoadedModel) -> list[dict[str, Any]]:
+def _measure(task: Task, model: LoadedModel) -> list[dict[str, Any]]:
     """Rows of `metrics` for the parts that the model did not learn from."""
     columns = products.columns_of(task.input)
     kind = None if columns else inputs.of(task.input)

@@ -12,6 +12,7 @@ from phonolake import execution, progress
 from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.lineage import CODE_VERSION, digest
 from phonolake.models import registry, storage
+from phonolake.models.loaded import EMBEDDING, LoadedModel
 from phonolake.records import TEST
 from phonolake.stages import derive, products
 from phonolake.stages.common import Outcome, count_tracks, finish, now
@@ -52,7 +53,7 @@ class Config:
     @property
     def activations(self) -> str | None:
         """What `activations` are kept of."""
-        return self.layer or (storage.EMBEDDING if self.segments else None)
+        return self.layer or (EMBEDDING if self.segments else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ class Scorer:
     def __init__(self, device: str) -> None:
         self._device = device
         self._folder: Path | None = None
-        self._model: storage.LoadedModel | None = None
+        self._model: LoadedModel | None = None
 
     def __call__(self, task: Task) -> None:
         """Write what is wanted of one shard; its predictions appear last and mark it as finished."""
@@ -216,7 +217,7 @@ class Scorer:
         execution.tick()
 
 
-def score_one(task: Task, model: storage.LoadedModel) -> None:
+def score_one(task: Task, model: LoadedModel) -> None:
     """Write the predictions of one shard, after its embeddings and activations where the model has any."""
     lake = Lake(task.lake)
     card = registry.get(task.model).CARD

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phonolake.errors import UsageError
-from phonolake.models.storage import EMBEDDING, LoadedModel, LoadedNetwork
+from phonolake.models.loaded import EMBEDDING, LoadedModel, LoadedNetwork
 from phonolake.training import inputs
 from phonolake.training.crops import window_starts, windows
 from phonolake.training.inputs import TrackInput, Waveforms
