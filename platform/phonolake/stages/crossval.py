@@ -25,6 +25,7 @@ class Config:
     from_audio: bool = False
     augment: tuple[str, ...] = ()
     preprocessing: str | None = None
+    input: str | None = None
 
 
 def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:

@@ -36,7 +36,7 @@ TRACKS = "tracks.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One model to train; `n_steps` is the length of a crop, 0 for features."""
+    """One model to train on `input`, which lies in `files`; `n_steps` is the length of a crop, 0 for features."""
 
     lake: Path
     run_id: str
@@ -44,6 +44,7 @@ class Task:
     fold: int | None
     examples: Examples
     files: tuple[str, ...]
+    input: str
     n_steps: int
     hardware: Hardware
 
@@ -59,11 +60,6 @@ class Task:
     @property
     def model(self) -> registry.Model:
         return registry.get(self.config.model)
-
-    @property
-    def input(self) -> str:
-        """What this model reads: as its card says, or the same computed from the stored audio."""
-        return self.config.input_of(self.model.CARD)
 
     @property
     def paths(self) -> list[Path]:
@@ -251,7 +247,8 @@ def _fit_estimator(task: Task) -> Fitted:
 
 def _check_not_empty(n: int, task: Task) -> None:
     if not n:
-        raise PhonolakeError(f"none of the training tracks has {task.input}: run `phonolake extract` for them first")
+        made_by = "score" if task.input.startswith("embeddings:") else "extract"
+        raise PhonolakeError(f"none of the training tracks has {task.input}: run `phonolake {made_by}` for them first")
 
 
 def _measure(task: Task, model: LoadedModel) -> list[dict[str, Any]]:

@@ -63,6 +63,9 @@ class Config:
         Learn from other takes of the tracks; see `phonolake.training.intake.AUGMENTATIONS`.
     preprocessing : str, optional
         Point of the grid of `phonolake.features.preprocessing`; kept with the model and used wherever it is.
+    input : str, optional
+        What an estimator or embedder reads instead of its card's: ``features:NAME``, or ``embeddings:MODEL_OR_RUN``
+        for the vectors that a network of the lake gave.
     """
 
     lake: str
@@ -75,16 +78,10 @@ class Config:
     max_epochs: int | None = None
     multi_label: bool | None = None
     top_labels: int | None = None
+    input: str | None = None
     from_audio: bool = False
     augment: tuple[str, ...] = ()
     preprocessing: str | None = None
-
-    def input_of(self, card: ModelCard) -> str:
-        """What the model reads, as `phonolake.stages.products.recipe_of` knows it."""
-        kind, _, name = card.input.partition(":")
-        if self.from_audio and kind != "spectrogram":
-            raise UsageError(f"{card.name} reads {card.input}, no spectrogram: leave --from-audio out")
-        return f"computed:{name}" if self.from_audio else card.input
 
 
 def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
@@ -93,7 +90,7 @@ def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
     Raises
     ------
     UsageError
-        For an unknown model, split or fold, fewer than two classes, or hardware that is not there.
+        For an unknown model, input, split or fold, fewer than two classes, or hardware that is not there.
     PhonolakeError
         When the model's input was not extracted, or training cannot go on (a loss that is no number).
     """
@@ -163,21 +160,35 @@ def plan(config: Config) -> list[Task]:
     card = registry.get(config.model).CARD
     if card.kind == "extractor":
         raise UsageError(f"{config.model} learns nothing: `phonolake models` says how it is used")
-    model_input = config.input_of(card)
-    _check_takes(config, card, model_input)
     split = config.split or ("none" if card.kind == "embedder" else labelled.choose_split(lake, config.dataset))
-    files = tuple(products.shards_of(lake, model_input))
-    n_steps = card.n_frames or _steps(lake, model_input)
+    # Where the card's own input was asked for by name, it is the same run as without.
+    card = replace(card, input=_input(lake, config, card))
+    _check_takes(config, card)
+    files = tuple(products.shards_of(lake, card.input))
+    n_steps = card.n_frames or _steps(lake, card.input)
     tasks = []
     for fold in config.folds or (None,):
         found = _examples(lake, config, card, split, fold)
-        request = [settings(replace(config, folds=())), card, split, fold]
+        asked = settings(replace(config, folds=()))
+        del asked["input"]  # the card has it
+        request = [asked, card, split, fold]
         run_id = f"{config.model}-{digest([request, files, found])}"
-        tasks.append(Task(lake.root, run_id, replace(config, split=split), fold, found, files, n_steps, Hardware()))
+        chosen = replace(config, split=split)
+        tasks.append(Task(lake.root, run_id, chosen, fold, found, files, card.input, n_steps, Hardware()))
     return tasks
 
 
-def _check_takes(config: Config, card: ModelCard, model_input: str) -> None:
+def _input(lake: Lake, config: Config, card: ModelCard) -> str:
+    """What the model reads, as `phonolake.stages.products.recipe_of` knows it."""
+    kind, _, name = card.input.partition(":")
+    if not config.from_audio:
+        return products.chosen(lake, card, config.input)
+    if card.kind != "network" or kind != "spectrogram":
+        raise UsageError(f"{card.name} reads {card.input}, no spectrogram: leave --from-audio out")
+    return f"computed:{name}"
+
+
+def _check_takes(config: Config, card: ModelCard) -> None:
     """Refuse augmentation and preprocessing that do not fit the model."""
     if not (config.augment or config.preprocessing):
         return
@@ -185,7 +196,7 @@ def _check_takes(config: Config, card: ModelCard, model_input: str) -> None:
         raise UsageError(f"{card.name} is no network: leave --augment and --preprocessing out")
     if config.augment and card.frozen_base:
         raise UsageError(f"the features of {card.name} are computed once, from the tracks as they are: no --augment")
-    intake.of(model_input, config.preprocessing, config.augment)
+    intake.of(card.input, config.preprocessing, config.augment)
 
 
 def _examples(lake: Lake, config: Config, card: ModelCard, split: str, fold: int | None) -> Examples:
@@ -211,7 +222,7 @@ def _examples(lake: Lake, config: Config, card: ModelCard, split: str, fold: int
 def _steps(lake: Lake, model_input: str) -> int:
     """Length of a training crop: what the median track has, at most half a minute."""
     kind, _, name = model_input.partition(":")
-    if kind == "features":
+    if kind in ("features", "embeddings"):
         return 0
     with catalog.connect(lake) as connection:
         if kind in ("audio", "computed"):
