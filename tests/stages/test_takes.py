@@ -78,10 +78,9 @@ def test_from_audio_without_an_extracted_spectrogram(lake: Lake, tmp_path: Path)
         np.testing.assert_allclose(probabilities, wanted_P[0], atol=2e-3)
         np.testing.assert_allclose(embeddings[track_id], wanted_E[0], atol=2e-3)
     # So does the search for what sounds like a file.
-    values = products.recipe_of(task.input).of(audio["toy:000"])
-    np.testing.assert_allclose(
-        neighbours._embed(lake, task.run_id, task.input, values), embeddings["toy:000"], rtol=1e-4, atol=1e-5
-    )
+    with query.connect(lake) as connection:
+        found_E = neighbours._embed(lake, connection, task.run_id, task.input, lambda sr: audio["toy:000"])
+    np.testing.assert_allclose(found_E, embeddings["toy:000"], rtol=1e-4, atol=1e-5)
 
 
 def test_what_has_no_spectrogram_to_compute(lake: Lake) -> None:
