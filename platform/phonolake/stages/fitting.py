@@ -35,7 +35,7 @@ HIDDEN = ".training"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One model to train; `n_steps` is the length of a crop, 0 for features."""
+    """One model to train on `input`, which lies in `files`; `n_steps` is the length of a crop, 0 for features."""
 
     lake: Path
     run_id: str
@@ -43,6 +43,7 @@ class Task:
     fold: int | None
     examples: Examples
     files: tuple[str, ...]
+    input: str
     n_steps: int
     hardware: Hardware
 
@@ -62,7 +63,7 @@ class Task:
     @property
     def paths(self) -> list[Path]:
         """Shards of what the model reads."""
-        folder = Lake(self.lake).folder(products.table_of(self.model.CARD.input))
+        folder = Lake(self.lake).folder(products.table_of(self.input))
         return [folder / file for file in self.files]
 
     @property
@@ -114,6 +115,7 @@ def train_model(task: Task) -> None:
         return
     card = {
         "model": task.config.model,
+        "input": task.input,
         "build": fitted.build,
         "classes": list(task.examples.classes),
         "activation": fitted.activation,
@@ -175,7 +177,7 @@ def _batches(task: Task, recipe: Recipe, part: str) -> "TrackBatches":
     return TrackBatches(
         task.paths,
         task.examples.of(part),
-        kind=inputs.of(task.model.CARD.input),
+        kind=inputs.of(task.input),
         n_steps=task.n_steps,
         batch_size=recipe.batch_size,
         seed=task.config.seed,
@@ -208,7 +210,7 @@ def _class_weights(task: Task, recipe: Recipe, train: "TrackBatches") -> np.ndar
 
 def _fit_estimator(task: Task) -> Fitted:
     wanted = task.examples.of(TRAIN)
-    columns = products.columns_of(task.model.CARD.input)
+    columns = products.columns_of(task.input)
     x, y = [], []
     for path in task.paths:
         track_ids, x_ND = read_features(path, columns)
@@ -224,16 +226,14 @@ def _fit_estimator(task: Task) -> Fitted:
 
 def _check_not_empty(n: int, task: Task) -> None:
     if not n:
-        raise PhonolakeError(
-            f"none of the training tracks has {task.model.CARD.input}: run `phonolake extract` for them first"
-        )
+        made_by = "score" if task.input.startswith("embeddings:") else "extract"
+        raise PhonolakeError(f"none of the training tracks has {task.input}: run `phonolake {made_by}` for them first")
 
 
 def _measure(task: Task, model: LoadedModel) -> list[dict[str, Any]]:
     """Rows of `metrics` for the parts that the model did not learn from."""
-    card = task.model.CARD
-    columns = products.columns_of(card.input)
-    kind = None if columns else inputs.of(card.input)
+    columns = products.columns_of(task.input)
+    kind = None if columns else inputs.of(task.input)
     held_out = {part: task.examples.of(part) for part in (VALID, TEST)}
     wanted = {track_id for targets in held_out.values() for track_id in targets}
     found: dict[str, np.ndarray] = {}
