@@ -2,11 +2,12 @@
 
 The bare loop does what nobody can avoid: forward, loss, backward, step; or forward alone. Both sides take the same
 model, batch size, number of threads and kind of numbers, in turn; the median of the ratios is printed. With
-``--command`` the time from the start of ``phonolake train`` to the end of a first, small epoch is measured too.
+``--command`` the time from the start of ``phonolake train`` to the end of its first step is measured too.
 """
 
 import argparse
 import io
+import os
 import statistics
 import subprocess
 import sys
@@ -185,37 +186,84 @@ class Case:
 
 
 def compare(what: str, ours: Callable[[], float], bare: Callable[[], float], repeats: int) -> float:
-    """Print the median rates and the median of their ratios; the rate of ours."""
-    pairs = [(ours(), bare()) for _ in range(repeats + 1)][1:]  # the first round warms caches
+    """Print the median rates, and the median and range of the ratios; the median rate of ours.
+
+    The two sides take turns in going first, so that a load that comes or goes weighs on both alike.
+    """
+    ours(), bare()  # warms caches
+    pairs = []
+    for n in range(repeats):
+        first, second = (ours, bare) if n % 2 == 0 else (bare, ours)
+        rates = first(), second()
+        pairs.append(rates if n % 2 == 0 else rates[::-1])
     mine, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-    ratio = statistics.median(a / b for a, b in pairs)
-    print(f"  {what}: {mine:.1f} per second, bare loop {theirs:.1f}: {ratio:.0%}")
+    ratios = sorted(a / b for a, b in pairs)
+    spread = f"{ratios[0]:.0%} to {ratios[-1]:.0%}"
+    ratio = statistics.median(ratios)
+    print(f"  {what}: {mine:.1f} per second, bare loop {theirs:.1f}: {ratio:.0%} ({spread})")
     return mine
 
 
-def to_first_epoch(folder: Path, repeats: int) -> None:
-    """Print the seconds from the start of the command to the checkpoint of its first epoch, of four small steps."""
+# Run in the command's own process and, through PYTHONPATH, in every worker: notes when an optimizer has stepped first.
+WATCH = """
+import importlib.abc, importlib.machinery, os, sys, time
+place = os.environ["PHONOLAKE_BENCH_STEP"]
+class Watch(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name != "phonolake.training.steps":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        load = spec.loader.exec_module
+        def loaded(module):
+            load(module)
+            from torch.optim.optimizer import register_optimizer_step_post_hook
+            def note(*_):
+                try:
+                    os.close(os.open(place, os.O_CREAT | os.O_EXCL))
+                except FileExistsError:
+                    pass
+            register_optimizer_step_post_hook(note)
+        spec.loader.exec_module = loaded
+        return spec
+sys.meta_path.insert(0, Watch())
+"""
+
+
+def to_first_step(folder: Path, repeats: int) -> None:
+    """Print the seconds from the start of the command to the end of the first step of 16 clips of two seconds."""
     from phonolake.demo import Config, run
     from phonolake.records import Seconds
     from phonolake.synthesis import fma
 
-    lake = folder / "demo" / "lake"
+    lake, watch = folder / "demo" / "lake", folder / "watch"
+    watch.mkdir()
+    (watch / "sitecustomize.py").write_text(WATCH, encoding="utf-8")
     run(Config(folder / "demo", fma.Config(n_tracks=96, seed=0, duration=Seconds(2)), max_epochs=1))
-    known = set((lake / "models").iterdir())
-    for extra in ([], ["--workers", "1"], ["--workers", "2"]):
-        seconds = []
-        for seed in range(repeats):
-            words = ["train", "k2c2", "--max-epochs", "2", "--seed", str(100 * len(extra) + seed + len(known))]
-            command = [sys.executable, "-m", "phonolake.cli.main", *words, *extra, "--lake", str(lake)]
-            start = time.perf_counter()
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-            while process.poll() is None and not list(lake.glob("models/*/.training/checkpoint.pt")):
-                time.sleep(0.02)
-            seconds.append(time.perf_counter() - start)
-            process.wait()
-            known |= set((lake / "models").iterdir())
-        how = " ".join(extra) or "(a plain task)"
-        print(f"phonolake train {how}: {statistics.median(seconds):.1f} s to the end of the first epoch")
+    ways: tuple[tuple[str, ...], ...] = ((), ("--workers", "1"), ("--workers", "2"), ("--from-audio",))
+    seconds: dict[tuple[str, ...], list[float]] = {way: [] for way in ways}
+    for n in range(repeats):
+        for number, way in enumerate(ways):
+            seconds[way].append(_first_step(lake, watch, way, seed=1000 + 10 * n + number))
+    for way, measured in seconds.items():
+        how = " ".join(way) or "(a plain task)"
+        print(f"phonolake train {how}: {statistics.median(measured):.1f} s to the first step")
+
+
+def _first_step(lake: Path, watch: Path, way: tuple[str, ...], *, seed: int) -> float:
+    mark = watch / f"step-{seed}"
+    path = os.pathsep.join([str(watch), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]).rstrip(os.pathsep)
+    environment = os.environ | {"PYTHONPATH": path, "PHONOLAKE_BENCH_STEP": str(mark)}
+    words = ["train", "k2c2", "--max-epochs", "1", "--seed", str(seed), *way, "--lake", str(lake)]
+    command = [sys.executable, "-m", "phonolake.cli.main", *words]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+    while process.poll() is None and not mark.exists():
+        time.sleep(0.01)
+    elapsed = time.perf_counter() - start
+    if process.wait() or not mark.exists():
+        sys.exit(f"{' '.join(words)} ended with {process.returncode} and without a step")
+    return elapsed
 
 
 def main() -> None:
@@ -223,9 +271,9 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["k2c2", "sample-3-9"])
     parser.add_argument("--tracks", type=int, default=128)
     parser.add_argument("--frames", type=int, default=1360, help="frames of spectrograms where the model takes any")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--command", action="store_true", help="also time the command up to its first epoch")
+    parser.add_argument("--command", action="store_true", help="also time the command up to its first step")
     options = parser.parse_args()
     print(f"{torch.get_num_threads()} threads, {options.device}, median of {options.repeats}")
     with tempfile.TemporaryDirectory() as folder:
@@ -239,7 +287,7 @@ def main() -> None:
                 share = f", {achieved / PEAK_FLOPS[gpu]:.1%} of the peak" if gpu in PEAK_FLOPS else ""
                 print(f"  {achieved / 1e12:.2f} TFLOP/s in training{share} on {gpu}")
         if options.command:
-            to_first_epoch(Path(folder), options.repeats)
+            to_first_step(Path(folder), options.repeats)
 
 
 if __name__ == "__main__":

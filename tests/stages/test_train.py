@@ -1,7 +1,11 @@
 """Training as a stage: what is learned, what is refused before it begins, and what a kill leaves."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +21,7 @@ from phonolake.models import registry, storage
 from phonolake.models.registry import Model, ModelCard, Network
 from phonolake.stages import crossval, examples, fitting, score, train
 from phonolake.stages.examples import Examples
-from phonolake.store import query
+from phonolake.store import query, unfinished
 from phonolake.store.lake import Lake
 from phonolake.store.verify import mend, verify
 from phonolake.training.loop import Hardware
@@ -218,7 +222,8 @@ def test_killed_and_started_again_ends_the_same(lake: Lake, tmp_path: Path, monk
     monkeypatch.setattr(fitting.execution, "tick", die)
     with pytest.raises(RuntimeError, match="stands for a kill"):
         fitting.train_model(task)
-    assert [finding.problem for finding in verify(lake)] == ["an unfinished file"]
+    assert verify(lake) == []
+    assert mend(lake) == []  # it may go on
     assert (task.hidden / "checkpoint.pt").is_file()
     monkeypatch.setattr(fitting.execution, "tick", lambda n=1: None)
     assert learn(lake, config) == expected
@@ -229,6 +234,30 @@ def test_killed_and_started_again_ends_the_same(lake: Lake, tmp_path: Path, monk
     mend(lake)
     assert not task.hidden.exists()
     assert task.finished
+
+
+def test_a_checkpoint_is_kept_while_its_training_may_go_on(lake: Lake) -> None:
+    folder = lake.root / "models" / "k2c2-run" / unfinished.TRAINING
+    holder = "import sys, time; from pathlib import Path; from phonolake.store import unfinished\n"
+    holder += "with unfinished.held(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", holder, str(folder)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        checkpoint = folder / "checkpoint.pt"
+        checkpoint.write_bytes(b"")
+        two_days_ago = time.time() - 2 * 24 * 3600
+        os.utime(checkpoint, (two_days_ago, two_days_ago))
+        assert mend(lake) == []
+    finally:
+        process.kill()  # as by kill -9: the lock goes with the process
+        process.wait()
+    os.utime(checkpoint)
+    assert mend(lake) == []
+    os.utime(checkpoint, (two_days_ago, two_days_ago))
+    assert [finding.problem for finding in verify(lake)] == ["an unfinished file"]
+    assert mend(lake) == [folder]
+    assert not folder.exists()
 
 
 def test_layers_and_windows(lake: Lake) -> None:

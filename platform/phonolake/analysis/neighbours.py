@@ -164,7 +164,7 @@ def _embed(
         embedding = None if vectors_ND is None else vectors_ND[0]
     else:
         # The lake keeps spectrograms as float16: a file is embedded from the same values as a stored track.
-        stored = values if model_input.startswith("audio:") else values.astype(np.float16)
+        stored = values.astype(np.float16) if model_input.startswith("spectrogram:") else values
         embedding = score_track(model, "", stored, inputs.of(model_input)).embedding
     assert embedding is not None
     return embedding

@@ -114,6 +114,20 @@ def learning_options(command: Any) -> Any:
             help="Whether a track may have several labels; networks learn several when a track has.",
         ),
         click.option("--top-labels", type=click.IntRange(2), metavar="N", help="Only the N labels with most tracks."),
+        click.option(
+            "--from-audio", is_flag=True, help="Compute a network's spectrograms from the stored audio as it is read."
+        ),
+        click.option(
+            "--augment",
+            multiple=True,
+            metavar="NAME",
+            help="Learn from other takes (repeat it): pitch-shift, time-stretch, gain, noise, spec-augment, mixup.",
+        ),
+        click.option(
+            "--preprocessing",
+            metavar="NAME",
+            help="Of decibel spectrograms: (decibel|linear)/(bypass|a-weighted|per-frequency)/(x1|x10).",
+        ),
         options.lake,
         options.seed,
         options.max_epochs,

@@ -39,7 +39,7 @@ def spec_augment(
     spec: Any = spec_FT
     result: Any = spec.copy() if isinstance(spec, np.ndarray) else spec.clone()
     n_bands, n_frames = spec.shape[-2:]
-    value = float(spec.mean()) if fill is None else fill
+    value = spec.mean() if fill is None else fill
     for start, stop in _masks(rng, frequency_masks, widest_band, n_bands):
         result[..., start:stop, :] = value
     for start, stop in _masks(rng, time_masks, longest_time, n_frames):

@@ -6,8 +6,10 @@ Shape suffixes: B batch, N samples, F bands, T frames.
 from functools import cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from phonolake.errors import UsageError
-from phonolake.features import spectral
+from phonolake.features import contract, spectral
 from phonolake.features.configuration import Configuration
 
 if TYPE_CHECKING:  # who calls this has torch; who lists the recipes need not wait for it
@@ -31,17 +33,55 @@ def spectrogram(y_BN: "Tensor", config: Configuration) -> "Tensor":
         Floor and reference are those of each clip. Above the floor decibels are those of `Configuration.compute` to
         0.001 on a CPU, and to 0.01 on CUDA.
     """
-    if config.picture or config.duration is not None:
-        raise UsageError("pictures and parts of recordings are not computed on a device: extract them")
+    check(config)
     if config.pre_emphasis:
         earlier_BN = y_BN.roll(1, dims=1)
         earlier_BN[:, 0] = 0
         y_BN = y_BN - config.pre_emphasis * earlier_BN
-    values_BFT = _power(y_BN, config.n_fft, config.hop_length)
+    return of_frames(_frames(y_BN, config.n_fft, config.hop_length), config)
+
+
+def configuration(name: str) -> Configuration:
+    """The parameters of a spectrogram of the registry that is computed here.
+
+    Raises
+    ------
+    UsageError
+        For an unknown one, a picture, or a part of each recording.
+    """
+    recipe = contract.spectrogram(name)
+    if recipe.config is None or recipe.segments:
+        raise UsageError(f"{name} is not computed on a device: extract it")
+    check(recipe.config)
+    return recipe.config
+
+
+def check(config: Configuration) -> None:
+    """Raise a `UsageError` for what is not computed here."""
+    if config.picture or config.duration is not None:
+        raise UsageError("pictures and parts of recordings are not computed on a device: extract them")
+
+
+def frames(y: np.ndarray, config: Configuration) -> np.ndarray:
+    """Cut one recording into the stretches of samples that its frames are computed of: a view of shape (n_fft, T).
+
+    Any run of columns gives the same frames as the whole recording, apart from floor and reference.
+    """
+    check(config)
+    if config.pre_emphasis:
+        y = np.append(y[:1], y[1:] - np.float32(config.pre_emphasis) * y[:-1])
+    padded = np.pad(y, (config.n_fft // 2, config.n_fft // 2 + config.n_fft))
+    n_frames = spectral.frame_count(len(y), config.hop_length)
+    return np.lib.stride_tricks.sliding_window_view(padded, config.n_fft)[:: config.hop_length][:n_frames].T
+
+
+def of_frames(frames_BTN: "Tensor", config: Configuration) -> "Tensor":
+    """Compute spectrograms_BFT of stretches of n_fft samples each."""
+    values_BFT = _power(frames_BTN)
     if config.power == 1.0:
         values_BFT = values_BFT.sqrt()
     if config.n_mels is not None:
-        basis_MF = _filters(config.sr, config.n_fft, config.n_mels, config.fmin, config.fmax, y_BN.device)
+        basis_MF = _filters(config.sr, config.n_fft, config.n_mels, config.fmin, config.fmax, values_BFT.device)
         values_BFT = basis_MF @ values_BFT
     if config.scale == "log":
         return (config.gain * values_BFT).log1p()
@@ -50,15 +90,20 @@ def spectrogram(y_BN: "Tensor", config: Configuration) -> "Tensor":
     return _decibels(values_BFT if config.power == 2.0 else values_BFT.square(), config)
 
 
-def _power(y_BN: "Tensor", n_fft: int, hop_length: int) -> "Tensor":
+def _frames(y_BN: "Tensor", n_fft: int, hop_length: int) -> "Tensor":
     import torch
 
     half = n_fft // 2
     # Enough for a window of odd length, too; frames beyond the last centre are not taken.
     padded_BN = torch.nn.functional.pad(y_BN, (half, half + n_fft))
     n_frames = spectral.frame_count(y_BN.shape[1], hop_length)
-    frames_BTN = padded_BN.unfold(1, n_fft, hop_length)[:, :n_frames]
-    window = torch.hann_window(n_fft, periodic=True, device=y_BN.device)
+    return padded_BN.unfold(1, n_fft, hop_length)[:, :n_frames]
+
+
+def _power(frames_BTN: "Tensor") -> "Tensor":
+    import torch
+
+    window = torch.hann_window(frames_BTN.shape[-1], periodic=True, device=frames_BTN.device)
     spectrum_BTF = torch.fft.rfft(frames_BTN * window)
     return (spectrum_BTF.real.square() + spectrum_BTF.imag.square()).transpose(1, 2)
 

@@ -120,8 +120,10 @@ class K2C2(LinearHead):
         *,
         n_bands: int = N_MELS,
         frequency_pools: tuple[int, ...] = FREQUENCY_POOLS[:-1],
+        standardise: bool = True,
     ) -> None:
         super().__init__(n_classes, "k2c2")
+        self.standardise = standardise
         self.n_bands = n_bands
         self.pools = tuple(zip(frequency_pools, time_pools(n_frames)[:-1], strict=True))
         self.min_frames = math.prod(time for _, time in self.pools)
@@ -139,7 +141,8 @@ class K2C2(LinearHead):
         ----------
         x_BFT : Tensor
             Spectrograms in dB, `n_bands` bands, at least `min_frames` frames. Each is standardised to zero mean and
-            unit deviation over all of its bands and frames [1]_ (Sec. IV-D, "per-sample stdd").
+            unit deviation over all of its bands and frames [1]_ (Sec. IV-D, "per-sample stdd"), unless the network was
+            built to leave that to the preprocessing.
 
         Returns
         -------
@@ -173,7 +176,7 @@ class K2C2(LinearHead):
                 f"k2c2 reads (batch, {self.n_bands} bands, {self.min_frames} frames or more), received "
                 f"{tuple(x_BFT.shape)}; build it with a smaller n_frames for shorter input."
             )
-        return _standardise(x_BFT).unsqueeze(1)
+        return (_standardise(x_BFT) if self.standardise else x_BFT).unsqueeze(1)
 
     def _blocks(self, x_BFT: Tensor) -> Iterator[Tensor]:
         maps_BCFT = self._image(x_BFT)
@@ -195,7 +198,7 @@ def _standardise(x_BFT: Tensor) -> Tensor:
 Model = TypeVar("Model", bound=K2C2)
 
 
-def build(n_classes: int, *, n_frames: int, seed: int) -> K2C2:
+def build(n_classes: int, *, n_frames: int, seed: int, standardise: bool = True) -> K2C2:
     """Build the network with random weights: He-normal convolutions, Glorot-uniform head, zero biases.
 
     Parameters
@@ -206,6 +209,8 @@ def build(n_classes: int, *, n_frames: int, seed: int) -> K2C2:
         Frames of the inputs it will be trained on; decides the time pools, see `time_pools`.
     seed : int
         Decides the weights; PyTorch's own random state is left as it was.
+    standardise : bool
+        Whether the network standardises its inputs.
 
     Raises
     ------
@@ -213,7 +218,7 @@ def build(n_classes: int, *, n_frames: int, seed: int) -> K2C2:
         If `n_classes` or `n_frames` is below 1.
     """
     with initial.seeded(seed):
-        return initialise(K2C2(n_classes, n_frames))
+        return initialise(K2C2(n_classes, n_frames, standardise=standardise))
 
 
 def initialise(model: Model) -> Model:

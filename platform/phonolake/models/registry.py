@@ -59,6 +59,9 @@ class ModelCard:
         For estimators: the types beyond skops' own list that a stored model may hold.
     n_frames : int, optional
         For networks that are built for one length of input: that length. Others take any.
+    frozen_base : bool
+        For networks: whether only the head learns. Such a network has `frozen` and `head`, see
+        `phonolake.training.frozen`.
     """
 
     name: str
@@ -70,6 +73,7 @@ class ModelCard:
     deviations: tuple[str, ...] = ()
     trusted_types: tuple[str, ...] = ()
     n_frames: int | None = None
+    frozen_base: bool = False
 
 
 class Network(nn.Module):

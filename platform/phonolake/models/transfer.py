@@ -49,6 +49,7 @@ def cards(name: str, title: str, source: str, *deviations: str) -> tuple[ModelCa
             recipe=RECIPE,
             deviations=(*own, *deviations),
             n_frames=SIDE,
+            frozen_base=True,
         )
 
     return (

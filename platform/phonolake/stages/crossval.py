@@ -22,6 +22,9 @@ class Config:
     max_epochs: int | None = None
     multi_label: bool | None = None
     top_labels: int | None = None
+    from_audio: bool = False
+    augment: tuple[str, ...] = ()
+    preprocessing: str | None = None
     input: str | None = None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from phonolake.models.loaded import LoadedModel, wrap
 from phonolake.records import TEST, TRAIN, VALID
 from phonolake.stages import products
 from phonolake.stages.examples import Examples
+from phonolake.store import unfinished
 from phonolake.store.lake import Lake
 from phonolake.store.shards import replacing
 from phonolake.training import inputs, report
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
 WEIGHTS = "weights"
 TRACKS = "tracks.parquet"
-HIDDEN = ".training"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Task:
     @property
     def hidden(self) -> Path:
         """Where a training keeps what it needs to go on after a kill."""
-        return self.folder / HIDDEN
+        return self.folder / unfinished.TRAINING
 
     @property
     def model(self) -> registry.Model:
@@ -108,14 +109,23 @@ def train_model(task: Task) -> None:
     PhonolakeError
         When no training track has the input, or the loss is no longer a number.
     """
+    if task.model.CARD.kind != "network":
+        _keep(task, _fit_estimator(task))
+        return
     from phonolake.training import group
 
-    fitted = _fit_network(task) if task.model.CARD.kind == "network" else _fit_estimator(task)
-    if group.rank() > 0:
-        return
+    with unfinished.held(task.hidden):
+        fitted = _fit_network(task)
+    if group.rank() == 0:
+        _keep(task, fitted)
+
+
+def _keep(task: Task, fitted: Fitted) -> None:
+    """Measure and store a model."""
     card = {
         "model": task.config.model,
         "input": task.input,
+        "preprocessing": task.config.preprocessing,
         "build": fitted.build,
         "classes": list(task.examples.classes),
         "activation": fitted.activation,
@@ -135,7 +145,7 @@ def train_model(task: Task) -> None:
 
 
 def _fit_network(task: Task) -> Fitted:
-    from phonolake.training import frozen
+    from phonolake.training import frozen, intake
     from phonolake.training.checkpoint import Checkpoint
     from phonolake.training.loop import fit
 
@@ -144,7 +154,7 @@ def _fit_network(task: Task) -> Fitted:
         recipe = replace(recipe, max_epochs=task.config.max_epochs)
     train, valid = _batches(task, recipe, TRAIN), _batches(task, recipe, VALID)
     _check_not_empty(len(train), task)
-    build = {"n_classes": len(task.examples.classes), "n_frames": task.n_steps, "seed": task.config.seed}
+    build = _build_arguments(task)
     network = task.model.build(**build)
     learner, sources = network, (train, valid)
     if frozen.is_frozen(network):
@@ -159,6 +169,7 @@ def _fit_network(task: Task) -> Fitted:
         hardware=task.hardware,
         class_weights=_class_weights(task, recipe, train),
         checkpoint=Checkpoint(task.hidden / "checkpoint.pt"),
+        intake=intake.of(task.input, task.config.preprocessing, task.config.augment),
     )
     network.eval()
     execution.tick(task.epochs - len(result.curve))  # what early stopping saved
@@ -171,7 +182,16 @@ def _fit_network(task: Task) -> Fitted:
     )
 
 
+def _build_arguments(task: Task) -> dict[str, Any]:
+    build = {"n_classes": len(task.examples.classes), "n_frames": task.n_steps, "seed": task.config.seed}
+    if task.config.preprocessing and "standardise" in signature(task.model.build).parameters:
+        # The preprocessing ends in standardised spectrograms and a scale, which the network's own would undo.
+        build["standardise"] = False
+    return build
+
+
 def _batches(task: Task, recipe: Recipe, part: str) -> "TrackBatches":
+    from phonolake.training import intake
     from phonolake.training.batches import TrackBatches
 
     return TrackBatches(
@@ -182,6 +202,7 @@ def _batches(task: Task, recipe: Recipe, part: str) -> "TrackBatches":
         batch_size=recipe.batch_size,
         seed=task.config.seed,
         crops=recipe.crops_per_track,
+        augmentation=intake.augmentation(task.config.augment),
     )
 
 

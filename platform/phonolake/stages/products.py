@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from phonolake.errors import PhonolakeError, UsageError, unknown
-from phonolake.features import contract
-from phonolake.features.configuration import from_text
+from phonolake.features import contract, device
+from phonolake.features.configuration import Configuration, from_text
 from phonolake.features.contract import FeatureSet, Spectrogram
 from phonolake.features.published import from_configuration
 from phonolake.lineage import digest
@@ -23,13 +23,14 @@ from phonolake.store.schema import Column
 
 @dataclass(frozen=True, slots=True)
 class StoredAudio:
-    """The audio that every lake holds, as samples at one rate."""
+    """The audio that every lake holds, as samples at one rate, or cut into the frames of a spectrogram."""
 
     sr: Hertz
+    frames_of: Configuration | None = None
 
     def of(self, y: np.ndarray) -> np.ndarray:
-        """The samples as they are."""
-        return y
+        """The samples as they are, or the stretches that frames are computed of."""
+        return y if self.frames_of is None else device.frames(y, self.frames_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,11 @@ def given(text: str) -> Spectrogram:
 
 
 def recipe_of(model_input: str) -> FeatureSet | Spectrogram | StoredAudio | Embeddings:
-    """What a model reads: ``spectrogram:NAME``, ``features:NAME``, ``audio:SR`` or ``embeddings:RUN_ID``."""
+    """What a model reads: spectrogram:NAME, computed:NAME, features:NAME, audio:SR or embeddings:RUN_ID."""
     kind, _, name = model_input.partition(":")
+    if kind == "computed":
+        config = device.configuration(name)
+        return StoredAudio(Hertz(config.sr), config)
     if kind == "embeddings":
         return Embeddings(name)
     if kind == "audio":
@@ -147,5 +151,9 @@ def shards_of(lake: Lake, model_input: str) -> list[str]:
         raise PhonolakeError("the lake has no audio yet: run `phonolake ingest` first")
     if files := product(recipe).published(lake):
         return files
-    option = "--spectrogram" if kind == "spectrogram" else "--features"
-    raise PhonolakeError(f"the lake has no {name} yet: run `phonolake extract {option} {name}` first")
+    if kind == "spectrogram":
+        raise PhonolakeError(
+            f"the lake has no {name} yet: run `phonolake extract --spectrogram {name}` first, or train a network "
+            "with --from-audio"
+        )
+    raise PhonolakeError(f"the lake has no {name} yet: run `phonolake extract --features {name}` first")

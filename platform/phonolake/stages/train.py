@@ -10,6 +10,7 @@ from functools import partial
 
 from phonolake import execution, progress
 from phonolake.errors import UsageError
+from phonolake.features import contract
 from phonolake.lineage import CODE_VERSION, canonical, digest, settings
 from phonolake.models import registry, storage
 from phonolake.models.registry import ModelCard
@@ -22,7 +23,7 @@ from phonolake.stages.fitting import TRACKS, WEIGHTS, Task
 from phonolake.store import catalog, schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import sweep, write_rows
-from phonolake.training import ray_wrapper
+from phonolake.training import intake, ray_wrapper
 from phonolake.training.recipe import Hardware
 
 __all__ = ["TRACKS", "WEIGHTS", "Config", "Hardware", "plan", "run"]
@@ -56,6 +57,12 @@ class Config:
         Whether a track may have several labels; by default a network learns several when a track has.
     top_labels : int, optional
         Learn only this many labels, those with the most tracks.
+    from_audio : bool
+        A network's spectrograms are computed from the stored audio while it is read, not taken from the lake.
+    augment : tuple of str
+        Learn from other takes of the tracks; see `phonolake.training.intake.AUGMENTATIONS`.
+    preprocessing : str, optional
+        Point of the grid of `phonolake.features.preprocessing`; kept with the model and used wherever it is.
     input : str, optional
         What an estimator or embedder reads instead of its card's: ``features:NAME``, or ``embeddings:MODEL_OR_RUN``
         for the vectors that a network of the lake gave.
@@ -72,6 +79,9 @@ class Config:
     multi_label: bool | None = None
     top_labels: int | None = None
     input: str | None = None
+    from_audio: bool = False
+    augment: tuple[str, ...] = ()
+    preprocessing: str | None = None
 
 
 def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
@@ -129,9 +139,12 @@ def _train(todo: list[Task], hardware: Hardware, advance: progress.Advance) -> N
 
 def _wants_gpu(todo: list[Task], hardware: Hardware) -> bool:
     """Whether to train on GPUs; what is asked for and cannot be had is said before anything waits for it."""
-    is_network = registry.get(todo[0].config.model).CARD.kind == "network"
+    card = registry.get(todo[0].config.model).CARD
+    is_network = card.kind == "network"
     if hardware.workers is not None and not is_network:
         raise UsageError(f"{todo[0].config.model} learns in one process: leave --workers out")
+    if (hardware.workers or 1) > 1 and card.frozen_base:
+        raise UsageError(f"only the head of {card.name} learns, and one worker does that: leave --workers out")
     found = execution.gpus()
     gpu = is_network and (hardware.device.startswith("cuda") or (hardware.device == AUTO and found > 0))
     if gpu and found < (hardware.workers or 1):
@@ -149,7 +162,8 @@ def plan(config: Config) -> list[Task]:
         raise UsageError(f"{config.model} learns nothing: `phonolake models` says how it is used")
     split = config.split or ("none" if card.kind == "embedder" else labelled.choose_split(lake, config.dataset))
     # Where the card's own input was asked for by name, it is the same run as without.
-    card = replace(card, input=products.chosen(lake, card, config.input))
+    card = replace(card, input=_input(lake, config, card))
+    _check_takes(config, card)
     files = tuple(products.shards_of(lake, card.input))
     n_steps = card.n_frames or _steps(lake, card.input)
     tasks = []
@@ -162,6 +176,27 @@ def plan(config: Config) -> list[Task]:
         chosen = replace(config, split=split)
         tasks.append(Task(lake.root, run_id, chosen, fold, found, files, card.input, n_steps, Hardware()))
     return tasks
+
+
+def _input(lake: Lake, config: Config, card: ModelCard) -> str:
+    """What the model reads, as `phonolake.stages.products.recipe_of` knows it."""
+    kind, _, name = card.input.partition(":")
+    if not config.from_audio:
+        return products.chosen(lake, card, config.input)
+    if card.kind != "network" or kind != "spectrogram":
+        raise UsageError(f"{card.name} reads {card.input}, no spectrogram: leave --from-audio out")
+    return f"computed:{name}"
+
+
+def _check_takes(config: Config, card: ModelCard) -> None:
+    """Refuse augmentation and preprocessing that do not fit the model."""
+    if not (config.augment or config.preprocessing):
+        return
+    if card.kind != "network":
+        raise UsageError(f"{card.name} is no network: leave --augment and --preprocessing out")
+    if config.augment and card.frozen_base:
+        raise UsageError(f"the features of {card.name} are computed once, from the tracks as they are: no --augment")
+    intake.of(card.input, config.preprocessing, config.augment)
 
 
 def _examples(lake: Lake, config: Config, card: ModelCard, split: str, fold: int | None) -> Examples:
@@ -190,13 +225,15 @@ def _steps(lake: Lake, model_input: str) -> int:
     if kind in ("features", "embeddings"):
         return 0
     with catalog.connect(lake) as connection:
-        if kind == "audio":
+        if kind in ("audio", "computed"):
             sql, parameters = "SELECT median(duration_seconds) FROM tracks", []
         else:
             sql, parameters = "SELECT median(n_frames) FROM spectrograms WHERE spectrogram = $1", [name]
         ((median,),) = connection.execute(sql, parameters).fetchall()
     if kind == "audio":
         return int(min(LONGEST_SECONDS, median or 0) * int(name))
+    if kind == "computed":
+        median = (median or 0) * contract.spectrogram(name).frames_per_second + 1
     return min(LONGEST_FRAMES, int(median or 0))
 
 

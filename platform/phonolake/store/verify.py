@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from phonolake.store import catalog, checksums
+from phonolake.store import catalog, checksums, unfinished
 from phonolake.store.lake import Lake
 from phonolake.store.schema import shape
 from phonolake.store.shards import SUFFIX, TEMPORARY, remove
@@ -96,7 +96,10 @@ def mend(lake: Lake) -> list[Path]:
 
 
 def leftovers(lake: Lake) -> Iterator[Path]:
-    """Shards that no published version names (uncommitted or replaced), and what killed writers left unfinished."""
+    """Shards that no published version names (uncommitted or replaced), and what killed writers left unfinished.
+
+    What a training needs that runs, or that was killed within the last day and may go on, is none of them.
+    """
     for folder in sorted((lake.root / "tables").glob("*/")):
         published = lake.shards(folder.name)
         for path in sorted(folder.iterdir()):
@@ -104,6 +107,9 @@ def leftovers(lake: Lake) -> Iterator[Path]:
                 yield path
     for pattern in (".*", "models/*/.*", "indexes/.*"):
         for path in sorted(lake.root.glob(pattern)):
+            finished = (path.parent / "weights").is_dir()
+            if path.name == unfinished.TRAINING and unfinished.is_needed(path, finished=finished):
+                continue
             # Models and indexes are written as a folder under a hidden name; in the root such a folder is not ours.
             if path.name.endswith(TEMPORARY) or (path.is_dir() and path.parent != lake.root):
                 yield path

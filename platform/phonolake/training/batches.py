@@ -12,12 +12,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from phonolake.audio.augment import Augmentation
+from phonolake.records import Hertz
 from phonolake.training import group, order
 from phonolake.training.crops import crop_rng, random_crop, spread
-from phonolake.training.inputs import TrackInput, rows
+from phonolake.training.inputs import Change, TrackInput, rows
 
 Target = int | np.ndarray
 Cut = Callable[[str, np.ndarray], list[np.ndarray]]
+# From a track to what makes its take of an epoch.
+ChangeOf = Callable[[str], Change | None]
 # Crops by track by unit.
 Wanted = dict[int, dict[int, list[int]]]
 
@@ -46,6 +50,8 @@ class TrackBatches:
         Decides order and crops, together with the epoch.
     crops : int
         Crops per track in an epoch.
+    augmentation : Augmentation, optional
+        Training reads other takes of the recordings; `kind` is one of audio.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class TrackBatches:
         batch_size: int,
         seed: int,
         crops: int = 1,
+        augmentation: Augmentation | None = None,
     ) -> None:
         self.targets = targets
         self.kind = kind
@@ -65,6 +72,7 @@ class TrackBatches:
         self.batch_size = batch_size
         self.seed = seed
         self.crops = crops
+        self._augmentation = augmentation
         self.track_ids: list[str] = []
         self._groups: list[tuple[Path, int]] = []
         places: list[tuple[int, int]] = []
@@ -93,7 +101,13 @@ class TrackBatches:
             rng = crop_rng(self.seed, epoch, track_id)
             return [random_crop(x_XT, self.n_steps, rng) for _ in range(self.crops)]
 
-        return self._stream([group.own_part(batch) for batch in ordered.batches], ordered.units, cut)
+        own = [group.own_part(batch) for batch in ordered.batches]
+        return self._stream(own, ordered.units, cut, lambda track_id: self._take(track_id, epoch))
+
+    def _take(self, track_id: str, epoch: int) -> Change | None:
+        if (made := self._augmentation) is None:
+            return None
+        return lambda y: made.take(y, sr=Hertz(self.kind.sr), track_id=track_id, epoch=epoch, seed=self.seed)
 
     def validation(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Batches of the same windows of each track, side by side: one from the middle, or several spread out."""
@@ -119,13 +133,13 @@ class TrackBatches:
         return next(rows(kept[number].slice(int(self._row_N[track]), 1)))
 
     def _stream(
-        self, batches: list[np.ndarray], unit_N: np.ndarray, cut: Cut
+        self, batches: list[np.ndarray], unit_N: np.ndarray, cut: Cut, change_of: ChangeOf = lambda _: None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         wanted: Wanted = {}
         for crop in np.sort(np.concatenate([np.zeros(0, np.int64), *batches])).tolist():
             track = crop // self.crops
             wanted.setdefault(int(unit_N[track]), {}).setdefault(track, []).append(crop)
-        with _Desk(self, unit_N, wanted, cut) as desk:
+        with _Desk(self, unit_N, wanted, cut, change_of) as desk:
             for n, crops in enumerate(batches):
                 for ahead in batches[n : n + AHEAD]:
                     desk.order(ahead)
@@ -138,13 +152,12 @@ class TrackBatches:
 class _Desk:
     """Crops that were ordered and not taken yet; a track is read once, when the first of its crops is ordered."""
 
-    def __init__(
-        self, source: TrackBatches, unit_N: np.ndarray, wanted: dict[int, dict[int, list[int]]], cut: Cut
-    ) -> None:
+    def __init__(self, source: TrackBatches, unit_N: np.ndarray, wanted: Wanted, cut: Cut, change_of: ChangeOf) -> None:
         self._source = source
         self._unit_N = unit_N
         self._wanted = wanted
         self._cut = cut
+        self._change_of = change_of
         self._crops: dict[int, Future[dict[int, np.ndarray]]] = {}
         self._tables: OrderedDict[int, pa.Table] = OrderedDict()
         self._pool = ThreadPoolExecutor(source.kind.threads) if source.kind.threads else None
@@ -169,7 +182,8 @@ class _Desk:
 
     def _make(self, row: dict[str, pa.Scalar], crops: list[int]) -> "Future[dict[int, np.ndarray]]":
         def work() -> dict[int, np.ndarray]:
-            cut = self._cut(row["track_id"].as_py(), self._source.kind.array(row))
+            track_id = row["track_id"].as_py()
+            cut = self._cut(track_id, self._source.kind.array(row, self._change_of(track_id)))
             # Copies, since views would keep the whole track alive.
             return {crop: cut[crop % self._source.crops].copy() for crop in crops}
 

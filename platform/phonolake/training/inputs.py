@@ -1,10 +1,13 @@
-"""What networks read: spectrograms as they are stored, and waveforms, decoded on the fly from the stored audio.
+"""What networks read: spectrograms as they are stored, and audio, decoded on the fly.
 
-Shape suffixes: C channels, F bands, T steps in time.
+Audio is read as waveforms, or as the stretches of samples that the frames of a spectrogram are computed of on the
+device (see `phonolake.training.intake`).
+
+Shape suffixes: C channels, F bands, T steps in time, N samples of a window.
 """
 
 import os
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phonolake.audio.decode import decode
-from phonolake.errors import AudioError, PhonolakeError
+from phonolake.errors import AudioError, PhonolakeError, UsageError
+from phonolake.features import device
+from phonolake.features.configuration import Configuration
+
+# Makes another take of samples.
+Change = Callable[[np.ndarray], np.ndarray]
 
 
 class TrackInput(Protocol):
@@ -28,8 +36,12 @@ class TrackInput(Protocol):
     def threads(self) -> int:
         """Threads that are worth their while for `array`; 0 where it costs nothing."""
 
-    def array(self, row: dict[str, pa.Scalar]) -> np.ndarray:
-        """The whole track of a row."""
+    @property
+    def sr(self) -> int:
+        """Sampling rate of the audio that is decoded, in hertz; 0 where none is."""
+
+    def array(self, row: dict[str, pa.Scalar], change: Change | None = None) -> np.ndarray:
+        """The whole track of a row; where it is audio, `change` is applied to its samples first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +56,13 @@ class Spectrograms:
     def threads(self) -> int:
         return 0
 
-    def array(self, row: dict[str, pa.Scalar]) -> np.ndarray:
+    @property
+    def sr(self) -> int:
+        return 0
+
+    def array(self, row: dict[str, pa.Scalar], change: Change | None = None) -> np.ndarray:
+        if change is not None:
+            raise UsageError("stored spectrograms have no samples to change: train with --from-audio")
         n_bands, n_frames = row["n_bands"].as_py(), row["n_frames"].as_py()
         values = np.frombuffer(row["data"].as_buffer(), "<f2")
         n_channels = values.size // (n_bands * n_frames)
@@ -65,16 +83,45 @@ class Waveforms:
     def threads(self) -> int:
         return min(8, len(os.sched_getaffinity(0)))
 
-    def array(self, row: dict[str, pa.Scalar]) -> np.ndarray:
+    def array(self, row: dict[str, pa.Scalar], change: Change | None = None) -> np.ndarray:
         try:
-            return decode(row["bytes"].as_py(), sr=self.sr)  # type: ignore[arg-type]
+            y = decode(row["bytes"].as_py(), sr=self.sr)  # type: ignore[arg-type]
         except AudioError as error:
             raise PhonolakeError(f"{row['track_id']} cannot be decoded any more: {error}") from error
+        return y if change is None else change(y)
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Rows of the table `audio`: mono float32 of shape (N, T), one column for each frame of a spectrogram."""
+
+    config: Configuration
+
+    @property
+    def columns(self) -> list[str]:
+        return self._waveforms.columns
+
+    @property
+    def threads(self) -> int:
+        return self._waveforms.threads
+
+    @property
+    def sr(self) -> int:
+        return self.config.sr
+
+    @property
+    def _waveforms(self) -> Waveforms:
+        return Waveforms(self.config.sr)
+
+    def array(self, row: dict[str, pa.Scalar], change: Change | None = None) -> np.ndarray:
+        return device.frames(self._waveforms.array(row, change), self.config)
 
 
 def of(model_input: str) -> TrackInput:
-    """The input of a network by the name on its card: ``spectrogram:NAME`` or ``audio:SR``."""
+    """What a network reads: ``spectrogram:NAME``, ``audio:SR``, or ``computed:NAME`` for a spectrogram from audio."""
     kind, _, name = model_input.partition(":")
+    if kind == "computed":
+        return Frames(device.configuration(name))
     return Waveforms(int(name)) if kind == "audio" else Spectrograms()
 
 

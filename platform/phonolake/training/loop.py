@@ -20,6 +20,7 @@ from phonolake.models.devices import find_device
 from phonolake.training import group
 from phonolake.training.checkpoint import Checkpoint
 from phonolake.training.course import Course
+from phonolake.training.intake import Intake
 from phonolake.training.recipe import Hardware, Recipe
 from phonolake.training.steps import Batch, Trainer
 
@@ -71,6 +72,7 @@ def fit(
     hardware: Hardware | None = None,
     class_weights: np.ndarray | None = None,
     checkpoint: Checkpoint | None = None,
+    intake: Intake | None = None,
 ) -> TrainingResult:
     """Train a model in place.
 
@@ -100,6 +102,8 @@ def fit(
         See `phonolake.training.losses.balanced`.
     checkpoint : Checkpoint, optional
         Written after each epoch by the first worker; what it holds at the start is gone on with.
+    intake : Intake, optional
+        What x goes through on the device before the model reads it.
 
     Raises
     ------
@@ -114,7 +118,7 @@ def fit(
     hardware = hardware or Hardware()
     device = find_device(hardware.device)
     with _random_state(device):
-        trainer = Trainer(model, recipe, hardware, device, class_weights)
+        trainer = Trainer(model, recipe, hardware, device, class_weights, intake)
         training = _Training(trainer, recipe, checkpoint)
         for report in training.curve:
             if on_epoch is not None:

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from phonolake.errors import UsageError
 from phonolake.models.loaded import EMBEDDING, LoadedModel, LoadedNetwork
-from phonolake.training import inputs
+from phonolake.training import inputs, intake
 from phonolake.training.crops import window_starts, windows
 from phonolake.training.inputs import TrackInput, Waveforms
+from phonolake.training.intake import Intake
 from phonolake.training.prefetch import prefetched
 
 # Windows that go through the network at once: short tracks are scored together, and an hour of music does not fill the
@@ -111,7 +113,8 @@ def _score_together(model: LoadedModel, tracks: Sequence[Cut], layer: str | None
     x_WXT = np.concatenate([x for _, x, _ in tracks])
     with _listening(model, layer) as heard:
         answers = [
-            model.predict_and_embed(x_WXT[n : n + WINDOWS].astype(np.float32)) for n in range(0, len(x_WXT), WINDOWS)
+            model.predict_and_embed(_ready(model, x_WXT[n : n + WINDOWS].astype(np.float32)))
+            for n in range(0, len(x_WXT), WINDOWS)
         ]
     p_WK = np.concatenate([p for p, _ in answers])
     embeddings = [e for _, e in answers if e is not None]
@@ -124,6 +127,15 @@ def _score_together(model: LoadedModel, tracks: Sequence[Cut], layer: str | None
         embedding = None if e_WE is None else e_WE[own].mean(axis=0)
         kept = None if activations is None else activations[own]
         yield Scored(track_id, p_WK[own].mean(axis=0), embedding, kept, starts)
+
+
+def _ready(model: LoadedModel, x: np.ndarray) -> np.ndarray:
+    """What the network reads: with the preprocessing that it was trained with, computed where it computes."""
+    found = intake.of_card(model.card)
+    if not isinstance(model, LoadedNetwork) or found == Intake():
+        return x
+    ready: np.ndarray = found.read(torch.from_numpy(x).to(model.device)).cpu().numpy()
+    return ready
 
 
 def _listening(model: LoadedModel, layer: str | None) -> AbstractContextManager[list[np.ndarray]]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.metrics import classification
 from phonolake.training import group, losses
+from phonolake.training.intake import Intake
 from phonolake.training.prefetch import prefetched
 from phonolake.training.recipe import Hardware, Recipe
 
@@ -36,6 +37,8 @@ class Trainer:
     device : torch.device
     class_weights : ndarray or None
         Weights_K.
+    intake : Intake, optional
+        What batches go through on the device, before the model.
     """
 
     def __init__(
@@ -45,8 +48,10 @@ class Trainer:
         hardware: Hardware,
         device: torch.device,
         class_weights: np.ndarray | None,
+        intake: Intake | None = None,
     ) -> None:
         self.model = model.to(device)
+        self.intake = intake or Intake()
         self.recipe = recipe
         self.device = device
         self.dtype = _compute_type(hardware.precision, device)
@@ -70,7 +75,7 @@ class Trainer:
             for parameters in self.optimizer.param_groups:
                 parameters["lr"] = lr / (1 + self.recipe.update_decay * self.updates)
             self.optimizer.zero_grad()
-            loss_B = self._losses(self._shared, x, y)
+            loss_B = self._losses(x, y)
             n_together = group.total(len(y), self.device)
             # Workers' gradients are averaged, so each counts its examples as often as there are workers.
             loss = loss_B.sum() * (group.size() / n_together) + self._penalty()
@@ -91,7 +96,7 @@ class Trainer:
         scored: list[Tensor] = []
         labels: list[np.ndarray] = []
         for x, y in prefetched(batches, self._ready):
-            logits_BK = self._logits(self._network, x)
+            logits_BK = self._logits(self._network, self._read(x))
             tally.add(self._loss_of(logits_BK, y))
             scored.append(self._probabilities(logits_BK, many=y.ndim == 2))
             labels.append(y)
@@ -128,11 +133,18 @@ class Trainer:
         penalty = getattr(self.model, "penalty", lambda: None)()
         return 0.0 if penalty is None else penalty
 
-    def _losses(self, network: nn.Module, x: Tensor, y: np.ndarray) -> Tensor:
-        return self._loss_of(self._logits(network, x), y)
+    def _losses(self, x: Tensor, y: np.ndarray) -> Tensor:
+        x, mix = self.intake.vary(self._read(x))
+        logits_BK = self._logits(self._shared, x)
+        loss_B = self._loss_of(logits_BK, y)
+        if mix is None:
+            return loss_B
+        return mix.share * loss_B + (1 - mix.share) * self._loss_of(logits_BK, y[mix.partners])
+
+    def _read(self, x: Tensor) -> Tensor:
+        return self.intake.read(x.to(self.device, non_blocking=True).float())
 
     def _logits(self, network: nn.Module, x: Tensor) -> Tensor:
-        x = x.to(self.device, non_blocking=True).float()
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             logits_BK: Tensor = network(x)
         return logits_BK
