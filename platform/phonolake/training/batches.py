@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from phonolake.seeds import track_rng
 from phonolake.training import group, order
-from phonolake.training.crops import crop_rng, random_crop, spread
+from phonolake.training.crops import random_crop, spread
 from phonolake.training.inputs import TrackInput, rows
 
 Target = int | np.ndarray
@@ -90,7 +91,7 @@ class TrackBatches:
         )
 
         def cut(track_id: str, x_XT: np.ndarray) -> list[np.ndarray]:
-            rng = crop_rng(self.seed, epoch, track_id)
+            rng = track_rng(self.seed, epoch, track_id)
             return [random_crop(x_XT, self.n_steps, rng) for _ in range(self.crops)]
 
         return self._stream([group.own_part(batch) for batch in ordered.batches], ordered.units, cut)
