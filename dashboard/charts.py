@@ -364,3 +364,25 @@ def plot(kind: str, x: Sequence[object], y: Sequence[float | None], *, x_title: 
     figure.update_xaxes(title=name(x_title))
     figure.update_yaxes(title=name(y_title))
     return figure
+
+
+def beside(pairs: Sequence[tuple[str, float, float]], *, x_title: str, y_title: str) -> go.Figure:
+    """Points of pairs of labels.
+
+    Parameters
+    ----------
+    pairs : sequence of (name, x, y)
+    """
+    figure = go.Figure(
+        go.Scatter(
+            x=[x for _, x, _ in pairs],
+            y=[y for *_, y in pairs],
+            mode="markers",
+            marker={"size": 6, "opacity": 0.6, "color": MAIN},
+            text=[name(title) for title, *_ in pairs],
+            hovertemplate="%{text}: %{x:.3f}, %{y:.3f}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title=x_title)
+    figure.update_yaxes(title=y_title, rangemode="tozero")
+    return figure

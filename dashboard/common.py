@@ -17,11 +17,13 @@ import duckdb
 import pandas as pd
 import streamlit as st
 
+from phonolake.analysis import overview
 from phonolake.dashboard_launcher import LAKE_VARIABLE
 from phonolake.errors import PhonolakeError
 from phonolake.store import query
 from phonolake.store.lake import Lake
 
+EVERYBODY = "all"
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=@/])")
 
 
@@ -119,6 +121,18 @@ def choose(
     chosen = st.selectbox(label, options, index=index, key=key, format_func=format_func)
     st.query_params[key] = chosen
     return chosen
+
+
+def choose_source(view: View, *, all_too: bool = False) -> str | None:
+    """Whose labels are meant, where several say something; None for all of them, or where nobody does."""
+    sources = overview.label_sources(view.connection)
+    if len(sources) < 2:
+        return sources[0] if sources else None
+    options = [EVERYBODY, *sources] if all_too else sources
+    chosen = st.segmented_control(
+        "Who says so", options, default=options[0], required=True, key="source", bind="query-params"
+    )
+    return None if all_too and chosen == EVERYBODY else chosen
 
 
 @contextmanager

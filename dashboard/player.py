@@ -78,7 +78,8 @@ def playlist(
     shown = [track_id for track_id in track_ids if track_id in lines]
     table = pd.DataFrame([lines[track_id] for track_id in shown], columns=["track_id", "title", "artist", "labels"])
     for name, column in (values or {}).items():
-        table[name] = dict(zip(track_ids, column, strict=True)).values()
+        value_of = dict(zip(track_ids, column, strict=True))
+        table[name] = [value_of[track_id] for track_id in shown]
     columns = ("labels",) if values else ("artist", "labels")
     chosen = st.dataframe(
         table,
@@ -100,13 +101,14 @@ def playlist(
     link(shown[rows[0]])
 
 
-def pair(view: View, label_i: str, label_j: str, *, key: str) -> None:
-    """Tracks of two labels to listen to: with both, and with one alone."""
+def pair(view: View, label_i: str, label_j: str, *, key: str, source: str | None = None) -> None:
+    """Tracks of two labels to listen to: with both, and with one alone; by what one source says, or all."""
     kinds = {"both": "Both", "first": f"Only {plain(label_i)}", "second": f"Only {plain(label_j)}"}
     kind = st.segmented_control(
         "Tracks with", list(kinds), default="both", required=True, format_func=kinds.__getitem__, key=f"{key}-kind"
     )
-    playlist(view, browse.of_pair(view.connection, label_i, label_j, which=kind), key=f"{key}-{kind}")
+    track_ids = browse.of_pair(view.connection, label_i, label_j, which=kind, source=source)
+    playlist(view, track_ids, key=f"{key}-{kind}")
 
 
 def head(facts: TrackFacts) -> None:

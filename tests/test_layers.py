@@ -44,8 +44,8 @@ ALLOWED: dict[str, set[str]] = {
     # A folder is a source of whatever can be decoded.
     "sources": FOUNDATION | {"audio"},
     "training": FOUNDATION | {"audio", "models", "metrics"},
-    # Where the parts meet.
-    "stages": BELOW_STAGES | {"execution"},
+    # Where the parts meet. Who is forgotten is forgotten by raters too.
+    "stages": BELOW_STAGES | {"annotation", "execution"},
     "analysis": BELOW_STAGES,
     # It writes what people say, in tables of its own, one answer at a time: no stage, since nothing is computed.
     "annotation": FOUNDATION | {"store"},

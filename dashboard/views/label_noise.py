@@ -1,23 +1,59 @@
-"""Which labels are doubtful."""
+"""Which labels are doubtful, how many are wrong, and what people who listened again say."""
 
 import duckdb
 import pandas as pd
 import player
 import streamlit as st
-from common import View, lacking, page, plain, unless_missing
+from common import View, choose_source, lacking, page, plain, unless_missing
 from origin import where_from
 
-from phonolake.analysis import browse, label_noise, neighbours, overview
-from phonolake.analysis.label_noise import Suspect
+from phonolake.analysis import (
+    browse,
+    ground_truth,
+    held_out,
+    neighbours,
+    noise_rates,
+    noise_suspects,
+    overview,
+    reannotation,
+)
+from phonolake.analysis.noise_suspects import LabelSuspect
 
+PARTS = ["Suspects", "Noise rates", "Checked by ear"]
+KINDS = {"false-positive": "Labels that may be wrong", "missing-positive": "Labels that may be missing"}
 MOST_SUSPECTS = 500
 NEIGHBOURS = 10
+EVERYONE = "most of them"
+SHARE = {"format": "percent", "width": 80}
 
 
-@st.cache_data(max_entries=8, show_spinner="Ranking …")
-def read(snapshot: tuple, _connection: duckdb.DuckDBPyConnection, source: str) -> list[Suspect]:
+@st.cache_data(max_entries=2, show_spinner="Reading what models said …")
+def read_held_out(snapshot: tuple, _connection: duckdb.DuckDBPyConnection, source: str) -> held_out.HeldOut:
+    """Given labels beside held-out probabilities, once per publication."""
+    return held_out.read_held_out(_connection, source=source)
+
+
+@st.cache_data(max_entries=16, show_spinner="Ranking …")
+def read_suspects(snapshot: tuple, _view: View, source: str, kind: str, label: str | None) -> list[LabelSuspect]:
     """The most doubtful labels of one source, once per publication."""
-    return label_noise.suspects(_connection, source=source, top=MOST_SUSPECTS)
+    held = read_held_out(snapshot, _view.connection, source)
+    return noise_suspects.suspects(held, kind=kind, label=label, top=MOST_SUSPECTS)
+
+
+@st.cache_data(max_entries=8, show_spinner="Estimating …")
+def read_rates(snapshot: tuple, _view: View, source: str) -> list[noise_rates.NoiseRate]:
+    """Estimated noise of every label, once per publication."""
+    held = read_held_out(snapshot, _view.connection, source)
+    return noise_rates.estimate(held.labels, held.Y_NL, held.P_NL)
+
+
+@st.cache_data(max_entries=8, show_spinner="Judging …")
+def read_validations(
+    snapshot: tuple, annotated: int, _view: View, source: str, rater: str | None
+) -> list[ground_truth.Validation]:
+    """How far labels hold by those who listened again, once per publication of answers."""
+    answers = reannotation.read_answers(_view.connection, source=source, rater=rater)
+    return ground_truth.validate_all(answers, reannotation.read_counts(_view.connection, source=source))
 
 
 @st.cache_data(max_entries=64, show_spinner="Searching …")
@@ -26,52 +62,77 @@ def alike(snapshot: tuple, _view: View, track_id: str) -> list[neighbours.Neighb
     return neighbours.similar(_view.lake, track_id, k=NEIGHBOURS)
 
 
-def choose_suspect(found: list[Suspect]) -> Suspect:
+def show_suspects(view: View, source: str) -> None:
+    """The ranked list, and the evidence about the one that is chosen."""
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    kind = left.segmented_control(
+        "Kind", list(KINDS), default="false-positive", required=True, format_func=KINDS.__getitem__, key="kind",
+        bind="query-params",
+    )  # fmt: skip
+    labels = read_held_out(view.snapshot, view.connection, source).labels
+    label = right.selectbox("Label", labels, index=None, placeholder="All labels", key="label", bind="query-params")
+    found = read_suspects(view.snapshot, view, source, kind, label)
+    if not found:
+        st.info("There is no such label to doubt.", icon=":material/info:")
+        return
+    left, right = st.columns([7, 5], gap="large")
+    with left:
+        suspect = choose_suspect(found, key=f"suspects-{kind}-{label}")
+    with right:
+        show_suspect(view, source, suspect)
+
+
+def choose_suspect(found: list[LabelSuspect], *, key: str) -> LabelSuspect:
     """The ranked list; a click on a line picks the suspect, the first one to begin with."""
-    probability = {"format": "%.3f", "min_value": 0, "max_value": 1, "width": 100}
+    table = pd.DataFrame(found)
+    shown = ["rank", "track_id", "label", "instead", "probability", "doubt", "expected"]
     chosen = st.dataframe(
-        pd.DataFrame(found),
+        table,
         hide_index=True,
         height=560,
+        placeholder="-",
+        column_order=[name for name in shown if table[name].notna().any()],
         column_config={
             "rank": st.column_config.NumberColumn("#", width=40),
             "track_id": "Track",
-            "given": "Given",
-            "suggested": "Suggested",
-            "p_given": st.column_config.ProgressColumn("p(given)", **probability),
-            "p_suggested": st.column_config.ProgressColumn("p(suggested)", **probability),
-            "margin": st.column_config.NumberColumn("Margin", width=70, format="%.3f", help="p(suggested) - p(given)"),
+            "label": "Label",
+            "instead": st.column_config.TextColumn("Instead", help="The most probable other class, or the given one"),
+            "probability": st.column_config.ProgressColumn(
+                "p(label)", format="%.3f", min_value=0, max_value=1, width=100, help="Held-out probability of the label"
+            ),
+            "doubt": st.column_config.NumberColumn(
+                "Doubt", width=70, format="%.3f", help="How far the models lean to the opposite; the rank is by this"
+            ),
+            "expected": st.column_config.NumberColumn(
+                "Expected", width=80, format="percent", help="By the other label that makes this one likeliest"
+            ),
         },
         on_select="rerun",
         selection_mode="single-row",
         selection_default={"selection": {"rows": [0]}},
-        key="suspects",
+        key=key,
     )
     rows = [row for row in chosen.selection.rows if row < len(found)]
     return found[rows[0]] if rows else found[0]
 
 
-def show_suspect(view: View, suspect: Suspect) -> None:
-    """Listen to a suspect, and see what its neighbours are called."""
+def show_suspect(view: View, source: str, suspect: LabelSuspect) -> None:
+    """Listen to a suspect, and see what speaks against its label: neighbours, and the labels beside it."""
     player.head(browse.facts(view.connection, suspect.track_id))
-    st.markdown(
-        f"Labelled **{plain(suspect.given)}**, sounds like **{plain(suspect.suggested)}** "
-        f"(margin {plain(f'{suspect.margin:+.3f}')})."
-    )
+    st.markdown(said_of(suspect))
     player.listen(view, suspect.track_id)
     player.link(suspect.track_id)
+    if suspect.because is not None:
+        st.markdown(
+            f"Of the tracks with {plain(suspect.because)}, which this one has, {plain(f'{suspect.expected:.0%}')} "
+            f"also have {plain(suspect.label)}."
+        )
     with unless_missing():
         found = alike(view.snapshot, view, suspect.track_id)
-        counts = view.frame(
-            "SELECT label, count(DISTINCT track_id) AS n FROM labels "
-            "WHERE value = 1 AND list_contains($1, track_id) GROUP BY label",
-            [[neighbour.track_id for neighbour in found]],
-        )
-        named = dict(zip(counts["label"], counts["n"], strict=True))
-        st.markdown(
-            f"Of the {len(found)} tracks that sound most alike, **{named.get(suspect.given, 0)}** are labelled "
-            f"{plain(suspect.given)} and **{named.get(suspect.suggested, 0)}** {plain(suspect.suggested)}."
-        )
+        named = browse.labels_among(view.connection, [neighbour.track_id for neighbour in found], source=source)
+        asked = [label for label in (suspect.label, suspect.instead) if label is not None]
+        counted = " and ".join(f"**{named.get(label, 0)}** {plain(label)}" for label in asked)
+        st.markdown(f"Of the {len(found)} tracks that sound most alike, {counted}.")
         player.playlist(
             view,
             [neighbour.track_id for neighbour in found],
@@ -81,32 +142,115 @@ def show_suspect(view: View, suspect: Suspect) -> None:
         )
 
 
-with page("Label noise", "Labels that models, which had not seen them, would have given otherwise.") as view:
-    sources = overview.label_sources(view.connection)
-    source = sources[0] if sources else "dataset"
-    if len(sources) > 1:
-        source = st.segmented_control(
-            "Who says so", sources, default=source, required=True, key="source", bind="query-params"
+def said_of(suspect: LabelSuspect) -> str:
+    """What is doubtful, in one sentence."""
+    doubt = plain(f"{suspect.doubt:+.3f}")
+    if suspect.kind == "false-positive":
+        instead = "" if suspect.instead is None else f", sounds like **{plain(suspect.instead)}**"
+        return f"Labelled **{plain(suspect.label)}**{instead} (doubt {doubt})."
+    instead = "" if suspect.instead is None else f" but **{plain(suspect.instead)}**"
+    return f"Not labelled **{plain(suspect.label)}**{instead}, and sounds like it (doubt {doubt})."
+
+
+def show_rates(view: View, source: str) -> None:
+    """The estimated noise of each label."""
+    table = pd.DataFrame(read_rates(view.snapshot, view, source))
+    table["label"] = table["label"].fillna("all labels")
+    count = {"format": "%.1f", "width": 90}
+    st.dataframe(
+        table,
+        hide_index=True,
+        placeholder="-",
+        column_order=["label", "n_given", "n_true", "n_false", "false_rate", "n_missing", "missing_rate"],
+        column_config={
+            "label": "Label",
+            "n_given": st.column_config.NumberColumn("Given", format="localized", help="Tracks with the label"),
+            "n_true": st.column_config.NumberColumn("Should have it", help="Estimated", **count),
+            "n_false": st.column_config.NumberColumn("False", help="Have it and should not", **count),
+            "false_rate": st.column_config.NumberColumn("of the given", **SHARE),
+            "n_missing": st.column_config.NumberColumn("Missing", help="Should have it and do not", **count),
+            "missing_rate": st.column_config.NumberColumn("of the true", **SHARE),
+        },
+    )
+    st.caption(
+        "Estimated by confident learning (Northcutt et al. 2021). Where classes sound alike, mistakes of the models "
+        "count as noise too: listen to a sample to know better."
+    )
+
+
+def show_validation(view: View, source: str) -> None:
+    """How far labels hold by people who listened again: Table I of Choi et al. 2018."""
+    raters = reannotation.raters(view.connection)
+    rater = None
+    if len(raters) > 1:
+        who = st.selectbox("By the answers of", [EVERYONE, *raters], key="rater", bind="query-params")
+        rater = None if who == EVERYONE else who
+    with unless_missing():
+        table = pd.DataFrame(read_validations(view.snapshot, view.annotated, view, source, rater))
+        shares = {
+            "error_positive": "Wrong, of those with it",
+            "error_negative": "Wrong, of those without",
+            "precision": "Precision",
+            "recall": "Recall",
+            "recall_low": "from",
+            "recall_high": "to",
+            "tagability": "Tagability",
+        }
+        counts = {
+            "n_positive": "Heard with it",
+            "n_negative": "Heard without",
+            "n_given": "Given",
+            "n_estimated": "Should have it",
+            "n_estimated_low": "at least",
+            "n_estimated_high": "at most",
+        }
+        st.dataframe(
+            table,
+            hide_index=True,
+            placeholder="-",
+            column_order=["label", "n_positive", "error_positive", "n_negative", "error_negative", "precision",
+                          "recall", "recall_low", "recall_high", "tagability", "n_given", "n_estimated",
+                          "n_estimated_low", "n_estimated_high"],
+            column_config={"label": "Label"}
+            | {name: st.column_config.NumberColumn(title, format="percent") for name, title in shares.items()}
+            | {name: st.column_config.NumberColumn(title, format="%.0f") for name, title in counts.items()},
+        )  # fmt: skip
+        st.caption(
+            "What the listeners say counts as true (Choi et al. 2018, Table I); intervals of 95 %. "
+            "`phonolake labels validate` prints all columns, and the check on a second sample."
         )
+    where_from(view, "validation", ("annotations", "labels"), sql="FROM annotations WHERE value IS NOT NULL")
+
+
+def check_judged(view: View, source: str) -> None:
+    """Stop where no model has judged tracks that it had not seen."""
     judged, labelled = overview.held_out(view.connection, source=source)
-    if not labelled:
-        st.info("No track has a label, so there is none to doubt.", icon=":material/info:")
-        st.stop()
     if not judged:
         lacking("No model has judged tracks that it had not seen.", "crossval random-forest")
         st.stop()
-    st.markdown(
-        "The further the most probable other label lies above the given one, the more suspect is the given one "
-        "(the normalised margin of Northcutt et al. 2021). Only held-out predictions count."
-    )
     if judged < labelled:
         lacking(
             f"{judged:,} of {labelled:,} labelled tracks were judged; cross-validation judges all.",
             "crossval random-forest",
         )
-    left, right = st.columns([7, 4], gap="large")
+
+
+with page("Label noise", "Labels that models, which had not seen them, or people would have given otherwise.") as view:
+    if not overview.label_sources(view.connection):
+        st.info("No track has a label, so there is none to doubt.", icon=":material/info:")
+        st.stop()
+    left, right = st.columns(2)
     with left:
-        suspect = choose_suspect(read(view.snapshot, view.connection, source))
+        part = st.segmented_control("Show", PARTS, default=PARTS[0], required=True, key="show", bind="query-params")
     with right:
-        show_suspect(view, suspect)
+        source = choose_source(view) or "dataset"
+    if part == "Checked by ear":
+        show_validation(view, source)
+        st.stop()
+    check_judged(view, source)
+    with unless_missing():
+        if part == "Suspects":
+            show_suspects(view, source)
+        else:
+            show_rates(view, source)
     where_from(view, "noise", ("predictions", "labels"), sql="FROM predictions WHERE part = 'test'")

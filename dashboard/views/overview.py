@@ -8,6 +8,7 @@ from common import View, lacking, page
 from origin import where_from
 
 from phonolake.analysis import overview
+from phonolake.analysis.evaluation import FoldSummary
 
 MOST_LABELS = 20
 
@@ -93,15 +94,13 @@ def show_figures(found: dict) -> None:
     if not figures:
         lacking("No model was measured on a test part yet.", "train random-forest")
         return
-    splits = {f.split for f in figures}
-    names = [f.model if len(splits) == 1 else f"{f.model} ({f.split})" for f in figures]
     charts.show(
-        charts.scores([(f.metric, model, f.mean, f.chance) for f, model in zip(figures, names, strict=True)]),
+        charts.scores([(f.metric, name, f.mean, f.chance) for f, name in zip(figures, names(figures), strict=True)]),
         height=120 + 26 * len(figures),
     )
     st.caption(
-        "The newest training of each model and split, on tracks that it did not learn from. Dark marks: what guessing "
-        "reaches on the same tracks."
+        "The newest training of each model, input and split, on tracks that it did not learn from. Dark marks: what "
+        "guessing reaches on the same tracks."
     )
     with st.expander("Figures"):
         st.dataframe(
@@ -109,6 +108,7 @@ def show_figures(found: dict) -> None:
             hide_index=True,
             column_config={
                 "model": "Model",
+                "input": "Input",
                 "split": "Split",
                 "metric": "Metric",
                 "mean": st.column_config.NumberColumn("Value", format="%.3f", help="Mean over the folds"),
@@ -118,6 +118,14 @@ def show_figures(found: dict) -> None:
                 "n_tracks": st.column_config.NumberColumn("Test tracks", format="localized"),
             },
         )
+
+
+def names(figures: list[FoldSummary]) -> list[str]:
+    """Models by name, with their input and split where these tell them apart."""
+    several_splits = len({f.split for f in figures}) > 1
+    several_inputs = len({(f.model, f.input) for f in figures}) > len({f.model for f in figures})
+    told = [[f.input] * several_inputs + [f.split] * several_splits for f in figures]
+    return [f"{f.model} ({', '.join(more)})" if more else f.model for f, more in zip(figures, told, strict=True)]
 
 
 def show_rejects(found: dict) -> None:

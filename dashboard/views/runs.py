@@ -7,10 +7,11 @@ import streamlit as st
 from common import View, choose, lacking, page, plain, unless_missing
 from origin import where_from
 
-from phonolake.analysis import runs
+from phonolake.analysis import coverage, runs
 from phonolake.analysis.runs import TrainingRun
 
 FIGURES = {"accuracy": "Accuracy", "macro_f1": "Macro F1", "roc_auc": "ROC-AUC", "pr_auc": "PR-AUC"}
+TITLES = {"accuracy": "Accuracy", "macro-f1": "Macro F1", "roc-auc": "ROC-AUC", "pr-auc": "PR-AUC"}
 PARTS = ["Curves", "Classes", "Confusion", "ROC", "Compare"]
 MOST_LISTED = 500
 CACHED = {"max_entries": 16, "show_spinner": "Counting …"}
@@ -35,9 +36,21 @@ def read_roc(snapshot: tuple, annotated: int, _view: View, run_id: str, label: s
 
 
 @st.cache_data(**CACHED)
-def read_comparison(snapshot: tuple, annotated: int, _view: View, run_a: str, run_b: str) -> runs.Comparison:
-    """Two runs on their common test tracks."""
+def read_comparison(snapshot: tuple, annotated: int, _view: View, run_a: str, run_b: str) -> list[coverage.Comparison]:
+    """The figures of two runs on their common test tracks."""
+    return coverage.compare(_view.connection, run_a, run_b)
+
+
+@st.cache_data(**CACHED)
+def read_difference(snapshot: tuple, annotated: int, _view: View, run_a: str, run_b: str) -> runs.Comparison:
+    """Two runs on their common test tracks, track by track."""
     return runs.compare(_view.connection, run_a, run_b)
+
+
+@st.cache_data(**CACHED)
+def read_coverage(snapshot: tuple, _view: View) -> list[coverage.Coverage]:
+    """On which clips every run was tested."""
+    return coverage.runs(_view.connection)
 
 
 def describe(run: TrainingRun) -> str:
@@ -46,32 +59,47 @@ def describe(run: TrainingRun) -> str:
     return f"{run.model}, {run.finished_at:%Y-%m-%d %H:%M} UTC ({run.split}{held_out}) {run.run_id[-12:]}"
 
 
-def list_runs(found: list[TrainingRun]) -> None:
-    """All trainings with their figures."""
-    with st.expander(f"All {len(found):,} trained models", icon=":material/list:"):
-        number = {name: st.column_config.NumberColumn(title, format="%.3f") for name, title in FIGURES.items()}
+def list_runs(view: View, found: list[TrainingRun]) -> None:
+    """All trainings with their figures and the clips behind them, read when it is opened."""
+    title = f"All {len(found):,} trained models"
+    fold = st.expander(title, icon=":material/list:", on_change="rerun", key="all-runs")
+    if not fold.open:
+        return
+    number = {name: st.column_config.NumberColumn(title, format="%.3f") for name, title in FIGURES.items()}
+    about = pd.DataFrame(read_coverage(view.snapshot, view))[["run_id", "n_clips", "share", "clips"]]
+    with fold:
         st.dataframe(
-            pd.DataFrame(found[:MOST_LISTED]),
+            pd.DataFrame(found[:MOST_LISTED]).merge(about, on="run_id", how="left"),
             hide_index=True,
             placeholder="-",
-            column_order=["model", "split", "test_fold", *FIGURES, "n_labels", "finished_at", "run_id"],
+            column_order=["model", "split", "test_fold", *FIGURES, "n_labels", "n_clips", "share", "clips",
+                          "finished_at", "run_id"],
             column_config=number
             | {
                 "model": "Model",
                 "split": "Split",
                 "test_fold": "Fold",
                 "n_labels": "Labels",
+                "n_clips": st.column_config.NumberColumn("Tested on", format="localized"),
+                "share": st.column_config.NumberColumn(
+                    "Of the published", format="percent", help="Share of the clips that the published split names"
+                ),
+                "clips": st.column_config.TextColumn(
+                    "Clips", help="Figures with the same fingerprint were computed on the same clips"
+                ),
                 "finished_at": st.column_config.DatetimeColumn("Finished (UTC)", format="YYYY-MM-DD HH:mm"),
                 "run_id": "Run",
             },
-        )
+        )  # fmt: skip
 
 
 def show_figures(run: TrainingRun) -> None:
     """The overall figures of one run."""
-    for column, (name, title) in zip(st.columns(4, gap="medium"), FIGURES.items(), strict=True):
-        value = getattr(run, name)
-        column.metric(title, "-" if value is None else f"{value:.3f}", border=True)
+    measured = {title: getattr(run, name) for name, title in FIGURES.items() if getattr(run, name) is not None}
+    if not measured:
+        return
+    for column, (title, value) in zip(st.columns(len(measured), gap="medium"), measured.items(), strict=True):
+        column.metric(title, f"{value:.3f}", border=True)
 
 
 def show_curves(view: View, run: TrainingRun) -> None:
@@ -153,21 +181,38 @@ def show_comparison(view: View, run: TrainingRun, found: list[TrainingRun]) -> N
     same = [r for r, other in others.items() if (other.split, other.test_fold) == (run.split, run.test_fold)]
     ordered = same + [r for r in others if r not in same]
     other = choose("Compare with", ordered, key="other", format_func=lambda r: describe(others[r]))
-    result = read_comparison(view.snapshot, view.annotated, view, run.run_id, other)
-    first, second, third = st.columns(3, gap="medium")
-    right_a, right_b = result.both + result.only_a, result.both + result.only_b
-    first.metric(f"{run.model}, right", f"{right_a / result.n:.1%}", border=True)
-    second.metric(
-        f"{others[other].model}, right",
-        f"{right_b / result.n:.1%}",
-        delta=f"{100 * (right_b - right_a) / result.n:+.1f} points",
-        border=True,
-    )
-    third.metric("p (McNemar, exact)", f"{result.p_value:.3f}", border=True)
+    names = plain(run.model), plain(others[other].model)
+    figures = read_comparison(view.snapshot, view.annotated, view, run.run_id, other)
+    for column, figure in zip(st.columns(len(figures), gap="medium"), figures, strict=True):
+        column.metric(
+            f"{TITLES.get(figure.metric, figure.metric)} of {others[other].model}",
+            f"{figure.second:.3f}",
+            delta=f"{figure.difference:+.3f}",
+            border=True,
+            help=f"{names[0]}: {figure.first:.3f}",
+        )
+    one = figures[0]
     st.caption(
-        f"On the {result.n:,} test tracks that both scored: both right {result.both:,}, only {plain(run.model)} "
-        f"{result.only_a:,}, only {plain(others[other].model)} {result.only_b:,}, neither {result.neither:,}. "
-        "A small p says that a difference of this size is unlikely among equally good models."
+        f"On the {one.n_clips:,} test tracks that both scored ({one.share_of_first:.0%} of those of {names[0]}, "
+        f"{one.share_of_second:.0%} of {names[1]}); the arrows count from {names[0]}. Fingerprint of the tracks: "
+        f"`{one.clips}`."
+    )
+    # With several labels to a track, no single answer is right or wrong.
+    if one.metric == "accuracy":
+        show_difference(read_difference(view.snapshot, view.annotated, view, run.run_id, other), *names)
+
+
+def show_difference(result: runs.Comparison, name_a: str, name_b: str) -> None:
+    """Who was right where, and whether that could be chance."""
+    titles = ["Both right", "Only the first right", "Only the second right", "Neither"]
+    numbers = [result.both, result.only_a, result.only_b, result.neither]
+    *columns, last = st.columns(5, gap="medium")
+    for column, title, n in zip(columns, titles, numbers, strict=True):
+        column.metric(title, f"{n:,}", border=True)
+    last.metric("p (McNemar, exact)", f"{result.p_value:.3f}", border=True)
+    st.caption(
+        f"First {name_a}, second {name_b}. A small p says that a difference of this size is unlikely among equally "
+        "good models."
     )
 
 
@@ -192,4 +237,4 @@ with page("Runs", "What each trained model reached, where it goes wrong, and whi
         else:
             show_comparison(view, run, found)
     where_from(view, "run", ("models", "metrics", "predictions", "embeddings"), run_id=run.run_id)
-    list_runs(found)
+    list_runs(view, found)

@@ -9,18 +9,6 @@ import pytest
 from phonolake.analysis import coverage, licences, splits
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.metrics import classification
-from phonolake.store import schema
-
-
-@pytest.fixture
-def lake() -> duckdb.DuckDBPyConnection:
-    """A database with every table of a lake, all of them empty."""
-    connection = duckdb.connect()
-    for path in sorted(schema.sql_folder().glob("*.sql")):
-        if path.stem != schema.MACROS:
-            connection.execute(path.read_text(encoding="utf-8"))
-    connection.execute(schema.macros_sql())
-    return connection
 
 
 def insert(lake: duckdb.DuckDBPyConnection, table: str, **values: object) -> None:

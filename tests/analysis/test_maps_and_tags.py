@@ -11,7 +11,6 @@ from sklearn.decomposition import PCA
 
 from phonolake.analysis import embedding_map, taggram
 from phonolake.errors import PhonolakeError
-from phonolake.store import schema
 
 
 def test_components_are_those_of_scikit_learn() -> None:
@@ -32,11 +31,8 @@ def test_what_has_no_two_directions_still_has_places(e_ND: np.ndarray) -> None:
     assert 0 <= explained <= 1 + 1e-9
 
 
-def test_a_large_lake_is_sampled_and_the_sample_stays() -> None:
-    connection = duckdb.connect()
-    for name in ("annotations", "embeddings", "labels", "predictions", "runs", "tracks"):
-        connection.execute((schema.sql_folder() / f"{name}.sql").read_text(encoding="utf-8"))
-    connection.execute(schema.macros_sql())
+def test_a_large_lake_is_sampled_and_the_sample_stays(lake: duckdb.DuckDBPyConnection) -> None:
+    connection = lake
     with pytest.raises(PhonolakeError, match="no embeddings yet"):
         embedding_map.embedding_map(connection)
     connection.execute(

@@ -8,18 +8,6 @@ import pytest
 
 from phonolake.analysis import overview
 from phonolake.analysis.overview import DatasetSize, DurationBin, LabelCount, NextStep, RejectReason
-from phonolake.store import schema
-
-
-@pytest.fixture
-def lake() -> duckdb.DuckDBPyConnection:
-    """A database with every table of a lake, all of them empty."""
-    connection = duckdb.connect()
-    for path in sorted(schema.sql_folder().glob("*.sql")):
-        if path.stem != schema.MACROS:
-            connection.execute(path.read_text(encoding="utf-8"))
-    connection.execute(schema.macros_sql())
-    return connection
 
 
 def add_tracks(lake: duckdb.DuckDBPyConnection, durations: list[float], dataset: str = "toy") -> None:
@@ -159,7 +147,7 @@ def test_the_next_step_follows_what_is_there(lake: duckdb.DuckDBPyConnection) ->
     assert overview.next_steps(lake) == [NextStep("The lake holds no music yet.", "run MUSIC")]
     add_tracks(lake, [1.0, 1.0])
     assert commands() == ["extract --features mfcc-120 --spectrogram mel-96-12k"]
-    lake.execute("INSERT INTO features VALUES ('toy:0', 'mfcc-120', '', '', '')")
+    lake.execute("INSERT INTO features VALUES ('toy:0', 'mfcc-120', '', '', '', NULL, NULL)")
     assert commands() == ["train scaled-mfcc"]
     add_label(lake, "toy:0", "a")
     add_label(lake, "toy:1", "b")

@@ -18,9 +18,8 @@ def scored() -> tuple[duckdb.DuckDBPyConnection, np.ndarray, dict[str, np.ndarra
     """Two runs over the same 60 tracks; one track has no label."""
     rng = np.random.default_rng(0)
     connection = duckdb.connect()
-    for name in ("annotations", "labels", "models", "metrics", "predictions", "runs", "tracks", "embeddings"):
-        connection.execute((schema.sql_folder() / f"{name}.sql").read_text(encoding="utf-8"))
-    connection.execute(schema.macros_sql())
+    for path in sorted(schema.sql_folder().glob("*.sql"), key=lambda path: path.stem == schema.MACROS):
+        connection.execute(path.read_text(encoding="utf-8"))
     y_N = rng.integers(0, 3, N)
     p = {run: rng.dirichlet(np.ones(3), N) for run in ("one", "two")}
     for run, p_NK in p.items():
@@ -75,20 +74,16 @@ def test_two_runs_on_common_tracks(scored) -> None:
     assert runs.compare(connection, "one", "one").p_value == 1.0
 
 
-def test_mcnemar_of_a_coin(scored) -> None:
+def test_mcnemar_of_a_coin(lake: duckdb.DuckDBPyConnection) -> None:
     """Nine against one among ten: twice the chance of at most one head in ten tosses, 22 / 1024."""
-    connection = duckdb.connect()
-    for name in ("annotations", "labels", "predictions", "runs", "embeddings"):
-        connection.execute((schema.sql_folder() / f"{name}.sql").read_text(encoding="utf-8"))
-    connection.execute(schema.macros_sql())
     for n in range(10):
-        connection.execute("INSERT INTO labels VALUES ($1, 'a', 1, 'dataset')", [f"t{n}"])
+        lake.execute("INSERT INTO labels VALUES ($1, 'a', 1, 'dataset')", [f"t{n}"])
         for run, right in (("one", n < 9), ("two", n == 9)):
-            connection.execute(
+            lake.execute(
                 "INSERT INTO predictions VALUES ($1, 'm', $2, $3, 1, 'test', 's', '0')",
                 [f"t{n}", run, "a" if right else "b"],
             )
-    assert runs.compare(connection, "one", "two").p_value == pytest.approx(22 / 1024)
+    assert runs.compare(lake, "one", "two").p_value == pytest.approx(22 / 1024)
 
 
 def test_what_was_not_scored_says_what_to_run(scored) -> None:

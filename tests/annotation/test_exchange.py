@@ -92,6 +92,17 @@ def test_an_old_file_does_not_replace_newer_answers(lake: Lake, tmp_path: Path) 
     assert [a.value for a in exchange.export(lake)] == [1]
 
 
+def test_a_file_without_times_changes_nothing_the_second_time(lake: Lake, tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "track_id,label,value,rater", "toy:001,rock,1,anna", "toy:002,rock,0,anna")
+    assert exchange.read_csv(lake, file).new == 2
+    before = exchange.export(lake)
+    again = exchange.read_csv(lake, file)
+    assert (again.new, again.known) == (0, 2)
+    assert exchange.export(lake) == before
+    other = write(tmp_path / "b.csv", "track_id,label,value,rater", "toy:001,rock,0,anna")
+    assert exchange.read_csv(lake, other).new == 1
+
+
 @pytest.mark.parametrize(("text", "says"), [("track_id,label\n", "lacks the column value"), ("", "lacks the column")])
 def test_a_file_without_columns_is_refused(lake: Lake, tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "in.csv"

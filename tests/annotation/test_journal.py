@@ -132,3 +132,23 @@ def test_names_that_look_alike_have_files_of_their_own(lake: Lake) -> None:
 def test_other_values_are_refused(lake: Lake, value: object) -> None:
     with pytest.raises(UsageError, match="1, 0 or None"):
         journal.record(lake, [answer(1, value)])  # type: ignore[arg-type]
+
+
+def test_what_is_forgotten_leaves_the_file_and_nothing_else_changes(lake: Lake) -> None:
+    journal.record(lake, [answer(1), answer(2), answer(3), answer(2, 0)])
+    journal.record(lake, [answer(2, rater="bea"), answer(5, rater="carl")])
+    assert journal.undo(lake, "anna") == answer(2, 0)
+    path = lake.root / journal.FOLDER / (journal.stem("anna") + journal.SUFFIX)
+    with open(path, "ab") as file:
+        file.write(b'{"track_id": "toy:002", "la')  # what a power failure left
+    assert {p.name for p in journal.naming(lake, {"toy:002"})} >= {path.name}
+    wiped = dict(journal.forget(lake, {"toy:002"}))
+    assert wiped[path] == 3
+    assert len(wiped) == 2
+    assert not any(b"toy:002" in p.read_bytes() for p in lake.root.rglob("*.jsonl"))
+    assert journal.naming(lake, {"toy:002"}) == []
+    assert list(journal.forget(lake, {"toy:002"})) == []
+    assert journal.everyone(lake) == {"anna": [answer(1), answer(3)], "carl": [answer(5, rater="carl")]}
+    journal.record(lake, [answer(7)])
+    assert journal.undo(lake, "anna") == answer(7)
+    assert journal.undo(lake, "anna") == answer(3), "the numbers of the other lines stand"

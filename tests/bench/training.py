@@ -23,7 +23,8 @@ import soundfile as sf
 import torch
 from torch import nn
 
-from phonolake.models import registry, storage
+from phonolake.models import registry
+from phonolake.models.loaded import wrap
 from phonolake.training import inputs
 from phonolake.training.batches import TrackBatches
 from phonolake.training.loop import Hardware, Recipe, fit
@@ -158,7 +159,7 @@ class Case:
         build = {"n_classes": N_CLASSES, "n_frames": self.n_steps, "seed": 0}
         classes = [str(k) for k in range(N_CLASSES)]
         card = {"model": self.name, "build": build, "classes": classes, "activation": "softmax"}
-        return storage.wrap(self.network(), card, device=str(self.device))
+        return wrap(self.network(), card, device=str(self.device))
 
     def rate(self, work: Callable[[], int]) -> float:
         self.wait()

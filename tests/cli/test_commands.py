@@ -113,7 +113,7 @@ def test_a_wrong_request_is_one_line_that_says_what_to_do(words, code, says, cal
         (("train", "k2c2", "--split", "none-such"), "unknown split"),
         (("train", "random-forest", "--fold", "9", "--split", "random-5-seed-0"), "has folds [1, 2, 3, 4, 5]"),
         (("crossval", "random-forest", "--split", "official"), "has no folds"),
-        (("extract", "--features", "chroma-9"), "Known: mfcc-120"),
+        (("extract", "--features", "chroma-9"), "Known: fma-518, mfcc-120"),
         (("extract",), "nothing to extract"),
         (("score", "--run", "k2c2-none"), "unknown run"),
         (("similar", "fma:999999"), "no track 'fma:999999'"),

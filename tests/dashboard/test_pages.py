@@ -1,6 +1,7 @@
 """Every page over a full, a half-filled, an empty and a missing lake, and what happens when one clicks."""
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -216,8 +217,25 @@ def test_cooccurrence_ranks_pairs(open_page, toy, full_lake: Path) -> None:
     pairs = app.dataframe[0].value
     assert pairs.loc[0, ["label_i", "label_j", "c"]].tolist() == [toy.CLASSES[2], "loud", 1.0]
     app.number_input(key="least").set_value(toy.N_TRACKS).run()
-    assert app.dataframe[0].value.empty
+    assert "No such pair" in "".join(caption.value for caption in app.caption)
     assert not app.exception
+
+
+def test_cooccurrence_of_one_source_has_intervals_and_lift(open_page, toy, full_lake: Path) -> None:
+    app = open_page(full_lake, "cooccurrence")
+    pair = app.dataframe[0].value.iloc[0]
+    assert pair["c_low"] < pair["c"] == pair["c_high"] == 1
+    assert pair["lift"] == pytest.approx(toy.N_TRACKS / 20)
+    assert "a single label (of 2)" in told(open_page(full_lake, "cooccurrence", source="tags"))
+
+
+def test_parts_of_others_are_suggested(open_page, toy, full_lake: Path) -> None:
+    """All of a class are loud, and half of what is loud is of the class."""
+    app = open_page(full_lake, "cooccurrence", list="Synonyms")
+    assert not app.exception
+    # Folk is slow and slow is Folk, always.
+    found = app.dataframe[0].value
+    assert found[["label_i", "label_j", "reason"]].values.tolist() == [[toy.CLASSES[0], "slow", "tracks"]]
 
 
 def test_cooccurrence_of_single_labels_says_so(open_page, toy, tmp_path: Path) -> None:
@@ -238,25 +256,78 @@ def test_label_vectors_by_both_similarities(open_page, full_lake: Path) -> None:
     assert not app.exception
 
 
+def test_label_vectors_beside_cooccurrence(open_page, toy, full_lake: Path) -> None:
+    """Of classes none come together: there is no order to compare, and the page says so."""
+    app = open_page(full_lake, "label_vectors", show="Beside co-occurrence")
+    assert not app.exception
+    assert "no order to compare" in told(app)
+    assert app.metric[0].value == "-"
+    rare = open_page(full_lake, "label_vectors", show="Disagreements", source="tags")
+    assert not rare.exception
+    assert "share 0 labels" in told(rare)
+
+
 def test_the_planted_suspect_comes_first(open_page, toy, full_lake: Path) -> None:
     app = open_page(full_lake, "label_noise")
     suspects = app.dataframe[0].value
-    assert suspects.loc[0, ["track_id", "given", "suggested"]].tolist() == [
+    assert suspects.loc[0, ["track_id", "label", "instead"]].tolist() == [
         toy.track_id(3),
         toy.CLASSES[0],
         toy.CLASSES[1],
     ]
     assert len(app.get("audio")) == 1
-    assert "**0** are labelled Folk and **10** Rock" in "".join(text.value for text in app.markdown)
+    assert "**0** Folk and **10** Rock" in "".join(text.value for text in app.markdown)
 
 
 def test_another_suspect_is_chosen(open_page, toy, full_lake: Path) -> None:
     app = open_page(full_lake, "label_noise")
-    app.session_state["suspects"] = {"selection": {"rows": [1], "columns": [], "cells": []}}
+    app.session_state["suspects-false-positive-None"] = {"selection": {"rows": [1], "columns": [], "cells": []}}
     app.run()
     chosen = app.dataframe[0].value.loc[1, "track_id"]
     assert chosen == toy.track_id(0)
     assert app.subheader[0].value == f"Song {int(chosen[-3:])}"
+
+
+def test_missing_labels_are_ranked_apart(open_page, toy, full_lake: Path) -> None:
+    """What sounds like Rock and is called Folk lacks Rock; a link leads to that view."""
+    app = open_page(full_lake, "label_noise", kind="Labels that may be missing", label=toy.CLASSES[1])
+    suspects = app.dataframe[0].value
+    assert suspects.loc[0, ["track_id", "label", "instead"]].tolist() == [toy.track_id(3), *toy.CLASSES[1::-1]]
+    assert set(suspects["label"]) == {toy.CLASSES[1]}
+    assert "Not labelled **Rock** but **Folk**" in "".join(text.value for text in app.markdown)
+
+
+def test_noise_rates_are_listed_by_label(open_page, toy, full_lake: Path) -> None:
+    app = open_page(full_lake, "label_noise", show="Noise rates")
+    assert not app.exception
+    rates = app.dataframe[0].value.set_index("label")
+    assert list(rates.index) == ["all labels", *sorted(toy.CLASSES)]
+    # One track of the ten that are called Folk sounds like Rock.
+    assert rates.loc[toy.CLASSES[0], "n_false"] == pytest.approx(1)
+    assert rates.loc[toy.CLASSES[1], "n_missing"] == pytest.approx(1)
+
+
+def test_labels_are_validated_by_ear(open_page, toy, tmp_path: Path) -> None:
+    rows = toy.recordings()
+    rows["annotations"] = [
+        {"track_id": toy.track_id(n), "label": "Folk", "value": int(n != 3), "rater": "ann", "sample": "one"}
+        | {"annotated_at": datetime(2026, 1, 1, tzinfo=UTC)}
+        for n in (0, 3, 6, 9, 1, 4)
+    ]
+    lake = Lake.create(tmp_path / "lake")
+    toy.fill(lake, rows)
+    app = open_page(lake.root, "label_noise", show="Checked by ear")
+    assert not app.exception
+    (row,) = app.dataframe[0].value.to_dict("records")
+    assert (row["label"], row["n_positive"], row["n_negative"], row["n_given"]) == ("Folk", 4, 2, 10)
+    assert (row["error_positive"], row["error_negative"]) == (0.25, 1.0)
+    assert row["n_estimated"] == pytest.approx(10 * 0.75 + 20)
+
+
+def test_nobody_listened_yet_says_where_to_begin(open_page, full_lake: Path) -> None:
+    app = open_page(full_lake, "label_noise", show="Checked by ear")
+    assert not app.exception
+    assert "page Re\\-annotate" in told(app)
 
 
 # -- sql ---------------------------------------------------------------------------------------------------------------

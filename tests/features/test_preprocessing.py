@@ -183,7 +183,9 @@ def test_a_part_begins_earlier_in_a_short_recording_and_is_filled_up_in_a_shorte
     part = y[round(15.5 * recipe.sr) :][: round(3.5 * recipe.sr)]
     whole = recipe.of(y)
     np.testing.assert_array_equal(recipe.of(part), whole)
-    np.testing.assert_array_equal(recipe.of(np.concatenate([y[: 5 * recipe.sr], part])), whole)
+    np.testing.assert_array_equal(recipe.of(np.concatenate([y[: 14 * recipe.sr], part])), whole)
+    # Where the part would not even begin, the recording's own beginning is shown.
+    np.testing.assert_array_equal(recipe.of(np.concatenate([part, y[: 5 * recipe.sr]])), whole)
     short = recipe.of(y[: 2 * recipe.sr])
     assert short.shape == (128, 128)
     assert short[:, -20:].max() == pytest.approx(-80)

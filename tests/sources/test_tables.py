@@ -58,6 +58,16 @@ def test_what_is_no_such_table_is_refused_by_name(tmp_path: Path, data: bytes, s
     assert "the table of tests" in str(caught.value)
 
 
+def test_quotes_inside_cells_are_forgiven_only_where_it_was_said(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('"a"\t"b"\n"1"\t"The "Great" Mass"\n"2"\t"x"\n')
+    with pytest.raises(UsageError, match="line 2"):
+        list(tables.rows(path, ("a", "b"), "a table", delimiter="\t"))
+    found = list(tables.rows(path, ("a", "b"), "a table", delimiter="\t", strict=False))
+    assert [row["a"] for row in found] == ["1", "2"]
+    assert "Great" in found[0]["b"]
+
+
 def test_a_table_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"t\.csv is missing: the table of tests"):
         list(tables.rows(tmp_path / "t.csv", (), "the table of tests"))

@@ -1,12 +1,20 @@
 """Taking tracks down: nothing of them is left, the others are as they were, and a kill in the middle heals."""
 
 import json
+import os
+import random
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from phonolake.annotation import journal, publication
 from phonolake.cli.main import main
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.stages import forget
@@ -169,3 +177,100 @@ def test_two_jobs_that_write_the_same_shard_again_do_not_both_win(lake: Lake) ->
     lake.commit({"labels": one})
     assert first not in ids_of(lake, "labels")
     assert second in ids_of(lake, "labels")
+
+
+def answers(lake: Lake, gone: str, other: str) -> None:
+    """Two raters, one of whom spoke of both tracks and took an answer back; published twice."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    for rater, track in (("anna", gone), ("anna", other), ("bea", gone)):
+        journal.record(lake, [journal.Answer(track, "rock", 1, rater, at)])
+        publication.publish(lake)
+    journal.record(lake, [journal.Answer(gone, "folk", 0, "anna", at)])
+    journal.undo(lake, "anna")
+    publication.publish(lake)
+
+
+def traces(lake: Lake, track_id: str) -> list[str]:
+    """Files with a track's id in their bytes, or in any value that Parquet has packed; tombstones apart."""
+    found = []
+    for path in lake.root.rglob("*"):
+        if not path.is_file() or path.parent.name == "forgotten":
+            continue
+        packed = path.suffix == ".parquet" and "_delta_log" not in path.parts
+        rows = str(pq.read_table(path).drop_columns(_payload(path)).to_pylist()) if packed else ""
+        if track_id.encode() in path.read_bytes() or track_id in rows:
+            found.append(str(path.relative_to(lake.root)))
+    return found
+
+
+def _payload(path: Path) -> list[str]:
+    """Columns that hold no text: arrays and sound."""
+    return [f.name for f in pq.read_schema(path) if "string" not in str(f.type)]
+
+
+def test_what_raters_said_is_forgotten_too(lake: Lake) -> None:
+    gone, other = ids_of(lake)[3], ids_of(lake)[5]
+    answers(lake, gone, other)
+    assert any(trace.startswith("annotations/") for trace in traces(lake, gone))
+    removed = {r.where: r for r in forget.run(forget.Config(str(lake.root), (gone,)))}
+    assert (removed["journals"].rows, removed["journals"].files) == (3, 2)
+    assert traces(lake, gone) == []
+    assert forget.verify(lake, (gone,)) == []
+    publication.publish(lake)
+    with query.connect(lake) as connection:
+        assert connection.execute("SELECT track_id, rater FROM annotations").fetchall() == [(other, "anna")]
+    assert verify(lake) == []
+
+
+def test_an_answer_that_came_back_is_seen(lake: Lake) -> None:
+    gone = ids_of(lake)[3]
+    forget.run(forget.Config(str(lake.root), (gone,)))
+    journal.record(lake, [journal.Answer(gone, "rock", 1, "anna", datetime(2026, 1, 1, tzinfo=UTC))])
+    assert [path.partition("/")[0] for path in forget.verify(lake, (gone,))] == ["annotations"]
+    forget.run(forget.Config(str(lake.root), (gone,)))
+    assert forget.verify(lake, (gone,)) == []
+
+
+FORGETTING = """
+import sys
+from phonolake.stages import forget
+print("begins", flush=True)
+forget.run(forget.Config(sys.argv[1], (sys.argv[2],)))
+"""
+
+
+def kill_while_forgetting(source: Path, folder: Path, delay: float) -> bool:
+    """Kill a run after some seconds, run it again, and hold the lake against an undisturbed one; True if it was hit."""
+    shutil.copytree(source, folder)
+    lake = Lake.open(folder)
+    gone, other = ids_of(lake)[3], ids_of(lake)[5]
+    answers(lake, gone, other)
+    before = {table: ids_of(lake, table) for table in tables(lake)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", FORGETTING, str(folder), gone], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    with process:
+        process.stdout.readline()
+        time.sleep(delay)
+        os.kill(process.pid, signal.SIGKILL)
+    seen = {table: gone in ids_of(lake, table) for table, ids in before.items() if gone in ids}
+    assert len(set(seen.values())) == 1, "all tables change at once"
+    forget.run(forget.Config(str(folder), (gone,)))
+    assert {table: ids_of(lake, table) for table in before} == {
+        t: [i for i in ids if i != gone] for t, ids in before.items()
+    }
+    assert traces(lake, gone) == []
+    assert verify(lake) == []
+    return process.returncode == -signal.SIGKILL
+
+
+def test_a_kill_somewhere_heals(demo: Path, tmp_path: Path) -> None:
+    kill_while_forgetting(demo / "lake", tmp_path / "lake", 0.3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_kills_anywhere_heal(demo: Path, tmp_path: Path) -> None:
+    dice = random.Random(0)
+    hit = [kill_while_forgetting(demo / "lake", tmp_path / str(n), dice.uniform(0, 2)) for n in range(20)]
+    assert sum(hit) >= 5

@@ -134,17 +134,37 @@ def _lines(connection: duckdb.DuckDBPyConnection, chosen: str, parameters: list)
 
 def lines(connection: duckdb.DuckDBPyConnection, track_ids: Sequence[str]) -> list[TrackLine]:
     """Lines of some tracks, in order of their ids; unknown ones are left out."""
-    return _lines(connection, "FROM tracks AS t WHERE list_contains($1, t.track_id)", [list(track_ids)])
+    return _lines(connection, "FROM tracks AS t WHERE t.track_id IN (SELECT unnest($1::VARCHAR[]))", [list(track_ids)])
+
+
+def labels_among(
+    connection: duckdb.DuckDBPyConnection, track_ids: Sequence[str], *, source: str | None = None
+) -> dict[str, int]:
+    """How many of some tracks have each label; by what one source says, or all."""
+    rows = connection.execute(
+        "SELECT label, count(DISTINCT track_id) FROM labels WHERE value = 1 AND ($2 IS NULL OR source = $2) "
+        "AND track_id IN (SELECT unnest($1::VARCHAR[])) GROUP BY label",
+        [list(track_ids), source],
+    ).fetchall()
+    return dict(rows)
 
 
 def of_pair(
-    connection: duckdb.DuckDBPyConnection, label_i: str, label_j: str, *, which: str = "both", most: int = 50
+    connection: duckdb.DuckDBPyConnection,
+    label_i: str,
+    label_j: str,
+    *,
+    which: str = "both",
+    source: str | None = None,
+    most: int = 50,
 ) -> list[str]:
-    """Tracks with two labels, or with the first or the second alone; whoever says so.
+    """Tracks with two labels, or with the first or the second alone.
 
     Parameters
     ----------
     which : {"both", "first", "second"}
+    source : str, optional
+        By labels of this source only.
     most : int
         At most this many, in order of their ids.
     """
@@ -153,9 +173,9 @@ def of_pair(
         raise unknown("choice", which, wanted)
     rows = connection.execute(
         "WITH said AS (SELECT track_id, bool_or(label = $1) AS i, bool_or(label = $2) AS j FROM labels "
-        "WHERE value = 1 AND label IN ($1, $2) GROUP BY track_id) "
+        "WHERE value = 1 AND label IN ($1, $2) AND ($4 IS NULL OR source = $4) GROUP BY track_id) "
         f"SELECT track_id FROM said WHERE {wanted[which]} ORDER BY track_id LIMIT $3",
-        [label_i, label_j, most],
+        [label_i, label_j, most, source],
     ).fetchall()
     return [track_id for (track_id,) in rows]
 

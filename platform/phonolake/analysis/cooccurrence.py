@@ -20,6 +20,7 @@ from phonolake.analysis.intervals import CONFIDENCE, wilson
 from phonolake.analysis.label_matrix import LabelMatrix, read_labels
 
 __all__ = [
+    "Counts",
     "LabelMatrix",
     "Pair",
     "cooccurrence_counts",
@@ -27,6 +28,7 @@ __all__ = [
     "normalize",
     "normalized_cooccurrence",
     "ranked_pairs",
+    "read_counts",
     "read_labels",
     "top_pairs",
 ]
@@ -56,6 +58,32 @@ class Pair:
     c_low: float
     c_high: float
     lift: float
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many of `n_tracks` tracks that have any label have each two labels.
+
+    Parameters
+    ----------
+    pairs : ndarray
+        (L, L), the result of `cooccurrence_counts`.
+    """
+
+    labels: tuple[str, ...]
+    pairs: np.ndarray
+    n_tracks: int
+
+    @property
+    def tracks(self) -> np.ndarray:
+        """Tracks with each label, (L,)."""
+        return np.diag(self.pairs)
+
+
+def read_counts(connection: duckdb.DuckDBPyConnection, *, source: str | None = None) -> Counts:
+    """Count the positive labels of a lake, of one source or of all."""
+    found = read_labels(connection, source=source)
+    return Counts(found.labels, cooccurrence_counts(found.Y_NL), found.Y_NL.shape[0])
 
 
 def normalized_cooccurrence(Y_NL: LabelArray) -> np.ndarray:

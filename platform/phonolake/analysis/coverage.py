@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 import duckdb
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from phonolake.analysis.label_matrix import coded
 from phonolake.errors import PhonolakeError, unknown
 from phonolake.lineage import digest
 from phonolake.metrics import classification
@@ -134,15 +137,15 @@ def compare(connection: duckdb.DuckDBPyConnection, first: str, second: str) -> l
         When there are no stored test predictions, no common clips, or the two know different labels.
     """
     a, b = _held_out(connection, first), _held_out(connection, second)
-    names = sorted(a.labels)
-    if set(names) != set(b.labels):
-        raise PhonolakeError(f"{first} and {second} know different labels: {sorted(set(a.labels) ^ set(b.labels))[:5]}")
-    common = sorted(a.scores.keys() & b.scores.keys())
+    if a.labels != b.labels:
+        different = sorted(set(a.labels) ^ set(b.labels))[:5]
+        raise PhonolakeError(f"{first} and {second} know different labels: {different}")
+    common = sorted(a.row.keys() & b.row.keys())
     if not common:
         raise PhonolakeError(f"{first} and {second} were tested on no common clip")
-    Y_NK = _truth(connection, common, names, a.source)
-    figures = [_figures(Y_NK, np.array([[r.scores[t].get(k, 0.0) for k in names] for t in common])) for r in (a, b)]
-    facts = (len(common), len(common) / len(a.scores), len(common) / len(b.scores), fingerprint(common))
+    Y_NK = _truth(connection, common, a.labels, a.source)
+    figures = [_figures(Y_NK, run.P_NK[[run.row[clip] for clip in common]]) for run in (a, b)]
+    facts = (len(common), len(common) / len(a.row), len(common) / len(b.row), fingerprint(common))
     return [
         Comparison(metric, one, two, two - one, *facts)
         for (metric, one), two in zip(figures[0].items(), figures[1].values(), strict=True)
@@ -151,51 +154,54 @@ def compare(connection: duckdb.DuckDBPyConnection, first: str, second: str) -> l
 
 @dataclass(frozen=True, slots=True)
 class _HeldOut:
-    """Probabilities by label, of the test clips of some runs of one model."""
+    """Probabilities P_NK of the test clips of some runs of one model; labels in order, and the row of each clip."""
 
     labels: list[str]
     source: str
-    scores: dict[str, dict[str, float]]
+    row: dict[str, int]
+    P_NK: np.ndarray
 
 
 def _held_out(connection: duckdb.DuckDBPyConnection, name: str) -> _HeldOut:
     known = connection.execute(
-        "SELECT m.run_id, m.model, m.labels, coalesce(m.card->>'$.config.labels', 'dataset'), r.finished_at "
-        "FROM models m LEFT JOIN runs r USING (run_id) ORDER BY r.finished_at NULLS FIRST"
+        "SELECT m.run_id, m.model, m.labels, coalesce(m.card->>'$.config.labels', 'dataset') "
+        "FROM models m LEFT JOIN runs r USING (run_id) ORDER BY r.finished_at NULLS FIRST, m.run_id"
     ).fetchall()
     chosen = [row for row in known if name in row[:2]]
     if not chosen:
         raise unknown("run or model", name, {value for row in known for value in row[:2]})
     # Of several trainings that tested a clip the newest counts, which comes last.
-    scores: dict[str, dict[str, float]] = {}
-    for run_id, *_ in chosen:
-        rows = connection.execute(
-            "SELECT track_id, label, probability FROM predictions WHERE run_id = $1 AND part = 'test'", [run_id]
-        ).fetchall()
-        of_run: dict[str, dict[str, float]] = {}
-        for track_id, label, probability in rows:
-            of_run.setdefault(track_id, {})[label] = probability
-        scores |= of_run
-    if not scores:
-        run_id = chosen[-1][0]
+    found = connection.sql(
+        "WITH chosen AS (SELECT unnest($1::VARCHAR[]) AS run_id, unnest(range(len($1::VARCHAR[]))) AS place), "
+        "p AS (SELECT track_id, label, probability, place FROM predictions JOIN chosen USING (run_id) "
+        "WHERE part = 'test'), newest AS (SELECT track_id, max(place) AS place FROM p GROUP BY track_id) "
+        "SELECT track_id, label, probability FROM p JOIN newest USING (track_id, place)",
+        params=[[run_id for run_id, *_ in chosen]],
+    ).to_arrow_table()
+    run_id, _, its_labels, source = chosen[-1]
+    if not len(found):
         raise PhonolakeError(f"no test predictions of {name} are stored: run `phonolake score --run {run_id}` first")
-    return _HeldOut(list(chosen[-1][2]), chosen[-1][3], scores)
+    labels = sorted(its_labels)
+    clips, row = coded(found["track_id"])
+    column = _places(found["label"], labels)
+    p_NK = np.zeros((len(clips), len(labels)))
+    p_NK[row[column >= 0], column[column >= 0]] = found["probability"].to_numpy()[column >= 0]
+    return _HeldOut(labels, source, {clip: n for n, clip in enumerate(clips)}, p_NK)
 
 
 def _truth(connection: duckdb.DuckDBPyConnection, ids: list[str], names: list[str], source: str) -> np.ndarray:
     """Y_NK, 1 where a label holds."""
-    rows = connection.execute(
-        "SELECT track_id, label FROM labels JOIN (SELECT unnest($1::VARCHAR[]) AS track_id) USING (track_id) "
-        "WHERE value = 1 AND source = $2",
-        [ids, source],
-    ).fetchall()
-    place = {track_id: n for n, track_id in enumerate(ids)}
-    column = {label: k for k, label in enumerate(names)}
+    said = connection.sql("SELECT track_id, label FROM labels_by($1) WHERE value = 1", params=[source]).to_arrow_table()
+    row, column = _places(said["track_id"], ids), _places(said["label"], names)
+    known = (row >= 0) & (column >= 0)
     Y_NK = np.zeros((len(ids), len(names)), int)
-    for track_id, label in rows:
-        if label in column:
-            Y_NK[place[track_id], column[label]] = 1
+    Y_NK[row[known], column[known]] = 1
     return Y_NK
+
+
+def _places(values: pa.ChunkedArray, among: list[str]) -> np.ndarray:
+    """The place of each value in a list, -1 for those that are not in it."""
+    return pc.fill_null(pc.index_in(values, pa.array(among, pa.string())), -1).to_numpy().astype(np.int64)
 
 
 def _figures(Y_NK: np.ndarray, p_NK: np.ndarray) -> dict[str, float]:

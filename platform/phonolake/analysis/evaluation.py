@@ -14,6 +14,7 @@ class FoldSummary:
     """One metric of one model over its folds: mean and standard deviation (n - 1), with chance beside it."""
 
     model: str
+    input: str
     split: str
     metric: str
     mean: float
@@ -32,17 +33,17 @@ def over_folds(
     """
     wanted = metrics or OF_ONE_LABEL + OF_MANY_LABELS
     rows = connection.execute(
-        "SELECT m.model, m.split, x.metric, list(x.value), avg(x.chance), count(*), sum(x.n) FROM metrics x "
+        "SELECT m.model, m.input, m.split, x.metric, list(x.value), avg(x.chance), count(*), sum(x.n) FROM metrics x "
         "JOIN models m USING (run_id) WHERE list_contains($1, run_id) AND list_contains($2, x.metric) "
         "AND x.part = 'test' AND x.label IS NULL AND x.epoch IS NULL AND x.value IS NOT NULL GROUP BY ALL",
         [run_ids, list(wanted)],
     ).fetchall()
     if metrics is None:
-        single = {model for model, _, metric, *_ in rows if metric in OF_ONE_LABEL}
-        rows = [row for row in rows if (row[0] in single) == (row[2] in OF_ONE_LABEL)]
+        single = {model for model, _, _, metric, *_ in rows if metric in OF_ONE_LABEL}
+        rows = [row for row in rows if (row[0] in single) == (row[3] in OF_ONE_LABEL)]
     summaries = [
-        FoldSummary(model, split, metric, float(np.mean(v)), float(np.std(v, ddof=len(v) > 1)), chance, n, int(tracks))
-        for model, split, metric, v, chance, n, tracks in rows
+        FoldSummary(model, read, split, metric, float(np.mean(v)), float(np.std(v, ddof=len(v) > 1)), chance, n, int(m))
+        for model, read, split, metric, v, chance, n, m in rows
     ]
     return sorted(summaries, key=lambda s: (wanted.index(s.metric), -s.mean, s.model))
 

@@ -13,6 +13,7 @@ from phonolake.analysis.cooccurrence import normalized_cooccurrence
 from phonolake.analysis.label_matrix import LabelMatrix
 from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.models import home, registry, storage
+from phonolake.models.loaded import LoadedNetwork
 from phonolake.store.lake import Lake
 
 KINDS = ("cosine", "dot")
@@ -93,7 +94,7 @@ def label_vectors(
     for run_id, model in rows:
         if model_or_run in (None, run_id, model) and registry.get(model).CARD.kind == "network":
             loaded = storage.load(lake.root / "models" / run_id / "weights")
-            assert isinstance(loaded, storage.LoadedNetwork)
+            assert isinstance(loaded, LoadedNetwork)
             return loaded.classes, loaded.network.label_vectors()
     if model_or_run is not None:
         raise unknown("network", model_or_run, {name for row in rows for name in row})
@@ -111,7 +112,7 @@ def label_vectors_at_home(model: str) -> tuple[tuple[str, ...], np.ndarray]:
         When it is not there, or is no network.
     """
     loaded = home.load(model)
-    if not isinstance(loaded, storage.LoadedNetwork):
+    if not isinstance(loaded, LoadedNetwork):
         raise UsageError(f"{model} is no network, so it has no label vectors")
     return loaded.classes, loaded.network.label_vectors()
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import duckdb
 
+from phonolake.errors import unknown
+
 
 @dataclass(frozen=True, slots=True)
 class LicenceCount:
@@ -25,7 +27,13 @@ def listing(
     ----------
     pattern : str, optional
         Only licences with this text in them, whatever its case; ``%`` and ``_`` are SQL's wildcards.
+
+    Raises
+    ------
+    UsageError
+        For a dataset that the lake has no track of.
     """
+    _check(connection, dataset)
     rows = connection.execute(
         """
         SELECT dataset, licence, n, hours, share FROM (
@@ -43,8 +51,15 @@ def tracks(
     connection: duckdb.DuckDBPyConnection, pattern: str, *, dataset: str | None = None
 ) -> list[tuple[str, str | None, str | None, str]]:
     """Id, title, artist and licence of the tracks whose licence fits `pattern` (see `listing`), by their ids."""
+    _check(connection, dataset)
     return connection.execute(
         "SELECT track_id, title, artist, licence FROM tracks WHERE licence ILIKE '%' || $1 || '%' "
         "AND ($2 IS NULL OR dataset = $2) ORDER BY track_id",
         [pattern, dataset],
     ).fetchall()
+
+
+def _check(connection: duckdb.DuckDBPyConnection, dataset: str | None) -> None:
+    known = [name for (name,) in connection.execute("SELECT DISTINCT dataset FROM tracks").fetchall()]
+    if dataset is not None and dataset not in known:
+        raise unknown("dataset", dataset, known)

@@ -1,5 +1,6 @@
 """Which tracks sound like one: by a stored track, or by an audio file never seen before."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import numpy as np
 from phonolake.audio.confined import decode_confined
 from phonolake.audio.decode import decode, probe
 from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
+from phonolake.features.contract import FeatureSet
 from phonolake.models import storage
 from phonolake.progress import say
+from phonolake.records import Hertz
 from phonolake.search import index as faiss_index
 from phonolake.stages import products
 from phonolake.stages.index import shards_by_run
@@ -92,12 +95,12 @@ def similar_to_upload(
     """
     with query.connect(lake) as connection:
         run_id, model_input = _choose_run(connection, model_or_run)
-        recipe = products.recipe_of(model_input)
         try:
-            values = recipe.of(decode_confined(data, sr=recipe.sr, extension=extension))
+            vector_D = _embed(
+                lake, connection, run_id, model_input, lambda sr: decode_confined(data, sr=sr, extension=extension)
+            )
         except AudioError as error:
             raise PhonolakeError(f"the upload cannot be used ({error})") from error
-        vector_D = _embed(lake, run_id, model_input, values)
         found = _search_index(lake, run_id, vector_D, k, None, None)
         if found is None:
             found = _search_exactly(connection, run_id, vector_D, k, None, None)
@@ -134,17 +137,29 @@ def _embed_file(
     try:
         data = path.read_bytes()
         probe(data, extension=path.suffix[1:])
-        recipe = products.recipe_of(model_input)
-        values = recipe.of(decode(data, sr=recipe.sr))
+        return _embed(lake, connection, run_id, model_input, lambda sr: decode(data, sr=sr))
     except AudioError as error:
         raise PhonolakeError(f"{file} cannot be used ({error})") from error
-    return _embed(lake, run_id, model_input, values)
 
 
-def _embed(lake: Lake, run_id: str, model_input: str, values: np.ndarray) -> np.ndarray:
-    """The embedding of a recording that is not in the lake, from what its model reads."""
+def _embed(
+    lake: Lake,
+    connection: duckdb.DuckDBPyConnection,
+    run_id: str,
+    model_input: str,
+    decoded: Callable[[Hertz], np.ndarray],
+) -> np.ndarray:
+    """The embedding of a recording that is not in the lake, `decoded` at the rate that its model reads."""
     model = storage.load(lake.root / "models" / run_id / "weights")
-    if model_input.startswith("features:"):
+    recipe = products.recipe_of(model_input)
+    if isinstance(recipe, products.Embeddings):
+        ((read,),) = connection.execute("SELECT input FROM models WHERE run_id = $1", [recipe.run_id]).fetchall()
+        values = _embed(lake, connection, recipe.run_id, read, decoded)
+    elif isinstance(recipe, FeatureSet) and recipe.segments:
+        raise UsageError(f"{run_id} reads segments ({recipe.name}): it finds neighbours of stored tracks only")
+    else:
+        values = recipe.of(decoded(recipe.sr))
+    if products.columns_of(model_input):
         vectors_ND = model.embed(values[None])
         embedding = None if vectors_ND is None else vectors_ND[0]
     else:
@@ -192,7 +207,8 @@ def _search_exactly(
     rows = connection.execute(
         "SELECT track_id, coalesce(nullif(list_cosine_similarity(embedding, $1::FLOAT[]), 'nan'), 0) AS similarity "
         "FROM embeddings "
-        "WHERE run_id = $2 AND track_id IS DISTINCT FROM $3 AND ($4 IS NULL OR list_contains($4, track_id)) "
+        "WHERE run_id = $2 AND track_id IS DISTINCT FROM $3 "
+        "AND ($4 IS NULL OR track_id IN (SELECT unnest($4::VARCHAR[]))) "
         "ORDER BY similarity DESC, track_id LIMIT $5",
         [vector_D.tolist(), run_id, exclude, None if allowed is None else sorted(allowed), k],
     ).fetchall()
@@ -205,7 +221,7 @@ def _describe(connection: duckdb.DuckDBPyConnection, found: list[tuple[str, floa
         "SELECT t.track_id, any_value(t.title), any_value(t.artist), "
         "string_agg(DISTINCT l.label, ', ' ORDER BY l.label) FROM tracks t "
         "LEFT JOIN labels l ON l.track_id = t.track_id AND l.value = 1 AND l.source = 'dataset' "
-        "WHERE list_contains($1, t.track_id) GROUP BY t.track_id",
+        "WHERE t.track_id IN (SELECT unnest($1::VARCHAR[])) GROUP BY t.track_id",
         [ids],
     ).fetchall()
     facts = {track_id: rest for track_id, *rest in rows}

@@ -86,8 +86,10 @@ def doubts(Y_NL: np.ndarray, P_NL: np.ndarray) -> np.ndarray:
     return np.where(Y, np.nan_to_num(usual_without_L, nan=0.5) - P, P - np.nan_to_num(usual_with_L, nan=0.5))
 
 
-def rank(held: HeldOut, *, kind: str = "false-positive", label: str | None = None) -> list[tuple[int, int, float]]:
-    """All labels of a kind by doubt.
+def rank(
+    held: HeldOut, *, kind: str = "false-positive", label: str | None = None, top: int | None = None
+) -> list[tuple[int, int, float]]:
+    """Labels of a kind by doubt, all of them or the first `top`.
 
     Returns
     -------
@@ -109,7 +111,7 @@ def rank(held: HeldOut, *, kind: str = "false-positive", label: str | None = Non
         of_kind = of_kind & (np.arange(len(held.labels)) == held.labels.index(label))
     row, column = np.nonzero(of_kind)
     doubt = D_NL[row, column]
-    order = np.argsort(-doubt, kind="stable")
+    order = np.argsort(-doubt, kind="stable")[:top]
     return list(zip(row[order].tolist(), column[order].tolist(), doubt[order].tolist(), strict=True))
 
 
@@ -131,26 +133,30 @@ def suspects(
     k : int
         How many neighbours.
     """
-    ranked = rank(held, kind=kind, label=label)[:top]
+    ranked = rank(held, kind=kind, label=label, top=top)
     rows, columns = [n for n, _, _ in ranked], [c for _, c, _ in ranked]
     near = _neighbour_shares(held, rows, columns, embeddings, k)
-    C_LL = normalized_cooccurrence(held.Y_NL)
+    single = held.single
+    # Classes exclude each other: of those, none makes another likely.
+    C_LL = None if single else normalized_cooccurrence(held.Y_NL)
     found = []
     for place, (n, c, doubt) in enumerate(ranked):
         others = [int(i) for i in np.flatnonzero(held.Y_NL[n]) if i != c]
-        # Classes exclude each other: of those, none makes another likely.
-        because = None if held.single or not others else others[int(np.argmax(C_LL[others, c]))]
+        because, expected = None, None
+        if C_LL is not None and others:
+            because = others[int(np.argmax(C_LL[others, c]))]
+            expected = float(C_LL[because, c])
         found.append(
             LabelSuspect(
                 place + 1,
                 kind,
                 held.track_ids[n],
                 held.labels[c],
-                held.labels[_instead(held, n, c)] if held.single else None,
+                held.labels[_instead(held, n, c)] if single else None,
                 float(held.P_NL[n, c]),
                 doubt,
                 near[place],
-                None if because is None else float(C_LL[because, c]),
+                expected,
                 None if because is None else held.labels[because],
             )
         )

@@ -182,13 +182,14 @@ def newest_figures(connection: duckdb.DuckDBPyConnection) -> list[FoldSummary]:
     rows = connection.execute(
         """
         WITH newest AS (
-            SELECT m.run_id, m.model, m.split FROM models m JOIN runs r USING (run_id)
-            QUALIFY r.started_at = max(r.started_at) OVER (PARTITION BY m.model, m.split)
+            SELECT m.run_id, m.model, m.input, m.split FROM models m JOIN runs r USING (run_id)
+            QUALIFY r.started_at = max(r.started_at) OVER (PARTITION BY m.model, m.input, m.split)
         )
-        SELECT model, split, metric, avg(value), coalesce(stddev_samp(value), 0), avg(chance), count(*), sum(n)::BIGINT
+        SELECT model, input, split, metric, avg(value), coalesce(stddev_samp(value), 0), avg(chance), count(*),
+            sum(n)::BIGINT
         FROM newest JOIN metrics USING (run_id)
         WHERE part = 'test' AND label IS NULL AND epoch IS NULL AND value IS NOT NULL AND list_contains($1, metric)
-        GROUP BY model, split, metric ORDER BY model, split, list_position($1, metric)
+        GROUP BY model, input, split, metric ORDER BY model, input, split, list_position($1, metric)
         """,
         [list(METRICS)],
     ).fetchall()

@@ -110,7 +110,12 @@ def _new(lake: Lake, answers: list[Answer]) -> list[Answer]:
     newest: dict[tuple[str, str, str], Answer] = {}
     for answer in sorted(answers, key=lambda a: a.annotated_at):
         newest[_key(answer)] = answer
-    return [a for k, a in newest.items() if k not in standing or a.annotated_at > standing[k].annotated_at]
+    return [a for k, a in newest.items() if k not in standing or _replaces(a, standing[k])]
+
+
+def _replaces(new: Answer, old: Answer) -> bool:
+    """Whether it is newer and says something else: a file without times is no newer for being read again."""
+    return new.annotated_at > old.annotated_at and (new.value, new.sample) != (old.value, old.sample)
 
 
 def _key(answer: Answer) -> tuple[str, str, str]:

@@ -13,7 +13,7 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -100,12 +100,47 @@ def standing(lake: Lake, rater: str) -> list[Answer]:
 def everyone(lake: Lake) -> dict[str, list[Answer]]:
     """Standing answers by rater, in order of their names; raters who took all of theirs back included."""
     found: dict[str, list[Answer]] = {}
-    for path in sorted((lake.root / FOLDER).glob(f"*{SUFFIX}")):
+    for path in _journals(lake):
         with open(path, "rb") as journal:
             entries = _read(journal)
         if entries:
             found[entries[0]["rater"]] = _fold(entries)
     return dict(sorted(found.items()))
+
+
+def forget(lake: Lake, track_ids: Collection[str]) -> Iterator[tuple[Path, int]]:
+    """Wipe the answers about some tracks out of the journals; yields every file that had some, and how many lines.
+
+    Lines are overwritten where they stand, since an undo names a line by its number and raters may be writing: each
+    becomes spaces, which readers pass over. So do lines that a power failure left half-written.
+
+    Raises
+    ------
+    PhonolakeError
+        When a journal cannot be written to.
+    """
+    for path in _journals(lake):
+        try:
+            with open(path, "r+b", buffering=0) as journal:
+                fcntl.flock(journal, fcntl.LOCK_EX)
+                spans = list(_about(journal, track_ids))
+                for start, length in spans:
+                    os.pwrite(journal.fileno(), b" " * length, start)
+                os.fsync(journal.fileno())
+        except OSError as error:
+            raise PhonolakeError(f"{path} could not be cleared ({error}): make it writable and forget again") from error
+        if spans:
+            yield path, len(spans)
+
+
+def naming(lake: Lake, track_ids: Collection[str]) -> list[Path]:
+    """Journals that still hold lines about some tracks."""
+    found = []
+    for path in _journals(lake):
+        with open(path, "rb") as journal:
+            if any(True for _ in _about(journal, track_ids)):
+                found.append(path)
+    return found
 
 
 def check_rater(name: str) -> str:
@@ -122,6 +157,21 @@ def stem(rater: str) -> str:
 
 
 # -- the file ---------------------------------------------------------------------------------------------------------
+
+
+def _journals(lake: Lake) -> list[Path]:
+    return sorted((lake.root / FOLDER).glob(f"*{SUFFIX}"))
+
+
+def _about(journal: BinaryIO, track_ids: Collection[str]) -> Iterator[tuple[int, int]]:
+    """Start and length in bytes of the lines about some tracks, and of those of which nobody can tell."""
+    start = 0
+    journal.seek(0)
+    for line in journal.read().split(b"\n"):
+        entry = _entry(line)
+        if line.strip() and (entry is None or entry.get("track_id") in track_ids):
+            yield start, len(line)
+        start += len(line) + 1
 
 
 def _path(lake: Lake, rater: str) -> Path:
@@ -174,13 +224,19 @@ def _read(journal: BinaryIO) -> list[dict[str, Any]]:
     journal.seek(0)
     entries = []
     for n, line in enumerate(journal.read().split(b"\n")):
-        try:
-            entry = json.loads(line.decode("utf-8", "surrogatepass"))
-        except ValueError:
-            continue  # nothing, or what a power failure left
-        if isinstance(entry, dict) and "rater" in entry:
+        entry = _entry(line)
+        if entry is not None:
             entries.append(entry | {"n": n})
     return entries
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    """What a line says; None for an empty one, or one that a power failure left half-written."""
+    try:
+        entry = json.loads(line.decode("utf-8", "surrogatepass"))
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and "rater" in entry else None
 
 
 def _alive(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

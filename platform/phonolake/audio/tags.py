@@ -5,8 +5,12 @@ import re
 from dataclasses import dataclass
 
 import mutagen
+from mutagen.id3 import ID3
 
 from phonolake.audio import containers
+
+# Inside WAV and AIFF mutagen has no easy names for the frames of ID3.
+FRAMES = {"title": "TIT2", "artist": "TPE1", "album": "TALB", "date": "TDRC", "genre": "TCON"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ def read_tags(data: bytes) -> FileTags:
 
     def first(key: str) -> str | None:
         try:
-            values = file.get(key)
+            values = _frame(file.tags, key) if isinstance(file.tags, ID3) else file.get(key)
         except ValueError:  # a format whose tags do not know the key
             return None
         text = str(values[0]).strip() if values else ""
@@ -44,6 +48,14 @@ def read_tags(data: bytes) -> FileTags:
 
     year = re.match(r"\d{4}", first("date") or "")
     return FileTags(first("title"), first("artist"), first("album"), int(year[0]) if year else None, first("genre"))
+
+
+def _frame(tags: ID3, key: str) -> list:
+    """Values of the ID3 frame that a key stands for; genres by name, also where a number stands for one."""
+    frame = tags.get(FRAMES[key])
+    if frame is None:
+        return []
+    return list(frame.genres if key == "genre" else frame.text)
 
 
 def _may_have_tags(data: bytes) -> bool:

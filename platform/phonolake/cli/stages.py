@@ -101,8 +101,10 @@ def split(folds: int, labels: str, lake: str, seed: int, form: str) -> None:
 
 
 def learning_options(command: Any) -> Any:
-    """Options that say what is learned, and on what."""
+    """Options that say what is learned, from what, and on what."""
     for option in (
+        click.option("--features", metavar="NAME", help="Feature set that an estimator reads instead of its own."),
+        click.option("--embeddings", metavar="NAME", help="Likewise: vectors of a network (model or run) of the lake."),
         options.dataset,
         options.labels,
         options.split,
@@ -127,6 +129,14 @@ def learning_options(command: Any) -> Any:
     return command
 
 
+def _input(features: str | None, embeddings: str | None) -> str | None:
+    if features is not None and embeddings is not None:
+        raise click.UsageError("--features and --embeddings are two answers to one question: give one")
+    if features is not None:
+        return f"features:{features}"
+    return None if embeddings is None else f"embeddings:{embeddings}"
+
+
 @click.command(epilog=options.example("phonolake train random-forest --lake lake"))
 @click.argument("model")
 @click.option("--fold", type=int, metavar="N", help="Fold to hold out for the test, where the split has folds.")
@@ -134,6 +144,8 @@ def learning_options(command: Any) -> Any:
 def train(
     model: str,
     fold: int | None,
+    features: str | None,
+    embeddings: str | None,
     workers: int | None,
     device: str,
     compile: bool,
@@ -147,7 +159,9 @@ def train(
     from phonolake.store import query
     from phonolake.store.lake import Lake
 
-    config = stage.Config(model=model, folds=() if fold is None else (fold,), **choices)
+    config = stage.Config(
+        model=model, folds=() if fold is None else (fold,), input=_input(features, embeddings), **choices
+    )
     if dry_run:
         emit(
             [(task.run_id, len(task.examples.track_ids), len(task.files)) for task in stage.plan(config)],
@@ -165,6 +179,8 @@ def train(
 @learning_options
 def crossval(
     models: tuple[str, ...],
+    features: str | None,
+    embeddings: str | None,
     workers: int | None,
     device: str,
     compile: bool,
@@ -179,7 +195,7 @@ def crossval(
     from phonolake.store import query
     from phonolake.store.lake import Lake
 
-    config = stage.Config(models=models, **choices)
+    config = stage.Config(models=models, input=_input(features, embeddings), **choices)
     if dry_run:
         rows = [(request.model, request.split, fold) for request in stage.plan(config) for fold in request.folds]
         emit(rows, form, columns=("model", "split", "test_fold"))

@@ -39,7 +39,8 @@ class Configuration:
     gain : float
         For the scale "log".
     offset, duration : float
-        A part of the recording, in seconds. It begins earlier where the recording would end before the part does, and
+        A part of the recording, in seconds. It begins earlier where the recording would end before the part does, with
+        the recording where that would end before the part begins (short clips are often silent towards their end), and
         is followed by zeros where the whole recording is shorter. All of the recording by default.
     pre_emphasis : float
         Part of each sample that is taken off the next one before all else.
@@ -164,7 +165,8 @@ class Configuration:
             y = clip.y
             if self.duration is not None:
                 n = round(self.duration * self.sr)
-                start = max(0, min(round(self.offset * self.sr), len(y) - n))
+                offset = round(self.offset * self.sr)
+                start = max(0, min(offset, len(y) - n)) if len(y) > offset else 0
                 y = y[start : start + n]
                 y = np.pad(y, (0, n - len(y)))
             if self.pre_emphasis:

@@ -28,6 +28,8 @@ CONFIGURATIONS = {
         "Choi, Fazekas, Cho, Sandler 2018, Sec. IV: the STFT that mel bands are compared with",
     ),
 }
+# Those that once gave other values.
+VERSIONS = {"mel-128x128": 2}
 
 
 def from_configuration(name: str, config: Configuration, source: str, *, version: int = 1) -> Spectrogram:
@@ -48,4 +50,6 @@ def from_configuration(name: str, config: Configuration, source: str, *, version
     )
 
 
-SPECTROGRAM = tuple(from_configuration(name, *parts) for name, parts in CONFIGURATIONS.items())
+SPECTROGRAM = tuple(
+    from_configuration(name, *parts, version=VERSIONS.get(name, 1)) for name, parts in CONFIGURATIONS.items()
+)

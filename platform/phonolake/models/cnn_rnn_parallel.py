@@ -8,64 +8,40 @@ References
 Shape suffixes: B batch, F mel bands, T steps (frames unless said otherwise), D features, K classes, E embedding values.
 """
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from phonolake.errors import UsageError
-from phonolake.models import initial
-from phonolake.models.registry import ModelCard, Network
-from phonolake.models.residual_cnn import LAST, SIDE, Skeleton, check_length, check_square
+from phonolake.models import crnn, initial
+from phonolake.models.heads import LinearHead
+from phonolake.models.residual_cnn import LAST, SIDE, SIDE_PATHS, Skeleton, card, check_length, check_square
 
 STEPS = ((128, 16, 2), (256, 16, 1), (512, 32, 2), (512, 32, 1), (512, 64, 2), (128, 64, 1))
 N_STATE, POOL = 64, 2
 N_EMBEDDING = LAST * 4 * 4 + 2 * N_STATE
 EXECUTED, DESCRIBED = "cnn-rnn-parallel", "cnn-rnn-parallel-as-described"
 
-_DEVIATIONS = (
-    "The third and fifth side paths start at the sum before them; where is not published.",
-    "Batch norm forgets as PyTorch's does (0.1 per batch); Keras forgets 0.01 per batch.",
-)
-
-
-def _card(name: str, summary: str, *deviations: str) -> ModelCard:
-    return ModelCard(
-        name=name,
-        kind="network",
-        input="spectrogram:mel-128x128",
-        summary=summary,
-        source="Music Genre Classification: Different Methods, KTH DT2119 final project, 2020",
-        recipe={
-            "optimizer": "adam",
-            "lr": 1e-3,
-            "batch_size": 32,
-            "max_epochs": 50,
-            "patience": 20,
-            "monitor": "accuracy",
-            "schedule": "constant",
-            "loss": "cross-entropy",
-        },
-        deviations=(*deviations, *_DEVIATIONS),
-        n_frames=SIDE,
-    )
-
+RECIPE = {**crnn.RECIPE, "max_epochs": 50, "patience": 20}
 
 CARDS = (
-    _card(
+    card(
         EXECUTED,
         "Residual CNN beside a bidirectional GRU over a 128 x 128 log-mel spectrogram, as executed (52.5 %).",
+        RECIPE,
         "The GRU runs over the mel bands, without attention, on max-pooled frames: so it was run.",
+        SIDE_PATHS,
     ),
-    _card(
+    card(
         DESCRIBED,
         "Residual CNN beside a bidirectional GRU over time with attention, as the text describes it.",
+        RECIPE,
         "The attention is additive with 64 units, after Bahdanau et al., 2015; the text does not say which.",
         "The text's embedding layer is the max-pooling of pairs of bands: what it was is not published.",
+        SIDE_PATHS,
     ),
 )
 
 
-class Parallel(Network):
+class Parallel(LinearHead):
     """Both halves read the spectrogram; their outputs side by side give the logits.
 
     Parameters
@@ -76,9 +52,7 @@ class Parallel(Network):
     """
 
     def __init__(self, n_classes: int, *, described: bool) -> None:
-        super().__init__()
-        if n_classes < 1:
-            raise UsageError(f"cnn-rnn-parallel needs at least 1 class, received n_classes={n_classes}.")
+        super().__init__(n_classes, EXECUTED)
         self.described = described
         self.skeleton = Skeleton(STEPS, last=True)
         self.gru = nn.GRU(SIDE // POOL, N_STATE, batch_first=True, bidirectional=True)
@@ -92,12 +66,8 @@ class Parallel(Network):
             for layer in (self.attention[0], self.attention[2]):
                 initial.glorot_uniform(layer)
 
-    def forward(self, x_BFT: Tensor) -> Tensor:
-        """Compute logits_BK of log-mel spectrograms in dB."""
-        return self.classify(self.embed(x_BFT))
-
     def embed(self, x_BFT: Tensor) -> Tensor:
-        """Compute the 1,024 values of the CNN and the 128 of the GRU."""
+        """Compute the 1,024 values of the CNN and the 128 of the GRU from log-mel spectrograms in dB."""
         check_square(x_BFT, EXECUTED)
         return torch.cat([self.skeleton(x_BFT[:, None]).flatten(1), self._recurrent(x_BFT)], dim=1)
 
@@ -110,16 +80,6 @@ class Parallel(Network):
         weights_BT1 = self.attention(states_BTD).softmax(dim=1)
         summary_BD: Tensor = (weights_BT1 * states_BTD).sum(dim=1)
         return summary_BD
-
-    def classify(self, embedding_BE: Tensor) -> Tensor:
-        """Compute the logits_BK from what `embed` gave."""
-        logits_BK: Tensor = self.head(embedding_BE)
-        return logits_BK
-
-    def label_vectors(self) -> np.ndarray:
-        """The weights_KE of `head`, E = 1,152."""
-        weight: np.ndarray = self.head.weight.detach().cpu().numpy()
-        return weight
 
 
 def build(name: str, n_classes: int, *, n_frames: int, seed: int) -> Parallel:

@@ -8,12 +8,12 @@ References
 Shape suffixes: B batch, F mel bands, T frames, K classes, E embedding values.
 """
 
-import numpy as np
 from torch import Tensor, nn
 
 from phonolake.errors import UsageError
 from phonolake.models import initial
-from phonolake.models.registry import ModelCard, Network
+from phonolake.models.heads import LinearHead
+from phonolake.models.registry import ModelCard
 from phonolake.models.sample_level import N_EMBEDDING, RECIPE, Modules
 
 N_MELS, M = 128, 3
@@ -38,7 +38,7 @@ CARDS = tuple(
 )
 
 
-class FrameMel(Network):
+class FrameMel(LinearHead):
     """Modules over a mel spectrogram whose bands are the maps of the input.
 
     Parameters
@@ -49,9 +49,7 @@ class FrameMel(Network):
     """
 
     def __init__(self, n_classes: int, n: int) -> None:
-        super().__init__()
-        if n_classes < 1:
-            raise UsageError(f"frame-mel needs at least 1 class, received n_classes={n_classes}.")
+        super().__init__(n_classes, "frame-mel")
         self.n_frames = M**n
         # One mean and one deviation for all values: the average over all batches seen (momentum None).
         self.norm = nn.BatchNorm1d(1, momentum=None, affine=False)
@@ -59,12 +57,8 @@ class FrameMel(Network):
         self.head = nn.Linear(N_EMBEDDING, n_classes)
         initial.he_uniform(self.head)
 
-    def forward(self, x_BFT: Tensor) -> Tensor:
-        """Compute logits_BK of spectrograms log(1 + 10 A)."""
-        return self.classify(self.embed(x_BFT))
-
     def embed(self, x_BFT: Tensor) -> Tensor:
-        """Compute the 512 values of the last convolution."""
+        """Compute the 512 values of the last convolution from spectrograms log(1 + 10 A)."""
         if x_BFT.ndim != 3 or x_BFT.shape[1:] != (N_MELS, self.n_frames):
             raise UsageError(
                 f"frame-mel reads (batch, {N_MELS} bands, {self.n_frames} frames), received {tuple(x_BFT.shape)}."
@@ -72,16 +66,6 @@ class FrameMel(Network):
         normed_BFT = self.norm(x_BFT.flatten(1)[:, None]).view_as(x_BFT)
         embedding_BE: Tensor = self.modules_(normed_BFT)
         return embedding_BE
-
-    def classify(self, embedding_BE: Tensor) -> Tensor:
-        """Compute the logits_BK from what `embed` gave."""
-        logits_BK: Tensor = self.head(embedding_BE)
-        return logits_BK
-
-    def label_vectors(self) -> np.ndarray:
-        """The weights_KE of `head`, E = 512."""
-        weight: np.ndarray = self.head.weight.detach().cpu().numpy()
-        return weight
 
 
 def build(name: str, n_classes: int, *, n_frames: int, seed: int) -> FrameMel:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from phonolake.errors import UsageError
 from phonolake.models import storage
-from phonolake.models.storage import LoadedModel
+from phonolake.models.loaded import LoadedModel
 
 VARIABLE = "PHONOLAKE_MODELS"
 

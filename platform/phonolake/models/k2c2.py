@@ -18,13 +18,13 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from phonolake.errors import UsageError
 from phonolake.models import initial
-from phonolake.models.registry import ModelCard, Network
+from phonolake.models.heads import LinearHead
+from phonolake.models.registry import ModelCard
 
 N_MELS = 96
 N_MAPS = 32
@@ -91,7 +91,7 @@ def time_pools(n_frames: int) -> tuple[int, ...]:
     return tuple(pools)
 
 
-class K2C2(Network):
+class K2C2(LinearHead):
     """Compact ConvNet.
 
     Parameters
@@ -121,9 +121,7 @@ class K2C2(Network):
         n_bands: int = N_MELS,
         frequency_pools: tuple[int, ...] = FREQUENCY_POOLS[:-1],
     ) -> None:
-        super().__init__()
-        if n_classes < 1:
-            raise UsageError(f"k2c2 needs at least 1 class, received n_classes={n_classes}.")
+        super().__init__(n_classes, "k2c2")
         self.n_bands = n_bands
         self.pools = tuple(zip(frequency_pools, time_pools(n_frames)[:-1], strict=True))
         self.min_frames = math.prod(time for _, time in self.pools)
@@ -167,11 +165,6 @@ class K2C2(Network):
         """Compute the logits_BK from the features of `embed`."""
         logits_BK: Tensor = self.head(embedding_BE[:, -N_MAPS:])
         return logits_BK
-
-    def label_vectors(self) -> np.ndarray:
-        """The weights_KD of `head`, D = 32."""
-        weight: np.ndarray = self.head.weight.detach().cpu().numpy()
-        return weight
 
     def _image(self, x_BFT: Tensor) -> Tensor:
         """What the first convolution reads, of one channel: image_BCFT."""

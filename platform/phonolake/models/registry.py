@@ -44,7 +44,8 @@ class ModelCard:
         Networks are trained by `phonolake.training.loop`, estimators by their own `fit`; embedders are fitted without
         labels, and give a vector but no probabilities; extractors compute features and are never fitted.
     input : str
-        What it reads: ``"spectrogram:NAME"``, ``"features:NAME"`` or ``"audio:SR"``, mono at SR hertz.
+        What it reads: ``"spectrogram:NAME"``, ``"features:NAME"`` or ``"audio:SR"``, mono at SR hertz. Estimators and
+        embedders can be told to read other features, or embeddings.
     summary : str
         One sentence.
     source : str

@@ -8,7 +8,8 @@ References
 Shape suffixes: B batch, C maps, F mel bands, T frames, K classes, E embedding values.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +17,9 @@ from torch import Tensor, nn
 
 from phonolake.errors import UsageError
 from phonolake.models import initial
+from phonolake.models.heads import LinearHead
 from phonolake.models.padding import SameConv2d
-from phonolake.models.registry import ModelCard, Network
+from phonolake.models.registry import ModelCard
 
 SIDE = 128  # mel bands, and frames
 STEM, LAST, N_HIDDEN = 32, 64, 128
@@ -26,46 +28,56 @@ NORM_EPS = 1e-3
 STEPS = ((64, 16, 2), (128, 16, 1), (256, 32, 2), (128, 32, 1), (64, 64, 2), (128, 64, 1))
 EXECUTED, REPOSITORY = "residual-cnn", "residual-cnn-repository"
 
-_DEVIATIONS = (
-    "Training kept the authors' binary cross-entropy on softmax outputs; their augmentation is not part of the model.",
-    "The third and fifth side paths start at the sum before them; where is not published.",
-    "Batch norm forgets as PyTorch's does (0.1 per batch); Keras forgets 0.01 per batch.",
-)
+SIDE_PATHS = "The third and fifth side paths start at the sum before them; where is not published."
+
+RECIPE = {
+    "optimizer": "adam",
+    "lr": 2e-4,
+    "update_decay": 2e-4 / 30,
+    "batch_size": 16,
+    "max_epochs": 30,
+    "patience": 7,
+    "monitor": "accuracy",
+    "schedule": "constant",
+    "loss": "binary-cross-entropy-on-softmax",
+}
 
 
-def _card(name: str, summary: str, *deviations: str) -> ModelCard:
+def card(name: str, summary: str, recipe: Mapping[str, Any], *deviations: str) -> ModelCard:
+    """The card of one of the project's networks."""
     return ModelCard(
         name=name,
         kind="network",
         input="spectrogram:mel-128x128",
         summary=summary,
         source="Music Genre Classification: Different Methods, KTH DT2119 final project, 2020",
-        recipe={
-            "optimizer": "adam",
-            "lr": 2e-4,
-            "update_decay": 2e-4 / 30,
-            "batch_size": 16,
-            "max_epochs": 30,
-            "patience": 7,
-            "monitor": "accuracy",
-            "schedule": "constant",
-            "loss": "binary-cross-entropy-on-softmax",
-        },
-        deviations=(*deviations, *_DEVIATIONS),
+        recipe=recipe,
+        deviations=(
+            *deviations,
+            "Batch norm forgets as PyTorch's does (0.1 per batch); Keras forgets 0.01 per batch.",
+        ),
         n_frames=SIDE,
     )
 
 
+_AUGMENTED = "Training kept the authors' binary cross-entropy on softmax outputs; their augmentation is not part of it."
+
 CARDS = (
-    _card(
+    card(
         EXECUTED,
         "Residual CNN over a 128 x 128 log-mel spectrogram, as executed for the published 50.25 %.",
+        RECIPE,
         "Five of six steps: the sixth was built but left unconnected. Patience was 7, the paper says 10.",
+        _AUGMENTED,
+        SIDE_PATHS,
     ),
-    _card(
+    card(
         REPOSITORY,
         "Residual CNN with all six steps and one more convolution, as it stands in the authors' repository.",
+        RECIPE,
         "Not the network of the published accuracy.",
+        _AUGMENTED,
+        SIDE_PATHS,
     ),
 )
 
@@ -141,7 +153,7 @@ class Skeleton(nn.Module):
             initial.he_normal(step.main[0])
 
 
-class ResidualCNN(Network):
+class ResidualCNN(LinearHead):
     """Skeleton, a dense layer of 128, and logits with a batch norm of their own.
 
     Parameters
@@ -152,9 +164,7 @@ class ResidualCNN(Network):
     """
 
     def __init__(self, n_classes: int, *, connected: bool) -> None:
-        super().__init__()
-        if n_classes < 1:
-            raise UsageError(f"residual-cnn needs at least 1 class, received n_classes={n_classes}.")
+        super().__init__(n_classes, EXECUTED)
         self.skeleton = Skeleton(STEPS if connected else STEPS[:5], last=connected)
         n_flat = LAST * (4 * 4 if connected else 8 * 8)
         self.hidden = nn.Sequential(nn.Linear(n_flat, N_HIDDEN), nn.BatchNorm1d(N_HIDDEN, NORM_EPS), nn.ReLU())
@@ -163,12 +173,8 @@ class ResidualCNN(Network):
         for layer in (self.hidden[0], self.head):
             initial.he_uniform(layer)
 
-    def forward(self, x_BFT: Tensor) -> Tensor:
-        """Compute logits_BK of log-mel spectrograms in dB."""
-        return self.classify(self.embed(x_BFT))
-
     def embed(self, x_BFT: Tensor) -> Tensor:
-        """Compute the 128 values of the dense layer."""
+        """Compute the 128 values of the dense layer from log-mel spectrograms in dB."""
         check_square(x_BFT, EXECUTED)
         embedding_BE: Tensor = self.hidden(self.skeleton(x_BFT[:, None]).flatten(1))
         return embedding_BE

@@ -10,48 +10,21 @@ Shape suffixes: B batch, C channels, F rows, T columns, D features.
 
 from torch import Tensor, nn
 
-from phonolake.errors import UsageError
-from phonolake.models import imagenet, initial
-from phonolake.models.registry import ModelCard
-from phonolake.models.transfer import RECIPE, SIDE, Transfer
+from phonolake.models import transfer
+from phonolake.models.transfer import Transfer
 
 # Blocks of each stage, and the width of their middle convolution; blocks give four times as many maps.
 STAGES = ((3, 64), (4, 128), (6, 256), (3, 512))
 EXPANSION = 4
 N_FEATURES = EXPANSION * STAGES[-1][1]
 
-_DEVIATIONS = (
+CARDS = transfer.cards(
+    "resnet50",
+    "ResNet50",
+    "He et al., 2016",
     "Batch norm stays in inference mode under the frozen base; in the original it did not, which may be why it failed.",
     "The stride lies in the 3x3 convolutions, as in torchvision; He et al. put it into the 1x1 ones.",
     "Settings are those of VGG16; the authors' for this network are lost.",
-)
-
-
-def _card(name: str, summary: str, *deviations: str) -> ModelCard:
-    return ModelCard(
-        name=name,
-        kind="network",
-        input="spectrogram:mel-96-picture",
-        summary=summary,
-        source="Korosteleva and Gerstner, Music Role Classification Using AudioSet; He et al., 2016",
-        recipe=RECIPE,
-        deviations=(*deviations, *_DEVIATIONS),
-        n_frames=SIDE,
-    )
-
-
-CARDS = (
-    _card("resnet50", "ResNet50's convolutions from ImageNet, frozen, with a new head over spectrogram images."),
-    _card(
-        "resnet50-as-published",
-        "ResNet50 transfer with pixels scaled to [0, 1] only, as the authors did.",
-        "The input is not standardised as in the training of the base: a mistake of the original.",
-    ),
-    _card(
-        "resnet50-random",
-        "ResNet50's convolutions with random weights, frozen, with a new head: the control of the transfer.",
-        "The base was never trained.",
-    ),
 )
 
 
@@ -105,15 +78,8 @@ class ResNet50Base(nn.Module):
 
 
 def blank(name: str, n_classes: int, *, n_frames: int, seed: int) -> Transfer:
-    """Build the network with a random base (He-normal) and a random head."""
-    if n_frames != SIDE:
-        raise UsageError(f"{name} reads images of {SIDE} columns, received n_frames={n_frames}.")
-    with initial.seeded(seed):
-        base = ResNet50Base()
-        for layer in base.modules():
-            if isinstance(layer, nn.Conv2d):
-                initial.he_normal(layer)
-        return Transfer(base, N_FEATURES, n_classes, scaling="unit" if name == "resnet50-as-published" else "imagenet")
+    """Build the network with random weights; arguments and errors as those of `build`."""
+    return transfer.with_random_base(name, ResNet50Base, N_FEATURES, n_classes, n_frames=n_frames, seed=seed)
 
 
 def build(name: str, n_classes: int, *, n_frames: int, seed: int) -> Transfer:
@@ -126,7 +92,4 @@ def build(name: str, n_classes: int, *, n_frames: int, seed: int) -> Transfer:
     PhonolakeError
         If the published weights are not in the model home and cannot be downloaded.
     """
-    network = blank(name, n_classes, n_frames=n_frames, seed=seed)
-    if name != "resnet50-random":
-        imagenet.load(network.base, "resnet50")
-    return network
+    return transfer.with_imagenet(blank(name, n_classes, n_frames=n_frames, seed=seed), name)

@@ -16,13 +16,13 @@ Shape suffixes: B batch, C maps, S samples, T frames, K classes, E embedding val
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
 from torch import Tensor, nn
 
 from phonolake.errors import UsageError
 from phonolake.models import initial
+from phonolake.models.heads import LinearHead
 from phonolake.models.padding import same
-from phonolake.models.registry import ModelCard, Network
+from phonolake.models.registry import ModelCard
 
 SR = 22_050
 N_MAPS, N_EMBEDDING, DROPOUT = 128, 512, 0.5
@@ -159,36 +159,25 @@ def conv_norm(n_in: int, n_out: int, length: int, stride: int = 1) -> nn.Sequent
     return nn.Sequential(conv, nn.BatchNorm1d(n_out, eps=1e-3))
 
 
-class SampleCNN(Network):
+class SampleCNN(LinearHead):
     """One network of the family.
 
     Parameters
     ----------
     n_classes : int
     shape : Shape
-
-    Attributes
-    ----------
-    head : nn.Linear
-        Its weight (n_classes, 512) holds one label vector per class.
     """
 
     def __init__(self, n_classes: int, shape: Shape) -> None:
-        super().__init__()
-        if n_classes < 1:
-            raise UsageError(f"{shape.name} needs at least 1 class, received n_classes={n_classes}.")
+        super().__init__(n_classes, shape.name)
         self.shape = shape
         self.first = conv_norm(1, N_MAPS, shape.window, shape.hop)
         self.modules_ = Modules(N_MAPS, shape.m, shape.n)
         self.head = nn.Linear(N_EMBEDDING, n_classes)
         initial.he_uniform(self.head)
 
-    def forward(self, x_BS: Tensor) -> Tensor:
-        """Compute logits_BK of waveforms of just the length that the network is built for."""
-        return self.classify(self.embed(x_BS))
-
     def embed(self, x_BS: Tensor) -> Tensor:
-        """Compute the 512 values of the last convolution."""
+        """Compute the 512 values of the last convolution from waveforms of just the length that it is built for."""
         if x_BS.ndim != 2 or x_BS.shape[1] != self.shape.n_samples:
             raise UsageError(
                 f"{self.shape.name} reads (batch, {self.shape.n_samples} samples), received {tuple(x_BS.shape)}."
@@ -208,16 +197,6 @@ class SampleCNN(Network):
     def _frames(self, x_BS: Tensor) -> Tensor:
         frames_BCT: Tensor = self.first(same(x_BS[:, None], (self.shape.window,), self.shape.hop))
         return frames_BCT
-
-    def classify(self, embedding_BE: Tensor) -> Tensor:
-        """Compute the logits_BK from what `embed` gave."""
-        logits_BK: Tensor = self.head(embedding_BE)
-        return logits_BK
-
-    def label_vectors(self) -> np.ndarray:
-        """The weights_KE of `head`, E = 512."""
-        weight: np.ndarray = self.head.weight.detach().cpu().numpy()
-        return weight
 
 
 def build(name: str, n_classes: int, *, n_frames: int, seed: int) -> SampleCNN:

@@ -7,13 +7,13 @@ References
 Shape suffixes: B batch, C channels (red, green, blue), F rows, T columns, K classes, E embedding values.
 """
 
-import numpy as np
 from torch import Tensor, nn
 
 from phonolake.errors import UsageError
 from phonolake.models import initial
+from phonolake.models.heads import LinearHead
 from phonolake.models.padding import SameConv2d
-from phonolake.models.registry import ModelCard, Network
+from phonolake.models.registry import ModelCard
 from phonolake.models.transfer import SIDE, check_images
 
 N_HIDDEN, DROPOUT, L2 = 512, 0.5, 1e-2
@@ -46,7 +46,7 @@ CARD = ModelCard(
 )
 
 
-class ShallowCNN(Network):
+class ShallowCNN(LinearHead):
     """Two pairs of convolutions, each with pooling and dropout, then 512 units and the logits.
 
     Parameters
@@ -55,9 +55,7 @@ class ShallowCNN(Network):
     """
 
     def __init__(self, n_classes: int) -> None:
-        super().__init__()
-        if n_classes < 1:
-            raise UsageError(f"shallow-cnn needs at least 1 class, received n_classes={n_classes}.")
+        super().__init__(n_classes, CARD.name)
         layers: list[nn.Module] = []
         for n_in, n_out in ((3, 32), (32, 64)):
             layers += [SameConv2d(n_in, n_out, 4), nn.ReLU(), nn.Conv2d(n_out, n_out, 4), nn.ReLU()]
@@ -68,25 +66,11 @@ class ShallowCNN(Network):
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 initial.glorot_uniform(layer)
 
-    def forward(self, x_BCFT: Tensor) -> Tensor:
-        """Compute logits_BK of images with values from 0 to 1."""
-        return self.classify(self.embed(x_BCFT))
-
     def embed(self, x_BCFT: Tensor) -> Tensor:
-        """Compute the 512 values of the hidden layer."""
+        """Compute the 512 values of the hidden layer from images with values from 0 to 1."""
         check_images(x_BCFT, CARD.name)
         embedding_BE: Tensor = self.body(x_BCFT)
         return embedding_BE
-
-    def classify(self, embedding_BE: Tensor) -> Tensor:
-        """Compute the logits_BK from what `embed` gave."""
-        logits_BK: Tensor = self.head(embedding_BE)
-        return logits_BK
-
-    def label_vectors(self) -> np.ndarray:
-        """The weights_KE of `head`, E = 512."""
-        weight: np.ndarray = self.head.weight.detach().cpu().numpy()
-        return weight
 
     def penalty(self) -> Tensor:
         """L2 of the second, third and fourth convolution, times 0.01."""

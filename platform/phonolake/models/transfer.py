@@ -7,6 +7,7 @@ References
 Shape suffixes: B batch, C channels (red, green, blue), F rows, T columns, D features, K classes, E embedding values.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 
 from phonolake.errors import UsageError
 from phonolake.models import imagenet, initial
-from phonolake.models.registry import Network
+from phonolake.models.heads import check_classes
+from phonolake.models.registry import ModelCard, Network
 
 SIDE = 216  # pixels
 N_HIDDEN, DROPOUT, L2 = 512, 0.3, 1e-3
@@ -31,6 +33,37 @@ RECIPE = {
 }
 
 Scaling = Literal["imagenet", "unit"]
+AS_PUBLISHED, RANDOM = "-as-published", "-random"  # how the names of the other two of a family end
+
+
+def cards(name: str, title: str, source: str, *deviations: str) -> tuple[ModelCard, ...]:
+    """Cards of the transfer from one base: as it should be, as published, and with a base that was never trained."""
+
+    def card(suffix: str, summary: str, *own: str) -> ModelCard:
+        return ModelCard(
+            name=name + suffix,
+            kind="network",
+            input="spectrogram:mel-96-picture",
+            summary=summary,
+            source=f"Korosteleva and Gerstner, Music Role Classification Using AudioSet; {source}",
+            recipe=RECIPE,
+            deviations=(*own, *deviations),
+            n_frames=SIDE,
+        )
+
+    return (
+        card("", f"{title}'s convolutions from ImageNet, frozen, with a new head over spectrogram images."),
+        card(
+            AS_PUBLISHED,
+            f"{title} transfer with pixels scaled to [0, 1] only, as the authors did.",
+            "The input is not standardised as in the training of the base: a mistake of the original.",
+        ),
+        card(
+            RANDOM,
+            f"{title}'s convolutions with random weights, frozen, with a new head: the control of the transfer.",
+            "The base was never trained.",
+        ),
+    )
 
 
 class Transfer(Network):
@@ -58,8 +91,7 @@ class Transfer(Network):
 
     def __init__(self, base: nn.Module, n_features: int, n_classes: int, *, scaling: Scaling) -> None:
         super().__init__()
-        if n_classes < 1:
-            raise UsageError(f"a network needs at least 1 class, received n_classes={n_classes}.")
+        check_classes(n_classes, "a network")
         mean, std = (imagenet.MEAN, imagenet.STD) if scaling == "imagenet" else ((0.0,) * 3, (1.0,) * 3)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
@@ -104,6 +136,40 @@ class Transfer(Network):
     def penalty(self) -> Tensor:
         """L2 of the hidden layer's weights, times 0.001."""
         return L2 * self.head[0].get_parameter("weight").square().sum()
+
+
+def with_random_base(
+    name: str, base: Callable[[], nn.Module], n_features: int, n_classes: int, *, n_frames: int, seed: int
+) -> Transfer:
+    """Build the network called `name` with a random base (He-normal) and a random head.
+
+    Raises
+    ------
+    UsageError
+        If `n_classes` is below 1 or `n_frames` is not 216.
+    """
+    if n_frames != SIDE:
+        raise UsageError(f"{name} reads images of {SIDE} columns, received n_frames={n_frames}.")
+    with initial.seeded(seed):
+        convolutions = base()
+        for layer in convolutions.modules():
+            if isinstance(layer, nn.Conv2d):
+                initial.he_normal(layer)
+        scaling: Scaling = "unit" if name.endswith(AS_PUBLISHED) else "imagenet"
+        return Transfer(convolutions, n_features, n_classes, scaling=scaling)
+
+
+def with_imagenet(network: Transfer, name: str) -> Transfer:
+    """Give the network called `name` ImageNet's base, unless its name says random.
+
+    Raises
+    ------
+    PhonolakeError
+        If the published weights are not in the model home and cannot be downloaded.
+    """
+    if not name.endswith(RANDOM):
+        imagenet.load(network.base, name.removesuffix(AS_PUBLISHED))
+    return network
 
 
 def check_images(x_BCFT: Tensor, name: str) -> None:

@@ -11,46 +11,19 @@ Shape suffixes: B batch, C channels, F rows, T columns, D features.
 
 from torch import Tensor, nn
 
-from phonolake.errors import UsageError
-from phonolake.models import imagenet, initial
-from phonolake.models.registry import ModelCard
-from phonolake.models.transfer import RECIPE, SIDE, Transfer
+from phonolake.models import transfer
+from phonolake.models.transfer import Transfer
 
 # Maps of each convolution; None is a max-pooling of 2 x 2.
 LAYERS = (64, 64, None, 128, 128, None, 256, 256, 256, None, 512, 512, 512, None, 512, 512, 512, None)
 N_FEATURES = 512 * 6 * 6  # of a 216 x 216 image
 
-_DEVIATIONS = (
+CARDS = transfer.cards(
+    "vgg16",
+    "VGG16",
+    "Simonyan and Zisserman, 2015",
     "The notebooks of the reported run are lost: head and settings are those of an earlier one.",
     "Weights of torchvision, trained on RGB with ImageNet's mean and deviation; Keras ported those of Oxford (BGR).",
-)
-
-
-def _card(name: str, summary: str, *deviations: str) -> ModelCard:
-    return ModelCard(
-        name=name,
-        kind="network",
-        input="spectrogram:mel-96-picture",
-        summary=summary,
-        source="Korosteleva and Gerstner, Music Role Classification Using AudioSet; Simonyan and Zisserman, 2015",
-        recipe=RECIPE,
-        deviations=(*deviations, *_DEVIATIONS),
-        n_frames=SIDE,
-    )
-
-
-CARDS = (
-    _card("vgg16", "VGG16's convolutions from ImageNet, frozen, with a new head over spectrogram images."),
-    _card(
-        "vgg16-as-published",
-        "VGG16 transfer with pixels scaled to [0, 1] only, as the authors did.",
-        "The input is not standardised as in the training of the base: a mistake of the original.",
-    ),
-    _card(
-        "vgg16-random",
-        "VGG16's convolutions with random weights, frozen, with a new head: the control of the transfer.",
-        "The base was never trained.",
-    ),
 )
 
 
@@ -76,15 +49,8 @@ class Vgg16Base(nn.Module):
 
 
 def blank(name: str, n_classes: int, *, n_frames: int, seed: int) -> Transfer:
-    """Build the network with a random base (He-normal) and a random head."""
-    if n_frames != SIDE:
-        raise UsageError(f"{name} reads images of {SIDE} columns, received n_frames={n_frames}.")
-    with initial.seeded(seed):
-        base = Vgg16Base()
-        for layer in base.features:
-            if isinstance(layer, nn.Conv2d):
-                initial.he_normal(layer)
-        return Transfer(base, N_FEATURES, n_classes, scaling="unit" if name == "vgg16-as-published" else "imagenet")
+    """Build the network with random weights; arguments and errors as those of `build`."""
+    return transfer.with_random_base(name, Vgg16Base, N_FEATURES, n_classes, n_frames=n_frames, seed=seed)
 
 
 def build(name: str, n_classes: int, *, n_frames: int, seed: int) -> Transfer:
@@ -97,7 +63,4 @@ def build(name: str, n_classes: int, *, n_frames: int, seed: int) -> Transfer:
     PhonolakeError
         If the published weights are not in the model home and cannot be downloaded.
     """
-    network = blank(name, n_classes, n_frames=n_frames, seed=seed)
-    if name != "vgg16-random":
-        imagenet.load(network.base, "vgg16")
-    return network
+    return transfer.with_imagenet(blank(name, n_classes, n_frames=n_frames, seed=seed), name)

@@ -195,9 +195,12 @@ def _read_tracks(path: Path) -> pd.DataFrame:
         raise UsageError(f"{path} is missing: unpack the official fma_metadata.zip beside the audio")
     try:
         table = pd.read_csv(path, index_col=0, header=[0, 1], dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        missing = [",".join(column) for column in COLUMNS if column not in table.columns]
+        if missing:
+            raise ValueError(f"it has no column {missing[0]!r}")
         table = table[list(COLUMNS)].set_axis(list(COLUMNS.values()), axis=1)
         table.index = table.index.astype(int)
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         raise UsageError(f"{path} is no FMA tracks.csv with its two header rows: {error}") from error
     return table
 

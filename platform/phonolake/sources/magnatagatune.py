@@ -137,7 +137,8 @@ def _info(root: Path) -> dict[str, dict[str, str]]:
     path = root / "clip_info_final.csv"
     if not path.is_file():
         return {}
-    return {row["clip_id"]: row for row in tables.rows(path, INFO, "MagnaTagATune's clip info", delimiter="\t")}
+    rows = tables.rows(path, INFO, "MagnaTagATune's clip info", delimiter="\t", strict=False)
+    return {row["clip_id"]: row for row in rows}
 
 
 def _position(said: dict[str, str], clip: Clip) -> tuple[tuple[str, object], ...]:

@@ -29,7 +29,9 @@ def lines(path: Path, about: str) -> list[str]:
     return [line for line in (part.strip() for part in text(path, about).splitlines()) if line]
 
 
-def rows(path: Path, columns: Sequence[str], about: str, *, delimiter: str = ",") -> Iterator[dict[str, str]]:
+def rows(
+    path: Path, columns: Sequence[str], about: str, *, delimiter: str = ",", strict: bool = True
+) -> Iterator[dict[str, str]]:
     """Rows of a table with a header, as dictionaries of all its columns.
 
     Parameters
@@ -38,6 +40,8 @@ def rows(path: Path, columns: Sequence[str], about: str, *, delimiter: str = ","
         Columns that must be there; more may be.
     about : str
         What the file is, for messages: ``"UrbanSound8K's metadata"``.
+    strict : bool
+        Whether a quote inside a quoted cell has to be doubled; False for tables of titles, whose owners may not have.
 
     Raises
     ------
@@ -46,7 +50,7 @@ def rows(path: Path, columns: Sequence[str], about: str, *, delimiter: str = ","
     """
     content = text(path, about)
     # Line ends may be mixed: inside quotes they are kept, elsewhere each of them ends a row.
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=strict)
     try:
         header = [name.strip() for name in next(reader, [])]
         missing = [name for name in columns if name not in header]

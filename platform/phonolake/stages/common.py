@@ -1,9 +1,12 @@
 """What every stage returns, and the row of `runs` that says it is finished."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from phonolake.lineage import CODE_VERSION, canonical, digest, settings
 from phonolake.store import schema
@@ -50,6 +53,13 @@ def finish(lake: Lake, config: Any, outcomes: Sequence[Outcome], started: dateti
         # A publication that was cut short has logged the file already, with its size: it must stay as it is.
         change.add.append(describe(path) if path.exists() else write_rows(path, table.arrow, [row]))
     return change
+
+
+def count_tracks(lake: Lake, table: str, files: Iterable[str]) -> int:
+    """Tracks in some shards of a table; with segments, most have several rows."""
+    folder = lake.folder(table)
+    counts = (pc.count_distinct(pq.read_table(folder / file, columns=["track_id"])["track_id"]) for file in files)
+    return sum(count.as_py() for count in counts)
 
 
 def now() -> datetime:

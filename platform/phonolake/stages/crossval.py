@@ -22,6 +22,7 @@ class Config:
     max_epochs: int | None = None
     multi_label: bool | None = None
     top_labels: int | None = None
+    input: str | None = None
 
 
 def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from phonolake import execution, progress
@@ -17,7 +16,7 @@ from phonolake.features.contract import Segments, Spectrogram
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.records import Seconds
 from phonolake.stages import derive
-from phonolake.stages.common import Outcome, finish, now
+from phonolake.stages.common import Outcome, count_tracks, finish, now
 from phonolake.stages.extractors import feature_set
 from phonolake.stages.products import given, product, rejects
 from phonolake.stages.recordings import Answer, Recipe, answers
@@ -131,17 +130,11 @@ def _task(lake: Lake, source: str, config: Config, missing: dict[str, set[str]])
 
 
 def _outcome(lake: Lake, recipe: Recipe, sources: Any, inputs: int) -> Outcome:
-    outputs = _tracks(lake, recipe, [s.file for s in derive.collect(lake, product(recipe), sources).add])
+    published = [s.file for s in derive.collect(lake, product(recipe), sources).add]
+    outputs = count_tracks(lake, product(recipe).table.name, published)
     left_out = sum(s.rows for s in derive.collect(lake, rejects(recipe), sources).add)
     run_id = f"extract-{recipe.name}-{digest([product(recipe).version, list(sources)])}"
     return Outcome("extract", run_id, inputs, outputs, left_out, recipe.name)
-
-
-def _tracks(lake: Lake, recipe: Recipe, files: list[str]) -> int:
-    """Tracks that have an answer; with segments, most have several rows."""
-    folder = lake.folder(product(recipe).table.name)
-    counts = (pc.count_distinct(pq.read_table(folder / file, columns=["track_id"])["track_id"]) for file in files)
-    return sum(count.as_py() for count in counts)
 
 
 # -- one shard, on a worker --------------------------------------------------------------------------------------------

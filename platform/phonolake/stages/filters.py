@@ -15,6 +15,7 @@ from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.models import filters as listening
 from phonolake.models import home, storage
 from phonolake.models.filters import Layer
+from phonolake.models.loaded import LoadedModel, LoadedNetwork
 from phonolake.models.sample_level import SR, SampleCNN
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
@@ -69,7 +70,7 @@ def run(config: Config) -> list[LayerSummary]:
         When the lake has no models.
     """
     loaded = home.load(config.model) if config.lake is None else _of_lake(Lake.open(config.lake), config.model)
-    if not isinstance(loaded, storage.LoadedNetwork) or not isinstance(loaded.network, SampleCNN):
+    if not isinstance(loaded, LoadedNetwork) or not isinstance(loaded.network, SampleCNN):
         raise UsageError(f"{config.model} is not one of the sample-level networks, whose filters can be shown")
     layers = list(listening.listen(loaded.network, steps=config.steps, seed=config.seed))
     out = Path(config.out).expanduser()
@@ -80,7 +81,7 @@ def run(config: Config) -> list[LayerSummary]:
     return [_summary(layer) for layer in layers]
 
 
-def _of_lake(lake: Lake, model_or_run: str) -> storage.LoadedModel:
+def _of_lake(lake: Lake, model_or_run: str) -> LoadedModel:
     with catalog.connect(lake) as connection:
         rows = connection.execute(
             "SELECT m.run_id, m.model FROM models m JOIN runs r USING (run_id) ORDER BY r.finished_at DESC, m.run_id"

@@ -13,6 +13,7 @@ from phonolake import execution
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.lineage import CODE_VERSION, settings
 from phonolake.models import registry, storage
+from phonolake.models.loaded import LoadedModel, wrap
 from phonolake.records import TEST, TRAIN, VALID
 from phonolake.stages import products
 from phonolake.stages.examples import Examples
@@ -34,7 +35,7 @@ HIDDEN = ".training"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One model to train; `n_steps` is the length of a crop, 0 for features."""
+    """One model to train on `input`, which lies in `files`; `n_steps` is the length of a crop, 0 for features."""
 
     lake: Path
     run_id: str
@@ -42,6 +43,7 @@ class Task:
     fold: int | None
     examples: Examples
     files: tuple[str, ...]
+    input: str
     n_steps: int
     hardware: Hardware
 
@@ -61,7 +63,7 @@ class Task:
     @property
     def paths(self) -> list[Path]:
         """Shards of what the model reads."""
-        folder = Lake(self.lake).folder(products.table_of(self.model.CARD.input))
+        folder = Lake(self.lake).folder(products.table_of(self.input))
         return [folder / file for file in self.files]
 
     @property
@@ -113,6 +115,7 @@ def train_model(task: Task) -> None:
         return
     card = {
         "model": task.config.model,
+        "input": task.input,
         "build": fitted.build,
         "classes": list(task.examples.classes),
         "activation": fitted.activation,
@@ -126,7 +129,7 @@ def train_model(task: Task) -> None:
     with replacing(task.folder / TRACKS) as temporary:
         table = pa.table({"track_id": task.examples.track_ids, "part": task.examples.parts})
         pq.write_table(table, temporary)
-    loaded = storage.wrap(fitted.model, card, device=task.hardware.device)
+    loaded = wrap(fitted.model, card, device=task.hardware.device)
     metrics = report.of_curve(task.run_id, fitted.curve, fitted.tracks) + _measure(task, loaded)
     storage.save(fitted.model, card | {"metrics": metrics}, task.folder / WEIGHTS)
 
@@ -174,7 +177,7 @@ def _batches(task: Task, recipe: Recipe, part: str) -> "TrackBatches":
     return TrackBatches(
         task.paths,
         task.examples.of(part),
-        kind=inputs.of(task.model.CARD.input),
+        kind=inputs.of(task.input),
         n_steps=task.n_steps,
         batch_size=recipe.batch_size,
         seed=task.config.seed,
@@ -207,7 +210,7 @@ def _class_weights(task: Task, recipe: Recipe, train: "TrackBatches") -> np.ndar
 
 def _fit_estimator(task: Task) -> Fitted:
     wanted = task.examples.of(TRAIN)
-    columns = products.columns_of(task.model.CARD.input)
+    columns = products.columns_of(task.input)
     x, y = [], []
     for path in task.paths:
         track_ids, x_ND = read_features(path, columns)
@@ -223,16 +226,14 @@ def _fit_estimator(task: Task) -> Fitted:
 
 def _check_not_empty(n: int, task: Task) -> None:
     if not n:
-        raise PhonolakeError(
-            f"none of the training tracks has {task.model.CARD.input}: run `phonolake extract` for them first"
-        )
+        made_by = "score" if task.input.startswith("embeddings:") else "extract"
+        raise PhonolakeError(f"none of the training tracks has {task.input}: run `phonolake {made_by}` for them first")
 
 
-def _measure(task: Task, model: storage.LoadedModel) -> list[dict[str, Any]]:
+def _measure(task: Task, model: LoadedModel) -> list[dict[str, Any]]:
     """Rows of `metrics` for the parts that the model did not learn from."""
-    card = task.model.CARD
-    columns = products.columns_of(card.input)
-    kind = None if columns else inputs.of(card.input)
+    columns = products.columns_of(task.input)
+    kind = None if columns else inputs.of(task.input)
     held_out = {part: task.examples.of(part) for part in (VALID, TEST)}
     wanted = {track_id for targets in held_out.values() for track_id in targets}
     found: dict[str, np.ndarray] = {}

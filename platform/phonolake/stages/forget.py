@@ -1,8 +1,9 @@
-"""Forget: take tracks down from every table, model list and index, and leave a tombstone that keeps them out.
+"""Forget: take tracks down from every table, model list, index and journal; a tombstone keeps them out.
 
-The rows and the tombstones change in one publication. What readers no longer see is then removed from the disk: old
-shards, on which Delta's time travel rests, as far as they hold rows of these tracks. A run that was killed half-way is
-finished by the same command. The weights of models that learned from the tracks stay as they are.
+What raters said of the tracks is wiped out of their journals first: nobody publishes it again. Then the rows and the
+tombstones change in one publication. What readers no longer see is then removed from the disk: old shards, on which
+Delta's time travel rests, as far as they hold rows of these tracks. A run that was killed half-way is finished by the
+same command. The weights of models that learned from the tracks stay as they are.
 """
 
 import json
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from phonolake.annotation import journal
 from phonolake.errors import UsageError
 from phonolake.lineage import digest
 from phonolake.search.index import IDS
@@ -67,7 +69,9 @@ def run(config: Config) -> list[Removed]:
     started = now()
     lake = Lake.open(config.lake)
     ids = sorted(set(config.track_ids))
-    removed = _publish(lake, config, ids, started)
+    _check_known(lake, ids)
+    removed = [Removed("journals", lines, 1) for _, lines in journal.forget(lake, ids)]
+    removed += _publish(lake, config, ids, started)
     removed += list(_purge_tables(lake, ids))
     removed += [*_purge_models(lake, ids), *_purge_indexes(lake, ids)]
     merged: dict[str, Removed] = {}
@@ -88,7 +92,7 @@ def plan(config: Config) -> list[Removed]:
 def verify(lake: Lake, track_ids: tuple[str, ...]) -> list[str]:
     """Files below the lake that still hold rows of these tracks, published or not; tombstones do not count."""
     wanted = pa.array(sorted(set(track_ids)), pa.string())
-    found = []
+    found = [str(path.relative_to(lake.root)) for path in journal.naming(lake, track_ids)]
     for path in sorted(lake.root.rglob("*")):
         if not path.is_file() or path.parent == lake.folder(TOMBSTONES):
             continue
@@ -139,7 +143,6 @@ def _count(path: Path, wanted: pa.Array) -> int:
 
 def _publish(lake: Lake, config: Config, ids: list[str], started: datetime) -> list[Removed]:
     """Tombstones and tables without the tracks, in one commit."""
-    _check_known(lake, ids)
     counts = _counts(lake, ids)
     with catalog.connect(lake) as connection:
         buried = {track_id for (track_id,) in connection.execute(f"SELECT track_id FROM {TOMBSTONES}").fetchall()}

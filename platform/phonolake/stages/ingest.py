@@ -103,6 +103,8 @@ def run(config: Config) -> Outcome:
     plan = make_plan(config)
     if not plan.shards:
         return Outcome("ingest", None, 0, 0, 0, f"nothing new: {plan.said}")
+    # Read before any work is done: a table of labels that is none ends it with nothing written.
+    terms = contract.vocabulary(contract.get(config.source), Path(config.root).expanduser().resolve(), config.options)
     lake = Lake.create(config.lake)
     tasks = [Task(lake.root, config, stem, files) for stem, files in plan.shards.items()]
     missing = [task for task in tasks if not lake.path("tracks", task.stem).exists()]
@@ -112,7 +114,6 @@ def run(config: Config) -> Outcome:
         for _ in execution.imap(ingest_shard, missing, on_tick=advance):
             pass
     changes = {name: _collect(lake, name, plan) for name in TABLES}
-    terms = contract.vocabulary(contract.get(config.source), Path(config.root).expanduser().resolve(), config.options)
     changes["vocabulary"] = vocabulary.replacing(lake, config.dataset_name, terms)
     outputs = sum(s.rows for s in changes["tracks"].add if s.file.removesuffix(".parquet") in plan.shards)
     run_id = f"ingest-{digest([config.fingerprint, list(plan.shards)])}"

@@ -1,7 +1,7 @@
 """Score: every track gets its predictions and embedding from the trained models, model by model, shard by shard."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from phonolake import execution, progress
 from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.lineage import CODE_VERSION, digest
 from phonolake.models import registry, storage
+from phonolake.models.loaded import EMBEDDING, LoadedModel
 from phonolake.records import TEST
 from phonolake.stages import derive, products
-from phonolake.stages.common import Outcome, finish, now
+from phonolake.stages.common import Outcome, count_tracks, finish, now
 from phonolake.stages.derive import Product
 from phonolake.stages.fitting import TRACKS, WEIGHTS
 from phonolake.store import catalog, schema
@@ -52,7 +53,7 @@ class Config:
     @property
     def activations(self) -> str | None:
         """What `activations` are kept of."""
-        return self.layer or (storage.EMBEDDING if self.segments else None)
+        return self.layer or (EMBEDDING if self.segments else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,12 @@ def run(config: Config, device: str = "auto") -> list[Outcome]:
     started = now()
     lake = Lake.open(config.lake)
     models = _models(lake, config.runs)
-    sources = {run_id: products.shards_of(lake, registry.get(model).CARD.input) for run_id, model in models.items()}
+    first = tuple(run_id for run_id, model in models.items() if not model.reads_embeddings)
+    if 0 < len(first) < len(models):
+        # What others are to read must be in the lake before they are planned.
+        rest = tuple(run_id for run_id in models if run_id not in first)
+        return [outcome for runs in (first, rest) for outcome in run(replace(config, runs=runs), device)]
+    sources = {run_id: products.shards_of(lake, model.input) for run_id, model in models.items()}
     tasks = plan(config)
     total = sum(map(len, sources.values()))
     with progress.task("score", total) as advance:
@@ -98,7 +104,7 @@ def run(config: Config, device: str = "auto") -> list[Outcome]:
         if config.activations:
             pairs.append((_activations(run_id, config.activations, config.segments), files))
     changes = derive.collect_all(lake, pairs)
-    outcomes = [_outcome(lake, config, run_id, model, sources[run_id]) for run_id, model in models.items()]
+    outcomes = [_outcome(lake, config, model, sources[run_id]) for run_id, model in models.items()]
     changes["runs"] = finish(lake, config, outcomes, started)
     lake.commit(changes)
     return outcomes
@@ -124,13 +130,13 @@ def plan(config: Config) -> list[Task]:
     lake = Lake.open(config.lake)
     tasks = []
     for run_id, model in _models(lake, config.runs).items():
-        sources = products.shards_of(lake, registry.get(model).CARD.input)
+        sources = products.shards_of(lake, model.input)
         wanted = [_predictions(run_id, config.held_out_only)]
-        if config.activations and registry.get(model).CARD.kind == "network":
+        if config.activations and registry.get(model.name).CARD.kind == "network":
             wanted.append(_activations(run_id, config.activations, config.segments))
         todo = {source for product in wanted for source in derive.missing(lake, product, sources)}
         tasks += [
-            Task(lake.root, run_id, model, source, config.held_out_only, config.activations, config.segments)
+            Task(lake.root, run_id, model.name, source, config.held_out_only, config.activations, config.segments)
             for source in sources
             if source in todo
         ]
@@ -151,31 +157,44 @@ def _activations(run_id: str, layer: str, segments: bool) -> Product:
     return Product(schema.table("activations"), f"{run_id}@{layer}", grain)
 
 
-def _models(lake: Lake, runs: tuple[str, ...]) -> dict[str, str]:
-    """Model by run: those asked for, or the newest of each model that is not one of several folds."""
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """A run that trained or imported a model, and what that reads."""
+
+    run_id: str
+    name: str
+    input: str
+
+    @property
+    def reads_embeddings(self) -> bool:
+        return self.input.startswith("embeddings:")
+
+
+def _models(lake: Lake, runs: tuple[str, ...]) -> dict[str, _Trained]:
+    """By run: those asked for, or the newest of each model and input that is not one of several folds."""
     with catalog.connect(lake) as connection:
         rows = connection.execute(
-            "SELECT m.run_id, m.model, json_array_length(r.config, '$.folds') AS n_folds FROM models m "
+            "SELECT m.run_id, m.model, m.input, json_array_length(r.config, '$.folds') AS n_folds FROM models m "
             "JOIN runs r USING (run_id) ORDER BY r.finished_at, m.run_id"
         ).fetchall()
     if runs:
-        known = {run_id: model for run_id, model, _ in rows}
+        known = {run_id: _Trained(run_id, *rest) for run_id, *rest, _ in rows}
         for run_id in runs:
             if run_id not in known:
                 raise unknown("run", run_id, known)
         return {run_id: known[run_id] for run_id in runs}
-    newest = {model: run_id for run_id, model, n_folds in rows if not n_folds}
+    newest = {(name, read): _Trained(run_id, name, read) for run_id, name, read, n_folds in rows if not n_folds}
     if not newest:
         raise PhonolakeError("no model was trained yet: run `phonolake train` first")
-    return {run_id: model for model, run_id in newest.items()}
+    return {model.run_id: model for model in newest.values()}
 
 
-def _outcome(lake: Lake, config: Config, run_id: str, model: str, sources: list[str]) -> Outcome:
-    name = products.table_of(registry.get(model).CARD.input)
-    n = sum(lake.shards(name)[file].rows for file in sources)
+def _outcome(lake: Lake, config: Config, model: _Trained, sources: list[str]) -> Outcome:
+    name = products.table_of(model.input)
+    n = count_tracks(lake, name, sources)
     asked = [config.held_out_only, sources, *([config.activations, config.segments] if config.activations else [])]
-    score_id = f"score-{run_id}-{digest(asked, length=8)}"
-    return Outcome("score", score_id, n, n, 0, model)
+    score_id = f"score-{model.run_id}-{digest(asked, length=8)}"
+    return Outcome("score", score_id, n, n, 0, model.name)
 
 
 # -- one shard, on a worker -------------------------------------------------------------------------------------------
@@ -187,7 +206,7 @@ class Scorer:
     def __init__(self, device: str) -> None:
         self._device = device
         self._folder: Path | None = None
-        self._model: storage.LoadedModel | None = None
+        self._model: LoadedModel | None = None
 
     def __call__(self, task: Task) -> None:
         """Write what is wanted of one shard; its predictions appear last and mark it as finished."""
@@ -198,14 +217,15 @@ class Scorer:
         execution.tick()
 
 
-def score_one(task: Task, model: storage.LoadedModel) -> None:
+def score_one(task: Task, model: LoadedModel) -> None:
     """Write the predictions of one shard, after its embeddings and activations where the model has any."""
     lake = Lake(task.lake)
     card = registry.get(task.model).CARD
     parts = dict(zip(*pq.read_table(lake.root / "models" / task.run_id / TRACKS).to_pydict().values(), strict=True))
-    columns = products.columns_of(card.input)
-    kind = None if columns else inputs.of(card.input)
-    source = lake.folder(products.table_of(card.input)) / task.source
+    read = model.card.get("input", card.input)  # imported networks read what they always do
+    columns = products.columns_of(read)
+    kind = None if columns else inputs.of(read)
+    source = lake.folder(products.table_of(read)) / task.source
     wanted = {track_id for track_id, part in parts.items() if part == TEST} if task.held_out_only else None
     products_of = [_predictions(task.run_id, task.held_out_only)]
     if not task.held_out_only and card.kind != "estimator":

@@ -56,6 +56,9 @@ class Config:
         Whether a track may have several labels; by default a network learns several when a track has.
     top_labels : int, optional
         Learn only this many labels, those with the most tracks.
+    input : str, optional
+        What an estimator or embedder reads instead of its card's: ``features:NAME``, or ``embeddings:MODEL_OR_RUN``
+        for the vectors that a network of the lake gave.
     """
 
     lake: str
@@ -68,6 +71,7 @@ class Config:
     max_epochs: int | None = None
     multi_label: bool | None = None
     top_labels: int | None = None
+    input: str | None = None
 
 
 def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
@@ -76,7 +80,7 @@ def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
     Raises
     ------
     UsageError
-        For an unknown model, split or fold, fewer than two classes, or hardware that is not there.
+        For an unknown model, input, split or fold, fewer than two classes, or hardware that is not there.
     PhonolakeError
         When the model's input was not extracted, or training cannot go on (a loss that is no number).
     """
@@ -144,14 +148,19 @@ def plan(config: Config) -> list[Task]:
     if card.kind == "extractor":
         raise UsageError(f"{config.model} learns nothing: `phonolake models` says how it is used")
     split = config.split or ("none" if card.kind == "embedder" else labelled.choose_split(lake, config.dataset))
+    # Where the card's own input was asked for by name, it is the same run as without.
+    card = replace(card, input=products.chosen(lake, card, config.input))
     files = tuple(products.shards_of(lake, card.input))
     n_steps = card.n_frames or _steps(lake, card.input)
     tasks = []
     for fold in config.folds or (None,):
         found = _examples(lake, config, card, split, fold)
-        request = [settings(replace(config, folds=())), card, split, fold]
+        asked = settings(replace(config, folds=()))
+        del asked["input"]  # the card has it
+        request = [asked, card, split, fold]
         run_id = f"{config.model}-{digest([request, files, found])}"
-        tasks.append(Task(lake.root, run_id, replace(config, split=split), fold, found, files, n_steps, Hardware()))
+        chosen = replace(config, split=split)
+        tasks.append(Task(lake.root, run_id, chosen, fold, found, files, card.input, n_steps, Hardware()))
     return tasks
 
 
@@ -178,7 +187,7 @@ def _examples(lake: Lake, config: Config, card: ModelCard, split: str, fold: int
 def _steps(lake: Lake, model_input: str) -> int:
     """Length of a training crop: what the median track has, at most half a minute."""
     kind, _, name = model_input.partition(":")
-    if kind == "features":
+    if kind in ("features", "embeddings"):
         return 0
     with catalog.connect(lake) as connection:
         if kind == "audio":
@@ -198,7 +207,7 @@ def _publish(lake: Lake, task: Task) -> dict[str, Change]:
     row = {
         "run_id": task.run_id,
         "model": task.config.model,
-        "input": registry.get(task.config.model).CARD.input,
+        "input": task.input,
         "labels": list(task.examples.classes),
         "split": task.config.split,
         "test_fold": task.fold,

@@ -2,7 +2,7 @@
 
     LAKE/lake.json          format, and the published version of every table: replaced in one rename
     LAKE/catalog.duckdb     views over exactly those versions, rebuilt at each publication
-    LAKE/tables/NAME/       Parquet shards and their Delta log
+    LAKE/tables/NAME/       Parquet shards, their Delta log and their checksums
     LAKE/models/RUN_ID/     weights and card
     LAKE/indexes/RUN_ID/    FAISS index and the track ids in its order
     LAKE/annotations/       the raters' answers as they were given, one journal for each rater
@@ -27,7 +27,7 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from phonolake.errors import PhonolakeError, UsageError
-from phonolake.store import catalog
+from phonolake.store import catalog, checksums
 from phonolake.store.schema import TableSchema, shape
 from phonolake.store.shards import SUFFIX, TEMPORARY, Shard, replacing
 
@@ -215,6 +215,7 @@ class Lake:
         wanted = {f: s for f, s in kept.items() if f not in change.remove} | {s.file: s for s in change.add}
         arrow = change.schema.arrow
         self.folder(table).mkdir(parents=True, exist_ok=True)
+        checksums.record(self.folder(table), [shard.file for shard in change.add])
         try:
             log = DeltaTable.create(self._uri(table), arrow, mode="ignore")
             if shape(_arrow_schema(log)) != shape(arrow):

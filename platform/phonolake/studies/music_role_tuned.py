@@ -1,4 +1,6 @@
-"""Our best on the same clips, under nested validation: nothing is chosen by the clips that it is measured on.
+"""Our best on the same clips, under nested validation: no setting is chosen by the clips that it is measured on.
+
+The families and their grids were, beforehand: see the deviation ``tuned``.
 
 For each outer split a tenth of every role's clips is put away. On the other nine tenths each of three families chooses
 its settings by five-fold cross-validation, where there is a choice; the chosen three are fitted on all nine tenths,

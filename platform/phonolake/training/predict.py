@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phonolake.errors import UsageError
-from phonolake.models.storage import EMBEDDING, LoadedModel, LoadedNetwork
+from phonolake.models.loaded import EMBEDDING, LoadedModel, LoadedNetwork
 from phonolake.training import inputs
 from phonolake.training.crops import window_starts, windows
 from phonolake.training.inputs import TrackInput, Waveforms
@@ -66,7 +67,8 @@ def score_shard(
     path : Path
         A shard of what the model reads.
     columns : sequence of str
-        Names of the features; empty for a network.
+        Names of the columns of numbers, or of lists of numbers; empty for a network. Where a track has several rows,
+        one for each segment of it, its answer is their mean.
     kind : TrackInput or None
         What a network reads.
     wanted : set of str, optional
@@ -133,10 +135,17 @@ def _listening(model: LoadedModel, layer: str | None) -> AbstractContextManager[
 
 
 def read_features(path: Path, columns: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """Track ids and x_ND of one shard."""
+    """Track ids and x_ND of one shard, row by row; a column of lists gives as many values as they hold."""
     table = pq.read_table(path, columns=["track_id", *columns])
-    x_ND = np.column_stack([table[name].to_numpy() for name in columns])
+    x_ND = np.column_stack([_numbers(table[name].combine_chunks()) for name in columns])
     return table["track_id"].to_pylist(), x_ND
+
+
+def _numbers(column: pa.Array) -> np.ndarray:
+    if not pa.types.is_list(column.type):
+        values: np.ndarray = column.to_numpy(zero_copy_only=False)
+        return values
+    return column.flatten().to_numpy().reshape(len(column), -1) if len(column) else np.zeros((0, 0))
 
 
 def _score_tracks(
@@ -158,5 +167,8 @@ def _score_features(
     if not track_ids:
         return
     p_NK, e_NE = model.predict_and_embed(x_ND)
+    rows: dict[str, list[int]] = {}
     for n, track_id in enumerate(track_ids):
-        yield Scored(track_id, p_NK[n], None if e_NE is None else e_NE[n])
+        rows.setdefault(track_id, []).append(n)
+    for track_id, own in rows.items():
+        yield Scored(track_id, p_NK[own].mean(axis=0), None if e_NE is None else e_NE[own].mean(axis=0))
