@@ -229,11 +229,10 @@ def test_cooccurrence_of_one_source_has_intervals_and_lift(open_page, toy, full_
     assert "a single label (of 2)" in told(open_page(full_lake, "cooccurrence", source="tags"))
 
 
-def test_parts_of_others_are_suggested(open_page, toy, full_lake: Path) -> None:
-    """All of a class are loud, and half of what is loud is of the class."""
+def test_other_words_are_suggested(open_page, toy, full_lake: Path) -> None:
+    """A class whose tracks are all slow, and the only slow ones, may be another word for it."""
     app = open_page(full_lake, "cooccurrence", list="Synonyms")
     assert not app.exception
-    # Folk is slow and slow is Folk, always.
     found = app.dataframe[0].value
     assert found[["label_i", "label_j", "reason"]].values.tolist() == [[toy.CLASSES[0], "slow", "tracks"]]
 

@@ -53,6 +53,22 @@ def kernel(plain: Callable[..., Any]) -> Callable[[Callable[..., Any]], Kernel]:
     return lambda loops: Kernel(loops, plain)
 
 
+# -- windows ----------------------------------------------------------------------------------------------------------
+
+
+def _windowed_plain(frames_TN: np.ndarray, window_N: np.ndarray, out_TN: np.ndarray) -> None:
+    np.multiply(frames_TN, window_N, out=out_TN)
+
+
+@kernel(_windowed_plain)
+def windowed(frames_TN: np.ndarray, window_N: np.ndarray, out_TN: np.ndarray) -> None:
+    """Write frames, which may overlap, times a window."""
+    n_frames, n = frames_TN.shape
+    for t in range(n_frames):
+        for k in range(n):
+            out_TN[t, k] = window_N[k] * frames_TN[t, k]
+
+
 # -- power of complex spectra -----------------------------------------------------------------------------------------
 
 

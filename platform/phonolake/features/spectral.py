@@ -45,13 +45,15 @@ def power_spectrum(y: np.ndarray, *, n_fft: int, hop_length: int) -> tuple[np.nd
     power_TF = np.empty((n_frames, 1 + n_fft // 2), np.float32)
     low_T2 = np.empty((n_frames, 2), np.complex64)
     at_once = max(1, SAMPLES_AT_ONCE // n_fft)
-    buffer = np.empty((at_once, n_fft))
+    windowed_TN = np.empty((at_once, n_fft))
+    spectra_TF = np.empty((at_once, 1 + n_fft // 2), np.complex128)
     for start, frames in _frames(np.asarray(y, np.float32), n_fft, hop_length, at_once):
-        stop = start + len(frames)
-        np.multiply(frames, window, out=buffer[: len(frames)])
-        spectrum = np.fft.rfft(buffer[: len(frames)], axis=1)
-        kernels.power(spectrum, power_TF[start:stop])
-        low_T2[start:stop] = spectrum[:, :2]
+        n = len(frames)
+        kernels.windowed(frames, window, windowed_TN[:n])
+        # Written over those before: fresh memory for each block would cost a third of the transform.
+        spectrum = np.fft.rfft(windowed_TN[:n], axis=1, out=spectra_TF[:n])
+        kernels.power(spectrum, power_TF[start : start + n])
+        low_T2[start : start + n] = spectrum[:, :2]
     return power_TF, low_T2
 
 

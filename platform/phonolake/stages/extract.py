@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phonolake import execution, progress
@@ -170,13 +171,19 @@ def extract_shard(task: Task) -> None:
 
 
 def stored_audio(path: Path) -> Iterator[tuple[str, bytes, Seconds]]:
-    """Track ids, encoded bytes and durations of an audio shard, one at a time."""
+    """Track ids, encoded bytes and durations of an audio shard, a row group in memory at a time."""
     file = pq.ParquetFile(path)
-    columns = ["track_id", "bytes", "n_samples", "sr"]
     for group in range(file.num_row_groups):
-        # Group by group: a reader over several of them keeps what it has read until its end.
-        for batch in file.iter_batches(batch_size=1, row_groups=[group], columns=columns):
-            track_id, data, n_samples, sr = (batch[name][0].as_py() for name in columns)
+        table = file.read_row_group(group, columns=["track_id", "bytes", "n_samples", "sr"])
+        named = [table[name].to_pylist() for name in ("track_id", "n_samples", "sr")]
+        buffers = [value.as_buffer() for value in table["bytes"]]
+        del table
+        # Reading takes three times what a file takes: that goes back before the file is copied and decoded.
+        pa.default_memory_pool().release_unused()
+        encoded = [buffer.to_pybytes() for buffer in buffers]
+        del buffers
+        pa.default_memory_pool().release_unused()
+        for track_id, n_samples, sr, data in zip(*named, encoded, strict=True):
             yield track_id, data, Seconds(n_samples / sr)
 
 

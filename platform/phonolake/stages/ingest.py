@@ -52,7 +52,7 @@ class Config:
         Recordings with a larger share of samples at full scale are rejected as ``clipped``. The worst of 408 real
         recordings (ESC-10 and others) has 0.008.
     max_bytes : int
-        Larger files are rejected as ``too-large``.
+        Larger files are rejected as ``too-large``: a worker holds up to three copies, and has 1 GiB.
     options : tuple of str
         What is chosen of the dataset, as ``key=value`` (`sources.options`).
     follow_links : bool
@@ -67,7 +67,7 @@ class Config:
     min_seconds: float = 0.5
     silence_dbfs: float = -70.0
     max_clipped: float = MAX_CLIPPED
-    max_bytes: int = 1 << 30
+    max_bytes: int = 192 << 20
     options: tuple[str, ...] = ()
     follow_links: bool = False
 
@@ -240,7 +240,7 @@ def _read(file: planning.File, config: Config) -> bytes:
     if file.size is None:
         raise AudioError("missing", f"no file at {planning.readable(file.recording.path)}")
     if file.size > config.max_bytes:
-        raise AudioError("too-large", f"{file.size} bytes, and the limit is {config.max_bytes}")
+        raise AudioError("too-large", f"{file.size} bytes, and the limit is {config.max_bytes} (--max-bytes)")
     try:
         return file.recording.path.read_bytes()
     except OSError as error:

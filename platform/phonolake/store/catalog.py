@@ -7,16 +7,14 @@ it holds nothing but views.
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import duckdb
+import pyarrow as pa
 
 from phonolake.store import schema as schemas
 from phonolake.store.schema import Column, TableSchema, literal, quote
 from phonolake.store.shards import Shard, replacing
-
-if TYPE_CHECKING:
-    from phonolake.store.lake import Lake
 
 FILE = "catalog.duckdb"
 FEATURES = "features"
@@ -24,7 +22,23 @@ SET_PREFIX = FEATURES + "_"
 ATTACHED = "lake"
 
 
-def build(lake: "Lake") -> None:
+class Published(Protocol):
+    """What the catalog asks of a lake; `phonolake.store.lake` imports this module, and says what each of these does."""
+
+    root: Path
+
+    def versions(self) -> dict[str, int]: ...
+
+    def shards(self, table: str, version: int | None = None) -> dict[str, Shard]: ...
+
+    def published_schema(self, table: str, version: int | None = None) -> pa.Schema: ...
+
+    def folder(self, table: str) -> Path: ...
+
+    def build_catalog(self) -> None: ...
+
+
+def build(lake: Published) -> None:
     """Write the catalog of the published versions in place of the old one; the caller holds the lake's lock."""
     # Written elsewhere and copied, since DuckDB misplaces the write-ahead log of a path with a question mark.
     with replacing(lake.root / FILE) as temporary, TemporaryDirectory() as scratch:
@@ -36,7 +50,7 @@ def build(lake: "Lake") -> None:
         shutil.copyfile(written, temporary)
 
 
-def connect(lake: "Lake") -> duckdb.DuckDBPyConnection:
+def connect(lake: Published) -> duckdb.DuckDBPyConnection:
     """Open the catalog for reading; it is built again when the lake was moved or a publication was cut short.
 
     When another program holds the file, or the lake lies on a read-only disk, the same views are made in memory. Every
@@ -54,7 +68,7 @@ def connect(lake: "Lake") -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> bool:
+def _attach(connection: duckdb.DuckDBPyConnection, lake: Published) -> bool:
     """Attach the catalog if it is there and shows what is published."""
     path = lake.root / FILE
     if not path.is_file():
@@ -69,12 +83,12 @@ def _attach(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> bool:
     return False
 
 
-def _stamp(lake: "Lake", versions: dict[str, int]) -> str:
+def _stamp(lake: Published, versions: dict[str, int]) -> str:
     # A catalog that another version of Phonolake built may lack tables, columns and macros.
     return f"{lake.root} {sorted(versions.items())} {schemas.fingerprint()}"
 
 
-def _fill(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> None:
+def _fill(connection: duckdb.DuckDBPyConnection, lake: Published) -> None:
     declared = schemas.tables()
     # Read once, so that all views show the same moment even while a job commits.
     versions = lake.versions()
@@ -98,7 +112,7 @@ def _fill(connection: duckdb.DuckDBPyConnection, lake: "Lake") -> None:
     connection.execute(schemas.macros_sql())
 
 
-def published_set(lake: "Lake", name: str, version: int) -> TableSchema:
+def published_set(lake: Published, name: str, version: int) -> TableSchema:
     """Schema of a feature set's table, with the columns that the set brought."""
     base = schemas.table(FEATURES)
     keys = {c.name for c in base.columns}
@@ -117,7 +131,7 @@ def _union(base: TableSchema, sets: list[TableSchema]) -> TableSchema:
     )
 
 
-def _select(lake: "Lake", table: TableSchema, files: list[str], stored: set[str]) -> str:
+def _select(lake: Published, table: TableSchema, files: list[str], stored: set[str]) -> str:
     """Read a table; a column that was declared after its shards were written is NULL."""
     if not files:
         return _empty(table)
@@ -147,7 +161,7 @@ def _empty(table: TableSchema, where: str = "false") -> str:
     return "SELECT " + ", ".join(f"NULL::{c.type} AS {quote(c.name)}" for c in table.columns) + f" WHERE {where}"
 
 
-def reading(lake: "Lake", table: str, files: list[str], *, names: bool = False) -> str:
+def reading(lake: Published, table: str, files: list[str], *, names: bool = False) -> str:
     """SQL that reads these shards of a table; `names` adds the column ``filename``."""
     paths = ", ".join(literal(no_glob(str(lake.folder(table) / file))) for file in files)
     # Else a folder called dataset=fma above the lake would take the place of the column `dataset`.

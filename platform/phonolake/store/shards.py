@@ -16,6 +16,7 @@ from phonolake.errors import PhonolakeError
 
 SUFFIX = ".parquet"
 TEMPORARY = ".tmp"
+LARGE = 32 << 20  # bytes of a row group that are worth not being copied
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +100,36 @@ class ShardWriter:
 
     def _flush(self) -> None:
         if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self.schema))
+            large = self._pending >= LARGE
+            self._writer.write_table(
+                _view(self._rows, self.schema) if large else pa.Table.from_pylist(self._rows, self.schema)
+            )
         self._rows, self._pending = [], 0
 
     def close(self) -> None:
         """Write what is left."""
         self._flush()
         self._writer.close()
+
+
+def _view(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """The rows as a table whose binary values lie where they are: a file of many megabytes is not copied."""
+    columns = []
+    for field in schema:
+        values = [row.get(field.name) for row in rows]
+        if field.type == pa.binary():
+            columns.append(pa.chunked_array([_lying(value) for value in values], field.type))
+        else:
+            columns.append(pa.chunked_array([pa.array(values, field.type)]))
+    return pa.table(columns, schema=schema)
+
+
+def _lying(value: bytes | None) -> pa.Array:
+    """An array of one binary value, without a copy."""
+    if value is None:
+        return pa.nulls(1, pa.binary())
+    ends = pa.array([0, len(value)], pa.int32()).buffers()[1]
+    return pa.Array.from_buffers(pa.binary(), 1, [None, ends, pa.py_buffer(value)])
 
 
 def _payload(value: Any) -> int:

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from phonolake.audio.augment import Augmentation
 from phonolake.records import Hertz
+from phonolake.seeds import track_rng
 from phonolake.training import group, order
-from phonolake.training.crops import crop_rng, random_crop, spread
+from phonolake.training.crops import random_crop, spread
 from phonolake.training.inputs import Change, TrackInput, rows
 
 Target = int | np.ndarray
@@ -98,7 +99,7 @@ class TrackBatches:
         )
 
         def cut(track_id: str, x_XT: np.ndarray) -> list[np.ndarray]:
-            rng = crop_rng(self.seed, epoch, track_id)
+            rng = track_rng(self.seed, epoch, track_id)
             return [random_crop(x_XT, self.n_steps, rng) for _ in range(self.crops)]
 
         own = [group.own_part(batch) for batch in ordered.batches]

@@ -3,30 +3,9 @@
 Shape suffixes: W windows, X any axes (bands; channels and bands; none), T steps in time (frames or samples).
 """
 
-from hashlib import blake2b
-
 import numpy as np
 
 from phonolake.errors import UsageError
-
-
-def crop_rng(seed: int, epoch: int, track_id: str) -> np.random.Generator:
-    """Make the random generator of one track in one epoch.
-
-    It depends on the three arguments alone, so a track gets the same crop whatever stands before it, on whichever
-    worker, in whichever process.
-
-    Parameters
-    ----------
-    seed : int
-        Seed of the training run.
-    epoch : int
-        Epoch as the loop counts it.
-    track_id : str
-        Such as ``"fma:000002"``.
-    """
-    digest = blake2b(f"{seed}/{epoch}/{track_id}".encode(), digest_size=16).digest()
-    return np.random.default_rng(int.from_bytes(digest, "little"))
 
 
 def random_crop(x_XT: np.ndarray, n_steps: int, rng: np.random.Generator) -> np.ndarray:
@@ -39,7 +18,7 @@ def random_crop(x_XT: np.ndarray, n_steps: int, rng: np.random.Generator) -> np.
     n_steps : int
         Length of the piece, >= 1.
     rng : numpy Generator
-        For instance that of `crop_rng`.
+        For instance that of `phonolake.seeds.track_rng`.
 
     Returns
     -------
