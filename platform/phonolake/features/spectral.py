@@ -50,7 +50,7 @@ def power_spectrum(y: np.ndarray, *, n_fft: int, hop_length: int) -> tuple[np.nd
     for start, frames in _frames(np.asarray(y, np.float32), n_fft, hop_length, at_once):
         n = len(frames)
         kernels.windowed(frames, window, windowed_TN[:n])
-        # Written over those before: fresh memory for each block would cost a third of the transform.
+        # Written over those before, so that no block asks for fresh memory.
         spectrum = np.fft.rfft(windowed_TN[:n], axis=1, out=spectra_TF[:n])
         kernels.power(spectrum, power_TF[start : start + n])
         low_T2[start : start + n] = spectrum[:, :2]
