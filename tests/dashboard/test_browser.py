@@ -142,6 +142,7 @@ def test_every_page_opens_by_its_address(tab, server: str, picture, path: str, h
     assert tab.locator("[data-testid=stAlertContentError]").count() == 0
 
 
+@pytest.mark.slow
 def test_a_click_on_a_line_opens_the_track_and_names_it_in_the_address(tab, server: str, picture) -> None:
     visit(tab, f"{server}/explore")
     lines = tab.locator("[data-testid=stDataFrame] .dvn-scroller").first
@@ -189,6 +190,7 @@ def test_markup_in_names_is_shown_as_text(tab, server: str, toy) -> None:
     assert "<b>Odd</b>" in tab.locator(".js-plotly-plot").first.text_content()
 
 
+@pytest.mark.slow
 def test_sql_runs_and_its_rows_are_downloaded(tab, server: str, picture) -> None:
     visit(tab, f"{server}/sql")
     editor = tab.locator("textarea")
@@ -236,6 +238,7 @@ def test_a_rater_answers_by_keyboard_and_nothing_is_lost(tab, server: str, own_l
     assert not [t for t in ("toy:0", "Song ", "Band ") if t in page], "a rater must not learn which track it is"
 
 
+@pytest.mark.slow
 def test_typing_a_name_answers_nothing(tab, server: str, own_lake: Path) -> None:
     sampling.draw(sampling.Config(str(own_lake), "typing", n_positive=1, n_negative=1))
     visit(tab, f"{server}/reannotate?sample=typing&rater=bert")
@@ -248,6 +251,7 @@ def test_typing_a_name_answers_nothing(tab, server: str, own_lake: Path) -> None
     assert answers_of(own_lake, "bert") == answers_of(own_lake, "synny") == []
 
 
+@pytest.mark.slow
 def test_tracks_inside_a_lasso_are_listed(tab, server: str, picture) -> None:
     # The mouse cannot leave the window.
     tab.set_viewport_size({"width": 1280, "height": 1200})
@@ -269,6 +273,7 @@ def test_tracks_inside_a_lasso_are_listed(tab, server: str, picture) -> None:
     picture(tab, "map")
 
 
+@pytest.mark.slow
 def test_an_upload_finds_what_sounds_alike(tab, server: str, toy) -> None:
     visit(tab, f"{server}/explore?by=Recording")
     file = {"name": "<b>mine</b>.wav", "mimeType": "audio/wav", "buffer": toy.wav(5)}
@@ -280,6 +285,7 @@ def test_an_upload_finds_what_sounds_alike(tab, server: str, toy) -> None:
     tab.get_by_text("The upload cannot be used").wait_for()
 
 
+@pytest.mark.slow
 def test_a_link_brings_the_state_of_the_page(tab, server: str) -> None:
     visit(tab, f"{server}/explore?label=Rock&where=year%20%3E%202010&text=song")
     assert tab.get_by_role("textbox", name="Condition").input_value() == "year > 2010"
@@ -290,6 +296,7 @@ def test_a_link_brings_the_state_of_the_page(tab, server: str) -> None:
     tab.wait_for_url(re.compile("show=ROC"))
 
 
+@pytest.mark.slow
 def test_a_number_is_followed_to_its_run_and_shards(tab, server: str) -> None:
     visit(tab, f"{server}/runs")
     tab.get_by_text("Where from").click()

@@ -182,6 +182,7 @@ def test_every_answer_has_its_state_and_the_books_add_up(server: Server, tmp_pat
     assert verify(Lake.open(c.lake)) == []
 
 
+@pytest.mark.slow
 def test_a_second_run_asks_for_nothing_and_a_retry_for_what_may_heal(
     server: Server, tmp_path: Path, in_process: None
 ) -> None:

@@ -264,6 +264,7 @@ def kill_while_forgetting(source: Path, folder: Path, delay: float) -> bool:
     return process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_kill_somewhere_heals(demo: Path, tmp_path: Path) -> None:
     kill_while_forgetting(demo / "lake", tmp_path / "lake", 0.3)
 

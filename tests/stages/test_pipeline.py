@@ -160,6 +160,7 @@ def test_labels_that_are_no_classes_are_refused(demo):
         examples.collect(lake, labels="nobody", split="official", test_fold=None, dataset=None)
 
 
+@pytest.mark.slow
 def test_one_seed_one_model(demo, tmp_path):
     """The same training gives the same run, and weights equal to the last bit."""
     shutil.copytree(demo / "lake", tmp_path / "lake")
@@ -201,6 +202,7 @@ def test_music_without_labels_gets_neighbours_by_timbre(ray_session, tmp_path):
     assert verify(Lake.open(lake)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason="the shared recordings are not here")
 def test_a_forest_beats_chance_on_real_sounds(ray_session, tmp_path):
     """Two folds of three classes of ESC-10, through the source that knows its folds."""

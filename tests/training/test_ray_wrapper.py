@@ -76,6 +76,7 @@ def trained(folder: Path, name: str, workers: int, **more: int) -> list[list[flo
     return curve
 
 
+@pytest.mark.slow
 def test_two_workers_learn_what_one_learns(tmp_path: Path) -> None:
     one, two = (trained(tmp_path, str(workers), workers) for workers in (1, 2))
     assert len(one) == 4
