@@ -91,7 +91,7 @@ def print_query(lake: str, query: str, form: str) -> None:
 
 
 @click.command(epilog=options.example("phonolake verify --lake lake"))
-@click.option("--mend", is_flag=True, help="Remove what the published version has no use for and build the catalog again.")
+@click.option("--mend", is_flag=True, help="Remove what the published version has no use for; build the catalog again.")
 @options.lake
 @options.form
 @click.pass_context
