@@ -33,6 +33,8 @@ MOST_PLACES = 64
 # Offsets of one pair that are looked at, those with most votes first, each with its neighbours.
 OFFSETS, AROUND = 3, 2
 PAIRS_AT_ONCE = 2000
+# What the tables of the comparison need beyond this lies on the disk, below TMPDIR.
+MEMORY = "4GB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ def compare_all(connection: duckdb.DuckDBPyConnection, config: Config) -> list[P
     """
     with TemporaryDirectory() as spill:
         connection.execute("SET temp_directory = $1", [spill])
+        connection.execute("SET memory_limit = $1", [MEMORY])
         rows = connection.execute(
             "SELECT min(track_id) OVER (PARTITION BY sample_sha256) AS first, track_id FROM fingerprints "
             "QUALIFY first <> track_id ORDER BY first, track_id"
