@@ -159,7 +159,11 @@ def plan(config: Config) -> list[Task]:
     lake = Lake.open(config.lake)
     card = registry.get(config.model).CARD
     if card.kind == "extractor":
-        raise UsageError(f"{config.model} learns nothing: `phonolake models` says how it is used")
+        name = config.model
+        raise UsageError(
+            f"{name} learns nothing: `phonolake extract --features {name}` computes its values, and "
+            f"`--features {name}` gives them to a classical model"
+        )
     split = config.split or ("none" if card.kind == "embedder" else labelled.choose_split(lake, config.dataset))
     # Where the card's own input was asked for by name, it is the same run as without.
     card = replace(card, input=_input(lake, config, card))
