@@ -35,6 +35,8 @@ FORMAT = 1
 MARKER = "lake.json"
 # Delta logs take a path for a URL: they decode '%' and turn a backslash round.
 UNADDRESSABLE = "%\\"
+# Entries of a log are some hundred bytes, and tell which shards earlier versions had: they are kept, not cleaned up.
+KEEP_LOG = {"delta.enableExpiredLogCleanup": "false"}
 
 
 @dataclass(slots=True)
@@ -217,7 +219,7 @@ class Lake:
         self.folder(table).mkdir(parents=True, exist_ok=True)
         checksums.record(self.folder(table), [shard.file for shard in change.add])
         try:
-            log = DeltaTable.create(self._uri(table), arrow, mode="ignore")
+            log = DeltaTable.create(self._uri(table), arrow, mode="ignore", configuration=KEEP_LOG)
             if shape(_arrow_schema(log)) != shape(arrow):
                 # A feature set with other columns. Only an overwrite changes a log's schema, and it empties the table.
                 log.create_write_transaction([], mode="overwrite", schema=arrow)
