@@ -35,6 +35,7 @@ bench: setup
 	$(BIN)/python tests/bench/throughput.py
 	$(BIN)/python tests/bench/ingest.py
 	$(BIN)/python tests/bench/training.py --command
+	$(BIN)/python tests/bench/cooccurrence.py
 
 chaos: setup
 	$(BIN)/pytest -m slow

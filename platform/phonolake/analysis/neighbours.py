@@ -11,16 +11,12 @@ from phonolake.audio.confined import decode_confined
 from phonolake.audio.decode import decode, probe
 from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
 from phonolake.features.contract import FeatureSet
-from phonolake.models import storage
 from phonolake.progress import say
 from phonolake.records import Hertz
 from phonolake.search import index as faiss_index
-from phonolake.stages import products
 from phonolake.stages.index import shards_by_run
 from phonolake.store import query, tracks
 from phonolake.store.lake import Lake
-from phonolake.training import inputs
-from phonolake.training.predict import score_track
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +146,12 @@ def _embed(
     decoded: Callable[[Hertz], np.ndarray],
 ) -> np.ndarray:
     """The embedding of a recording that is not in the lake, `decoded` at the rate that its model reads."""
+    # Late: these bring torch, and neighbours of stored tracks need no network.
+    from phonolake.models import storage
+    from phonolake.stages import products
+    from phonolake.training import inputs
+    from phonolake.training.predict import score_track
+
     model = storage.load(lake.root / "models" / run_id / "weights")
     recipe = products.recipe_of(model_input)
     if isinstance(recipe, products.Embeddings):
