@@ -29,4 +29,4 @@ COMMENT ON COLUMN audio.sha256 IS 'SHA-256 of the whole file';
 COMMENT ON COLUMN audio.source_path IS 'Where the file was read from';
 COMMENT ON COLUMN audio.source_bytes IS 'Size of the file in bytes';
 COMMENT ON COLUMN audio.source_mtime IS 'Modification time of the file in nanoseconds since 1970';
-COMMENT ON COLUMN audio.piece IS 'Number of the piece from 0 of a file above 64 MiB, which is stored in pieces of that size; NULL for a whole file';
+COMMENT ON COLUMN audio.piece IS 'Number of the piece from 0 of a file above 32 MiB, which is stored in pieces of that size; NULL for a whole file';

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from phonolake.records import Seconds
 
 # Larger recordings are stored in pieces of this size; the last one has what is left.
-PIECE = 64 << 20
+PIECE = 32 << 20
 # The column that numbers them; shards of older lakes lack it.
 NUMBER = "piece"
 
