@@ -105,6 +105,7 @@ def learning_options(command: Any) -> Any:
     for option in (
         click.option("--features", metavar="NAME", help="Feature set that an estimator reads instead of its own."),
         click.option("--embeddings", metavar="NAME", help="Likewise: vectors of a network (model or run) of the lake."),
+        click.option("--spectrogram", metavar="NAME", help="Spectrogram that a network reads instead of its own."),
         options.dataset,
         options.labels,
         options.split,
@@ -143,12 +144,11 @@ def learning_options(command: Any) -> Any:
     return command
 
 
-def _input(features: str | None, embeddings: str | None) -> str | None:
-    if features is not None and embeddings is not None:
-        raise click.UsageError("--features and --embeddings are two answers to one question: give one")
-    if features is not None:
-        return f"features:{features}"
-    return None if embeddings is None else f"embeddings:{embeddings}"
+def _input(**named: str | None) -> str | None:
+    given = [f"{kind}:{name}" for kind, name in named.items() if name is not None]
+    if len(given) > 1:
+        raise click.UsageError("--features, --embeddings and --spectrogram are answers to one question: give one")
+    return given[0] if given else None
 
 
 @click.command(epilog=options.example("phonolake train random-forest --lake lake"))
@@ -160,6 +160,7 @@ def train(
     fold: int | None,
     features: str | None,
     embeddings: str | None,
+    spectrogram: str | None,
     workers: int | None,
     device: str,
     compile: bool,
@@ -174,7 +175,10 @@ def train(
     from phonolake.store.lake import Lake
 
     config = stage.Config(
-        model=model, folds=() if fold is None else (fold,), input=_input(features, embeddings), **choices
+        model=model,
+        folds=() if fold is None else (fold,),
+        input=_input(features=features, embeddings=embeddings, spectrogram=spectrogram),
+        **choices,
     )
     if dry_run:
         emit(
@@ -195,6 +199,7 @@ def crossval(
     models: tuple[str, ...],
     features: str | None,
     embeddings: str | None,
+    spectrogram: str | None,
     workers: int | None,
     device: str,
     compile: bool,
@@ -209,7 +214,8 @@ def crossval(
     from phonolake.store import query
     from phonolake.store.lake import Lake
 
-    config = stage.Config(models=models, input=_input(features, embeddings), **choices)
+    read = _input(features=features, embeddings=embeddings, spectrogram=spectrogram)
+    config = stage.Config(models=models, input=read, **choices)
     if dry_run:
         rows = [(request.model, request.split, fold) for request in stage.plan(config) for fold in request.folds]
         emit(rows, form, columns=("model", "split", "test_fold"))

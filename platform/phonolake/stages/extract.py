@@ -9,11 +9,12 @@ from phonolake import execution, progress
 from phonolake.errors import AudioError, UsageError
 from phonolake.features import contract
 from phonolake.features.contract import Segments, Spectrogram
+from phonolake.features.published import given
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.stages import derive
 from phonolake.stages.common import Outcome, count_tracks, finish, now
 from phonolake.stages.extractors import feature_set
-from phonolake.stages.products import given, product, rejects
+from phonolake.stages.products import product, rejects
 from phonolake.stages.recordings import Answer, Recipe, answers
 from phonolake.store import pieces
 from phonolake.store.lake import Lake
@@ -151,12 +152,14 @@ def extract_shard(task: Task) -> None:
         for track_id, data, duration in pieces.stored(lake.folder("audio") / task.source):
             found = answers(recipes, data, duration)
             for recipe in recipes:
-                rows = found[recipe.name]
+                rows = found.pop(recipe.name)
                 if isinstance(rows, AudioError):
                     left_out[recipe.name].append(_reject_row(track_id, recipe, rows))
                     continue
-                for answer in rows:
-                    append[recipe.name](_row(track_id, recipe, answer, task.source))
+                # The spectrogram of hours has a hundred megabytes: it goes when it has become a row.
+                rows.reverse()
+                while rows:
+                    append[recipe.name](_row(track_id, recipe, rows.pop(), task.source))
             execution.tick()
         # Rejects are in place before the outputs appear, which mark the shard as finished.
         for recipe in recipes:
