@@ -33,6 +33,7 @@ lint: setup
 bench: setup
 	$(BIN)/python tests/bench/features.py --hours 3
 	$(BIN)/python tests/bench/throughput.py
+	$(BIN)/python tests/bench/throughput.py --features music-role-97
 	$(BIN)/python tests/bench/ingest.py
 	$(BIN)/python tests/bench/training.py --command
 	$(BIN)/python tests/bench/cooccurrence.py

@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "transfer": FOUNDATION,
     # A folder is a source of whatever can be decoded.
     "sources": FOUNDATION | {"audio"},
-    "training": FOUNDATION | {"audio", "features", "models", "metrics"},
+    "training": FOUNDATION | {"audio", "features", "models", "metrics", "store"},
     # Where the parts meet. Who is forgotten is forgotten by raters too.
     "stages": BELOW_STAGES | {"annotation", "execution"},
     "analysis": BELOW_STAGES,

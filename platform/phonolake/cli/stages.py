@@ -111,6 +111,7 @@ def learning_options(command: Any) -> Any:
     def gathered(
         features: str | None,
         embeddings: str | None,
+        spectrogram: str | None,
         workers: int | None,
         device: str,
         compile: bool,
@@ -118,12 +119,14 @@ def learning_options(command: Any) -> Any:
     ) -> None:
         from phonolake.training.recipe import Hardware
 
-        command(input=_input(features, embeddings), hardware=Hardware(workers, device, compile=compile), **others)
+        read = _input(features=features, embeddings=embeddings, spectrogram=spectrogram)
+        command(input=read, hardware=Hardware(workers, device, compile=compile), **others)
 
     with_options: Any = gathered
     for option in (
         click.option("--features", metavar="NAME", help="Feature set that an estimator reads instead of its own."),
         click.option("--embeddings", metavar="NAME", help="Likewise: vectors of a network (model or run) of the lake."),
+        click.option("--spectrogram", metavar="NAME", help="Spectrogram that a network reads instead of its own."),
         options.dataset,
         options.labels,
         options.split,
@@ -162,12 +165,11 @@ def learning_options(command: Any) -> Any:
     return with_options
 
 
-def _input(features: str | None, embeddings: str | None) -> str | None:
-    if features is not None and embeddings is not None:
-        raise click.UsageError("--features and --embeddings are two answers to one question: give one")
-    if features is not None:
-        return f"features:{features}"
-    return None if embeddings is None else f"embeddings:{embeddings}"
+def _input(**named: str | None) -> str | None:
+    given = [f"{kind}:{name}" for kind, name in named.items() if name is not None]
+    if len(given) > 1:
+        raise click.UsageError("--features, --embeddings and --spectrogram are answers to one question: give one")
+    return given[0] if given else None
 
 
 @click.command(epilog=options.example("phonolake train random-forest --lake lake"))
