@@ -183,7 +183,7 @@ def plan(config: Config) -> list[Task]:
 
 
 def _input(lake: Lake, config: Config, card: ModelCard) -> str:
-    """What the model reads, as `phonolake.stages.products.recipe_of` knows it."""
+    """What the model reads, as `phonolake.training.model_inputs.recipe_of` knows it."""
     kind = card.input.partition(":")[0]
     if config.from_audio and (card.kind != "network" or kind != "spectrogram"):
         raise UsageError(f"{card.name} reads {card.input}, no spectrogram: leave --from-audio out")
