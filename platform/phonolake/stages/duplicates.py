@@ -5,7 +5,6 @@ index (a join of DuckDB, which takes to the disk what memory does not hold), so 
 same distance in time are held against each other, never all pairs.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,15 +14,14 @@ import duckdb
 import numpy as np
 
 from phonolake import execution, progress
-from phonolake.audio import samples
+from phonolake.audio import encoded, samples
 from phonolake.audio.decode import decode
 from phonolake.errors import AudioError
 from phonolake.features import fingerprint
 from phonolake.lineage import CODE_VERSION, digest, settings
 from phonolake.stages import derive
-from phonolake.stages.common import Outcome, finish, now
-from phonolake.stages.extract import stored_audio
-from phonolake.store import catalog, schema
+from phonolake.stages.common import Outcome, count_tracks, finish, now
+from phonolake.store import catalog, pieces, schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import SUFFIX, write_rows, writing
 
@@ -88,9 +86,9 @@ def run(config: Config) -> Outcome:
     lake = Lake.open(config.lake)
     sources = lake.shards("audio")
     tasks = plan(config)
-    rows = {source: shard.rows for source, shard in sources.items()}
-    with progress.task("fingerprint", sum(rows.values())) as advance:
-        advance(sum(rows.values()) - sum(rows[task.source] for task in tasks))
+    n = count_tracks(lake, "audio", sources)
+    with progress.task("fingerprint", n) as advance:
+        advance(n - count_tracks(lake, "audio", [task.source for task in tasks]))
         for _ in execution.imap(fingerprint_shard, tasks, on_tick=advance):
             pass
     change = derive.collect(lake, _product(), sources)
@@ -105,7 +103,6 @@ def run(config: Config) -> Outcome:
         found = [asdict(pair) | stamp for pair in compare_all(connection, config)]
     shard = write_rows(lake.path("duplicates", stem), table.arrow, found)
     old = [file for file in lake.shards("duplicates") if file != shard.file]
-    n = sum(rows.values())
     outcome = Outcome("duplicates", f"duplicates-{stem}", n, n, 0, f"{len(found)} pairs")
     lake.commit({"duplicates": Change(table, [shard], old), "runs": finish(lake, config, [outcome], started)})
     return outcome
@@ -130,13 +127,13 @@ def fingerprint_shard(task: Task) -> None:
     lake, product = Lake(task.lake), _product()
     stamp = {"source_shard": task.source, "config_hash": product.version, "code_version": CODE_VERSION}
     with writing(lake.path("fingerprints", product.stem(task.source)), product.table.arrow) as append:
-        for track_id, data, _ in stored_audio(lake.folder("audio") / task.source):
+        for track_id, data, _ in pieces.stored(lake.folder("audio") / task.source):
             try:
                 sha256 = samples.digest(data)
                 frames = fingerprint.sub_fingerprints(decode(data, sr=fingerprint.SR))
             except AudioError:
                 # What an older decoder took in is compared by its bytes alone.
-                sha256, frames = hashlib.sha256(data).hexdigest(), np.zeros(0, np.uint32)
+                sha256, frames = encoded.sha256(data), np.zeros(0, np.uint32)
             append({"track_id": track_id, "sample_sha256": sha256, "frames": frames.view(np.int32).tolist()} | stamp)
             execution.tick()
 

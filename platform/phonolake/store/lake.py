@@ -29,7 +29,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.store import catalog, checksums
 from phonolake.store.schema import TableSchema, shape
-from phonolake.store.shards import SUFFIX, TEMPORARY, Shard, replacing
+from phonolake.store.shards import SEPARATOR, SUFFIX, TEMPORARY, Shard, replacing
 
 FORMAT = 1
 MARKER = "lake.json"
@@ -108,6 +108,13 @@ class Lake:
         if version is None:
             version = self.versions().get(table)
         return {} if version is None else self._delta_shards(table, version)
+
+    def shards_by_family(self, table: str) -> dict[str, list[str]]:
+        """Published files by the first part of their names; those of `embeddings` by the run that made their model."""
+        families: dict[str, list[str]] = {}
+        for file in self.shards(table):
+            families.setdefault(file.split(SEPARATOR)[0], []).append(file)
+        return families
 
     def published_schema(self, table: str, version: int | None = None) -> pa.Schema:
         """Arrow schema of a version of a table (the published one), with its column comments."""

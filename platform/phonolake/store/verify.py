@@ -16,7 +16,7 @@ from phonolake.store.shards import SUFFIX, TEMPORARY, remove
 # Columns that tell the rows of a table apart.
 KEYS = {
     "tracks": "track_id",
-    "audio": "track_id",
+    "audio": "track_id, coalesce(piece, 0)",
     "labels": "track_id, label, source",
     "splits": "track_id, split",
     "rejects": "track_id, stage, config_hash",
@@ -196,6 +196,8 @@ def _accounts(lake: Lake) -> Iterator[Finding]:
                 yield Finding(table, rows[0][1], f"{rows[0][0]} rows of unknown tracks", "run the stage again")
         checks = {
             "tracks without audio": "SELECT track_id FROM tracks WHERE track_id NOT IN (SELECT track_id FROM audio)",
+            "tracks with a piece of their audio missing": "SELECT track_id FROM audio WHERE piece IS NOT NULL "
+            "GROUP BY track_id HAVING count(*) <= max(piece)",
             "inputs both taken in and rejected": "SELECT track_id FROM tracks WHERE track_id IN "
             "(SELECT track_id FROM rejects WHERE stage = 'ingest')",
             "tracks with audio that extraction neither answered nor rejected": _unanswered(lake),
@@ -214,7 +216,8 @@ def _unanswered(lake: Lake) -> str:
         "answered AS (SELECT track_id, feature_set AS name FROM features UNION ALL "
         "SELECT track_id, spectrogram FROM spectrograms UNION ALL "
         "SELECT track_id, split_part(detail, ':', 1) FROM rejects WHERE stage = 'extract'), "
-        "stored AS (SELECT track_id, parse_filename(filename) AS source_shard FROM (SELECT track_id, filename FROM "
+        "stored AS (SELECT DISTINCT track_id, parse_filename(filename) AS source_shard "
+        "FROM (SELECT track_id, filename FROM "
         + _audio_with_names(lake)
         + ")) SELECT s.track_id FROM stored s JOIN done d USING (source_shard) "
         "ANTI JOIN answered a ON a.track_id = s.track_id AND a.name = d.name"
