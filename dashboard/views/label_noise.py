@@ -178,9 +178,20 @@ def show_rates(view: View, source: str) -> None:
             "missing_rate": st.column_config.NumberColumn("of the true", **SHARE),
         },
     )
+    held = read_held_out(view.snapshot, view.connection, source)
+    if held.single:
+        agree = float((held.P_NL.argmax(axis=1) == held.classes).mean())
+        st.caption(
+            f"Tracks that the models, which had not seen them, surely take for another class (confident learning, "
+            f"Northcutt et al. 2021). The models agree with {agree:.0%} of the given labels; where they err for sure, as "
+            "between classes that sound alike, their mistakes count as noise too, so the truth is rather lower. Listen "
+            "to a sample to know better (*Re-annotate*)."
+        )
+        return
     st.caption(
-        "Estimated by confident learning (Northcutt et al. 2021). Where classes sound alike, mistakes of the models "
-        "count as noise too: listen to a sample to know better."
+        "Each label apart, extrapolated from tracks that the models are sure of (confident learning, Northcutt et al. "
+        "2021). Mistakes of the models count as noise too; where very many labels are missing, the models expect that, "
+        "and the truth is higher. Listen to a sample to know better (*Re-annotate*)."
     )
 
 
