@@ -183,9 +183,9 @@ def show_rates(view: View, source: str) -> None:
         agree = float((held.P_NL.argmax(axis=1) == held.classes).mean())
         st.caption(
             f"Tracks that the models, which had not seen them, surely take for another class (confident learning, "
-            f"Northcutt et al. 2021). The models agree with {agree:.0%} of the given labels; where they err for sure, as "
-            "between classes that sound alike, their mistakes count as noise too, so the truth is rather lower. Listen "
-            "to a sample to know better (*Re-annotate*)."
+            f"Northcutt et al. 2021). The models agree with {agree:.0%} of the given labels; where they err for sure, "
+            "as between classes that sound alike, their mistakes count as noise too, so the truth is rather lower. "
+            "Listen to a sample to know better (*Re-annotate*)."
         )
         return
     st.caption(
@@ -197,12 +197,14 @@ def show_rates(view: View, source: str) -> None:
 
 def show_validation(view: View, source: str) -> None:
     """How far labels hold by people who listened again: Table I of Choi et al. 2018."""
-    rater = choose_rater(view)
+    left, _ = st.columns(2)
+    with left:
+        rater = choose_rater(view)
     with unless_missing():
         table = pd.DataFrame(read_validations(view.snapshot, view.annotated, view, source, rater))
         shares = {
-            "error_positive": "Wrong, of those with it",
-            "error_negative": "Wrong, of those without",
+            "error_positive": "Wrong with it",
+            "error_negative": "Wrong without",
             "precision": "Precision",
             "recall": "Recall",
             "recall_low": "from",
@@ -210,10 +212,10 @@ def show_validation(view: View, source: str) -> None:
             "tagability": "Tagability",
         }
         counts = {
-            "n_positive": "Heard with it",
+            "n_positive": "Heard with",
             "n_negative": "Heard without",
             "n_given": "Given",
-            "n_estimated": "Should have it",
+            "n_estimated": "True",
             "n_estimated_low": "at least",
             "n_estimated_high": "at most",
         }
@@ -229,7 +231,7 @@ def show_validation(view: View, source: str) -> None:
             | {name: st.column_config.NumberColumn(title, format="%.0f") for name, title in counts.items()},
         )  # fmt: skip
         st.caption(
-            "What the listeners say counts as true (Choi et al. 2018, Table I); intervals of 95 %. "
+            "*True*: tracks that should have the label, estimated. What the listeners say counts as true (Choi et al. 2018, Table I); intervals of 95 %. "
             "`phonolake labels validate` prints all columns, and the check on a second sample."
         )
     where_from(view, "validation", ("annotations", "labels"), sql="FROM annotations WHERE value IS NOT NULL")

@@ -7,8 +7,10 @@ given the class. cleanlab computes it.
 Of classes, the tracks off its diagonal are the estimate, and nothing is extrapolated to tracks of which the models are
 not sure: where classes overlap that made about twice as much of it (on the demo's 10 % of wrong labels 11 to 13 %
 against 19 to 22 %). Where classes are told apart easily it leaves out up to a third instead. Mistakes of sure models
-still count as noise: where the models are poor, the truth is lower. Of several tags to a track, each is estimated apart and extrapolated to all tracks.
-Where very many positives are missing, the model learns to expect that, and the estimate stays below the truth.
+still count as noise: where the models are poor, the truth is lower.
+
+Of several tags to a track, each is estimated apart and extrapolated to all tracks. Where very many positives are
+missing, the model learns to expect that, and the estimate stays below the truth.
 
 Shape suffixes: N tracks, L labels.
 """
