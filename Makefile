@@ -35,7 +35,7 @@ bench: setup
 	$(BIN)/python tests/bench/throughput.py
 	$(BIN)/python tests/bench/ingest.py
 	$(BIN)/python tests/bench/training.py --command
-	$(BIN)/python tests/bench/cooccurrence.py
+	$(BIN)/python tests/bench/cooccurrence.py --repeats 3
 
 chaos: setup
 	$(BIN)/pytest -m slow
