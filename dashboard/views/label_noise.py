@@ -232,7 +232,7 @@ def show_validation(view: View, source: str) -> None:
         )  # fmt: skip
         st.caption(
             "*True*: tracks that should have the label, estimated. What the listeners say counts as true (Choi et al. "
-            "2018, Table I); intervals of 95 %. `phonolake labels validate` prints all columns, and the check on a second "
+            "2018, Table I); intervals of 95 %. `phonolake labels validate` prints all columns, and checks a second "
             "sample."
         )
     where_from(view, "validation", ("annotations", "labels"), sql="FROM annotations WHERE value IS NOT NULL")
