@@ -23,7 +23,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 lint: setup
 	$(BIN)/ruff check .
@@ -36,6 +36,7 @@ bench: setup
 	$(BIN)/python tests/bench/throughput.py --features music-role-97
 	$(BIN)/python tests/bench/ingest.py
 	$(BIN)/python tests/bench/training.py --command
+	$(BIN)/python tests/bench/cooccurrence.py
 
 chaos: setup
 	$(BIN)/pytest -m slow

@@ -254,9 +254,15 @@ def tags_over_time(labels: Sequence[str], starts: Sequence[float], seconds: floa
 
 
 def scatter(
-    places_N2: np.ndarray, names: Sequence[str], groups: Sequence[str | None], *, most_groups: int
+    places_N2: np.ndarray, names: Sequence[str], groups: Sequence[str | None], *, most_groups: int, titled: bool
 ) -> go.Figure:
-    """Points in the plane that can be lassoed, coloured by group; `customdata` holds the number of each point."""
+    """Points in the plane that can be lassoed, coloured by group; `customdata` holds the number of each point.
+
+    Parameters
+    ----------
+    titled : bool
+        Whether the axes mean something: the first and the second component.
+    """
     counts = Counter(group for group in groups if group is not None)
     coloured = [group for group, _ in counts.most_common(most_groups)]
     figure = go.Figure()
@@ -274,8 +280,10 @@ def scatter(
             text=[f"{name(names[n])}<br>{name(groups[n] or 'no label')}" for n in own],
             hovertemplate="%{text}<extra></extra>",
         )
-    figure.update_xaxes(title="first component", zeroline=False, showgrid=False)
-    figure.update_yaxes(title="second component", zeroline=False)
+    figure.update_xaxes(
+        title="first component" if titled else None, showticklabels=titled, zeroline=False, showgrid=False
+    )
+    figure.update_yaxes(title="second component" if titled else None, showticklabels=titled, zeroline=False)
     figure.update_layout(legend={"itemsizing": "constant", "orientation": "h", "y": 1.02, "x": 0}, dragmode="lasso")
     return figure
 
@@ -363,6 +371,26 @@ def plot(kind: str, x: Sequence[object], y: Sequence[float | None], *, x_title: 
         figure.add_scatter(x=list(x), y=list(y), mode=mode, marker_color=MAIN, line_color=MAIN)
     figure.update_xaxes(title=name(x_title))
     figure.update_yaxes(title=name(y_title))
+    return figure
+
+
+def against_diagonal(points: Sequence[tuple[str, float, float]], *, x_title: str, y_title: str) -> go.Figure:
+    """Points of two figures of the same thing, with the line on which both are equal.
+
+    Parameters
+    ----------
+    points : sequence of (name, x, y)
+    """
+    figure = beside(points, x_title=x_title, y_title=y_title)
+    figure.update_traces(marker={"size": 11, "opacity": 0.85})
+    values = [value for _, *both in points for value in both]
+    room = 0.1 * (max(values) - min(values)) or 0.02
+    ends = [min(values) - room, max(values) + room]
+    line = {"dash": "dot", "color": "#a8a29e"}
+    figure.add_scatter(x=ends, y=ends, mode="lines", line=line, hoverinfo="skip")
+    figure.update_xaxes(range=ends, constrain="domain")
+    figure.update_yaxes(range=ends, rangemode="normal", scaleanchor="x", scaleratio=1)
+    figure.update_layout(showlegend=False)
     return figure
 
 

@@ -17,13 +17,13 @@ import duckdb
 import pandas as pd
 import streamlit as st
 
-from phonolake.analysis import overview
+from phonolake.analysis import overview, reannotation
 from phonolake.dashboard_launcher import LAKE_VARIABLE
 from phonolake.errors import PhonolakeError
 from phonolake.store import query
 from phonolake.store.lake import Lake
 
-EVERYBODY = "all"
+EVERYBODY, MAJORITY = "all", "most of them"
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=@/])")
 
 
@@ -133,6 +133,15 @@ def choose_source(view: View, *, all_too: bool = False) -> str | None:
         "Who says so", options, default=options[0], required=True, key="source", bind="query-params"
     )
     return None if all_too and chosen == EVERYBODY else chosen
+
+
+def choose_rater(view: View) -> str | None:
+    """Whose answers count, where several listened; None for the majority, or where one did."""
+    raters = reannotation.raters(view.connection)
+    if len(raters) < 2:
+        return None
+    who = st.selectbox("By the answers of", [MAJORITY, *raters], key="rater", bind="query-params")
+    return None if who == MAJORITY else who
 
 
 @contextmanager

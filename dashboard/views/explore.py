@@ -17,6 +17,7 @@ MOST_LABELS = 1000
 MOST_GROUPS = 8
 UPLOAD_MB = 30
 WAYS = ("List", "Map", "Recording")
+LAYOUTS = {"pca": "Principal components", "tsne": "t-SNE (takes seconds)"}
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -29,9 +30,9 @@ def choices(snapshot: tuple, _view: View) -> tuple[list[str], list[str], float, 
 
 
 @st.cache_data(max_entries=4, show_spinner="Drawing the map …")
-def read_map(snapshot: tuple, _view: View) -> embedding_map.EmbeddingMap:
+def read_map(snapshot: tuple, _view: View, method: str) -> embedding_map.EmbeddingMap:
     """Where the tracks lie, once per publication."""
-    return embedding_map.embedding_map(_view.connection)
+    return embedding_map.embedding_map(_view.connection, method=method)
 
 
 @st.cache_data(max_entries=8, show_spinner="Listening …")
@@ -121,17 +122,23 @@ def list_tracks(view: View, wanted: browse.Filter) -> None:
 
 def show_map(view: View) -> None:
     """Tracks as points, near each other where a model takes them for alike; a lasso lists those inside it."""
-    found = read_map(view.snapshot, view)
-    figure = charts.scatter(found.places, found.titles, found.labels, most_groups=MOST_GROUPS)
-    chosen = charts.lasso(figure, height=560, key=f"map-{found.run_id}")
+    layout = st.segmented_control(
+        "Laid out by", list(LAYOUTS), default="pca", required=True, format_func=LAYOUTS.__getitem__, key="layout",
+        bind="query-params",
+    )  # fmt: skip
+    found = read_map(view.snapshot, view, layout)
+    figure = charts.scatter(found.places, found.titles, found.labels, most_groups=MOST_GROUPS, titled=layout == "pca")
+    chosen = charts.lasso(figure, height=560, key=f"map-{layout}-{found.run_id}")
     shown = len(found.track_ids)
     which = (
         f"{shown:,} tracks" if shown == found.n_total else f"A fixed sample of {shown:,} of {found.n_total:,} tracks"
     )
-    st.caption(
-        f"{which}; the two axes hold {found.explained:.0%} of what the embeddings differ in. Draw around points to "
-        "list them."
+    axes = (
+        "only nearness means something, not the axes nor the distance of groups"
+        if found.explained is None
+        else f"the two axes hold {found.explained:.0%} of what the embeddings differ in"
     )
+    st.caption(f"{which}; {axes}. Draw around points to list them.")
     if chosen:
         st.markdown(f"**{len(chosen):,} chosen**")
         player.playlist(view, [found.track_ids[n] for n in chosen if n < shown], key="lassoed")

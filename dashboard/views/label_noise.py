@@ -4,7 +4,7 @@ import duckdb
 import pandas as pd
 import player
 import streamlit as st
-from common import View, choose_source, lacking, page, plain, unless_missing
+from common import View, choose_rater, choose_source, lacking, page, plain, unless_missing
 from origin import where_from
 
 from phonolake.analysis import (
@@ -18,12 +18,12 @@ from phonolake.analysis import (
     reannotation,
 )
 from phonolake.analysis.noise_suspects import LabelSuspect
+from phonolake.errors import PhonolakeError
 
 PARTS = ["Suspects", "Noise rates", "Checked by ear"]
 KINDS = {"false-positive": "Labels that may be wrong", "missing-positive": "Labels that may be missing"}
 MOST_SUSPECTS = 500
 NEIGHBOURS = 10
-EVERYONE = "most of them"
 SHARE = {"format": "percent", "width": 80}
 
 
@@ -31,6 +31,12 @@ SHARE = {"format": "percent", "width": 80}
 def read_held_out(snapshot: tuple, _connection: duckdb.DuckDBPyConnection, source: str) -> held_out.HeldOut:
     """Given labels beside held-out probabilities, once per publication."""
     return held_out.read_held_out(_connection, source=source)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def read_labelled(snapshot: tuple, _connection: duckdb.DuckDBPyConnection, source: str) -> int:
+    """How many tracks have a label of a source."""
+    return overview.labelled(_connection, source=source)
 
 
 @st.cache_data(max_entries=16, show_spinner="Ranking …")
@@ -180,11 +186,7 @@ def show_rates(view: View, source: str) -> None:
 
 def show_validation(view: View, source: str) -> None:
     """How far labels hold by people who listened again: Table I of Choi et al. 2018."""
-    raters = reannotation.raters(view.connection)
-    rater = None
-    if len(raters) > 1:
-        who = st.selectbox("By the answers of", [EVERYONE, *raters], key="rater", bind="query-params")
-        rater = None if who == EVERYONE else who
+    rater = choose_rater(view)
     with unless_missing():
         table = pd.DataFrame(read_validations(view.snapshot, view.annotated, view, source, rater))
         shares = {
@@ -224,10 +226,12 @@ def show_validation(view: View, source: str) -> None:
 
 def check_judged(view: View, source: str) -> None:
     """Stop where no model has judged tracks that it had not seen."""
-    judged, labelled = overview.held_out(view.connection, source=source)
-    if not judged:
-        lacking("No model has judged tracks that it had not seen.", "crossval random-forest")
+    try:
+        judged = len(read_held_out(view.snapshot, view.connection, source).track_ids)
+    except PhonolakeError as error:
+        lacking(str(error), "crossval random-forest")
         st.stop()
+    labelled = read_labelled(view.snapshot, view.connection, source)
     if judged < labelled:
         lacking(
             f"{judged:,} of {labelled:,} labelled tracks were judged; cross-validation judges all.",

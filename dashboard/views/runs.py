@@ -5,14 +5,17 @@ import pandas as pd
 import player
 import streamlit as st
 from common import View, choose, lacking, page, plain, unless_missing
+from evaluation_view import show_evaluation
 from origin import where_from
 
 from phonolake.analysis import coverage, runs
 from phonolake.analysis.runs import TrainingRun
 
 FIGURES = {"accuracy": "Accuracy", "macro_f1": "Macro F1", "roc_auc": "ROC-AUC", "pr_auc": "PR-AUC"}
+BY_EAR = "Checked by ear"
 TITLES = {"accuracy": "Accuracy", "macro-f1": "Macro F1", "roc-auc": "ROC-AUC", "pr-auc": "PR-AUC"}
-PARTS = ["Curves", "Classes", "Confusion", "ROC", "Compare"]
+PARTS = ["Curves", "Classes", "Confusion", "ROC", "Compare", BY_EAR]
+EXTENTS = ["This fold", "All folds"]
 MOST_LISTED = 500
 CACHED = {"max_entries": 16, "show_spinner": "Counting …"}
 
@@ -180,12 +183,22 @@ def show_comparison(view: View, run: TrainingRun, found: list[TrainingRun]) -> N
     # The same fold first: only there do two runs share test tracks.
     same = [r for r, other in others.items() if (other.split, other.test_fold) == (run.split, run.test_fold)]
     ordered = same + [r for r in others if r not in same]
-    other = choose("Compare with", ordered, key="other", format_func=lambda r: describe(others[r]))
-    names = plain(run.model), plain(others[other].model)
-    figures = read_comparison(view.snapshot, view.annotated, view, run.run_id, other)
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        other = others[choose("Compare with", ordered, key="other", format_func=lambda r: describe(others[r]))]
+    first, second = run.run_id, other.run_id
+    if run.model != other.model and None not in (run.test_fold, other.test_fold):
+        with right:
+            extent = st.segmented_control(
+                "On the test tracks of", EXTENTS, default=EXTENTS[0], required=True, key="extent", bind="query-params"
+            )
+        if extent == EXTENTS[1]:
+            first, second = run.model, other.model
+    names = plain(run.model), plain(other.model)
+    figures = read_comparison(view.snapshot, view.annotated, view, first, second)
     for column, figure in zip(st.columns(len(figures), gap="medium"), figures, strict=True):
         column.metric(
-            f"{TITLES.get(figure.metric, figure.metric)} of {others[other].model}",
+            f"{TITLES.get(figure.metric, figure.metric)} of {other.model}",
             f"{figure.second:.3f}",
             delta=f"{figure.difference:+.3f}",
             border=True,
@@ -199,7 +212,7 @@ def show_comparison(view: View, run: TrainingRun, found: list[TrainingRun]) -> N
     )
     # With several labels to a track, no single answer is right or wrong.
     if one.metric == "accuracy":
-        show_difference(read_difference(view.snapshot, view.annotated, view, run.run_id, other), *names)
+        show_difference(read_difference(view.snapshot, view.annotated, view, first, second), *names)
 
 
 def show_difference(result: runs.Comparison, name_a: str, name_b: str) -> None:
@@ -234,6 +247,8 @@ with page("Runs", "What each trained model reached, where it goes wrong, and whi
             show_confusion(view, run)
         elif part == "ROC":
             show_roc(view, run)
+        elif part == BY_EAR:
+            show_evaluation(view)
         else:
             show_comparison(view, run, found)
     where_from(view, "run", ("models", "metrics", "predictions", "embeddings"), run_id=run.run_id)

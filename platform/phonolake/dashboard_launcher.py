@@ -20,6 +20,8 @@ OPTIONS = (
     "--server.showEmailPrompt=false",
     "--server.maxUploadSize=30",
     "--server.fileWatcherType=none",
+    # Bare expressions are never meant for the page, and looking for them costs time on each page's first opening.
+    "--runner.magicEnabled=false",
     "--client.toolbarMode=minimal",
     "--client.showErrorDetails=none",
     "--theme.base=light",
@@ -56,7 +58,7 @@ def launch(lake: Path, *, port: int = 8501, headless: bool) -> int:
     root = Lake.open(lake).root
     check_port(port)
     command = [
-        *(sys.executable, "-m", "streamlit", "run", str(app())),
+        *(sys.executable, str(app().with_name("server.py")), "run", str(app())),
         *(f"--server.address={ADDRESS}", f"--server.port={port}", f"--server.headless={str(headless).lower()}"),
         *OPTIONS,
         "--",

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import duckdb
 
-from phonolake.analysis import evaluation, label_noise, neighbours
+from phonolake.analysis import evaluation, held_out, neighbours, noise_grading, noise_suspects
 from phonolake.analysis.evaluation import Figure
-from phonolake.analysis.label_noise import Suspect
 from phonolake.analysis.neighbours import Neighbour
+from phonolake.analysis.noise_suspects import LabelSuspect
 from phonolake.stages import crossval, ingest, pipeline, synthesize
 from phonolake.stages.common import Outcome
 from phonolake.store import query
@@ -51,7 +51,7 @@ class Summary:
         Test figures of the models, with chance.
     track_id : str
         Track whose `neighbours` are shown; `label` is its class.
-    suspects : list of (Suspect, bool)
+    suspects : list of (LabelSuspect, bool)
         First suspects, and whether the label is wrong in truth.
     n_planted : int
         Wrong labels that were planted among the tracks that were taken in.
@@ -65,7 +65,7 @@ class Summary:
     track_id: str
     label: str
     neighbours: list[Neighbour]
-    suspects: list[tuple[Suspect, bool]]
+    suspects: list[tuple[LabelSuspect, bool]]
     n_planted: int
     precision: float
     chance: float
@@ -85,7 +85,7 @@ def run(config: Config) -> Summary:
 
 
 def _sum_up(lake: Lake, connection: duckdb.DuckDBPyConnection, outcomes: list[Outcome], wrong: set[str]) -> Summary:
-    ranked = label_noise.suspects(connection)
+    ranked = noise_suspects.suspects(held_out.read_held_out(connection))
     planted = wrong & {suspect.track_id for suspect in ranked}
     trained = [o.run_id for o in outcomes if o.stage == "train" and o.run_id]
     rejects = connection.execute(
@@ -103,6 +103,6 @@ def _sum_up(lake: Lake, connection: duckdb.DuckDBPyConnection, outcomes: list[Ou
         neighbours=neighbours.similar(lake, track_id, k=5),
         suspects=[(suspect, suspect.track_id in wrong) for suspect in ranked[:SUSPECTS]],
         n_planted=len(planted),
-        precision=label_noise.precision_at(ranked, planted, len(planted)),
+        precision=noise_grading.precision_at([suspect.track_id in planted for suspect in ranked], len(planted)),
         chance=len(planted) / len(ranked),
     )

@@ -173,6 +173,19 @@ def test_a_figure_says_on_which_share_it_was_computed(lake: duckdb.DuckDBPyConne
     assert found.clips == coverage.fingerprint(["a:0", "a:1", "a:2"])
 
 
+def test_a_fold_is_a_share_of_its_own_clips(lake: duckdb.DuckDBPyConnection) -> None:
+    """Two folds of two clips; one clip of the second is not there, and a clip of the first does not count for it."""
+    for n in range(4):
+        insert(lake, "official_splits", track_id=f"a:{n}", split="official", fold=n // 2 + 1)
+    train(lake, "r1", "forest", {f"a:{n}": {"x": 0.5} for n in (0, 1)})
+    train(lake, "r2", "forest", {f"a:{n}": {"x": 0.5} for n in (0, 2)})
+    train(lake, "r3", "forest", {})
+    lake.execute("UPDATE models SET test_fold = CASE run_id WHEN 'r1' THEN 1 ELSE 2 END")
+    found = {run.run_id: run for run in coverage.runs(lake)}
+    assert [(found[run].n_official, found[run].share) for run in ("r1", "r2", "r3")] == [(2, 1.0), (2, 0.5), (2, 0.0)]
+    assert found["r3"].clips is None
+
+
 def test_a_split_that_nobody_published_has_no_share(lake: duckdb.DuckDBPyConnection) -> None:
     train(lake, "r1", "forest", {"a:1": {"x": 1.0, "y": 0.0}})
     (found,) = coverage.runs(lake)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 from phonolake.analysis import embedding_map, taggram
-from phonolake.errors import PhonolakeError
+from phonolake.errors import PhonolakeError, UsageError
 
 
 def test_components_are_those_of_scikit_learn() -> None:
@@ -44,6 +44,23 @@ def test_a_large_lake_is_sampled_and_the_sample_stays(lake: duckdb.DuckDBPyConne
     again = embedding_map.embedding_map(connection, most=100)
     assert again.track_ids == first.track_ids
     np.testing.assert_array_equal(again.places, first.places)
+
+
+def test_near_tracks_stay_near_by_t_sne(lake: duckdb.DuckDBPyConnection) -> None:
+    """Three clusters far apart: the nearest other track on the map is of the same one."""
+    lake.execute(
+        "INSERT INTO embeddings SELECT 't' || n, 'm', 'r', "
+        "[20 * (n % 3 = 0)::INT + sin(n), 20 * (n % 3 = 1)::INT + cos(n), sin(2 * n)]::FLOAT[], 's', '0' "
+        "FROM range(60) x(n)"
+    )
+    found = embedding_map.embedding_map(lake, method="tsne")
+    assert found.explained is None
+    cluster_N = np.array([int(track_id[1:]) % 3 for track_id in found.track_ids])
+    apart_NN = np.linalg.norm(found.places[:, None] - found.places[None], axis=2)
+    np.fill_diagonal(apart_NN, np.inf)
+    assert (cluster_N[apart_NN.argmin(axis=1)] == cluster_N).all()
+    with pytest.raises(UsageError, match="unknown projection"):
+        embedding_map.embedding_map(lake, method="umbrella")
 
 
 @given(n_total=st.integers(1, 200_000), n_frames=st.integers(1, 1500), rate=st.floats(10, 100))

@@ -86,6 +86,32 @@ def test_mcnemar_of_a_coin(lake: duckdb.DuckDBPyConnection) -> None:
     assert runs.compare(lake, "one", "two").p_value == pytest.approx(22 / 1024)
 
 
+def test_models_as_a_whole_count_each_fold_and_its_newest_training(lake: duckdb.DuckDBPyConnection) -> None:
+    """Two folds of each model; one fold was trained twice, and its older training was wrong, and very sure of it."""
+    folds = [("old", "m", 1, 0), ("m1", "m", 1, 1), ("m2", "m", 2, 2), ("n1", "n", 1, 3), ("n2", "n", 2, 4)]
+    for n in range(8):
+        lake.execute("INSERT INTO labels VALUES ($1, 'a', 1, 'dataset')", [f"t{n}"])
+    for run, model, fold, hour in folds:
+        lake.execute(
+            "INSERT INTO runs VALUES ($1, 'train', '{}', 'h', 1, 1, 0, '{}', now(), "
+            "TIMESTAMP '2026-01-01' + to_hours($2), '0')",
+            [run, hour],
+        )
+        for n in range(8):
+            if n % 2 + 1 != fold:
+                continue
+            wrong = run == "old" or (model == "n" and n < 3)
+            probability = 1.0 if run == "old" else 0.6
+            lake.execute(
+                "INSERT INTO predictions VALUES ($1, $2, $3, $4, $5, 'test', 's', '0')",
+                [f"t{n}", model, run, "b" if wrong else "a", probability],
+            )
+    found = runs.compare(lake, "m", "n")
+    assert (found.both, found.only_a, found.only_b, found.neither) == (5, 3, 0, 0)
+    fold = runs.compare(lake, "m2", "n")
+    assert (fold.both, fold.only_a, fold.only_b, fold.neither) == (3, 1, 0, 0)
+
+
 def test_what_was_not_scored_says_what_to_run(scored) -> None:
     connection, *_ = scored
     with pytest.raises(PhonolakeError, match="phonolake score --run three"):

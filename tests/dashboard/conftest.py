@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
+from streamlit.testing.v1 import AppTest
 
 from phonolake.lineage import CODE_VERSION
 from phonolake.models import k2c2, storage
@@ -18,6 +19,7 @@ from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import write_rows
 
+APP = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"
 SR, N_BANDS, N_FRAMES = 8000, 96, 48
 N_VALUES = 160  # of an embedding of k2c2
 CLASSES = ("Folk", "Rock", "<b>Odd</b>")
@@ -174,3 +176,21 @@ def free_port() -> int:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
     return port
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch):
+    """Open a page of the dashboard of a lake, as a browser would."""
+
+    def opened(lake: Path | None, page: str, **query: str) -> AppTest:
+        monkeypatch.delenv("PHONOLAKE_LAKE", raising=False)
+        if lake is not None:
+            monkeypatch.setenv("PHONOLAKE_LAKE", str(lake))
+        app = AppTest.from_file(APP, default_timeout=30)
+        for name, value in query.items():
+            app.query_params[name] = value
+        if page != "overview":
+            app.switch_page(f"views/{page}.py")
+        return app.run()
+
+    return opened

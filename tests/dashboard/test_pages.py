@@ -23,24 +23,6 @@ PAGES = {
 }
 
 
-@pytest.fixture
-def open_page(monkeypatch: pytest.MonkeyPatch):
-    """Open a page of the dashboard of a lake, as a browser would."""
-
-    def opened(lake: Path | None, page: str, **query: str) -> AppTest:
-        monkeypatch.delenv("PHONOLAKE_LAKE", raising=False)
-        if lake is not None:
-            monkeypatch.setenv("PHONOLAKE_LAKE", str(lake))
-        app = AppTest.from_file(APP, default_timeout=30)
-        for name, value in query.items():
-            app.query_params[name] = value
-        if page != "overview":
-            app.switch_page(f"views/{page}.py")
-        return app.run()
-
-    return opened
-
-
 def told(app: AppTest) -> str:
     """Every message on the page."""
     return "\n".join(box.value for kind in (app.info, app.error, app.warning) for box in kind)
@@ -182,6 +164,13 @@ def test_neighbours_are_played_and_followed(open_page, toy, full_lake: Path) -> 
     assert app.query_params["track"] == neighbour
     assert app.subheader[0].value == f"Song {int(neighbour[-3:])}"
     assert not app.exception
+
+
+def test_the_map_is_laid_out_either_way(open_page, toy, full_lake: Path) -> None:
+    for layout, said in (("Principal components", "the two axes hold"), ("t-SNE (takes seconds)", "only nearness")):
+        app = open_page(full_lake, "explore", by="Map", layout=layout)
+        assert not app.exception
+        assert f"{toy.N_TRACKS} tracks; {said}" in "".join(caption.value for caption in app.caption)
 
 
 def test_an_unknown_track_is_a_message(open_page, full_lake: Path) -> None:

@@ -1,6 +1,7 @@
 """Every page of a lake of 100,000 tracks opens in less than two seconds."""
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,6 +35,7 @@ PAGES = {
     "runs confusion": {"show": "Confusion"},
     "runs roc": {"show": "ROC"},
     "runs compare": {"show": "Compare"},
+    "runs by ear": {"show": "Checked by ear"},
     "sql": {},
 }
 
@@ -60,8 +62,18 @@ def big_lake(tmp_path_factory: pytest.TempPathFactory, toy: ModuleType) -> Path:
     storage.save(k2c2.build(**card["build"]), card, lake.root / "models" / toy.NETWORK / "weights")
     for row in small["models"]:
         row["labels"] = CLASSES
-    toy.fill(lake, one | {name: small[name] for name in ("models", "runs", "metrics")})
+    toy.fill(lake, one | {name: small[name] for name in ("models", "runs", "metrics")} | {"annotations": answers()})
     return lake.root
+
+
+def answers() -> list[dict[str, Any]]:
+    """What one rater says about two classes of 200 tracks: one label in ten does not hold."""
+    about = {"rater": "ann", "sample": "one", "annotated_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    return [
+        about | {"track_id": track(n), "label": CLASSES[k], "value": int((n % N_CLASSES == k) != (n // 10 % 10 == k))}
+        for n in range(200)
+        for k in range(2)
+    ]
 
 
 def track(n: int) -> str:
@@ -123,17 +135,17 @@ def write(lake: Lake, name: str, stem: str, columns: dict[str, Any]) -> Shard:
     return describe(path)
 
 
-def opened(page: str, query: dict[str, str]) -> tuple[float, AppTest]:
-    """Seconds that a page takes when nothing is cached."""
+def opened(page: str, query: dict[str, str]) -> tuple[float, float, AppTest]:
+    """Seconds that a page takes when nothing is cached, by the clock and of the processor."""
     st.cache_data.clear()
     app = AppTest.from_file(APP, default_timeout=60)
     for name, value in query.items():
         app.query_params[name] = value
     if page != "overview":
         app.switch_page(f"views/{page}.py")
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     app.run()
-    return time.perf_counter() - began, app
+    return time.perf_counter() - began, time.process_time() - worked, app
 
 
 @pytest.mark.parametrize("case", PAGES)
@@ -141,8 +153,8 @@ def test_a_page_opens_in_time(big_lake: Path, case: str, monkeypatch: pytest.Mon
     monkeypatch.setenv("PHONOLAKE_LAKE", str(big_lake))
     page = case.split()[0]
     opened(page, PAGES[case])  # imports, once for each server
-    seconds, app = min((opened(page, PAGES[case]) for _ in range(3)), key=lambda pair: pair[0])
-    print(f"{case}: {seconds:.2f} s")
+    seconds, worked, app = min((opened(page, PAGES[case]) for _ in range(3)), key=lambda found: found[0])
+    print(f"{case}: {seconds:.2f} s, {worked:.2f} s of the processor")
     assert not app.exception
     assert not app.error
     assert seconds < SECONDS

@@ -172,6 +172,24 @@ def test_a_damaged_esc50_table_is_refused(make_tree, old: str, new: str, says: s
         list(esc50.recordings(root))
 
 
+@pytest.mark.parametrize(
+    ("name", "inner"), [("esc50", "ESC-50-master"), ("esc10", "ESC-10-master"), ("urbansound8k", "UrbanSound8K")]
+)
+def test_a_dataset_is_found_where_the_owners_archive_unpacks_to(
+    make_tree, tmp_path: Path, name: str, inner: str
+) -> None:
+    source = contract.get(name)
+    root = make_tree(name)
+    before = list(source.recordings(root))
+    (tmp_path / "downloaded").mkdir()
+    moved = root.rename(tmp_path / "downloaded" / inner)
+    (tmp_path / "downloaded" / "master.zip").touch()
+    found = list(source.recordings(tmp_path / "downloaded"))
+    assert [r.source_id for r in found] == [r.source_id for r in before]
+    assert all(r.path.is_file() and r.path.is_relative_to(moved) for r in found)
+    assert contract.facts(source, tmp_path / "downloaded")
+
+
 # -- GTZAN -------------------------------------------------------------------------------------------------------------
 
 
@@ -244,7 +262,10 @@ def test_clip_info_may_be_missing(make_tree) -> None:
         (lambda text: text.replace('"mp3_path"', '"path"'), "has no column 'mp3_path'"),
         (lambda text: text.replace("0/artist_0", "../artist_0"), "does not lie below"),
         (lambda text: text.replace('"1"', '"2"'), "a tag is 0 or 1, not '2'"),
-        (lambda text: text.replace("\t", ","), "is not MagnaTagATune's annotations"),
+        (
+            lambda text: text.replace("\t", ","),
+            "is not MagnaTagATune's annotations: commas stand between its cells, not tabs",
+        ),
     ],
 )
 def test_damaged_annotations_are_refused(make_tree, how, says: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from phonolake import demo as whole
-from phonolake.analysis import label_noise, neighbours
+from phonolake.analysis import held_out, neighbours, noise_grading, noise_suspects
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.models import storage
 from phonolake.records import Seconds
@@ -103,14 +103,15 @@ def test_suspects_are_found_better_than_by_chance(demo):
         if line.split(",")[3] == "True"
     }
     with query.connect(Lake.open(demo / "lake")) as connection:
-        ranked = label_noise.suspects(connection)
+        ranked = noise_suspects.suspects(held_out.read_held_out(connection))
     planted = truth & {s.track_id for s in ranked}
     assert len(ranked) == 90
     assert len(planted) == 9
     assert [s.rank for s in ranked] == list(range(1, 91))
-    assert all(a.margin >= b.margin for a, b in pairwise(ranked))
-    assert all(s.margin == pytest.approx(s.p_suggested - s.p_given) and s.given != s.suggested for s in ranked)
-    assert label_noise.precision_at(ranked, planted, 18) > 2 * len(planted) / len(ranked)
+    assert all(a.doubt >= b.doubt for a, b in pairwise(ranked))
+    assert all(s.label != s.instead for s in ranked)
+    precision = noise_grading.precision_at([s.track_id in planted for s in ranked], 18)
+    assert precision > 2 * len(planted) / len(ranked)
 
 
 def test_neighbours_agree_with_sql_with_a_missing_index_and_with_the_file_itself(demo, tmp_path):

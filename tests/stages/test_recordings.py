@@ -15,8 +15,9 @@ from phonolake.features import contract
 from phonolake.features.pooling import pool
 from phonolake.features.published import given
 from phonolake.records import Seconds
-from phonolake.stages import extractors, recordings
+from phonolake.stages import recordings
 from phonolake.stages.recordings import Samples, answers
+from phonolake.training import extractors
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import duckdb
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from phonolake.analysis.label_matrix import coded
+from phonolake.analysis import probabilities
+from phonolake.analysis.label_matrix import places
 from phonolake.errors import PhonolakeError, unknown
 from phonolake.lineage import digest
 from phonolake.metrics import classification
@@ -67,44 +66,36 @@ def runs(connection: duckdb.DuckDBPyConnection, *, metric: str = "accuracy") -> 
             SELECT run_id, metric, value, n, clips FROM metrics
             WHERE part = 'test' AND label IS NULL AND epoch IS NULL
             QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY metric <> $1, metric <> 'roc-auc', metric) = 1
+        ), sides AS (
+            SELECT split, part AS side, track_id FROM official_splits WHERE part IS NOT NULL
+            UNION SELECT split, fold::VARCHAR, track_id FROM official_splits WHERE fold IS NOT NULL
+        ), official AS (SELECT split, side, count(*) AS n FROM sides GROUP BY split, side),
+        trained AS (SELECT *, coalesce(test_fold::VARCHAR, $2) AS side FROM models),
+        published AS (SELECT run_id, side, split FROM trained SEMI JOIN official USING (split, side)),
+        tested AS (
+            SELECT DISTINCT run_id, track_id FROM predictions
+            WHERE part = 'test' AND run_id IN (SELECT run_id FROM published)
+        ), shared AS (
+            SELECT run_id, count(s.track_id) AS n FROM tested t JOIN published p USING (run_id)
+            LEFT JOIN sides s ON (s.split, s.side, s.track_id) = (p.split, p.side, t.track_id) GROUP BY run_id
         )
-        SELECT m.run_id, m.model, m.split, m.test_fold, coalesce(f.metric, ''), f.value, coalesce(f.n, 0), f.clips
-        FROM models m LEFT JOIN figures f USING (run_id) LEFT JOIN runs r USING (run_id)
+        SELECT m.run_id, m.model, m.split, m.test_fold, coalesce(f.metric, ''), f.value, coalesce(f.n, 0), o.n,
+            coalesce(s.n, f.n, 0) / o.n, f.clips
+        FROM trained m LEFT JOIN figures f USING (run_id) LEFT JOIN runs r USING (run_id)
+        LEFT JOIN official o USING (split, side) LEFT JOIN shared s USING (run_id)
         ORDER BY r.finished_at DESC NULLS LAST, m.run_id
         """,
-        [metric],
+        [metric, TEST],
     ).fetchall()
-    tested = _tested(connection)
-    official = _official(connection)
-    found = []
-    for run_id, model, split, fold, name, value, n, said in rows:
-        ids = tested.get(run_id, set())
-        whole = official.get((split, TEST if fold is None else fold))
-        share = None if not whole else (len(ids & whole) if ids else n) / len(whole)
-        clips = said or fingerprint(ids) or None
-        found.append(Coverage(run_id, model, split, fold, name, value, n, len(whole) if whole else None, share, clips))
-    return found
+    return [Coverage(*(*row[:-1], row[-1] or _fingerprint(connection, row[0]))) for row in rows]
 
 
-def _tested(connection: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:
-    """Ids of the test clips of every run whose predictions are stored."""
-    rows = connection.execute(
-        "SELECT run_id, list(DISTINCT track_id) FROM predictions WHERE part = 'test' GROUP BY run_id"
+def _fingerprint(connection: duckdb.DuckDBPyConnection, run_id: str) -> str | None:
+    """Fingerprint of the test clips of a run whose predictions are stored."""
+    ids = connection.execute(
+        "SELECT DISTINCT track_id FROM predictions WHERE part = 'test' AND run_id = $1", [run_id]
     ).fetchall()
-    return {run_id: set(ids) for run_id, ids in rows}
-
-
-def _official(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str | int], set[str]]:
-    """Ids that a published split names, by split and part or fold."""
-    rows = connection.execute(
-        "SELECT split, part, fold, list(track_id) FROM official_splits GROUP BY split, part, fold"
-    ).fetchall()
-    found: dict[tuple[str, str | int], set[str]] = {}
-    for split, part, fold, ids in rows:
-        for side in (part, fold):
-            if side is not None:
-                found.setdefault((split, side), set()).update(ids)
-    return found
+    return fingerprint(track_id for (track_id,) in ids) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +131,12 @@ def compare(connection: duckdb.DuckDBPyConnection, first: str, second: str) -> l
     if a.labels != b.labels:
         different = sorted(set(a.labels) ^ set(b.labels))[:5]
         raise PhonolakeError(f"{first} and {second} know different labels: {different}")
-    common = sorted(a.row.keys() & b.row.keys())
+    common = sorted(set(a.clips) & set(b.clips))
     if not common:
         raise PhonolakeError(f"{first} and {second} were tested on no common clip")
     Y_NK = _truth(connection, common, a.labels, a.source)
-    figures = [_figures(Y_NK, run.P_NK[[run.row[clip] for clip in common]]) for run in (a, b)]
-    facts = (len(common), len(common) / len(a.row), len(common) / len(b.row), fingerprint(common))
+    figures = [_figures(Y_NK, run.P_NK[places(common, run.clips)]) for run in (a, b)]
+    facts = (len(common), len(common) / len(a.clips), len(common) / len(b.clips), fingerprint(common))
     return [
         Comparison(metric, one, two, two - one, *facts)
         for (metric, one), two in zip(figures[0].items(), figures[1].values(), strict=True)
@@ -154,12 +145,25 @@ def compare(connection: duckdb.DuckDBPyConnection, first: str, second: str) -> l
 
 @dataclass(frozen=True, slots=True)
 class _HeldOut:
-    """Probabilities P_NK of the test clips of some runs of one model; labels in order, and the row of each clip."""
+    """Probabilities P_NK of the test clips of some runs of one model; clips and labels in order."""
 
     labels: list[str]
     source: str
-    row: dict[str, int]
+    clips: tuple[str, ...]
     P_NK: np.ndarray
+
+
+_OF_ONE = "SELECT track_id, label, probability FROM predictions WHERE part = 'test' AND run_id = $1[1]"
+# Of several trainings that tested a clip the newest counts, which comes last.
+_NEWEST = """
+    SELECT p.track_id, p.label, p.probability FROM predictions AS p
+    JOIN (SELECT unnest($1::VARCHAR[]) AS run_id, unnest(range(len($1::VARCHAR[]))) AS place) AS c USING (run_id)
+    JOIN (
+        SELECT track_id, max(list_position($1, run_id)) - 1 AS place FROM (
+            SELECT DISTINCT track_id, run_id FROM predictions WHERE part = 'test' AND list_contains($1, run_id)
+        ) GROUP BY track_id
+    ) AS newest ON newest.track_id = p.track_id AND newest.place = c.place WHERE p.part = 'test'
+"""
 
 
 def _held_out(connection: duckdb.DuckDBPyConnection, name: str) -> _HeldOut:
@@ -170,38 +174,25 @@ def _held_out(connection: duckdb.DuckDBPyConnection, name: str) -> _HeldOut:
     chosen = [row for row in known if name in row[:2]]
     if not chosen:
         raise unknown("run or model", name, {value for row in known for value in row[:2]})
-    # Of several trainings that tested a clip the newest counts, which comes last.
-    found = connection.sql(
-        "WITH chosen AS (SELECT unnest($1::VARCHAR[]) AS run_id, unnest(range(len($1::VARCHAR[]))) AS place), "
-        "p AS (SELECT track_id, label, probability, place FROM predictions JOIN chosen USING (run_id) "
-        "WHERE part = 'test'), newest AS (SELECT track_id, max(place) AS place FROM p GROUP BY track_id) "
-        "SELECT track_id, label, probability FROM p JOIN newest USING (track_id, place)",
-        params=[[run_id for run_id, *_ in chosen]],
-    ).to_arrow_table()
+    found = probabilities.read(connection, _NEWEST if len(chosen) > 1 else _OF_ONE, [[run for run, *_ in chosen]])
     run_id, _, its_labels, source = chosen[-1]
-    if not len(found):
+    if not found.track_ids:
         raise PhonolakeError(f"no test predictions of {name} are stored: run `phonolake score --run {run_id}` first")
     labels = sorted(its_labels)
-    clips, row = coded(found["track_id"])
-    column = _places(found["label"], labels)
-    p_NK = np.zeros((len(clips), len(labels)))
-    p_NK[row[column >= 0], column[column >= 0]] = found["probability"].to_numpy()[column >= 0]
-    return _HeldOut(labels, source, {clip: n for n, clip in enumerate(clips)}, p_NK)
+    column = places(labels, found.labels)
+    P_NK = np.zeros((len(found.track_ids), len(labels)))
+    P_NK[:, column >= 0] = np.nan_to_num(found.P_NL[:, column[column >= 0]])
+    return _HeldOut(labels, source, found.track_ids, P_NK)
 
 
 def _truth(connection: duckdb.DuckDBPyConnection, ids: list[str], names: list[str], source: str) -> np.ndarray:
     """Y_NK, 1 where a label holds."""
     said = connection.sql("SELECT track_id, label FROM labels_by($1) WHERE value = 1", params=[source]).to_arrow_table()
-    row, column = _places(said["track_id"], ids), _places(said["label"], names)
+    row, column = places(said["track_id"], ids), places(said["label"], names)
     known = (row >= 0) & (column >= 0)
     Y_NK = np.zeros((len(ids), len(names)), int)
     Y_NK[row[known], column[known]] = 1
     return Y_NK
-
-
-def _places(values: pa.ChunkedArray, among: list[str]) -> np.ndarray:
-    """The place of each value in a list, -1 for those that are not in it."""
-    return pc.fill_null(pc.index_in(values, pa.array(among, pa.string())), -1).to_numpy().astype(np.int64)
 
 
 def _figures(Y_NK: np.ndarray, p_NK: np.ndarray) -> dict[str, float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 
+from phonolake.analysis.class_views import project
 from phonolake.errors import PhonolakeError
 
 MOST_TRACKS = 2000
@@ -20,9 +21,9 @@ class EmbeddingMap:
     Parameters
     ----------
     places : ndarray of float32, shape (N, 2)
-        The two principal components of the embeddings, each of which was brought to unit length.
-    explained : float
-        Share of the variance that the two components hold, in [0, 1].
+        The two principal components of the embeddings, each of which was brought to unit length; or a t-SNE of them.
+    explained : float or None
+        Share of the variance that the two components hold, in [0, 1]; the axes of a t-SNE mean nothing.
     n_total : int
         Tracks that have an embedding; those shown are the same sample of them every time.
     """
@@ -32,17 +33,24 @@ class EmbeddingMap:
     titles: tuple[str, ...]
     labels: tuple[str | None, ...]
     places: np.ndarray
-    explained: float
+    explained: float | None
     n_total: int
 
 
 def embedding_map(
-    connection: duckdb.DuckDBPyConnection, *, run: str | None = None, most: int = MOST_TRACKS
+    connection: duckdb.DuckDBPyConnection, *, run: str | None = None, most: int = MOST_TRACKS, method: str = "pca"
 ) -> EmbeddingMap:
     """Lay out the embeddings of a run, of the newest one by default.
 
+    Parameters
+    ----------
+    method : {"pca", "tsne"}
+        t-SNE keeps near tracks near, and takes seconds (see `class_views.project`).
+
     Raises
     ------
+    UsageError
+        For an unknown method, or a t-SNE of fewer than four tracks.
     PhonolakeError
         When there are no embeddings (of that run).
     """
@@ -56,21 +64,23 @@ def embedding_map(
     ids = connection.execute(
         "SELECT track_id FROM embeddings WHERE run_id = $1 ORDER BY hash(track_id), track_id LIMIT $2", [run_id, most]
     ).fetchall()
-    rows = connection.execute(
+    rows = connection.sql(
         """
         WITH shown AS (SELECT unnest($2) AS track_id), said AS (
             SELECT track_id, min(label) AS label FROM labels
             WHERE value = 1 AND source = 'dataset' AND track_id IN (SELECT track_id FROM shown) GROUP BY track_id
         )
-        SELECT e.track_id, coalesce(t.title, t.source_id, e.track_id), s.label, e.embedding
+        SELECT e.track_id, coalesce(t.title, t.source_id, e.track_id) AS title, s.label, e.embedding
         FROM embeddings e LEFT JOIN tracks t USING (track_id) LEFT JOIN said s USING (track_id)
         WHERE e.run_id = $1 AND e.track_id IN (SELECT track_id FROM shown) ORDER BY e.track_id
         """,
-        [run_id, [track_id for (track_id,) in ids]],
-    ).fetchall()
-    track_ids, titles, labels, vectors = zip(*rows, strict=True)
-    x_N2, explained = principal_components(np.array(vectors, np.float64))
-    return EmbeddingMap(run_id, track_ids, titles, labels, x_N2, explained, n_total)
+        params=[run_id, [track_id for (track_id,) in ids]],
+    ).to_arrow_table()
+    track_ids, titles, labels = (tuple(rows[name].to_pylist()) for name in ("track_id", "title", "label"))
+    values = rows["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    e_ND = values.astype(np.float64).reshape(len(rows), -1)
+    x_N2, explained = principal_components(e_ND) if method == "pca" else (project(e_ND, method=method), None)
+    return EmbeddingMap(run_id, track_ids, titles, labels, x_N2.astype(np.float32), explained, n_total)
 
 
 def principal_components(e_ND: np.ndarray) -> tuple[np.ndarray, float]:

@@ -9,12 +9,16 @@ Shape suffixes: N tracks, L labels, R runs.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from phonolake.analysis.intervals import CONFIDENCE, normal_quantile
+from phonolake.analysis.label_matrix import coded
 from phonolake.analysis.reannotation import Answers
 from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.metrics.classification import macro, roc_auc
@@ -58,12 +62,13 @@ class Correlation:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationCheck:
-    """What `check` finds out."""
+    """What `check` finds out, on so many tracks."""
 
     runs: list[RunCheck]
     tags: list[TagCheck]
     rho_1: Correlation
     rho_2: Correlation
+    n_tracks: int
 
 
 def check(
@@ -123,6 +128,7 @@ def check(
         tags,
         correlate("rho_1", "checked tags, annotated and given", annotated_R, given_R, confidence=confidence),
         correlate("rho_2", "checked tags and all tags, given", given_R, all_R, confidence=confidence),
+        len(given),
     )
 
 
@@ -143,7 +149,12 @@ def correlate(
 
 
 def check_runs(
-    connection: duckdb.DuckDBPyConnection, answers: Answers, *, source: str, runs: Sequence[str] = ()
+    connection: duckdb.DuckDBPyConnection,
+    answers: Answers,
+    *,
+    source: str,
+    runs: Sequence[str] = (),
+    most: int | None = None,
 ) -> EvaluationCheck:
     """`check` on the test predictions of a lake, on the tracks that all runs scored.
 
@@ -152,6 +163,9 @@ def check_runs(
     runs : sequence of str
         Runs that trained models. By default all with annotated test tracks; those that are the folds of one
         cross-validation count as one.
+    most : int, optional
+        Measure on at most so many tracks, the same ones every time, beside those that were annotated; on all of them
+        by default.
 
     Raises
     ------
@@ -160,26 +174,54 @@ def check_runs(
     PhonolakeError
         When the runs have no annotated test track in common.
     """
-    names = _scored_runs(connection, answers, runs)
-    rows = connection.execute(
-        "SELECT track_id, label, n.name, avg(probability) AS p FROM predictions "
-        "JOIN (SELECT unnest($1) AS run_id, unnest($2) AS name) n USING (run_id) WHERE part = 'test' "
-        "GROUP BY track_id, label, n.name "
-        "QUALIFY count(*) OVER (PARTITION BY track_id, label) = $3",
-        [list(names), list(names.values()), len(set(names.values()))],
-    ).df()
-    common = set(rows["track_id"]) & set(answers.track_id)
-    if not common:
+    run_names = _scored_runs(connection, answers, runs)
+    names = sorted(set(run_names.values()))
+    said = connection.sql(
+        """
+        WITH asked AS (SELECT unnest($1::VARCHAR[]) AS run_id, unnest($2::VARCHAR[]) AS name), common AS (
+            SELECT track_id FROM predictions JOIN asked USING (run_id) WHERE part = 'test' GROUP BY track_id
+            HAVING count(DISTINCT name) = $3
+            ORDER BY track_id NOT IN (SELECT unnest($4::VARCHAR[])), hash(track_id), track_id LIMIT $5
+        )
+        SELECT track_id, label, name, probability FROM predictions JOIN asked USING (run_id)
+        WHERE part = 'test' AND track_id IN (FROM common)
+        """,
+        params=[
+            list(run_names),
+            list(run_names.values()),
+            len(names),
+            sorted(set(answers.track_id)),
+            None if most is None else most + len(set(answers.track_id)),
+        ],
+    ).to_arrow_table()
+    track_ids, labels, P_RNL = _common_scores(said, names)
+    if not set(track_ids) & set(answers.track_id):
         raise PhonolakeError("the runs have no annotated test track in common: name some of them with --run")
-    wide = rows.pivot_table(index="track_id", columns=["name", "label"], values="p").dropna()
-    labels = sorted(set(rows["label"]))
     given = connection.execute(
-        "SELECT DISTINCT track_id, label FROM labels WHERE source = $1 AND value = 1", [source]
+        "SELECT DISTINCT track_id, label FROM labels WHERE source = $1 AND value = 1 "
+        "AND track_id IN (SELECT unnest($2::VARCHAR[]))",
+        [source, track_ids],
     ).fetchall()
-    given_NL = _laid_out(wide.index, labels, *zip(*given, strict=True), values=np.ones(len(given)), rest=0.0)
-    answer_NL = _laid_out(wide.index, labels, answers.track_id, answers.label, values=answers.answer, rest=np.nan)
-    scores = {name: wide[name][labels].to_numpy() for name in sorted(set(names.values()))}
-    return check(scores, labels, given_NL, answer_NL)
+    given_NL = _laid_out(track_ids, labels, *zip(*given, strict=True), values=np.ones(len(given)), rest=0.0)
+    answer_NL = _laid_out(track_ids, labels, answers.track_id, answers.label, values=answers.answer, rest=np.nan)
+    return check(dict(zip(names, P_RNL, strict=True)), labels, given_NL, answer_NL)
+
+
+def _common_scores(said: pa.Table, names: Sequence[str]) -> tuple[list[str], list[str], np.ndarray]:
+    """Tracks and labels that every run scored, and the mean probabilities P_RNL of them."""
+    track_ids, track = coded(said["track_id"])
+    labels, label = coded(said["label"])
+    run = pc.index_in(said["name"], pa.array(names, pa.string())).to_numpy()
+    shape = (len(names), len(track_ids), len(labels))
+    cell = np.ravel_multi_index((run, track, label), shape)
+    n_RNL = np.bincount(cell, minlength=np.prod(shape)).reshape(shape)
+    sum_RNL = np.bincount(cell, said["probability"].to_numpy(), minlength=np.prod(shape)).reshape(shape)
+    by_all_NL = np.asarray((n_RNL > 0).all(axis=0))
+    used_L = np.asarray(by_all_NL.any(axis=0))
+    # Where no label is left, no track is either.
+    used_N = np.asarray(by_all_NL[:, used_L].all(axis=1)) & bool(used_L.any())
+    P_RNL = sum_RNL[:, used_N][:, :, used_L] / n_RNL[:, used_N][:, :, used_L]
+    return list(compress(track_ids, used_N)), list(compress(labels, used_L)), P_RNL
 
 
 def _scored_runs(connection: duckdb.DuckDBPyConnection, answers: Answers, runs: Sequence[str]) -> dict[str, str]:

@@ -4,13 +4,14 @@ Shape suffixes: N tracks, L labels.
 """
 
 from dataclasses import dataclass
+from itertools import compress
 
 import duckdb
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from phonolake.analysis.label_matrix import coded
+from phonolake.analysis import probabilities
+from phonolake.analysis.label_matrix import places
+from phonolake.analysis.probabilities import Probabilities
 from phonolake.errors import PhonolakeError, UsageError
 
 
@@ -64,22 +65,24 @@ def read_held_out(
     PhonolakeError
         When no labelled track has a held-out prediction.
     """
-    rows = connection.sql(
-        """
-        WITH p AS (
-            SELECT track_id, label, avg(probability) AS p FROM predictions
-            WHERE part = 'test' AND ($2 IS NULL OR model = $2 OR run_id = $2)
-            AND ($3 IS NULL OR track_id IN (SELECT track_id FROM tracks WHERE dataset = $3)) GROUP BY ALL
-        ), given AS (SELECT DISTINCT track_id, label FROM labels WHERE source = $1 AND value = 1)
-        SELECT p.track_id, p.label, p.p, g.track_id IS NOT NULL AS given
-        FROM p LEFT JOIN given g ON g.track_id = p.track_id AND g.label = p.label
-        """,
-        params=[source, model, dataset],
+    found = probabilities.read(
+        connection,
+        "SELECT track_id, label, probability FROM predictions WHERE part = 'test' "
+        "AND ($1 IS NULL OR model = $1 OR run_id = $1) "
+        "AND ($2 IS NULL OR track_id IN (SELECT track_id FROM tracks WHERE dataset = $2))",
+        [model, dataset],
+    )
+    given = connection.sql(
+        "SELECT DISTINCT track_id, label FROM labels WHERE source = $1 AND value = 1", params=[source]
     ).to_arrow_table()
-    if not pc.any(rows["given"]).as_py():
+    row, column = places(given["track_id"], found.track_ids), places(given["label"], found.labels)
+    known = (row >= 0) & (column >= 0)
+    if not known.any():
         whose = "" if model is None else f" by {model!r}"
         raise PhonolakeError(f"no held-out predictions{whose} yet: `phonolake crossval` makes one for every track")
-    return _align(rows)
+    Y_NL = np.zeros(found.P_NL.shape, bool)
+    Y_NL[row[known], column[known]] = True
+    return _used(found, Y_NL)
 
 
 def check_single(held: HeldOut, source: str) -> None:
@@ -91,22 +94,14 @@ def check_single(held: HeldOut, source: str) -> None:
         )
 
 
-def _align(rows: pa.Table) -> HeldOut:
-    track_ids, track = coded(rows["track_id"])
-    labels, label = coded(rows["label"])
-    P_NL = np.full((len(track_ids), len(labels)), np.nan)
-    Y_NL = np.zeros(P_NL.shape, bool)
-    P_NL[track, label] = rows["p"].to_numpy()
-    Y_NL[track, label] = rows["given"].to_numpy()
+def _used(found: Probabilities, Y_NL: np.ndarray) -> HeldOut:
+    """Only labels with a track, and tracks with a label."""
     used_L = np.asarray(Y_NL.any(axis=0))
-    P_NL, Y_NL = P_NL[:, used_L], Y_NL[:, used_L]
+    P_NL, Y_NL = found.P_NL[:, used_L], Y_NL[:, used_L]
     # A track that some label has no prediction for comes from runs with other labels.
     used_N = np.logical_and(Y_NL.any(axis=1), ~np.isnan(P_NL).any(axis=1))
     if not used_N.any():
         raise PhonolakeError("the held-out predictions are of runs with different labels: name one with --model")
     return HeldOut(
-        tuple(name for name, used in zip(track_ids, used_N, strict=True) if used),
-        tuple(name for name, used in zip(labels, used_L, strict=True) if used),
-        P_NL[used_N],
-        Y_NL[used_N],
+        tuple(compress(found.track_ids, used_N)), tuple(compress(found.labels, used_L)), P_NL[used_N], Y_NL[used_N]
     )

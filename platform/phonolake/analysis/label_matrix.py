@@ -3,6 +3,7 @@
 Shape suffixes: N tracks, L labels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,12 @@ def coded(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
     place = np.empty(len(names), np.int64)
     place[order] = np.arange(len(names))
     return [names[k] for k in order], place[coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)]
+
+
+def places(values: pa.ChunkedArray | Sequence[str], among: Sequence[str]) -> np.ndarray:
+    """The place of each value in a list, -1 for those that are not in it."""
+    wanted = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([pa.array(values, pa.string())])
+    return pc.fill_null(pc.index_in(wanted, pa.array(among, pa.string())), -1).to_numpy().astype(np.int64)
 
 
 def read_matrix(matrix: str | Path, names: str | Path | None = None) -> LabelMatrix:

@@ -12,8 +12,6 @@ import numpy as np
 from phonolake.analysis.cooccurrence import normalized_cooccurrence
 from phonolake.analysis.label_matrix import LabelMatrix
 from phonolake.errors import PhonolakeError, UsageError, unknown
-from phonolake.models import home, registry, storage
-from phonolake.models.loaded import LoadedNetwork
 from phonolake.store.lake import Lake
 
 KINDS = ("cosine", "dot")
@@ -88,6 +86,10 @@ def label_vectors(
     PhonolakeError
         When the lake has no network.
     """
+    # Late: these bring torch, and what is made of the weights needs numpy only.
+    from phonolake.models import registry, storage
+    from phonolake.models.loaded import LoadedNetwork
+
     rows = connection.execute(
         "SELECT m.run_id, m.model FROM models m JOIN runs r USING (run_id) ORDER BY r.finished_at DESC, m.run_id"
     ).fetchall()
@@ -111,6 +113,9 @@ def label_vectors_at_home(model: str) -> tuple[tuple[str, ...], np.ndarray]:
     UsageError
         When it is not there, or is no network.
     """
+    from phonolake.models import home
+    from phonolake.models.loaded import LoadedNetwork
+
     loaded = home.load(model)
     if not isinstance(loaded, LoadedNetwork):
         raise UsageError(f"{model} is no network, so it has no label vectors")

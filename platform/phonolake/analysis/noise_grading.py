@@ -69,7 +69,7 @@ def grade(held: HeldOut, true_NL: np.ndarray, *, depths: Sequence[int] = DEPTHS)
             continue
         chance = float(wrong.mean())
         for k in sorted({k for k in (*depths, int(wrong.sum())) if 0 < k <= len(wrong)}):
-            grades.append(Grade("precision at k", kind, k, float(wrong[:k].mean()), chance))
+            grades.append(Grade("precision at k", kind, k, precision_at(wrong, k), chance))
         if wrong.any():
             scores = np.array([doubt for *_, doubt in ranked])
             found = average_precision(y_true=wrong.astype(int)[:, None], scores=scores[:, None])[0]
@@ -80,6 +80,12 @@ def grade(held: HeldOut, true_NL: np.ndarray, *, depths: Sequence[int] = DEPTHS)
         grades.append(Grade("false rate", about, None, guess.false_rate, known.false_rate))
         grades.append(Grade("missing rate", about, None, guess.missing_rate, known.missing_rate))
     return grades
+
+
+def precision_at(wrong: Sequence[bool] | np.ndarray, k: int) -> float:
+    """Share of wrong labels among the first k suspects; 0 where there are none."""
+    first = wrong[:k]
+    return float(np.mean(first)) if len(first) else 0.0
 
 
 def read_truth(path: str | Path) -> dict[str, set[str]]:

@@ -6,7 +6,6 @@ from datetime import datetime
 import duckdb
 
 from phonolake.analysis.evaluation import FoldSummary
-from phonolake.models import registry
 
 METRICS = ("accuracy", "macro-f1", "roc-auc", "pr-auc")
 # Widths that read well on an axis; music is not told apart by fractions of a second.
@@ -206,8 +205,18 @@ def held_out(connection: duckdb.DuckDBPyConnection, *, source: str = "dataset") 
     return judged, labelled
 
 
+def labelled(connection: duckdb.DuckDBPyConnection, *, source: str = "dataset") -> int:
+    """How many tracks have a label of a source."""
+    ((n,),) = connection.execute(
+        "SELECT count(DISTINCT track_id) FROM labels WHERE value = 1 AND source = $1", [source]
+    ).fetchall()
+    return int(n)
+
+
 def networks(connection: duckdb.DuckDBPyConnection) -> list[TrainedNetwork]:
     """Networks whose output weights are label vectors, the newest first."""
+    from phonolake.models import registry  # late: it brings torch, which the other questions do without
+
     known = {card.name for card in registry.cards() if card.kind == "network"}
     rows = connection.execute(
         "SELECT m.run_id, m.model, m.split, m.test_fold, r.finished_at FROM models m JOIN runs r USING (run_id) "

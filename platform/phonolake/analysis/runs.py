@@ -139,9 +139,13 @@ def per_class(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[ClassF
     return [ClassFigures(*row) for row in rows]
 
 
-def label_source(connection: duckdb.DuckDBPyConnection, run_id: str) -> str:
-    """Whose labels a run learned, as its configuration says."""
-    rows = connection.execute("SELECT config FROM runs WHERE run_id = $1", [run_id]).fetchall()
+def label_source(connection: duckdb.DuckDBPyConnection, name: str) -> str:
+    """Whose labels a run, or the newest run of a model, learned, as its configuration says."""
+    rows = connection.execute(
+        "SELECT r.config FROM runs r LEFT JOIN models m USING (run_id) WHERE $1 IN (r.run_id, m.model) "
+        "ORDER BY r.finished_at DESC LIMIT 1",
+        [name],
+    ).fetchall()
     return str(json.loads(rows[0][0]).get("labels") or "dataset") if rows else "dataset"
 
 
@@ -220,7 +224,12 @@ def roc(connection: duckdb.DuckDBPyConnection, run_id: str, label: str) -> RocCu
 
 
 def compare(connection: duckdb.DuckDBPyConnection, run_a: str, run_b: str) -> Comparison:
-    """Hold two runs against each other, track by track.
+    """Hold two runs, or two cross-validated models, against each other, track by track.
+
+    Parameters
+    ----------
+    run_a, run_b : str
+        Run ids, or names of models: all the runs of a model then count together, each for the tracks that it held out.
 
     Raises
     ------
@@ -230,9 +239,7 @@ def compare(connection: duckdb.DuckDBPyConnection, run_a: str, run_b: str) -> Co
     from scipy.stats import binomtest  # late: the other questions do without it
 
     rows = connection.execute(
-        "WITH a AS (SELECT track_id, arg_max(label, probability) AS called FROM predictions WHERE run_id = $1 "
-        "AND part = 'test' GROUP BY track_id), b AS (SELECT track_id, arg_max(label, probability) AS called "
-        "FROM predictions WHERE run_id = $2 AND part = 'test' GROUP BY track_id), "
+        f"WITH a AS ({_called('$1')}), b AS ({_called('$2')}), "
         "judged AS (SELECT track_id, bool_or(l.label = a.called) AS right_a, bool_or(l.label = b.called) AS right_b "
         "FROM a JOIN b USING (track_id) JOIN labels_by($3) l USING (track_id) WHERE l.value = 1 "
         "GROUP BY track_id) "
@@ -245,6 +252,23 @@ def compare(connection: duckdb.DuckDBPyConnection, run_a: str, run_b: str) -> Co
         raise PhonolakeError("the two runs have no scored test track in common: compare runs over the same fold")
     p_value = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
     return Comparison(run_a, run_b, both, only_a, only_b, neither, float(p_value))
+
+
+def _called(name: str) -> str:
+    """SQL of what a run or model calls each of its test tracks; of several trainings that tested one the newest counts.
+
+    Parameters
+    ----------
+    name : str
+        The parameter that holds the run or model, such as ``$1``.
+    """
+    # Probabilities do not exceed 1: however sure an older run is, a newer one outweighs it.
+    return (
+        "SELECT p.track_id, arg_max(p.label, 2 * c.place + p.probability) AS called FROM predictions AS p JOIN ("
+        "SELECT run_id, row_number() OVER (ORDER BY finished_at NULLS FIRST, run_id) AS place FROM (SELECT DISTINCT "
+        f"run_id FROM predictions WHERE part = 'test' AND {name} IN (run_id, model)) LEFT JOIN runs USING (run_id)"
+        ") AS c USING (run_id) WHERE p.part = 'test' GROUP BY p.track_id"
+    )
 
 
 def _unscored(run_id: str) -> PhonolakeError:

@@ -10,7 +10,6 @@ import numpy as np
 
 from phonolake.errors import PhonolakeError, unknown
 from phonolake.features import contract
-from phonolake.models import registry, storage
 from phonolake.store import tracks
 from phonolake.store.lake import Lake
 
@@ -49,6 +48,8 @@ def taggram(lake: Lake, connection: duckdb.DuckDBPyConnection, track_id: str, *,
     PhonolakeError
         When no network was trained, or the track lacks the spectrogram that it reads.
     """
+    from phonolake.models import storage  # late: it brings torch
+
     run_id, name, model_input = _network(connection, run)
     recipe = contract.spectrogram(model_input.partition(":")[2])
     spec_XT = tracks.read_spectrogram(connection, track_id, recipe.name)
@@ -79,6 +80,8 @@ def pieces(n_total: int, n_frames: int, frames_per_second: float) -> tuple[int, 
 
 
 def _network(connection: duckdb.DuckDBPyConnection, run: str | None) -> tuple[str, str, str]:
+    from phonolake.models import registry
+
     rows = connection.execute(
         "SELECT m.run_id, m.model, m.input FROM models m JOIN runs r USING (run_id) WHERE len(m.labels) > 0 "
         "AND m.input LIKE 'spectrogram:%' ORDER BY r.finished_at DESC, m.run_id"

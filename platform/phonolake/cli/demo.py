@@ -56,7 +56,7 @@ def _print(summary: "Summary", form: str) -> None:
         f"Suspected labels: of the first {summary.n_planted}, {summary.precision:.0%} are wrong in truth "
         f"(of all tracks, {summary.chance:.0%})"
     )
-    rows = [(s.rank, s.track_id, s.given, s.suggested, s.margin, wrong) for s, wrong in summary.suspects]
+    rows = [(s.rank, s.track_id, s.label, s.instead, s.doubt, wrong) for s, wrong in summary.suspects]
     emit(rows, form, columns=("rank", "track_id", "given", "suggested", "margin", "wrong_in_truth"))
 
 

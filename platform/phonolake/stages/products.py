@@ -1,42 +1,21 @@
 """Where what a model reads lies, for the stage that writes it and those that read it."""
 
 import json
-from dataclasses import dataclass
-
-import numpy as np
 
 from phonolake.errors import PhonolakeError, UsageError, unknown
-from phonolake.features import contract, device
+from phonolake.features import contract
 from phonolake.features.configuration import Configuration, as_text
 from phonolake.features.contract import FeatureSet, Spectrogram
 from phonolake.lineage import digest
 from phonolake.models import registry
 from phonolake.models.registry import ModelCard
-from phonolake.records import Hertz
-from phonolake.stages.derive import SEPARATOR, Product
-from phonolake.stages.extractors import feature_set
+from phonolake.stages.derive import Product
 from phonolake.store import catalog, schema
 from phonolake.store.lake import Lake
 from phonolake.store.schema import Column
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAudio:
-    """The audio that every lake holds, as samples at one rate, or cut into the frames of a spectrogram."""
-
-    sr: Hertz
-    frames_of: Configuration | None = None
-
-    def of(self, y: np.ndarray) -> np.ndarray:
-        """The samples as they are, or the stretches that frames are computed of."""
-        return y if self.frames_of is None else device.frames(y, self.frames_of)
-
-
-@dataclass(frozen=True, slots=True)
-class Embeddings:
-    """The vectors that a run of the lake gave."""
-
-    run_id: str
+from phonolake.store.shards import SEPARATOR
+from phonolake.training.extractors import feature_set
+from phonolake.training.model_inputs import Embeddings, StoredAudio, recipe_of
 
 
 def chosen(lake: Lake, card: ModelCard, wanted: str | None) -> str:
@@ -123,36 +102,12 @@ def rejects(recipe: FeatureSet | Spectrogram) -> Product:
     return Product(schema.table("rejects"), f"extract-{recipe.name}", product(recipe).version)
 
 
-def recipe_of(model_input: str) -> FeatureSet | Spectrogram | StoredAudio | Embeddings:
-    """What a model reads: spectrogram:NAME, computed:NAME, features:NAME, audio:SR or embeddings:RUN_ID.
-
-    In the place of a spectrogram's name may stand a configuration, as `contract.spectrogram` takes it.
-    """
-    kind, _, name = model_input.partition(":")
-    if kind == "computed":
-        config = device.configuration(name)
-        return StoredAudio(Hertz(config.sr), config)
-    if kind == "embeddings":
-        return Embeddings(name)
-    if kind == "audio":
-        return StoredAudio(Hertz(int(name)))
-    return contract.spectrogram(name) if kind == "spectrogram" else feature_set(name)
-
-
 def table_of(model_input: str) -> str:
     """Name of the table whose shards a model reads."""
     recipe = recipe_of(model_input)
     if isinstance(recipe, Embeddings):
         return "embeddings"
     return "audio" if isinstance(recipe, StoredAudio) else product(recipe).table.name
-
-
-def columns_of(model_input: str) -> list[str]:
-    """Names of the columns of numbers that a model reads; none for spectrograms and audio."""
-    recipe = recipe_of(model_input)
-    if isinstance(recipe, Embeddings):
-        return ["embedding"]
-    return [name for name, _ in recipe.columns] if isinstance(recipe, FeatureSet) else []
 
 
 def shards_of(lake: Lake, model_input: str) -> list[str]:

@@ -159,7 +159,11 @@ def plan(config: Config) -> list[Task]:
     lake = Lake.open(config.lake)
     card = registry.get(config.model).CARD
     if card.kind == "extractor":
-        raise UsageError(f"{config.model} learns nothing: `phonolake models` says how it is used")
+        name = config.model
+        raise UsageError(
+            f"{name} learns nothing: `phonolake extract --features {name}` computes its values, and "
+            f"`--features {name}` gives them to a classical model"
+        )
     split = config.split or ("none" if card.kind == "embedder" else labelled.choose_split(lake, config.dataset))
     # Where the card's own input was asked for by name, it is the same run as without.
     card = replace(card, input=_input(lake, config, card))
@@ -179,7 +183,7 @@ def plan(config: Config) -> list[Task]:
 
 
 def _input(lake: Lake, config: Config, card: ModelCard) -> str:
-    """What the model reads, as `phonolake.stages.products.recipe_of` knows it."""
+    """What the model reads, as `phonolake.training.model_inputs.recipe_of` knows it."""
     kind = card.input.partition(":")[0]
     if config.from_audio and (card.kind != "network" or kind != "spectrogram"):
         raise UsageError(f"{card.name} reads {card.input}, no spectrogram: leave --from-audio out")

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from phonolake.store import catalog, checksums, unfinished
+from phonolake.store import catalog, checksums, history, unfinished
 from phonolake.store.lake import Lake
 from phonolake.store.schema import shape
 from phonolake.store.shards import SUFFIX, TEMPORARY, remove
@@ -70,6 +70,15 @@ class Finding:
     mend: str
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A shard that the published version of a table no longer names: readers of `version` may still need it."""
+
+    table: str
+    path: Path
+    version: int
+
+
 def verify(lake: Lake) -> list[Finding]:
     """Check a lake from its files up to its rows; an empty list means that all is well."""
     broken = list(_shards(lake))
@@ -84,11 +93,12 @@ def verify(lake: Lake) -> list[Finding]:
 
 
 def mend(lake: Lake) -> list[Path]:
-    """Remove what no reader sees (see `leftovers`) and build the catalog again.
+    """Remove what the published version has no use for (`leftovers` and `kept`), and build the catalog again.
 
-    Run it when no job writes: shards that a running job has finished but not committed look like leftovers.
+    Run it when no job works: shards that a running job has finished but not committed look like leftovers, and one that
+    began before the last publication reads shards that are kept.
     """
-    removed = list(leftovers(lake))
+    removed = [*leftovers(lake), *(shard.path for shard in kept(lake))]
     for path in removed:
         remove(path)
     lake.build_catalog()
@@ -96,14 +106,15 @@ def mend(lake: Lake) -> list[Path]:
 
 
 def leftovers(lake: Lake) -> Iterator[Path]:
-    """Shards that no published version names (uncommitted or replaced), and what killed writers left unfinished.
+    """Shards that no version up to the published one names, and what killed writers left unfinished.
 
     What a training needs that runs, or that was killed within the last day and may go on, is none of them.
     """
+    versions = lake.versions()
     for folder in sorted((lake.root / "tables").glob("*/")):
-        published = lake.shards(folder.name)
+        named = lake.shards(folder.name).keys() | _earlier(lake, folder.name, versions).keys()
         for path in sorted(folder.iterdir()):
-            if path.name.endswith(TEMPORARY) or (path.suffix == SUFFIX and path.name not in published):
+            if path.name.endswith(TEMPORARY) or (path.suffix == SUFFIX and path.name not in named):
                 yield path
     for pattern in (".*", "models/*/.*", "indexes/.*"):
         for path in sorted(lake.root.glob(pattern)):
@@ -113,6 +124,20 @@ def leftovers(lake: Lake) -> Iterator[Path]:
             # Models and indexes are written as a folder under a hidden name; in the root such a folder is not ours.
             if path.name.endswith(TEMPORARY) or (path.is_dir() and path.parent != lake.root):
                 yield path
+
+
+def kept(lake: Lake) -> Iterator[Kept]:
+    """Shards of earlier versions that are still there."""
+    versions = lake.versions()
+    for table in versions:
+        for file, version in sorted(_earlier(lake, table, versions).items()):
+            path = lake.folder(table) / file
+            if path.is_file():
+                yield Kept(table, path, version)
+
+
+def _earlier(lake: Lake, table: str, versions: dict[str, int]) -> dict[str, int]:
+    return history.earlier(lake.folder(table), versions[table]) if table in versions else {}
 
 
 def _shards(lake: Lake) -> Iterator[Finding]:
