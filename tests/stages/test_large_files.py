@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -205,3 +207,9 @@ def test_a_file_on_the_disk_is_read_as_bytes_are(tmp_path: Path, monkeypatch: py
             found[0:200]
     with pytest.raises(AudioError, match="unreadable"):
         OnDisk(tmp_path / "nowhere")
+
+
+def test_workers_that_take_in_and_extract_do_without_pytorch() -> None:
+    """It would take 180 MiB of each."""
+    program = "import sys; from phonolake.stages import duplicates, extract, ingest; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -91,9 +91,10 @@ def test_peak_memory_of_a_worker_does_not_grow_with_the_number_of_tracks(tmp_pat
 
 
 def write_wav(path: Path) -> None:
+    block = minute()
     with sf.SoundFile(path, "w", 44_100, 2, subtype="PCM_16") as file:
         for _ in range(60 * HOURS):
-            file.write(minute())
+            file.write(block)
 
 
 def write_mp3(path: Path) -> None:

@@ -25,7 +25,7 @@ FMIN, FMAX = 300.0, 2000.0
 # Frames so far below the loudest one are silence: their bits are those of noise that every encoder changes.
 FLOOR_DB = 50.0
 QUIETEST = 1e-9
-FRAMES_AT_ONCE = 4096
+FRAMES_AT_ONCE = 1024
 # Stands where there is nothing to compare; no frame of sound gets it.
 NOTHING = 0
 

@@ -16,7 +16,7 @@ from phonolake.models import registry, storage
 from phonolake.models.registry import ModelCard
 from phonolake.records import TRAIN, VALID
 from phonolake.stages import examples as labelled
-from phonolake.stages import fitting, products
+from phonolake.stages import fitting, input_choice, products
 from phonolake.stages.common import Outcome, finish, merge, now
 from phonolake.stages.examples import Examples
 from phonolake.stages.fitting import TRACKS, WEIGHTS, Task
@@ -187,7 +187,7 @@ def _input(lake: Lake, config: Config, card: ModelCard) -> str:
     kind = card.input.partition(":")[0]
     if config.from_audio and (card.kind != "network" or kind != "spectrogram"):
         raise UsageError(f"{card.name} reads {card.input}, no spectrogram: leave --from-audio out")
-    found = products.chosen(lake, card, config.input)
+    found = input_choice.chosen(lake, card, config.input)
     return found.replace("spectrogram:", "computed:", 1) if config.from_audio else found
 
 
