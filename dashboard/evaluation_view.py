@@ -77,7 +77,7 @@ def show_evaluation(view: View) -> None:
         show_runs(found)
     st.caption(
         f"Mean ROC-AUC over labels (chance: 0.5), on {found.n_tracks:,} tracks that all of these runs were tested on "
-        f"(at most {MOST_TRACKS:,} beside those that were heard); labels of which only one kind was heard are left out. "
+        f"(at most {MOST_TRACKS:,} beside those heard); labels of which one kind only was heard are left out. "
         "`phonolake labels evaluation` measures on all tracks and keeps the figures in `evaluation_checks`."
     )
     where_from(view, "evaluation", ("annotations", "predictions", "labels"), sql="FROM evaluation_checks")
