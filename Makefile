@@ -23,7 +23,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 lint: setup
 	$(BIN)/ruff check .
@@ -33,6 +33,7 @@ lint: setup
 bench: setup
 	$(BIN)/python tests/bench/features.py --hours 3
 	$(BIN)/python tests/bench/throughput.py
+	$(BIN)/python tests/bench/throughput.py --features music-role-97
 	$(BIN)/python tests/bench/ingest.py
 	$(BIN)/python tests/bench/training.py --command
 	$(BIN)/python tests/bench/cooccurrence.py --repeats 3

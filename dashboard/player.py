@@ -13,6 +13,8 @@ from phonolake.errors import AudioError, PhonolakeError
 from phonolake.records import Hertz
 from phonolake.store import tracks
 
+# What is sent to a browser goes there in one piece, and stays in memory.
+MOST_BYTES = 192 << 20
 EXPLORE = "views/explore.py"
 # What browsers play, by the container that the decoder named.
 MIME = {
@@ -43,7 +45,7 @@ def listen_blind(view: View, track_id: str) -> None:
 
 
 def _play(view: View, track_id: str, *, autoplay: bool, loop: bool = False) -> None:
-    audio = tracks.read_audio(view.connection, track_id)
+    audio = tracks.read_audio(view.connection, track_id, most_bytes=MOST_BYTES)
     mime = MIME.get(audio.container)
     if mime is not None:
         st.audio(audio.data, format=mime, autoplay=autoplay, loop=loop)

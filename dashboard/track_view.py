@@ -34,8 +34,8 @@ def alike(snapshot: tuple, _view: View, track_id: str, model: str | None) -> lis
 @st.cache_data(max_entries=64, show_spinner=False)
 def read_outline(snapshot: tuple, _view: View, track_id: str) -> np.ndarray:
     """The waveform of a track."""
-    audio = tracks.read_audio(_view.connection, track_id)
     try:
+        audio = tracks.read_audio(_view.connection, track_id, most_bytes=player.MOST_BYTES)
         return outline(decode(audio.data, sr=Hertz(audio.sr)), PIECES)
     except AudioError as error:
         raise PhonolakeError(f"the audio of {track_id} cannot be drawn ({error})") from error

@@ -15,6 +15,14 @@ from phonolake.records import Seconds
 from phonolake.synthesis import fma
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal whole modules to the processes of `pytest -n`; those that share Ray go to one: a start takes seconds."""
+    with_ray = {item.path for item in items if "ray_session" in getattr(item, "fixturenames", ())}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("ray" if item.path in with_ray else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """One embedded Ray with two cores for the whole session, since a start takes seconds."""

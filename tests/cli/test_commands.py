@@ -151,6 +151,28 @@ def test_an_empty_lake_answers_every_question_with_what_to_run(call, tmp_path):
         assert command in err
 
 
+@pytest.mark.parametrize("words", [("synth", "gtzan"), ("synth", "fma"), ("download", "fma")], ids=" ".join)
+@pytest.mark.parametrize("place", ["file", "file/below", "file/far/below"])
+def test_a_folder_that_cannot_be_is_a_wrong_request(words, place, call, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    code, out, err = call(*words, tmp_path / place)
+    assert (code, out) == (2, "")
+    assert err == f"phonolake: {tmp_path / place} is a file, or lies below one: name another folder\n"
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_ledger_without_clips_says_how_to_ask_for_some(call, tmp_path):
+    from phonolake.store.lake import Lake
+
+    lake = Lake.create(tmp_path / "lake").root
+    for by in ("label", "state"):
+        code, _, err = call("ledger", "--by", by, "--lake", lake)
+        assert (code, err) == (
+            0,
+            "No clips were asked for yet: `phonolake download audioset DIR --clips --lake L` does.\n",
+        )
+
+
 def test_a_check_that_finds_something_fails(call, tmp_path):
     from phonolake.store.lake import Lake
 

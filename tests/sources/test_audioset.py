@@ -105,6 +105,16 @@ def test_all_labels_are_kept_by_default_and_no_class_has_less_than_it_drew(real)
     assert len(found) <= 9 * 40
 
 
+def test_the_counts_of_labels_are_those_of_a_plain_loop(real) -> None:
+    root = real("audioset")
+    options = Options(segments=("eval",), labels=("Music role", "Lullaby", "Vehicle"))
+    ontology = Ontology.read(root)
+    listed = segments(root, Options(segments=("eval",)))
+    expected = {n: sum(bool(ontology.below(n) & set(s.labels)) for s in listed) for n in options.labels}
+    assert available(root, options) == expected
+    assert available(root, Options(segments=("eval",)))["Lullaby"] == expected["Lullaby"] == 60
+
+
 def test_draws_do_not_depend_on_the_order_of_the_file_and_grow_with_the_number(make_tree) -> None:
     root = make_tree("audioset", 200)
     drawn = {n: {s.ytid for s in segments(root, Options(per_class=n, labels=TWO))} for n in (3, 5)}

@@ -53,6 +53,45 @@ def test_aggregate_files_hold_the_same_songs(real, tmp_path: Path) -> None:
     assert list(msd_files.songs(whole)) == expected
 
 
+def test_of_a_summary_file_only_the_songs_that_are_owned_are_read(make_tree) -> None:
+    root = make_tree("msd", 20)
+    before = list(recordings(root))
+    with h5py.File(root / "msd_summary_file.h5", "w") as out:
+        paths = sorted(root.glob("data/**/*.h5"))
+        for group in msd_files.GROUPS:
+            rows = []
+            for path in paths:
+                with h5py.File(path) as file:
+                    rows.append(file[group][:])
+            out.create_dataset(group, data=np.concatenate(rows))
+    shutil.rmtree(root / "data")
+    assert list(recordings(root)) == before
+    names = {before[0].source_id, str(dict(before[1].attributes)["track_7digitalid"]), "nobody"}
+    found = [song.track_id for song in msd_files.songs(root / "msd_summary_file.h5", names)]
+    assert sorted(found) == [before[0].source_id, before[1].source_id]
+
+
+def test_files_of_songs_that_nobody_asks_for_are_not_opened(make_tree) -> None:
+    """A million of them take hours; here one that cannot be opened lies among them."""
+    root = make_tree("msd", 20)
+    other = "TRZZZZZ128F0000000"
+    (root / "data" / f"{other}.h5").write_text("no HDF5")
+    assert len(list(recordings(root))) == 20
+    # A number that nothing knows so far may be that of any of them.
+    for path in root.glob("*_x_7d_id.txt"):
+        path.unlink()
+    with pytest.raises(UsageError, match=f"{other}.h5 is no HDF5 file"):
+        list(recordings(root))
+
+
+def test_a_file_that_holds_another_song_than_its_name_says_is_refused(make_tree) -> None:
+    root = make_tree("msd", 20)
+    one, other = sorted(root.glob("data/**/*.h5"))[:2]
+    shutil.copy(one, other)
+    with pytest.raises(UsageError, match="its name and its content differ"):
+        list(recordings(root, Options(weight=50)))
+
+
 def test_the_real_split_has_its_published_size_and_labels(real) -> None:
     (part,) = msd_tags.read_split(real("msd"))
     assert (part.name, len(part.tracks), len(part.numbers)) == ("test", 28_540, 28_540)
@@ -145,6 +184,7 @@ def test_without_audio_it_is_said_plainly_that_none_is_shipped(make_tree) -> Non
         ("data/X.h5", b"not HDF5", "X.h5 is no HDF5 file of the Million Song Dataset"),
         ("test_x_msd_id.txt", b"../../etc/passwd\n", "is no list of track ids"),
         ("test_x_7d_id.txt", b"1\n", "has 1 lines, and test_x_msd_id.txt has"),
+        ("test_x_7d_id.txt", b"", "has 0 lines, and test_x_msd_id.txt has"),
         ("test_y.npy", b"\x93NUMPY\x01\x00", "is no NumPy array of labels"),
         ("lastfm_tags.db", b"SQLite format 3\0" + bytes(100), "is not Last.fm's tag database"),
         ("lastfm_tags.db", b"tags", "is not Last.fm's tag database"),

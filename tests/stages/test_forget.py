@@ -22,7 +22,7 @@ from phonolake.store import query, schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.rewrite import without
 from phonolake.store.shards import write_rows
-from phonolake.store.verify import verify
+from phonolake.store.verify import kept, verify
 
 
 @pytest.fixture
@@ -128,6 +128,19 @@ def test_a_kill_between_the_steps_heals(lake: Lake, step: str, monkeypatch: pyte
     forget.run(config)
     assert forget.verify(lake, (gone,)) == []
     assert verify(lake) == []
+
+
+def test_what_is_kept_for_readers_of_earlier_versions_goes_too(lake: Lake) -> None:
+    """Shards that a commit replaced stay for a while: those that hold the track must not."""
+    gone, other = ids_of(lake)[3], ids_of(lake)[5]
+    lake.commit({"labels": without(lake, schema.table("labels"), [other])})
+    (replaced,) = kept(lake)
+    assert replaced.table == "labels"
+    assert verify(lake) == []
+    forget.run(forget.Config(str(lake.root), (gone,)))
+    assert forget.verify(lake, (gone,)) == []
+    assert verify(lake) == []
+    assert all(gone not in pq.read_table(shard.path)["track_id"].to_pylist() for shard in kept(lake))
 
 
 def test_a_kill_before_the_commit_changes_nothing(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

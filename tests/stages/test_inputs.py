@@ -15,6 +15,7 @@ from phonolake.stages.common import Outcome, finish, now
 from phonolake.store import query, schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import describe, write_rows
+from phonolake.training import model_inputs
 
 from .small_lake import make
 
@@ -28,7 +29,7 @@ def lake(tmp_path: Path) -> Lake:
 
 def add_features(lake: Lake, name: str, rows_per_track: int = 1) -> None:
     """Features whose mean over a track tells its class, however far its rows lie apart."""
-    recipe = products.recipe_of(f"features:{name}")
+    recipe = model_inputs.recipe_of(f"features:{name}")
     product = products.product(recipe)
     change = Change(product.table)
     for shard in lake.shards("audio"):
@@ -132,7 +133,7 @@ def test_segments_are_examples_and_a_track_gets_their_mean(lake: Lake, tmp_path:
     run_id = publish(lake, task.config)
     assert rows(lake, "SELECT count(*), count(DISTINCT (track_id, label)) FROM predictions") == [(90, 90)]
     loaded = storage.load(lake.root / "models" / run_id / train.WEIGHTS)
-    columns = products.columns_of(task.input)
+    columns = model_inputs.columns_of(task.input)
     table = pq.read_table(task.paths[0]).to_pylist()
     track_id = table[0]["track_id"]
     x_ND = np.array([[row[name] for name in columns] for row in table if row["track_id"] == track_id])

@@ -7,13 +7,15 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
+from phonolake.errors import PhonolakeError
 from phonolake.store import query, schema
 from phonolake.store.catalog import FILE
-from phonolake.store.lake import Change, Lake
+from phonolake.store.lake import KEEP_LOG, Change, Lake
 from phonolake.store.schema import Column
 from phonolake.store.shards import TEMPORARY, write_rows
-from phonolake.store.verify import Finding, mend, verify
+from phonolake.store.verify import Finding, Kept, kept, mend, verify
 
 STAMP = {"config_hash": "c", "code_version": "0"}
 FEATURES = schema.table("features").extended("features_x", "A set", (Column("loudness", "DOUBLE", True, "dB"),))
@@ -247,9 +249,8 @@ def test_an_input_that_is_track_and_reject_is_found(lake: Lake) -> None:
 def test_a_track_that_extraction_forgot_is_found(lake: Lake) -> None:
     """The third track has no spectrogram; without the reject nobody says why."""
     table = schema.table("rejects")
-    kept = write_rows(lake.path("rejects", "kept"), table.arrow, [reject("d:4", "ingest", "silence")])
-    lake.commit({"rejects": Change(table, [kept], ["s.parquet"])})
-    mend(lake)
+    rest = write_rows(lake.path("rejects", "rest"), table.arrow, [reject("d:4", "ingest", "silence")])
+    lake.commit({"rejects": Change(table, [rest], ["s.parquet"])})
     expected = "1 tracks with audio that extraction neither answered nor rejected"
     assert problems(lake) == {("tracks", "d:3"): expected}
 
@@ -294,13 +295,71 @@ def test_leftovers_are_found_and_the_way_out_is_named(lake: Lake) -> None:
     assert {f.mend for f in findings} == {"`phonolake verify --mend` removes it"}
 
 
-def test_a_shard_that_was_replaced_is_a_leftover(lake: Lake) -> None:
+def replace(lake: Lake, old: str, new: str, value: int = 1) -> None:
+    """Put a shard of labels in the place of another one."""
     table = schema.table("labels")
-    new = write_rows(lake.path("labels", "new"), table.arrow, [label(t) for t in IDS])
-    lake.commit({"labels": Change(table, [new], ["s.parquet"])})
-    assert problems(lake) == {("labels", "s.parquet"): "a shard of no published version"}
-    assert mend(lake) == [lake.path("labels", "s")]
+    shard = write_rows(lake.path("labels", new), table.arrow, [label(t) | {"value": value} for t in IDS])
+    lake.commit({"labels": Change(table, [shard], [old + ".parquet"])})
+
+
+def test_a_shard_that_was_replaced_is_kept_for_readers_of_its_version(lake: Lake) -> None:
+    first = lake.versions()["labels"]
+    before = lake.shards("labels")
+    replace(lake, "s", "new")
     assert verify(lake) == []
+    assert list(kept(lake)) == [Kept("labels", lake.path("labels", "s"), first)]
+    assert lake.shards("labels", first) == before
+    assert mend(lake) == [lake.path("labels", "s")]
+    assert (verify(lake), list(kept(lake))) == ([], [])
+    assert mend(lake) == []
+
+
+def test_every_replaced_shard_has_the_last_version_that_named_it(lake: Lake) -> None:
+    first = lake.versions()["labels"]
+    for old, new in (("s", "t"), ("t", "u"), ("u", "s")):
+        replace(lake, old, new)
+    # The first one is published again, and nobody's past.
+    assert {(k.path.name, k.version) for k in kept(lake)} == {("t.parquet", first + 1), ("u.parquet", first + 2)}
+    assert verify(lake) == []
+
+
+def test_shards_are_kept_through_a_change_of_columns(lake: Lake) -> None:
+    """It empties the log and fills it again in two entries."""
+    other = FEATURES.extended("features_x", "A set", (Column("pitch", "DOUBLE", True, "Hz"),))
+    new = write_rows(lake.path("features_x", "new"), other.arrow, [features(t) | {"pitch": 440.0} for t in IDS])
+    first = lake.versions()["features_x"]
+    lake.commit({"features_x": Change(other, [new], ["s.parquet"])})
+    assert lake.versions()["features_x"] > first + 1
+    assert [(k.path.name, k.version) for k in kept(lake)] == [("s.parquet", first)]
+    assert verify(lake) == []
+
+
+def test_a_shard_that_only_a_killed_commit_named_is_a_leftover(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "_write_state", kill)
+        with pytest.raises(Killed):
+            replace(lake, "s", "new")
+    assert problems(lake) == {("labels", "new.parquet"): "a shard of no published version"}
+    assert list(kept(lake)) == []
+
+
+def test_a_damaged_entry_of_the_log_is_named(lake: Lake) -> None:
+    replace(lake, "s", "new")
+    entry = lake.folder("labels") / "_delta_log" / f"{0:020d}.json"
+    entry.write_text("half of a li")
+    with pytest.raises(PhonolakeError, match="labels"):
+        list(kept(lake))
+
+
+def test_entries_of_the_log_are_never_cleaned_up(lake: Lake) -> None:
+    """Else a shard that was replaced a month and a hundred commits ago would look like one of nobody."""
+    assert DeltaTable(lake.folder("labels").as_uri()).metadata().configuration == KEEP_LOG
 
 
 def test_mend_removes_the_leftovers_and_nothing_else(lake: Lake) -> None:

@@ -192,7 +192,7 @@ def facts(connection: duckdb.DuckDBPyConnection, track_id: str) -> TrackFacts:
     row = connection.execute(
         "SELECT t.track_id, t.title, t.artist, t.album, t.year, t.licence, t.duration_seconds, a.container, a.codec, "
         "a.sr, a.channels, a.peak_dbfs, a.rms_dbfs FROM tracks t LEFT JOIN audio a USING (track_id) "
-        "WHERE t.track_id = $1 LIMIT 1",
+        "WHERE t.track_id = $1 AND coalesce(a.piece, 0) = 0 LIMIT 1",
         [track_id],
     ).fetchall()[0]
     labels = connection.execute(

@@ -14,7 +14,6 @@ from phonolake.features.contract import FeatureSet
 from phonolake.progress import say
 from phonolake.records import Hertz
 from phonolake.search import index as faiss_index
-from phonolake.stages.index import shards_by_run
 from phonolake.store import query, tracks
 from phonolake.store.lake import Lake
 
@@ -148,20 +147,19 @@ def _embed(
     """The embedding of a recording that is not in the lake, `decoded` at the rate that its model reads."""
     # Late: these bring torch, and neighbours of stored tracks need no network.
     from phonolake.models import storage
-    from phonolake.stages import products
-    from phonolake.training import inputs
+    from phonolake.training import inputs, model_inputs
     from phonolake.training.predict import score_track
 
     model = storage.load(lake.root / "models" / run_id / "weights")
-    recipe = products.recipe_of(model_input)
-    if isinstance(recipe, products.Embeddings):
+    recipe = model_inputs.recipe_of(model_input)
+    if isinstance(recipe, model_inputs.Embeddings):
         ((read,),) = connection.execute("SELECT input FROM models WHERE run_id = $1", [recipe.run_id]).fetchall()
         values = _embed(lake, connection, recipe.run_id, read, decoded)
     elif isinstance(recipe, FeatureSet) and recipe.segments:
         raise UsageError(f"{run_id} reads segments ({recipe.name}): it finds neighbours of stored tracks only")
     else:
         values = recipe.of(decoded(recipe.sr))
-    if products.columns_of(model_input):
+    if model_inputs.columns_of(model_input):
         vectors_ND = model.embed(values[None])
         embedding = None if vectors_ND is None else vectors_ND[0]
     else:
@@ -183,7 +181,7 @@ def _search_index(
     """Answer from FAISS; None when its index is missing, out of date, or found too few."""
     folder = lake.root / "indexes" / run_id
     card = faiss_index.read_card(folder)
-    if card is None or card.get("files") != shards_by_run(lake).get(run_id):
+    if card is None or card.get("files") != lake.shards_by_family("embeddings").get(run_id):
         say("No up-to-date index: searching exactly (`phonolake index` makes one).")
         return None
     index = faiss_index.load(folder)

@@ -14,10 +14,9 @@ from phonolake.errors import PhonolakeError
 from phonolake.lineage import digest
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
-from phonolake.store.shards import SUFFIX, describe, write_rows
+from phonolake.store.shards import SEPARATOR, SUFFIX, describe, write_rows
 
 TABLE = "annotations"
-SEPARATOR = "--"
 
 
 def publish(lake: Lake) -> int:

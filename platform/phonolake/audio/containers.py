@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from phonolake.audio.encoded import Encoded, last_place
 from phonolake.errors import AudioError
 
 # Families of file name endings by the container that belongs inside.
@@ -24,8 +25,11 @@ EXTENSIONS = {
     "mka": "MATROSKA",
 }
 
+# Real files have a dozen; wrong lengths may lead through the samples in steps of a few bytes.
+MOST_CHUNKS = 10_000
 
-def sniff(data: bytes) -> str | None:
+
+def sniff(data: Encoded) -> str | None:
     """Container named by the magic bytes, or None when they name none (a bare MPEG stream may start anywhere)."""
     head = data[:16]
     if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
@@ -44,12 +48,12 @@ def sniff(data: bytes) -> str | None:
     return magics.get(head[:4])
 
 
-def check_container(data: bytes, extension: str) -> None:
+def check_container(data: Encoded, extension: str) -> None:
     """Raise an `AudioError` for bytes that are no audio, or not of the kind that the file name promises.
 
     Parameters
     ----------
-    data : bytes
+    data : Encoded
         The whole file.
     extension : str
         Ending of its name without the dot; an unknown ending promises nothing.
@@ -71,7 +75,7 @@ def check_promise(found: str | None, extension: str) -> None:
         raise AudioError("wrong-extension", f"{found} data under the name .{extension}: rename the file to take it in")
 
 
-def check_complete(data: bytes) -> None:
+def check_complete(data: Encoded) -> None:
     """Raise ``truncated`` when the container itself shows that the end is missing.
 
     libsndfile trusts what is there and reads such files short in silence.
@@ -83,30 +87,34 @@ def check_complete(data: bytes) -> None:
         _check_length(data, container)
 
 
-def chunks(data: bytes, container: str) -> Iterator[bytes]:
+def chunks(data: Encoded, container: str) -> Iterator[bytes]:
     """Names of the chunks of a WAV or AIFF file, four bytes each, as far as their lengths lead."""
     start = 12
-    while start + 8 <= len(data):
+    for _ in range(MOST_CHUNKS):
+        if start + 8 > len(data):
+            return
         yield data[start : start + 4]
         size = int.from_bytes(data[start + 4 : start + 8], "little" if container == "WAV" else "big")
         start += 8 + size + size % 2
 
 
-def mp3_states_length(data: bytes) -> bool:
+def mp3_states_length(data: Encoded) -> bool:
     """Whether the first MPEG frame says how many there are (a Xing, Info or VBRI header)."""
     start = 0
-    if data[:3] == b"ID3" and len(data) >= 10:
+    head = data[:10]
+    if head[:3] == b"ID3" and len(head) == 10:
         # ID3v2 sizes have seven bits to the byte.
-        start = 10 + (data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9])
-    return any(mark in data[start : start + 4096] for mark in (b"Xing", b"Info", b"VBRI"))
+        start = 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
+    first = data[start : start + 4096]
+    return any(mark in first for mark in (b"Xing", b"Info", b"VBRI"))
 
 
-def _check_ogg_ends(data: bytes) -> None:
+def _check_ogg_ends(data: Encoded) -> None:
     """Raise ``truncated`` when the last Ogg page does not close its stream (RFC 3533, header flag 0x04).
 
     The length field went with the missing pages.
     """
-    start = data.rfind(b"OggS")
+    start = last_place(data, b"OggS")
     header = data[start : start + 27]
     complete = False
     if len(header) == 27:
@@ -116,7 +124,7 @@ def _check_ogg_ends(data: bytes) -> None:
         raise AudioError("truncated", "the Ogg stream has no last page")
 
 
-def _check_length(data: bytes, container: str) -> None:
+def _check_length(data: Encoded, container: str) -> None:
     """Raise ``truncated`` when a header promises more bytes than there are; one that may be padding does not count."""
     if container == "AU":
         header, size = (int.from_bytes(data[i : i + 4], "big") for i in (4, 8))

@@ -1,11 +1,10 @@
-"""Decode audio from bytes in memory, block by block, so that memory does not grow with the length of a recording.
+"""Decode audio from bytes, block by block, so that memory does not grow with the length of a recording.
 
 libsndfile (soundfile) reads WAV, FLAC, Ogg, MP3, AIFF and AU; PyAV reads the rest (m4a, wma, webm), and streams that
 do not state their length, where libsndfile stops at its guess. Channels are averaged: FFmpeg's own down-mix to mono is
 3 dB louder.
 """
 
-import io
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import soundfile as sf
 import soxr
 
 from phonolake.audio import containers
+from phonolake.audio.encoded import Encoded, opened
 from phonolake.errors import AudioError
 from phonolake.records import Hertz, Seconds
 
@@ -69,13 +69,13 @@ class Header:
     expected: int | None
 
 
-def probe(data: bytes, *, extension: str = "") -> AudioFacts:
+def probe(data: Encoded, *, extension: str = "") -> AudioFacts:
     """Decode a whole recording and measure it.
 
     Parameters
     ----------
-    data : bytes
-        The file as received.
+    data : Encoded
+        The file as received, in memory or not.
     extension : str
         Ending of the file name without the dot, to be held against the content.
 
@@ -116,13 +116,13 @@ def probe(data: bytes, *, extension: str = "") -> AudioFacts:
     )
 
 
-def decode(data: bytes, *, sr: Hertz) -> np.ndarray:
+def decode(data: Encoded, *, sr: Hertz) -> np.ndarray:
     """Decode to mono at a sampling rate.
 
     Parameters
     ----------
-    data : bytes
-        The file as received.
+    data : Encoded
+        The file as received, in memory or not.
     sr : Hertz
         Sampling rate wanted; resampled by soxr at high quality where the file has another.
 
@@ -139,7 +139,7 @@ def decode(data: bytes, *, sr: Hertz) -> np.ndarray:
     return decode_rates(data, [sr])[sr]
 
 
-def decode_rates(data: bytes, rates: Iterable[Hertz]) -> dict[Hertz, np.ndarray]:
+def decode_rates(data: Encoded, rates: Iterable[Hertz]) -> dict[Hertz, np.ndarray]:
     """Decode once, and resample to each of several rates; errors and values are those of `decode`."""
     resamplers: dict[Hertz, _Resampler] = {}
     pieces: dict[Hertz, list[np.ndarray]] = {sr: [] for sr in rates}
@@ -151,7 +151,7 @@ def decode_rates(data: bytes, rates: Iterable[Hertz]) -> dict[Hertz, np.ndarray]
     return {sr: np.concatenate(found) for sr, found in pieces.items()}
 
 
-def stream(data: bytes, *, sr: Hertz) -> Iterator[np.ndarray]:
+def stream(data: Encoded, *, sr: Hertz) -> Iterator[np.ndarray]:
     """Give what `decode` gives in pieces of float32, so that a recording of any length fits into memory."""
     header, blocks = open_blocks(data)
     resampler = _Resampler(header.sr, sr)
@@ -199,7 +199,7 @@ class _Resampler:
         return x_T if self._stream is None else self._stream.resample_chunk(x_T, last=last)
 
 
-def open_blocks(data: bytes) -> tuple[Header, Iterator[np.ndarray]]:
+def open_blocks(data: Encoded) -> tuple[Header, Iterator[np.ndarray]]:
     """Header and an iterator over blocks of shape (n, channels), float32."""
     header, blocks = _open_any(data)
     if not LOWEST_SR <= header.sr <= HIGHEST_SR:
@@ -208,11 +208,11 @@ def open_blocks(data: bytes) -> tuple[Header, Iterator[np.ndarray]]:
     return header, blocks
 
 
-def _open_any(data: bytes) -> tuple[Header, Iterator[np.ndarray]]:
+def _open_any(data: Encoded) -> tuple[Header, Iterator[np.ndarray]]:
     if containers.sniff(data) in BY_PYAV:
         return _open_pyav(data)
     try:
-        file = sf.SoundFile(io.BytesIO(data))
+        file = sf.SoundFile(opened(data))
     except sf.LibsndfileError:
         return _open_pyav(data)
     if file.frames >= NO_LENGTH or (file.format == "MP3" and not containers.mp3_states_length(data)):
@@ -234,9 +234,9 @@ def _blocks_soundfile(file: sf.SoundFile) -> Iterator[np.ndarray]:
             yield block
 
 
-def _open_pyav(data: bytes) -> tuple[Header, Iterator[np.ndarray]]:
+def _open_pyav(data: Encoded) -> tuple[Header, Iterator[np.ndarray]]:
     try:
-        container = av.open(io.BytesIO(data), mode="r", metadata_errors="ignore", options=OPTIONS)
+        container = av.open(opened(data), mode="r", metadata_errors="ignore", options=OPTIONS)
         streams = container.streams.audio
     except (av.FFmpegError, ValueError) as error:
         raise AudioError("not-audio", "no decoder recognises the content") from error

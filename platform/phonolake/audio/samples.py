@@ -6,15 +6,16 @@ from collections.abc import Iterable
 import numpy as np
 
 from phonolake.audio.decode import open_blocks
+from phonolake.audio.encoded import Encoded
 
 
-def digest(data: bytes) -> str:
+def digest(data: Encoded) -> str:
     """SHA-256 of sampling rate, channels and decoded samples; lossless files of one recording have the same.
 
     Parameters
     ----------
-    data : bytes
-        The file as received.
+    data : Encoded
+        The file as received, in memory or not.
 
     Raises
     ------

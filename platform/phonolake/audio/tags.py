@@ -1,6 +1,5 @@
 """Title, artist, album, year and genre from the tags inside a file."""
 
-import io
 import re
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import mutagen
 from mutagen.id3 import ID3
 
 from phonolake.audio import containers
+from phonolake.audio.encoded import Encoded, opened
 
 # Inside WAV and AIFF mutagen has no easy names for the frames of ID3.
 FRAMES = {"title": "TIT2", "artist": "TPE1", "album": "TALB", "date": "TDRC", "genre": "TCON"}
@@ -24,13 +24,13 @@ class FileTags:
     genre: str | None = None
 
 
-def read_tags(data: bytes) -> FileTags:
-    """Read the tags of a file in memory; a file without tags, or with broken ones, says nothing."""
+def read_tags(data: Encoded) -> FileTags:
+    """Read the tags of a file; a file without tags, or with broken ones, says nothing."""
     if not _may_have_tags(data):
         return FileTags()
     try:
         # Closed at once, since some of mutagen's objects refer to each other and would keep the bytes for a while.
-        with io.BytesIO(data) as stream:
+        with opened(data) as stream:
             file = mutagen.File(stream, easy=True)
     except Exception:
         # Of broken headers mutagen lets out whatever its code stumbles over: struct.error, IndexError, its own.
@@ -58,7 +58,7 @@ def _frame(tags: ID3, key: str) -> list:
     return list(frame.genres if key == "genre" else frame.text)
 
 
-def _may_have_tags(data: bytes) -> bool:
+def _may_have_tags(data: Encoded) -> bool:
     """Whether it is worth asking: to see that a short WAV has no tags takes mutagen longer than decoding takes."""
     container = containers.sniff(data)
     if container in ("WAV", "AIFF"):

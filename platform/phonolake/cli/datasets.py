@@ -24,7 +24,7 @@ def ingest_options(command: Any) -> Any:
         click.option("--shard-bytes", type=click.IntRange(1), default=128 << 20, show_default=True, metavar="B"),
         click.option("--min-seconds", type=click.FloatRange(0), default=0.5, show_default=True, metavar="S"),
         click.option("--silence-dbfs", type=float, default=-70.0, show_default=True, metavar="DB"),
-        click.option("--max-bytes", type=click.IntRange(1), default=192 << 20, show_default=True, metavar="B"),
+        click.option("--max-bytes", type=click.IntRange(1), default=4 << 30, show_default=True, metavar="B"),
         click.option("--max-clipped", type=click.FloatRange(0, 1), default=0.1, show_default=True, metavar="P"),
         click.option("--follow-links", is_flag=True, help="Take files that links out of DIR lead to."),
     ):

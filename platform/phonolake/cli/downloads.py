@@ -107,6 +107,9 @@ def ledger(by: str, lake: str, form: str) -> None:
         else:
             names, rows = analysis.by_label(connection)
             emit(rows, form, columns=names)
+        wanted = connection.execute("SELECT count(*) FROM wanted").fetchall()[0][0]
+    if not wanted:
+        click.echo("No clips were asked for yet: `phonolake download audioset DIR --clips --lake L` does.", err=True)
 
 
 COMMANDS = (download, ledger)

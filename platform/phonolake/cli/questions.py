@@ -1,5 +1,6 @@
 """Commands that read: SQL, neighbours, status, verification, the registries and the dashboard."""
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
@@ -90,7 +91,7 @@ def print_query(lake: str, query: str, form: str) -> None:
 
 
 @click.command(epilog=options.example("phonolake verify --lake lake"))
-@click.option("--mend", is_flag=True, help="Remove what no reader sees and build the catalog again.")
+@click.option("--mend", is_flag=True, help="Remove what the published version has no use for; build the catalog again.")
 @options.lake
 @options.form
 @click.pass_context
@@ -102,8 +103,12 @@ def verify(context: click.Context, mend: bool, lake: str, form: str) -> None:
     opened = Lake.open(lake)
     if mend:
         removed = checking.mend(opened)
-        click.echo(f"Removed {len(removed)} files that no reader sees.", err=True)
+        click.echo(f"Removed {len(removed)} files that the published version has no use for.", err=True)
     findings = checking.verify(opened)
+    for table, shards in groupby(checking.kept(opened), key=lambda shard: shard.table):
+        versions = [shard.version for shard in shards]
+        last = f"{len(versions)} shards kept for readers of version {max(versions)}"
+        click.echo(f"{table}: {last} and before; `phonolake verify --mend` removes them.", err=True)
     if findings or form != "table":
         emit(findings, form, columns=None if findings else ("table", "where", "problem", "mend"))
     click.echo(f"{len(findings)} problems found." if findings else "Everything is in order.", err=True)

@@ -1,12 +1,16 @@
 """Commands that change a lake: one for each stage, and `run` for all of them."""
 
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from phonolake.cli import datasets, options
 from phonolake.cli.output import emit
+
+if TYPE_CHECKING:
+    from phonolake.training.recipe import Hardware
 
 # The stages bring Ray, PyTorch and DuckDB: they are imported when a command runs, so that help is instant.
 
@@ -101,10 +105,28 @@ def split(folds: int, labels: str, lake: str, seed: int, form: str) -> None:
 
 
 def learning_options(command: Any) -> Any:
-    """Options that say what is learned, from what, and on what."""
+    """Options that say what is learned, from what, and on what; the command gets them as `input` and `hardware`."""
+
+    @wraps(command)
+    def gathered(
+        features: str | None,
+        embeddings: str | None,
+        spectrogram: str | None,
+        workers: int | None,
+        device: str,
+        compile: bool,
+        **others: Any,
+    ) -> None:
+        from phonolake.training.recipe import Hardware
+
+        read = _input(features=features, embeddings=embeddings, spectrogram=spectrogram)
+        command(input=read, hardware=Hardware(workers, device, compile=compile), **others)
+
+    with_options: Any = gathered
     for option in (
         click.option("--features", metavar="NAME", help="Feature set that an estimator reads instead of its own."),
         click.option("--embeddings", metavar="NAME", help="Likewise: vectors of a network (model or run) of the lake."),
+        click.option("--spectrogram", metavar="NAME", help="Spectrogram that a network reads instead of its own."),
         options.dataset,
         options.labels,
         options.split,
@@ -139,16 +161,15 @@ def learning_options(command: Any) -> Any:
         options.dry_run,
         options.form,
     ):
-        command = option(command)
-    return command
+        with_options = option(with_options)
+    return with_options
 
 
-def _input(features: str | None, embeddings: str | None) -> str | None:
-    if features is not None and embeddings is not None:
-        raise click.UsageError("--features and --embeddings are two answers to one question: give one")
-    if features is not None:
-        return f"features:{features}"
-    return None if embeddings is None else f"embeddings:{embeddings}"
+def _input(**named: str | None) -> str | None:
+    given = [f"{kind}:{name}" for kind, name in named.items() if name is not None]
+    if len(given) > 1:
+        raise click.UsageError("--features, --embeddings and --spectrogram are answers to one question: give one")
+    return given[0] if given else None
 
 
 @click.command(epilog=options.example("phonolake train random-forest --lake lake"))
@@ -158,11 +179,8 @@ def _input(features: str | None, embeddings: str | None) -> str | None:
 def train(
     model: str,
     fold: int | None,
-    features: str | None,
-    embeddings: str | None,
-    workers: int | None,
-    device: str,
-    compile: bool,
+    input: str | None,
+    hardware: "Hardware",
     dry_run: bool,
     form: str,
     **choices: Any,
@@ -173,9 +191,7 @@ def train(
     from phonolake.store import query
     from phonolake.store.lake import Lake
 
-    config = stage.Config(
-        model=model, folds=() if fold is None else (fold,), input=_input(features, embeddings), **choices
-    )
+    config = stage.Config(model=model, folds=() if fold is None else (fold,), input=input, **choices)
     if dry_run:
         emit(
             [(task.run_id, len(task.examples.track_ids), len(task.files)) for task in stage.plan(config)],
@@ -183,7 +199,7 @@ def train(
             columns=("run_id", "tracks", "shards"),
         )
         return
-    runs = [o.run_id or "" for o in stage.run(config, stage.Hardware(workers, device, compile=compile))]
+    runs = [o.run_id or "" for o in stage.run(config, hardware)]
     with query.connect(Lake.open(config.lake)) as connection:
         emit(evaluation.on_test(connection, runs), form)
 
@@ -193,11 +209,8 @@ def train(
 @learning_options
 def crossval(
     models: tuple[str, ...],
-    features: str | None,
-    embeddings: str | None,
-    workers: int | None,
-    device: str,
-    compile: bool,
+    input: str | None,
+    hardware: "Hardware",
     dry_run: bool,
     form: str,
     **choices: Any,
@@ -205,16 +218,15 @@ def crossval(
     """Cross-validate models over the folds of a split; print mean and standard deviation of each."""
     from phonolake.analysis import evaluation
     from phonolake.stages import crossval as stage
-    from phonolake.stages.train import Hardware
     from phonolake.store import query
     from phonolake.store.lake import Lake
 
-    config = stage.Config(models=models, input=_input(features, embeddings), **choices)
+    config = stage.Config(models=models, input=input, **choices)
     if dry_run:
         rows = [(request.model, request.split, fold) for request in stage.plan(config) for fold in request.folds]
         emit(rows, form, columns=("model", "split", "test_fold"))
         return
-    runs = [o.run_id or "" for o in stage.run(config, Hardware(workers, device, compile=compile))]
+    runs = [o.run_id or "" for o in stage.run(config, hardware)]
     with query.connect(Lake.open(config.lake)) as connection:
         emit(evaluation.over_folds(connection, runs), form)
 

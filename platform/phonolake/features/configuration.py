@@ -206,6 +206,15 @@ def from_text(text: str) -> tuple[str, Configuration]:
         raise UsageError(f"the spectrogram {name!r} has a value of the wrong type ({error})") from error
 
 
+def as_text(name: str, config: Configuration) -> str:
+    """The text that `from_text` reads as this name and configuration: what is as by default is left out."""
+    required = ("sr", "n_fft", "hop_length")
+    usual = Configuration(config.sr, config.n_fft, config.hop_length)
+    said = {f.name: json.dumps(getattr(config, f.name)).strip('"') for f in fields(Configuration)}
+    told = [n for n, text in said.items() if n in required or text != json.dumps(getattr(usual, n)).strip('"')]
+    return f"{name}:{','.join(f'{n}={said[n]}' for n in told)}"
+
+
 def _assignment(part: str) -> tuple[str, Any]:
     parameter, equals, value = part.partition("=")
     if not equals:

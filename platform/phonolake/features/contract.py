@@ -171,7 +171,15 @@ def feature_set(name: str) -> FeatureSet:
 
 
 def spectrogram(name: str) -> Spectrogram:
-    """The spectrogram called `name`, which may end in segments; an unknown name raises a `UsageError`."""
+    """The spectrogram called `name`, which may end in segments, or that of a user's own configuration.
+
+    The latter is told by all of its parameters, as in ``mine:sr=16000,n_fft=512,hop_length=256``. An unknown name, and
+    parameters that cannot be right, raise a `UsageError`.
+    """
+    if ":" in name:
+        from phonolake.features.published import given  # which builds upon what stands here
+
+        return given(name)
     return _find("spectrogram", name, spectrograms())
 
 

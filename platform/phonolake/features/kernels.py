@@ -56,17 +56,29 @@ def kernel(plain: Callable[..., Any]) -> Callable[[Callable[..., Any]], Kernel]:
 # -- windows ----------------------------------------------------------------------------------------------------------
 
 
-def _windowed_plain(frames_TN: np.ndarray, window_N: np.ndarray, out_TN: np.ndarray) -> None:
-    np.multiply(frames_TN, window_N, out=out_TN)
+def _windowed_plain(y_N: np.ndarray, start: int, hop_length: int, window_L: np.ndarray, out_TL: np.ndarray) -> None:
+    n_frames, length = out_TL.shape
+    first = start * hop_length - length // 2
+    last = first + (n_frames - 1) * hop_length + length
+    part = y_N[max(0, first) : max(0, last)]
+    before = max(0, -first)
+    part = np.pad(part, (before, last - first - before - len(part)))
+    np.multiply(np.lib.stride_tricks.sliding_window_view(part, length)[::hop_length], window_L, out=out_TL)
 
 
 @kernel(_windowed_plain)
-def windowed(frames_TN: np.ndarray, window_N: np.ndarray, out_TN: np.ndarray) -> None:
-    """Write frames, which may overlap, times a window."""
-    n_frames, n = frames_TN.shape
+def windowed(y_N: np.ndarray, start: int, hop_length: int, window_L: np.ndarray, out_TL: np.ndarray) -> None:
+    """Write centred frames of a recording, from number `start` on, times a window; beyond its ends are zeros."""
+    n_frames, length = out_TL.shape
+    n = len(y_N)
     for t in range(n_frames):
-        for k in range(n):
-            out_TN[t, k] = window_N[k] * frames_TN[t, k]
+        first = (start + t) * hop_length - length // 2
+        if first >= 0 and first + length <= n:
+            for k in range(length):
+                out_TL[t, k] = window_L[k] * y_N[first + k]
+        else:
+            for k in range(length):
+                out_TL[t, k] = window_L[k] * y_N[first + k] if 0 <= first + k < n else 0.0
 
 
 # -- power of complex spectra -----------------------------------------------------------------------------------------
@@ -87,8 +99,6 @@ def power(spectrum_TF: np.ndarray, power_TF: np.ndarray) -> None:
             power_TF[t, k] = x.real * x.real + x.imag * x.imag
 
 
-LANES = 16
-
 # -- bands ------------------------------------------------------------------------------------------------------------
 
 
@@ -96,25 +106,36 @@ def _bands_plain(power_TF: np.ndarray, basis_MF: np.ndarray, _: np.ndarray, out_
     np.matmul(power_TF, basis_MF.T, out=out_TM)
 
 
+# Frames side by side fill a vector register, however few bins a band has.
+LANES = 8
+
+
 @kernel(_bands_plain)
 def bands(power_TF: np.ndarray, basis_MF: np.ndarray, spans_M2: np.ndarray, out_TM: np.ndarray) -> None:
     """Write the weighted sums over bands; `spans_M2` says from which bin up to which a band has weights."""
     n_frames, n_bins = power_TF.shape
-    # Several frames side by side fill a vector register, however few bins a band has.
-    tile, total = np.zeros((n_bins, LANES), np.float32), np.zeros(LANES, np.float32)
+    n_bands = len(basis_MF)
+    bins_FL, sums_ML = np.zeros((n_bins, LANES), np.float32), np.zeros((n_bands, LANES), np.float32)
     for start in range(0, n_frames, LANES):
         n = min(LANES, n_frames - start)
-        for j in range(n):
+        if n == LANES:  # a number that the compiler knows is half as fast again
             for k in range(n_bins):
-                tile[k, j] = power_TF[start + j, k]
-        for m in range(basis_MF.shape[0]):
-            total[:] = 0.0
+                for j in range(LANES):
+                    bins_FL[k, j] = power_TF[start + j, k]
+        else:
+            for k in range(n_bins):
+                for j in range(n):
+                    bins_FL[k, j] = power_TF[start + j, k]
+        for m in range(n_bands):
+            total_L = sums_ML[m]
+            total_L[:] = 0.0
             for k in range(spans_M2[m, 0], spans_M2[m, 1]):
                 weight = basis_MF[m, k]
                 for j in range(LANES):
-                    total[j] += weight * tile[k, j]
-            for j in range(n):
-                out_TM[start + j, m] = total[j]
+                    total_L[j] += weight * bins_FL[k, j]
+        for j in range(n):
+            for m in range(n_bands):
+                out_TM[start + j, m] = sums_ML[m, j]
 
 
 # -- centre and spread of a spectrum ----------------------------------------------------------------------------------

@@ -1,8 +1,11 @@
 """Spectrograms of the papers beside mel-96-12k, each by its parameters."""
 
+import re
 from typing import Any
 
-from phonolake.features.configuration import Configuration
+from phonolake.errors import UsageError
+from phonolake.features import contract
+from phonolake.features.configuration import Configuration, from_text
 from phonolake.features.contract import Spectrogram
 from phonolake.records import Hertz
 
@@ -48,6 +51,22 @@ def from_configuration(name: str, config: Configuration, source: str, *, version
         n_frames=config.n_frames,
         config=config,
     )
+
+
+def given(text: str) -> Spectrogram:
+    """The spectrogram of a user's own configuration (see `configuration.from_text`).
+
+    Raises
+    ------
+    UsageError
+        For a configuration that cannot be right, or a name that is taken or cannot be part of a file's name.
+    """
+    name, config = from_text(text)
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or "-per-" in name:
+        raise UsageError(f"a spectrogram's name has small letters, digits and single hyphens; received {name!r}")
+    if name in contract.spectrograms():
+        raise UsageError(f"there is a spectrogram called {name!r} already: give yours another name")
+    return from_configuration(name, config, "a configuration of the user's own", version=0)
 
 
 SPECTROGRAM = tuple(

@@ -5,14 +5,14 @@ Slaney's mel scale with area-normalised triangles.
 """
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 
 from phonolake.features import kernels
 
-# Samples transformed at once: frames, spectra and sums of them stay in the processor's cache.
-SAMPLES_AT_ONCE = 1 << 16
+# Samples transformed at once: few enough for frames and spectra to stay in a processor's cache, and enough for calls to
+# cost nothing.
+SAMPLES_AT_ONCE = 1 << 17
 
 
 def frame_count(n: int, hop_length: int) -> int:
@@ -40,6 +40,7 @@ def power_spectrum(y: np.ndarray, *, n_fft: int, hop_length: int) -> tuple[np.nd
         The spectrum itself in the two lowest bins, where a constant offset would be heard.
     """
     assert y.ndim == 1
+    y = np.ascontiguousarray(y, np.float32)
     n_frames = frame_count(len(y), hop_length)
     window = hann(n_fft)
     power_TF = np.empty((n_frames, 1 + n_fft // 2), np.float32)
@@ -47,26 +48,14 @@ def power_spectrum(y: np.ndarray, *, n_fft: int, hop_length: int) -> tuple[np.nd
     at_once = max(1, SAMPLES_AT_ONCE // n_fft)
     windowed_TN = np.empty((at_once, n_fft))
     spectra_TF = np.empty((at_once, 1 + n_fft // 2), np.complex128)
-    for start, frames in _frames(np.asarray(y, np.float32), n_fft, hop_length, at_once):
-        n = len(frames)
-        kernels.windowed(frames, window, windowed_TN[:n])
+    for start in range(0, n_frames, at_once):
+        n = min(at_once, n_frames - start)
+        kernels.windowed(y, start, hop_length, window, windowed_TN[:n])
         # Written over those before, so that no block asks for fresh memory.
         spectrum = np.fft.rfft(windowed_TN[:n], axis=1, out=spectra_TF[:n])
         kernels.power(spectrum, power_TF[start : start + n])
         low_T2[start : start + n] = spectrum[:, :2]
     return power_TF, low_T2
-
-
-def _frames(y: np.ndarray, n_fft: int, hop_length: int, at_once: int) -> Any:
-    """Pairs of the number of a frame and the frames from there on, without a copy of the recording in the middle."""
-    n_frames, half = frame_count(len(y), hop_length), n_fft // 2
-    for start in range(0, n_frames, at_once):
-        n = min(at_once, n_frames - start)
-        first, last = start * hop_length - half, (start + n - 1) * hop_length - half + n_fft
-        part = y[max(0, first) : max(0, last)]
-        if first < 0 or last > len(y):
-            part = np.pad(part, (max(0, -first), last - first - max(0, -first) - len(part)))
-        yield start, np.lib.stride_tricks.sliding_window_view(part, n_fft)[::hop_length]
 
 
 def mel_power(

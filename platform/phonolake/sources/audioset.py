@@ -116,7 +116,7 @@ def available(root: Path, options: Options = DEFAULT) -> dict[str, int]:
     ontology = Ontology.read(root)
     wanted = _wanted(ontology, options) or {name: {name} for name in ontology.names.values()}
     found = files.read_segments(root, options.segments, ontology.names)
-    return {name: sum(1 for s in found if labels.intersection(s.labels)) for name, labels in wanted.items()}
+    return {name: len(ids) for name, ids in _carriers(found, wanted).items()}
 
 
 def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
@@ -168,15 +168,23 @@ def _single(segment: Segment, choosing: set[str], seed: int) -> Segment:
 
 def _draw(found: Iterable[Segment], wanted: dict[str, set[str]], options: Options) -> set[str]:
     """Ids of the segments that the labels draw."""
-    carriers: dict[str, list[str]] = defaultdict(list)
-    for s in found:
-        for name, labels in wanted.items():
-            if labels.intersection(s.labels):
-                carriers[name].append(s.ytid)
     drawn: set[str] = set()
-    for name, ids in carriers.items():
+    for name, ids in _carriers(found, wanted).items():
         drawn.update(sorted(ids, key=lambda i: _chance(options.seed, "draw", i, name))[: options.per_class])
     return drawn
+
+
+def _carriers(found: Iterable[Segment], wanted: dict[str, set[str]]) -> dict[str, list[str]]:
+    """Ids of the segments that carry each wanted label, or one below it."""
+    asking: dict[str, list[str]] = defaultdict(list)
+    for name, labels in wanted.items():
+        for label in labels:
+            asking[label].append(name)
+    carriers: dict[str, list[str]] = {name: [] for name in wanted}
+    for s in found:
+        for name in {name for label in s.labels if label in asking for name in asking[label]}:
+            carriers[name].append(s.ytid)
+    return carriers
 
 
 def _chance(*what: object) -> bytes:

@@ -1,6 +1,7 @@
 """AudioSet's own tables: the segments, their labels and how many labels the owners checked."""
 
 import csv
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -82,14 +83,16 @@ def present(root: Path) -> list[str]:
 
 
 def _read(path: Path, file: str, names: Mapping[str, str]) -> list[Segment]:
-    lines = [line for line in tables.text(path, "AudioSet's segments").splitlines() if line.strip()]
+    # The largest table has two million lines: they are gone through one by one, and never in a list.
+    lines = io.StringIO(tables.text(path, "AudioSet's segments"), newline=None)
     comments = [line for line in lines if line.startswith("#")]
+    lines.seek(0)
     if not any(line.lstrip("# ").startswith("YTID, start_seconds") for line in comments):
         raise UsageError(f"{path} is not AudioSet's segments: no line says {'# ' + COLUMNS!r}")
     found = []
     # Most segments share their labels with many others: each combination is looked up, and stored, once.
     known: dict[str, tuple[str, ...]] = {}
-    reader = csv.reader(lines, skipinitialspace=True, strict=True)
+    reader = csv.reader(filter(str.strip, lines), skipinitialspace=True, strict=True)
     try:
         for cells in reader:
             if not cells[0].startswith("#"):

@@ -15,7 +15,8 @@ CARD = SourceCard(
     homepage="https://github.com/karolpiczak/ESC-10",
     licence="CC BY 3.0",
     citation="K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015",
-    layout="DIR/'001 - Dog bark'/1-100032-A.ogg: numbered class folders, and the first digit of a name is its fold",
+    layout="DIR/'001 - Dog bark'/1-100032-A.ogg: numbered class folders, and the first digit of a name is its fold "
+    "(also below DIR/ESC-10-master)",
     tracks=400,
     labels="10 classes such as 'Dog bark'",
     splits=(("folds", "5 folds; clips out of one Freesound recording lie in one fold"),),
@@ -32,7 +33,8 @@ CLIP = re.compile(r"(?P<fold>[1-5])-\d+-[A-Z]\.(ogg|wav)")
 def recordings(root: Path) -> Iterator[Recording]:
     """Every clip in the numbered class folders, with its fold in the split ``folds``."""
     found = False
-    for folder in sorted(p for p in root.iterdir() if p.is_dir() and CLASS.fullmatch(p.name)):
+    places = [p for base in (root, root / "ESC-10-master") if base.is_dir() for p in base.iterdir()]
+    for folder in sorted(p for p in places if p.is_dir() and CLASS.fullmatch(p.name)):
         for path in sorted(folder.iterdir()):
             if clip := CLIP.fullmatch(path.name):
                 found = True

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from phonolake.errors import UsageError
 from phonolake.records import Recording
-from phonolake.sources import confine, tables
+from phonolake.sources import confine, tables, trees
 from phonolake.sources.contract import Download, Fact, SourceCard
 
 CARD = SourceCard(
@@ -15,7 +15,7 @@ CARD = SourceCard(
     homepage="https://github.com/karolpiczak/ESC-50",
     licence="CC BY-NC 3.0; the clips of ESC-10 CC BY 3.0",
     citation="K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015",
-    layout="DIR/meta/esc50.csv and DIR/audio/1-100032-A-0.wav (fold-clip-take-class)",
+    layout="DIR/meta/esc50.csv and DIR/audio/1-100032-A-0.wav (fold-clip-take-class; also below DIR/ESC-50-master)",
     tracks=2_000,
     labels="50 classes such as 'dog', in five groups of ten",
     splits=(("folds", "5 folds; clips out of one Freesound recording lie in one fold"),),
@@ -23,15 +23,17 @@ CARD = SourceCard(
         Download("https://github.com/karolpiczak/ESC-50/archive/refs/heads/master.zip", None, None, "everything"),
     ),
 )
+TABLE = "meta/esc50.csv"
 COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
 FOLDS = range(1, 6)
 
 
 def recordings(root: Path) -> Iterator[Recording]:
     """The clips of `esc50.csv` in its order; the clips of ESC-10 have the licence CC BY 3.0."""
-    path = root / "meta" / "esc50.csv"
-    if not path.is_file():
+    base = trees.base(root, TABLE, "ESC-50-master")
+    if base is None:
         raise UsageError(f"{root} does not hold ESC-50; its layout is {CARD.layout}")
+    path = base / TABLE
     for row in tables.rows(path, COLUMNS, "ESC-50's metadata"):
         name = confine.component(row["filename"], path)
         fold = tables.whole(row["fold"], f"{path}, {name}: fold")
@@ -39,7 +41,7 @@ def recordings(root: Path) -> Iterator[Recording]:
             raise UsageError(f"{path}, {name}: fold is {fold}, and there are five")
         yield Recording(
             source_id=name.rpartition(".")[0] or name,
-            path=root / "audio" / name,
+            path=base / "audio" / name,
             licence="CC BY 3.0" if row["esc10"] == "True" else "CC BY-NC 3.0",
             labels=(row["category"],),
             splits=(("folds", None, fold),),

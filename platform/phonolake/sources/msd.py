@@ -4,7 +4,7 @@ It ships **no audio**. What can be ingested are recordings that you own, in a fo
 track id or by 7digital's number; the dataset says what they are.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,12 +73,13 @@ def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
     """
     audio = _audio(root, options)
     parts = msd_tags.read_split(_split_folder(root, options))
+    metadata = _hdf5(root)
+    if not metadata and not parts:
+        raise UsageError(f"{root} does not hold the Million Song Dataset; its layout is {CARD.layout}")
     by_number = {number: track for part in parts for number, track in zip(part.numbers, part.tracks, strict=False)}
-    known = _songs(root)
+    known = _songs(metadata, {_name(path) for path in trees.files(audio, EXTENSIONS)}, by_number)
     by_number |= {str(song.number_7digital): track for track, song in known.items() if song.number_7digital > 0}
     owned = _owned(audio, by_number)
-    if not known and not parts:
-        raise UsageError(f"{root} does not hold the Million Song Dataset; its layout is {CARD.layout}")
     places = {track: (part, row) for part in parts for row, track in enumerate(part.tracks)}
     tags = msd_tags.lastfm(root, sorted(owned), options.weight)
     for track, path in sorted(owned.items()):
@@ -109,20 +110,36 @@ def facts(root: Path, options: Options = DEFAULT) -> Iterator[Fact]:
             yield Fact(f"{part.name} tracks of the split without a tag", 0, int((~part.matrix.any(axis=1)).sum()))
 
 
-def _songs(root: Path) -> dict[str, Song]:
-    """Songs of all HDF5 files below the root; those of a file of its own win over a summary file's."""
+def _songs(paths: Sequence[Path], names: set[str], by_number: Mapping[str, str]) -> dict[str, Song]:
+    """Songs that audio is named by, out of HDF5 files; those of a file of its own win over a summary file's.
+
+    A whole dataset has a million of them: files of songs that nobody asks for are not opened, unless it takes them all
+    to find what a number stands for.
+    """
+    wanted = {by_number.get(name, name) for name in names} | names
+    unknown = {name for name in names if not TRACK_ID.fullmatch(name)} - by_number.keys()
     found: dict[str, Song] = {}
-    for path in _hdf5(root):
-        for song in songs(path):
-            if TRACK_ID.fullmatch(path.stem) and song.track_id != path.stem:
+    for path in paths:
+        single = TRACK_ID.fullmatch(path.stem) is not None
+        if single and path.stem not in wanted and not unknown:
+            continue
+        for song in songs(path, None if single else wanted):
+            if single and song.track_id != path.stem:
                 raise UsageError(f"{path} holds the track {song.track_id}: its name and its content differ")
             found[song.track_id] = song
+            unknown.discard(str(song.number_7digital))
     return found
 
 
-def _hdf5(root: Path) -> Iterable[Path]:
+def _hdf5(root: Path) -> list[Path]:
+    """HDF5 files below a folder, those of one song last."""
     files = trees.files(root, {"h5"})
     return sorted(files, key=lambda path: (bool(TRACK_ID.fullmatch(path.stem)), path))
+
+
+def _name(audio: Path) -> str:
+    """What an audio file is named by: a track id, or a number."""
+    return audio.name.partition(".")[0]
 
 
 def _audio(root: Path, options: Options) -> Path:
@@ -145,7 +162,7 @@ def _owned(audio: Path, by_number: dict[str, str]) -> dict[str, Path]:
     """Audio files by the track that their names give, as a track id or as 7digital's number."""
     found: dict[str, Path] = {}
     for path in trees.files(audio, EXTENSIONS):
-        name = path.name.partition(".")[0]
+        name = _name(path)
         track = name if TRACK_ID.fullmatch(name) else by_number.get(name)
         if track is None:
             raise UsageError(f"{path} is named neither by a track id nor by a number of 7digital that the lists know")

@@ -1,6 +1,6 @@
 """The Million Song Dataset's HDF5 files: one song each, or many in one."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,13 @@ class Song:
     facts: dict[str, float]
 
 
-def songs(path: Path) -> Iterator[Song]:
+def songs(path: Path, names: Collection[str] | None = None) -> Iterator[Song]:
     """Songs of a file, whether it holds one or is an aggregate or summary file of many.
+
+    Parameters
+    ----------
+    names : collection of str, optional
+        Only songs with one of these as track id or as 7digital's number; all of them by default.
 
     Raises
     ------
@@ -63,7 +68,7 @@ def songs(path: Path) -> Iterator[Song]:
                 raise UsageError(f"{path} is damaged: its tables have {sorted(sizes)} songs")
             for start in range(0, sizes.pop(), CHUNK):
                 part = [table[start : start + CHUNK] for table in tables]
-                yield from (_song(*rows) for rows in zip(*part, strict=True))
+                yield from (_song(*(rows[i] for rows in part)) for i in _chosen(part[0], part[1], names))
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise UsageError(f"{path} is no HDF5 file of the Million Song Dataset: {error}") from error
 
@@ -75,6 +80,14 @@ def _table(file: h5py.File, group: str) -> h5py.Dataset:
     if missing:
         raise ValueError(f"{group} has no {missing[0]!r}")
     return table
+
+
+def _chosen(metadata: np.ndarray, analysis: np.ndarray, names: Collection[str] | None) -> Iterable[int]:
+    """Rows of the songs that are asked for."""
+    if names is None:
+        return range(len(metadata))
+    named = zip(analysis["track_id"].tolist(), metadata["track_7digitalid"].tolist(), strict=True)
+    return [i for i, (track, number) in enumerate(named) if _text(track) in names or str(number) in names]
 
 
 def _song(metadata: np.void, analysis: np.void, musicbrainz: np.void) -> Song:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from phonolake.errors import UsageError
 
+DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons"}
+
 
 def text(path: Path, about: str) -> str:
     """The text of a file as UTF-8, without a byte order mark; line ends of every kind come as they are.
@@ -52,6 +54,9 @@ def rows(
     # Line ends may be mixed: inside quotes they are kept, elsewhere each of them ends a row.
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=strict)
     try:
+        if other := _other_delimiter(content.partition("\n")[0], delimiter):
+            between = f"{DELIMITERS[other]} stand between its cells, not {DELIMITERS[delimiter]}"
+            raise UsageError(f"{path} is not {about}: {between}")
         header = [name.strip() for name in next(reader, [])]
         missing = [name for name in columns if name not in header]
         if missing or len(set(header)) < len(header):
@@ -67,6 +72,12 @@ def rows(
             yield dict(zip(header, cells, strict=True))
     except csv.Error as error:
         raise UsageError(f"{path} is not {about}: line {reader.line_num}: {error}") from error
+
+
+def _other_delimiter(line: str, delimiter: str) -> str | None:
+    """What stands between the cells of a line that has none of the delimiter."""
+    commonest = max(DELIMITERS, key=line.count)
+    return commonest if commonest in line and delimiter not in line else None
 
 
 def number(value: str, kind: type[int] | type[float], where: str) -> float:

@@ -5,6 +5,11 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 
+def base(root: Path, marker: str, inner: str) -> Path | None:
+    """The folder that holds `marker`: the root, or the folder `inner` that the owners' archive unpacks to."""
+    return next((folder for folder in (root, root / inner) if (folder / marker).exists()), None)
+
+
 def files(root: Path, endings: Collection[str]) -> Iterator[Path]:
     """Files below a folder by the ending of their names (in lower case, without the dot), in a fixed order.
 

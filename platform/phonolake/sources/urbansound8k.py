@@ -9,7 +9,7 @@ from pathlib import Path
 
 from phonolake.errors import UsageError
 from phonolake.records import Recording
-from phonolake.sources import confine, tables
+from phonolake.sources import confine, tables, trees
 from phonolake.sources.contract import Download, Erratum, Fact, SourceCard
 
 CARD = SourceCard(
@@ -18,7 +18,7 @@ CARD = SourceCard(
     homepage="https://urbansounddataset.weebly.com/urbansound8k.html",
     licence="CC BY-NC 3.0",
     citation="J. Salamon, C. Jacoby, J. P. Bello, A Dataset and Taxonomy for Urban Sound Research, ACM Multimedia 2014",
-    layout="DIR/metadata/UrbanSound8K.csv and DIR/audio/fold1/101415-3-0-2.wav",
+    layout="DIR/metadata/UrbanSound8K.csv and DIR/audio/fold1/101415-3-0-2.wav (also below DIR/UrbanSound8K)",
     tracks=8_732,
     labels="10 classes such as 'dog_bark'",
     splits=(
@@ -43,6 +43,7 @@ CARD = SourceCard(
         ),
     ),
 )
+TABLE = "metadata/UrbanSound8K.csv"
 COLUMNS = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
 FOLDS = range(1, 11)
 CLASSES = {
@@ -65,9 +66,10 @@ def recordings(root: Path) -> Iterator[Recording]:
     What it says of a slice is kept: the Freesound recording, where the slice lies in it (seconds), and the salience
     (1 foreground, 2 background).
     """
-    path = root / "metadata" / "UrbanSound8K.csv"
-    if not path.is_file():
+    base = trees.base(root, TABLE, "UrbanSound8K")
+    if base is None:
         raise UsageError(f"{root} does not hold UrbanSound8K; its layout is {CARD.layout}")
+    path = base / TABLE
     for row in tables.rows(path, COLUMNS, "UrbanSound8K's metadata"):
         name = confine.component(row["slice_file_name"], path)
         where = f"{path}, {name}"
@@ -76,7 +78,7 @@ def recordings(root: Path) -> Iterator[Recording]:
             raise UsageError(f"{where}: no fold {fold} or no class {row['class']!r} is in UrbanSound8K")
         yield Recording(
             source_id=name.removesuffix(".wav"),
-            path=root / "audio" / f"fold{fold}" / name,
+            path=base / "audio" / f"fold{fold}" / name,
             licence=CARD.licence,
             labels=(row["class"],),
             splits=(("folds", None, fold),),

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from phonolake.errors import UsageError
 from phonolake.lineage import CODE_VERSION, canonical, digest, settings
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
@@ -60,6 +62,20 @@ def count_tracks(lake: Lake, table: str, files: Iterable[str]) -> int:
     folder = lake.folder(table)
     counts = (pc.count_distinct(pq.read_table(folder / file, columns=["track_id"])["track_id"]) for file in files)
     return sum(count.as_py() for count in counts)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that the user named, with those above it.
+
+    Raises
+    ------
+    UsageError
+        If the path is a file, or lies below one.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"{path} is a file, or lies below one: name another folder") from error
 
 
 def now() -> datetime:

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from phonolake.stages.common import merge
 from phonolake.store.lake import Change, Lake
 from phonolake.store.schema import TableSchema
-from phonolake.store.shards import SUFFIX, describe
-
-SEPARATOR = "--"
+from phonolake.store.shards import SEPARATOR, SUFFIX, describe
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from phonolake import progress
 from phonolake.errors import UsageError
 from phonolake.sources import contract
 from phonolake.sources.contract import Download
+from phonolake.stages.common import make_folder
 from phonolake.store.shards import replacing
 from phonolake.transfer import archives
 from phonolake.transfer.http import Patience, fetch
@@ -78,12 +79,15 @@ def run(config: Config) -> list[Fetched]:
 
     Raises
     ------
+    UsageError
+        If the root is a file, or lies below one.
     PhonolakeError
         When a server refuses, or sends something else than was promised, or an archive is not harmless. What came
         before it is kept, and the same command goes on there.
     """
     chosen = plan(config)
     root = Path(config.root).expanduser()
+    make_folder(root)
     total = sum(d.bytes or 0 for d in chosen)
     done = []
     with progress.task(f"download {config.source}", total) as advance:

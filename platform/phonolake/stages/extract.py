@@ -1,27 +1,24 @@
 """Extract: feature sets and spectrograms from the audio in the lake, several in one pass over it."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from phonolake import execution, progress
 from phonolake.errors import AudioError, UsageError
 from phonolake.features import contract
 from phonolake.features.contract import Segments, Spectrogram
+from phonolake.features.published import given
 from phonolake.lineage import CODE_VERSION, canonical, digest
-from phonolake.records import Seconds
 from phonolake.stages import derive
 from phonolake.stages.common import Outcome, count_tracks, finish, now
-from phonolake.stages.extractors import feature_set
-from phonolake.stages.products import given, product, rejects
+from phonolake.stages.products import product, rejects
 from phonolake.stages.recordings import Answer, Recipe, answers
+from phonolake.store import pieces
 from phonolake.store.lake import Lake
 from phonolake.store.shards import write_rows, writing
+from phonolake.training.extractors import feature_set
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +71,14 @@ def run(config: Config) -> list[Outcome]:
     lake = Lake.open(config.lake)
     tasks, recipes = plan(config), _recipes(config)
     sources = lake.shards("audio")
-    rows = {source: shard.rows for source, shard in sources.items()}
-    with progress.task("extract", sum(rows.values())) as advance:
-        advance(sum(rows.values()) - sum(rows[task.source] for task in tasks))
+    n = count_tracks(lake, "audio", sources)
+    with progress.task("extract", n) as advance:
+        advance(n - count_tracks(lake, "audio", [task.source for task in tasks]))
         for _ in execution.imap(extract_shard, tasks, on_tick=advance):
             pass
     products = [p for r in recipes for p in (product(r), rejects(r))]
     changes = derive.collect_all(lake, ((p, sources) for p in products))
-    outcomes = [_outcome(lake, r, sources, sum(rows.values())) for r in recipes]
+    outcomes = [_outcome(lake, r, sources, n) for r in recipes]
     changes["runs"] = finish(lake, config, outcomes, started)
     lake.commit(changes)
     return outcomes
@@ -152,15 +149,17 @@ def extract_shard(task: Task) -> None:
             )
             for r in recipes
         }
-        for track_id, data, duration in stored_audio(lake.folder("audio") / task.source):
+        for track_id, data, duration in pieces.stored(lake.folder("audio") / task.source):
             found = answers(recipes, data, duration)
             for recipe in recipes:
-                rows = found[recipe.name]
+                rows = found.pop(recipe.name)
                 if isinstance(rows, AudioError):
                     left_out[recipe.name].append(_reject_row(track_id, recipe, rows))
                     continue
-                for answer in rows:
-                    append[recipe.name](_row(track_id, recipe, answer, task.source))
+                # The spectrogram of hours has a hundred megabytes: it goes when it has become a row.
+                rows.reverse()
+                while rows:
+                    append[recipe.name](_row(track_id, recipe, rows.pop(), task.source))
             execution.tick()
         # Rejects are in place before the outputs appear, which mark the shard as finished.
         for recipe in recipes:
@@ -168,23 +167,6 @@ def extract_shard(task: Task) -> None:
                 target = rejects(recipe)
                 path = lake.path("rejects", target.stem(task.source))
                 write_rows(path, target.table.arrow, left_out[recipe.name])
-
-
-def stored_audio(path: Path) -> Iterator[tuple[str, bytes, Seconds]]:
-    """Track ids, encoded bytes and durations of an audio shard, a row group in memory at a time."""
-    file = pq.ParquetFile(path)
-    for group in range(file.num_row_groups):
-        table = file.read_row_group(group, columns=["track_id", "bytes", "n_samples", "sr"])
-        named = [table[name].to_pylist() for name in ("track_id", "n_samples", "sr")]
-        buffers = [value.as_buffer() for value in table["bytes"]]
-        del table
-        # Reading takes three times what a file takes: that goes back before the file is copied and decoded.
-        pa.default_memory_pool().release_unused()
-        encoded = [buffer.to_pybytes() for buffer in buffers]
-        del buffers
-        pa.default_memory_pool().release_unused()
-        for track_id, n_samples, sr, data in zip(*named, encoded, strict=True):
-            yield track_id, data, Seconds(n_samples / sr)
 
 
 def _row(track_id: str, recipe: Recipe, answer: Answer, source: str) -> dict[str, Any]:

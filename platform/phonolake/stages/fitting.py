@@ -21,7 +21,7 @@ from phonolake.stages.examples import Examples
 from phonolake.store import unfinished
 from phonolake.store.lake import Lake
 from phonolake.store.shards import replacing
-from phonolake.training import inputs, report
+from phonolake.training import inputs, model_inputs, report
 from phonolake.training.predict import read_features, score_shard
 from phonolake.training.recipe import Hardware, Recipe
 
@@ -231,7 +231,7 @@ def _class_weights(task: Task, recipe: Recipe, train: "TrackBatches") -> np.ndar
 
 def _fit_estimator(task: Task) -> Fitted:
     wanted = task.examples.of(TRAIN)
-    columns = products.columns_of(task.input)
+    columns = model_inputs.columns_of(task.input)
     x, y = [], []
     for path in task.paths:
         track_ids, x_ND = read_features(path, columns)
@@ -253,7 +253,7 @@ def _check_not_empty(n: int, task: Task) -> None:
 
 def _measure(task: Task, model: LoadedModel) -> list[dict[str, Any]]:
     """Rows of `metrics` for the parts that the model did not learn from."""
-    columns = products.columns_of(task.input)
+    columns = model_inputs.columns_of(task.input)
     kind = None if columns else inputs.of(task.input)
     held_out = {part: task.examples.of(part) for part in (VALID, TEST)}
     wanted = {track_id for targets in held_out.values() for track_id in targets}

@@ -183,8 +183,10 @@ def _of_folder(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _of_lake(lake: Lake) -> Iterator[tuple[str, bytes]]:
-    """Tracks spread evenly over the lake."""
+    """Tracks spread evenly over the lake, without those that are too large to be stored in one piece."""
     with query.connect(lake) as connection:
-        rows = connection.execute("SELECT track_id FROM tracks ORDER BY md5(track_id), track_id").fetchall()
+        rows = connection.execute(
+            "SELECT track_id FROM audio WHERE piece IS NULL ORDER BY md5(track_id), track_id"
+        ).fetchall()
         for (track_id,) in rows[:CLIPS]:
             yield track_id, tracks.read_audio(connection, track_id).data

@@ -9,7 +9,6 @@ from phonolake import progress
 from phonolake.errors import PhonolakeError
 from phonolake.lineage import digest
 from phonolake.search import index as faiss_index
-from phonolake.stages import derive
 from phonolake.stages.common import Outcome, finish, now
 from phonolake.store.lake import Lake
 from phonolake.store.shards import sweep
@@ -33,7 +32,7 @@ def run(config: Config) -> list[Outcome]:
     """
     started = now()
     lake = Lake.open(config.lake)
-    groups = shards_by_run(lake)
+    groups = lake.shards_by_family("embeddings")
     if not groups:
         raise PhonolakeError("the lake has no embeddings yet: run `phonolake score` first")
     sweep(lake.root / "indexes")
@@ -50,14 +49,6 @@ def run(config: Config) -> list[Outcome]:
             advance(1)
     lake.commit({"runs": finish(lake, config, outcomes, started)})
     return outcomes
-
-
-def shards_by_run(lake: Lake) -> dict[str, list[str]]:
-    """Published embedding shards by the run that made their model."""
-    groups: dict[str, list[str]] = {}
-    for file in lake.shards("embeddings"):
-        groups.setdefault(file.split(derive.SEPARATOR)[0], []).append(file)
-    return groups
 
 
 def _read(lake: Lake, files: list[str]) -> tuple[list[str], np.ndarray]:

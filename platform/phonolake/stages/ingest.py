@@ -3,14 +3,15 @@
 Inputs = tracks + rejects, always. What the lake already has is left alone; a changed file takes its old rows' place.
 """
 
-import hashlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from phonolake import execution, progress
 from phonolake.audio.decode import AudioFacts, probe
+from phonolake.audio.encoded import Encoded, OnDisk, sha256
 from phonolake.audio.tags import read_tags
 from phonolake.errors import AudioError, UsageError
 from phonolake.lineage import CODE_VERSION, canonical, digest
@@ -19,7 +20,7 @@ from phonolake.sources import contract
 from phonolake.stages import ingest_plan as planning
 from phonolake.stages import ingest_vocabulary as vocabulary
 from phonolake.stages.common import Outcome, finish, merge, now
-from phonolake.store import schema
+from phonolake.store import pieces, schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.rewrite import without
 from phonolake.store.shards import describe, write_rows, writing
@@ -28,6 +29,7 @@ from phonolake.store.shards import describe, write_rows, writing
 TABLES = ("rejects", "official_splits", "labels", "splits", "metadata", "audio", "tracks")
 
 MAX_CLIPPED = 0.1
+MAX_BYTES = 4 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Config:
         Recordings with a larger share of samples at full scale are rejected as ``clipped``. The worst of 408 real
         recordings (ESC-10 and others) has 0.008.
     max_bytes : int
-        Larger files are rejected as ``too-large``: a worker holds up to three copies, and has 1 GiB.
+        Larger files are rejected as ``too-large``: no WAV file can be larger than the default.
     options : tuple of str
         What is chosen of the dataset, as ``key=value`` (`sources.options`).
     follow_links : bool
@@ -67,7 +69,7 @@ class Config:
     min_seconds: float = 0.5
     silence_dbfs: float = -70.0
     max_clipped: float = MAX_CLIPPED
-    max_bytes: int = 192 << 20
+    max_bytes: int = MAX_BYTES
     options: tuple[str, ...] = ()
     follow_links: bool = False
 
@@ -197,34 +199,27 @@ def _ingest_file(file: planning.File, config: Config) -> Iterator[tuple[str, dic
     }
     for split, part, fold in file.recording.splits:
         yield "official_splits", {"track_id": track_id, "split": split, "part": part, "fold": fold}
-    try:
-        data = _read(file, config)
-        facts = probe(data, extension=file.recording.path.suffix[1:])
-        _check_usable(facts, config)
-    except AudioError as error:
-        reject = {"track_id": track_id, "dataset": config.dataset_name, "stage": "ingest"}
-        why = {"reason": error.reason, "detail": error.detail, "retryable": error.reason in {"unreadable", "missing"}}
-        yield "rejects", reject | why | where | stamp
-        return
-    tags = read_tags(data)
+    with ExitStack() as stack:
+        try:
+            _check_there(file, config)
+            data = _open(file, stack)
+            digest_of_file = sha256(data)
+            facts = probe(data, extension=file.recording.path.suffix[1:])
+            _check_usable(facts, config)
+            _check_unchanged(file, data)
+        except AudioError as error:
+            reject = {"track_id": track_id, "dataset": config.dataset_name, "stage": "ingest"}
+            retryable = error.reason in {"unreadable", "missing"}
+            why = {"reason": error.reason, "detail": error.detail, "retryable": retryable}
+            yield "rejects", reject | why | where | stamp
+            return
+        tags = read_tags(data)
+        row = _audio_row(track_id, facts) | {"sha256": digest_of_file} | where
+        for number, piece in pieces.cut(len(data)):
+            yield "audio", row | {"bytes": data[piece], "piece": number}
+        _check_unchanged(file, data)
     yield "tracks", _track_row(track_id, file.recording, config.dataset_name, facts, tags) | stamp
     yield "metadata", _metadata_row(track_id, file)
-    yield (
-        "audio",
-        {
-            "track_id": track_id,
-            "bytes": data,
-            "container": facts.container,
-            "codec": facts.codec,
-            "sr": facts.sr,
-            "channels": facts.channels,
-            "n_samples": facts.n_samples,
-            "peak_dbfs": facts.peak_dbfs,
-            "rms_dbfs": facts.rms_dbfs,
-            "sha256": hashlib.sha256(data).hexdigest(),
-        }
-        | where,
-    )
     said = [(file.recording.labels, "dataset"), (file.recording.tags, "tags"), ((tags.genre,), "file-tag")]
     for labels, source in said:
         for label in labels:
@@ -234,17 +229,25 @@ def _ingest_file(file: planning.File, config: Config) -> Iterator[tuple[str, dic
         yield "splits", {"track_id": track_id, "split": split, "part": part, "fold": fold}
 
 
-def _read(file: planning.File, config: Config) -> bytes:
+def _check_there(file: planning.File, config: Config) -> None:
     if file.outside:
         raise AudioError("outside", f"a link leads out of the dataset, to {planning.readable(file.outside)}")
     if file.size is None:
         raise AudioError("missing", f"no file at {planning.readable(file.recording.path)}")
     if file.size > config.max_bytes:
         raise AudioError("too-large", f"{file.size} bytes, and the limit is {config.max_bytes} (--max-bytes)")
-    try:
-        return file.recording.path.read_bytes()
-    except OSError as error:
-        raise AudioError("unreadable", error.strerror or str(error)) from error
+
+
+def _open(file: planning.File, stack: ExitStack) -> Encoded:
+    """The bytes of a file; a large one stays on the disk until the stack is closed."""
+    opened = stack.enter_context(OnDisk(file.recording.path))
+    return opened if len(opened) > pieces.PIECE else opened[:]
+
+
+def _check_unchanged(file: planning.File, data: Encoded) -> None:
+    """Refuse a large file that somebody wrote into while it was read, piece by piece and more than once."""
+    if isinstance(data, OnDisk) and (len(data), data.modified) != (file.size, file.mtime):
+        raise AudioError("unreadable", "the file changed while it was read")
 
 
 def _check_usable(facts: AudioFacts, config: Config) -> None:
@@ -268,6 +271,19 @@ def _track_row(track_id: str, recording: Recording, dataset: str, facts: AudioFa
         "year": recording.year or tags.year,
         "licence": recording.licence,
         "duration_seconds": facts.duration,
+    }
+
+
+def _audio_row(track_id: str, facts: AudioFacts) -> dict[str, Any]:
+    return {
+        "track_id": track_id,
+        "container": facts.container,
+        "codec": facts.codec,
+        "sr": facts.sr,
+        "channels": facts.channels,
+        "n_samples": facts.n_samples,
+        "peak_dbfs": facts.peak_dbfs,
+        "rms_dbfs": facts.rms_dbfs,
     }
 
 

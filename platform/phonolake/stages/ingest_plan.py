@@ -179,7 +179,8 @@ def _known(lake: str, dataset: str) -> tuple[dict[str, Known], int]:
     with catalog.connect(opened) as connection:
         rows = connection.execute(
             "SELECT track_id, source_bytes, source_mtime, NULL, metadata_hash "
-            "FROM audio JOIN tracks USING (track_id) LEFT JOIN metadata USING (track_id) WHERE dataset = $1 "
+            "FROM audio JOIN tracks USING (track_id) LEFT JOIN metadata USING (track_id) "
+            "WHERE dataset = $1 AND coalesce(piece, 0) = 0 "
             "UNION ALL SELECT track_id, source_bytes, source_mtime, "
             "CASE WHEN retryable AND source_bytes IS NOT NULL THEN $2 ELSE config_hash END, NULL FROM rejects "
             "WHERE dataset = $1 AND stage = 'ingest'",

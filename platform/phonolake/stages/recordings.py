@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from phonolake.audio import decode
+from phonolake.audio.encoded import Encoded
 from phonolake.errors import AudioError
 from phonolake.features.clip import Clip
 from phonolake.features.contract import FeatureSet, Segments, Spectrogram
@@ -37,14 +38,14 @@ class Answer:
 Answers = list[Answer] | AudioError
 
 
-def answers(recipes: Iterable[Recipe], data: bytes, duration: Seconds) -> dict[str, Answers]:
+def answers(recipes: Iterable[Recipe], data: Encoded, duration: Seconds) -> dict[str, Answers]:
     """Compute recipes from one encoded recording, by their names; an `AudioError` where there is no answer.
 
     Parameters
     ----------
     recipes : iterable of FeatureSet or Spectrogram
-    data : bytes
-        The file as received.
+    data : Encoded
+        The file as received, in memory or not.
     duration : Seconds
         Its length, as ingest found it.
     """
@@ -138,7 +139,7 @@ def _segmented(group: list[Recipe], samples: Samples, segments: Segments) -> dic
 # -- recordings that are too long to be in memory ---------------------------------------------------------------------
 
 
-def _long(recipe: Recipe, data: bytes, duration: Seconds) -> Answer:
+def _long(recipe: Recipe, data: Encoded, duration: Seconds) -> Answer:
     samples = Samples(decode.stream(data, sr=recipe.sr))
     if isinstance(recipe, FeatureSet):
         return Answer(_checked(recipe, _pooled(recipe, samples, duration)))

@@ -21,7 +21,7 @@ from phonolake.stages.fitting import TRACKS, WEIGHTS
 from phonolake.store import catalog, schema
 from phonolake.store.lake import Lake
 from phonolake.store.shards import writing
-from phonolake.training import inputs
+from phonolake.training import inputs, model_inputs
 from phonolake.training.predict import Scored, score_shard
 
 
@@ -223,7 +223,7 @@ def score_one(task: Task, model: LoadedModel) -> None:
     card = registry.get(task.model).CARD
     parts = dict(zip(*pq.read_table(lake.root / "models" / task.run_id / TRACKS).to_pydict().values(), strict=True))
     read = model.card.get("input", card.input)  # imported networks read what they always do
-    columns = products.columns_of(read)
+    columns = model_inputs.columns_of(read)
     kind = None if columns else inputs.of(read)
     source = lake.folder(products.table_of(read)) / task.source
     wanted = {track_id for track_id, part in parts.items() if part == TEST} if task.held_out_only else None

@@ -11,6 +11,7 @@ from typing import Any, overload
 from phonolake import execution, progress
 from phonolake.errors import UsageError, unknown
 from phonolake.records import Seconds
+from phonolake.stages.common import make_folder
 from phonolake.synthesis import fma
 from phonolake.synthesis.layouts import contract as layouts
 
@@ -65,7 +66,7 @@ def run(config: fma.Config | layouts.Config, root: Path) -> list[Any]:
     Raises
     ------
     UsageError
-        If `root` is a file, or holds anything but this very corpus.
+        If `root` is a file, lies below one, or holds anything but this very corpus.
     """
     root = root.expanduser().resolve()
     _claim(root, config)
@@ -101,14 +102,12 @@ def _maker(config: fma.Config | layouts.Config) -> ModuleType:
 
 def _claim(root: Path, config: fma.Config | layouts.Config) -> None:
     """Note what the folder is going to hold; refuse one that holds something else."""
-    if root.exists() and not root.is_dir():
-        raise UsageError(f"{root} is a file: name a folder to write the corpus to")
+    make_folder(root)
     record, wanted = root / RECORD, json.dumps(asdict(config), sort_keys=True)
     if record.is_file():
         if record.read_text(encoding="utf-8").strip() != wanted:
             raise UsageError(f"{root} holds a corpus with other settings: remove it, or name another folder")
         return
-    if root.exists() and any(root.iterdir()):
+    if any(root.iterdir()):
         raise UsageError(f"{root} holds other files: name a folder of its own for the corpus")
-    root.mkdir(parents=True, exist_ok=True)
     record.write_text(wanted + "\n", encoding="utf-8")

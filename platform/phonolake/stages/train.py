@@ -16,7 +16,7 @@ from phonolake.models import registry, storage
 from phonolake.models.registry import ModelCard
 from phonolake.records import TRAIN, VALID
 from phonolake.stages import examples as labelled
-from phonolake.stages import fitting, products
+from phonolake.stages import fitting, input_choice, products
 from phonolake.stages.common import Outcome, finish, merge, now
 from phonolake.stages.examples import Examples
 from phonolake.stages.fitting import TRACKS, WEIGHTS, Task
@@ -64,8 +64,8 @@ class Config:
     preprocessing : str, optional
         Point of the grid of `phonolake.features.preprocessing`; kept with the model and used wherever it is.
     input : str, optional
-        What an estimator or embedder reads instead of its card's: ``features:NAME``, or ``embeddings:MODEL_OR_RUN``
-        for the vectors that a network of the lake gave.
+        What is read instead of the card's: ``features:NAME``, or ``embeddings:MODEL_OR_RUN`` for the vectors that a
+        network of the lake gave, by an estimator or embedder; ``spectrogram:NAME`` by a network.
     """
 
     lake: str
@@ -159,7 +159,11 @@ def plan(config: Config) -> list[Task]:
     lake = Lake.open(config.lake)
     card = registry.get(config.model).CARD
     if card.kind == "extractor":
-        raise UsageError(f"{config.model} learns nothing: `phonolake models` says how it is used")
+        name = config.model
+        raise UsageError(
+            f"{name} learns nothing: `phonolake extract --features {name}` computes its values, and "
+            f"`--features {name}` gives them to a classical model"
+        )
     split = config.split or ("none" if card.kind == "embedder" else labelled.choose_split(lake, config.dataset))
     # Where the card's own input was asked for by name, it is the same run as without.
     card = replace(card, input=_input(lake, config, card))
@@ -179,13 +183,12 @@ def plan(config: Config) -> list[Task]:
 
 
 def _input(lake: Lake, config: Config, card: ModelCard) -> str:
-    """What the model reads, as `phonolake.stages.products.recipe_of` knows it."""
-    kind, _, name = card.input.partition(":")
-    if not config.from_audio:
-        return products.chosen(lake, card, config.input)
-    if card.kind != "network" or kind != "spectrogram":
+    """What the model reads, as `phonolake.training.model_inputs.recipe_of` knows it."""
+    kind = card.input.partition(":")[0]
+    if config.from_audio and (card.kind != "network" or kind != "spectrogram"):
         raise UsageError(f"{card.name} reads {card.input}, no spectrogram: leave --from-audio out")
-    return f"computed:{name}"
+    found = input_choice.chosen(lake, card, config.input)
+    return found.replace("spectrogram:", "computed:", 1) if config.from_audio else found
 
 
 def _check_takes(config: Config, card: ModelCard) -> None:
@@ -228,7 +231,8 @@ def _steps(lake: Lake, model_input: str) -> int:
         if kind in ("audio", "computed"):
             sql, parameters = "SELECT median(duration_seconds) FROM tracks", []
         else:
-            sql, parameters = "SELECT median(n_frames) FROM spectrograms WHERE spectrogram = $1", [name]
+            sql = "SELECT median(n_frames) FROM spectrograms WHERE spectrogram = $1"
+            parameters = [contract.spectrogram(name).name]
         ((median,),) = connection.execute(sql, parameters).fetchall()
     if kind == "audio":
         return int(min(LONGEST_SECONDS, median or 0) * int(name))

@@ -29,12 +29,14 @@ from deltalake.transaction import AddAction, RemoveAction
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.store import catalog, checksums
 from phonolake.store.schema import TableSchema, shape
-from phonolake.store.shards import SUFFIX, TEMPORARY, Shard, replacing
+from phonolake.store.shards import SEPARATOR, SUFFIX, TEMPORARY, Shard, replacing
 
 FORMAT = 1
 MARKER = "lake.json"
 # Delta logs take a path for a URL: they decode '%' and turn a backslash round.
 UNADDRESSABLE = "%\\"
+# Entries of a log are some hundred bytes, and tell which shards earlier versions had: they are kept, not cleaned up.
+KEEP_LOG = {"delta.enableExpiredLogCleanup": "false"}
 
 
 @dataclass(slots=True)
@@ -106,6 +108,13 @@ class Lake:
         if version is None:
             version = self.versions().get(table)
         return {} if version is None else self._delta_shards(table, version)
+
+    def shards_by_family(self, table: str) -> dict[str, list[str]]:
+        """Published files by the first part of their names; those of `embeddings` by the run that made their model."""
+        families: dict[str, list[str]] = {}
+        for file in self.shards(table):
+            families.setdefault(file.split(SEPARATOR)[0], []).append(file)
+        return families
 
     def published_schema(self, table: str, version: int | None = None) -> pa.Schema:
         """Arrow schema of a version of a table (the published one), with its column comments."""
@@ -217,7 +226,7 @@ class Lake:
         self.folder(table).mkdir(parents=True, exist_ok=True)
         checksums.record(self.folder(table), [shard.file for shard in change.add])
         try:
-            log = DeltaTable.create(self._uri(table), arrow, mode="ignore")
+            log = DeltaTable.create(self._uri(table), arrow, mode="ignore", configuration=KEEP_LOG)
             if shape(_arrow_schema(log)) != shape(arrow):
                 # A feature set with other columns. Only an overwrite changes a log's schema, and it empties the table.
                 log.create_write_transaction([], mode="overwrite", schema=arrow)

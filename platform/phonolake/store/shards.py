@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from phonolake.errors import PhonolakeError
 
 SUFFIX = ".parquet"
+SEPARATOR = "--"  # between the parts of a name: what the rows are, its version, what they were made of
 TEMPORARY = ".tmp"
 LARGE = 32 << 20  # bytes of a row group that are worth not being copied
 

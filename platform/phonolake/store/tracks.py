@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 
-from phonolake.errors import UsageError
+from phonolake.errors import AudioError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,40 @@ def check_known(connection: duckdb.DuckDBPyConnection, track_id: str) -> None:
     raise UsageError(f"no track {track_id!r} in the lake{example}")
 
 
-def read_audio(connection: duckdb.DuckDBPyConnection, track_id: str) -> StoredAudio:
-    """The encoded audio of a track; an unknown one raises a `UsageError`."""
-    rows = connection.execute("SELECT bytes, container, sr FROM audio WHERE track_id = $1", [track_id]).fetchall()
+def read_audio(connection: duckdb.DuckDBPyConnection, track_id: str, *, most_bytes: int | None = None) -> StoredAudio:
+    """The encoded audio of a track, all of it in memory.
+
+    Parameters
+    ----------
+    most_bytes : int, optional
+        Refuse a file that is larger.
+
+    Raises
+    ------
+    UsageError
+        For an unknown track.
+    AudioError
+        ``too-large``.
+    """
+    rows = connection.execute(
+        "SELECT container, sr, source_bytes, piece FROM audio WHERE track_id = $1 ORDER BY piece", [track_id]
+    ).fetchall()
     if not rows:
         check_known(connection, track_id)
         raise UsageError(f"the lake holds no audio of {track_id!r}")
-    return StoredAudio(*rows[0])
+    container, sr, size, _ = rows[0]
+    if most_bytes is not None and size > most_bytes:
+        raise AudioError(
+            "too-large", f"{track_id} has {size >> 20} MiB, and at most {most_bytes >> 20} are read at once"
+        )
+    # One by one, so that DuckDB holds no more than a piece.
+    parts = [
+        connection.execute(
+            "SELECT bytes FROM audio WHERE track_id = $1 AND coalesce(piece, 0) = $2", [track_id, piece or 0]
+        ).fetchall()[0][0]
+        for *_, piece in rows
+    ]
+    return StoredAudio(parts[0] if len(parts) == 1 else b"".join(parts), container, sr)
 
 
 def read_spectrogram(connection: duckdb.DuckDBPyConnection, track_id: str, spectrogram: str) -> np.ndarray | None:

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from phonolake.store import catalog, checksums, unfinished
+from phonolake.store import catalog, checksums, history, unfinished
 from phonolake.store.lake import Lake
 from phonolake.store.schema import shape
 from phonolake.store.shards import SUFFIX, TEMPORARY, remove
@@ -16,7 +16,7 @@ from phonolake.store.shards import SUFFIX, TEMPORARY, remove
 # Columns that tell the rows of a table apart.
 KEYS = {
     "tracks": "track_id",
-    "audio": "track_id",
+    "audio": "track_id, coalesce(piece, 0)",
     "labels": "track_id, label, source",
     "splits": "track_id, split",
     "rejects": "track_id, stage, config_hash",
@@ -70,6 +70,15 @@ class Finding:
     mend: str
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A shard that the published version of a table no longer names: readers of `version` may still need it."""
+
+    table: str
+    path: Path
+    version: int
+
+
 def verify(lake: Lake) -> list[Finding]:
     """Check a lake from its files up to its rows; an empty list means that all is well."""
     broken = list(_shards(lake))
@@ -84,11 +93,12 @@ def verify(lake: Lake) -> list[Finding]:
 
 
 def mend(lake: Lake) -> list[Path]:
-    """Remove what no reader sees (see `leftovers`) and build the catalog again.
+    """Remove what the published version has no use for (`leftovers` and `kept`), and build the catalog again.
 
-    Run it when no job writes: shards that a running job has finished but not committed look like leftovers.
+    Run it when no job works: shards that a running job has finished but not committed look like leftovers, and one that
+    began before the last publication reads shards that are kept.
     """
-    removed = list(leftovers(lake))
+    removed = [*leftovers(lake), *(shard.path for shard in kept(lake))]
     for path in removed:
         remove(path)
     lake.build_catalog()
@@ -96,14 +106,15 @@ def mend(lake: Lake) -> list[Path]:
 
 
 def leftovers(lake: Lake) -> Iterator[Path]:
-    """Shards that no published version names (uncommitted or replaced), and what killed writers left unfinished.
+    """Shards that no version up to the published one names, and what killed writers left unfinished.
 
     What a training needs that runs, or that was killed within the last day and may go on, is none of them.
     """
+    versions = lake.versions()
     for folder in sorted((lake.root / "tables").glob("*/")):
-        published = lake.shards(folder.name)
+        named = lake.shards(folder.name).keys() | _earlier(lake, folder.name, versions).keys()
         for path in sorted(folder.iterdir()):
-            if path.name.endswith(TEMPORARY) or (path.suffix == SUFFIX and path.name not in published):
+            if path.name.endswith(TEMPORARY) or (path.suffix == SUFFIX and path.name not in named):
                 yield path
     for pattern in (".*", "models/*/.*", "indexes/.*"):
         for path in sorted(lake.root.glob(pattern)):
@@ -113,6 +124,20 @@ def leftovers(lake: Lake) -> Iterator[Path]:
             # Models and indexes are written as a folder under a hidden name; in the root such a folder is not ours.
             if path.name.endswith(TEMPORARY) or (path.is_dir() and path.parent != lake.root):
                 yield path
+
+
+def kept(lake: Lake) -> Iterator[Kept]:
+    """Shards of earlier versions that are still there."""
+    versions = lake.versions()
+    for table in versions:
+        for file, version in sorted(_earlier(lake, table, versions).items()):
+            path = lake.folder(table) / file
+            if path.is_file():
+                yield Kept(table, path, version)
+
+
+def _earlier(lake: Lake, table: str, versions: dict[str, int]) -> dict[str, int]:
+    return history.earlier(lake.folder(table), versions[table]) if table in versions else {}
 
 
 def _shards(lake: Lake) -> Iterator[Finding]:
@@ -171,6 +196,8 @@ def _accounts(lake: Lake) -> Iterator[Finding]:
                 yield Finding(table, rows[0][1], f"{rows[0][0]} rows of unknown tracks", "run the stage again")
         checks = {
             "tracks without audio": "SELECT track_id FROM tracks WHERE track_id NOT IN (SELECT track_id FROM audio)",
+            "tracks with a piece of their audio missing": "SELECT track_id FROM audio WHERE piece IS NOT NULL "
+            "GROUP BY track_id HAVING count(*) <= max(piece)",
             "inputs both taken in and rejected": "SELECT track_id FROM tracks WHERE track_id IN "
             "(SELECT track_id FROM rejects WHERE stage = 'ingest')",
             "tracks with audio that extraction neither answered nor rejected": _unanswered(lake),
@@ -189,7 +216,8 @@ def _unanswered(lake: Lake) -> str:
         "answered AS (SELECT track_id, feature_set AS name FROM features UNION ALL "
         "SELECT track_id, spectrogram FROM spectrograms UNION ALL "
         "SELECT track_id, split_part(detail, ':', 1) FROM rejects WHERE stage = 'extract'), "
-        "stored AS (SELECT track_id, parse_filename(filename) AS source_shard FROM (SELECT track_id, filename FROM "
+        "stored AS (SELECT DISTINCT track_id, parse_filename(filename) AS source_shard "
+        "FROM (SELECT track_id, filename FROM "
         + _audio_with_names(lake)
         + ")) SELECT s.track_id FROM stored s JOIN done d USING (source_shard) "
         "ANTI JOIN answered a ON a.track_id = s.track_id AND a.name = d.name"

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from phonolake.audio.augment import Augmentation
 from phonolake.records import Hertz
 from phonolake.seeds import track_rng
-from phonolake.training import group, order
+from phonolake.training import group, inputs, order
 from phonolake.training.crops import random_crop, spread
-from phonolake.training.inputs import Change, TrackInput, rows
+from phonolake.training.inputs import Change, Row, TrackInput
 
 Target = int | np.ndarray
 Cut = Callable[[str, np.ndarray], list[np.ndarray]]
@@ -80,8 +80,8 @@ class TrackBatches:
         for file in files:
             reader = pq.ParquetFile(file)
             for number in range(reader.num_row_groups):
-                held = reader.read_row_group(number, ["track_id"])["track_id"].to_pylist()
-                wanted = [(row, track_id) for row, track_id in enumerate(held) if track_id in targets]
+                held = inputs.first_rows(reader, number)
+                wanted = [(row, track_id) for row, track_id in held if track_id in targets]
                 if wanted:
                     places += [(len(self._groups), row) for row, _ in wanted]
                     self.track_ids += [track_id for _, track_id in wanted]
@@ -122,16 +122,16 @@ class TrackBatches:
         batches = np.array_split(crop_C, max(1, n_batches))
         return self._stream(batches, order.units(self._group_N, longest=max(1, self.batch_size)), cut)
 
-    def row(self, track: int, kept: "OrderedDict[int, pa.Table]") -> dict[str, pa.Scalar]:
+    def row(self, track: int, kept: "OrderedDict[int, pa.Table]") -> Row:
         """The stored row of a track by number; `kept` holds the row groups that were read last."""
         number = int(self._group_N[track])
+        file, its_number = self._groups[number]
         if number not in kept:
-            file, its_number = self._groups[number]
             kept[number] = pq.ParquetFile(file).read_row_group(its_number, self.kind.columns)
             if len(kept) > KEPT_GROUPS:
                 kept.popitem(last=False)
         kept.move_to_end(number)
-        return next(rows(kept[number].slice(int(self._row_N[track]), 1)))
+        return inputs.row(kept[number], int(self._row_N[track]), file)
 
     def _stream(
         self, batches: list[np.ndarray], unit_N: np.ndarray, cut: Cut, change_of: ChangeOf = lambda _: None
@@ -181,7 +181,7 @@ class _Desk:
         """The array of a crop that was ordered; it is forgotten here."""
         return self._crops.pop(crop).result()[crop]
 
-    def _make(self, row: dict[str, pa.Scalar], crops: list[int]) -> "Future[dict[int, np.ndarray]]":
+    def _make(self, row: Row, crops: list[int]) -> "Future[dict[int, np.ndarray]]":
         def work() -> dict[int, np.ndarray]:
             track_id = row["track_id"].as_py()
             cut = self._cut(track_id, self._source.kind.array(row, self._change_of(track_id)))

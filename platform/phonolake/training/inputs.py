@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +20,14 @@ from phonolake.audio.decode import decode
 from phonolake.errors import AudioError, PhonolakeError, UsageError
 from phonolake.features import device
 from phonolake.features.configuration import Configuration
+from phonolake.records import Hertz
+from phonolake.store import pieces
+from phonolake.store.pieces import Pieces
 
 # Makes another take of samples.
 Change = Callable[[np.ndarray], np.ndarray]
+# A value of each column; encoded bytes that lie in pieces are read when they are decoded.
+Row = dict[str, Any]
 
 
 class TrackInput(Protocol):
@@ -40,7 +45,7 @@ class TrackInput(Protocol):
     def sr(self) -> int:
         """Sampling rate of the audio that is decoded, in hertz; 0 where none is."""
 
-    def array(self, row: dict[str, pa.Scalar], change: Change | None = None) -> np.ndarray:
+    def array(self, row: Row, change: Change | None = None) -> np.ndarray:
         """The whole track of a row; where it is audio, `change` is applied to its samples first."""
 
 
@@ -60,7 +65,7 @@ class Spectrograms:
     def sr(self) -> int:
         return 0
 
-    def array(self, row: dict[str, pa.Scalar], change: Change | None = None) -> np.ndarray:
+    def array(self, row: Row, change: Change | None = None) -> np.ndarray:
         if change is not None:
             raise UsageError("stored spectrograms have no samples to change: train with --from-audio")
         n_bands, n_frames = row["n_bands"].as_py(), row["n_frames"].as_py()
@@ -77,15 +82,16 @@ class Waveforms:
 
     @property
     def columns(self) -> list[str]:
-        return ["track_id", "bytes"]
+        return ["track_id", "bytes", pieces.NUMBER]
 
     @property
     def threads(self) -> int:
         return min(8, len(os.sched_getaffinity(0)))
 
-    def array(self, row: dict[str, pa.Scalar], change: Change | None = None) -> np.ndarray:
+    def array(self, row: Row, change: Change | None = None) -> np.ndarray:
         try:
-            y = decode(row["bytes"].as_py(), sr=self.sr)  # type: ignore[arg-type]
+            data = row["bytes"]
+            y = decode(data if isinstance(data, Pieces) else data.as_py(), sr=Hertz(self.sr))
         except AudioError as error:
             raise PhonolakeError(f"{row['track_id']} cannot be decoded any more: {error}") from error
         return y if change is None else change(y)
@@ -113,7 +119,7 @@ class Frames:
     def _waveforms(self) -> Waveforms:
         return Waveforms(self.config.sr)
 
-    def array(self, row: dict[str, pa.Scalar], change: Change | None = None) -> np.ndarray:
+    def array(self, row: Row, change: Change | None = None) -> np.ndarray:
         return device.frames(self._waveforms.array(row, change), self.config)
 
 
@@ -125,11 +131,18 @@ def of(model_input: str) -> TrackInput:
     return Waveforms(int(name)) if kind == "audio" else Spectrograms()
 
 
-def rows(table: pa.Table) -> Iterator[dict[str, pa.Scalar]]:
-    """Rows of an Arrow table whose values are not copied."""
-    columns = {name: table[name] for name in table.column_names}
-    for n in range(table.num_rows):
-        yield {name: column[n] for name, column in columns.items()}
+def first_rows(reader: pq.ParquetFile, group: int) -> list[tuple[int, str]]:
+    """Number and track of each row of a row group that a track is read from: a further piece of its audio is none."""
+    found = reader.read_row_group(group, ["track_id", pieces.NUMBER]).to_pylist()
+    return [(n, row["track_id"]) for n, row in enumerate(found) if not row.get(pieces.NUMBER)]
+
+
+def row(table: pa.Table, n: int, file: Path) -> Row:
+    """One of the `first_rows` of a table that was read from `file`; its values are not copied."""
+    found = {name: table[name][n] for name in table.column_names}
+    if pieces.NUMBER in found and found[pieces.NUMBER].is_valid:
+        found["bytes"] = Pieces(file, found["track_id"].as_py())
+    return found
 
 
 def tracks(
@@ -137,9 +150,9 @@ def tracks(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Track ids and whole arrays of one row group, or of the `wanted` tracks in it."""
     reader = pq.ParquetFile(file)
-    if wanted is not None and wanted.isdisjoint(reader.read_row_group(group, ["track_id"])["track_id"].to_pylist()):
+    held = [(n, track_id) for n, track_id in first_rows(reader, group) if wanted is None or track_id in wanted]
+    if not held:
         return
-    for row in rows(reader.read_row_group(group, kind.columns)):
-        track_id = row["track_id"].as_py()
-        if wanted is None or track_id in wanted:
-            yield track_id, kind.array(row)
+    table = reader.read_row_group(group, kind.columns)
+    for n, track_id in held:
+        yield track_id, kind.array(row(table, n, file))

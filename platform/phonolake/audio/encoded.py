@@ -1,0 +1,123 @@
+"""Encoded recordings that need not be in memory: whatever has a length and gives slices of bytes, as `bytes` do."""
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self, cast
+
+from phonolake.errors import AudioError
+
+# Bytes that a decoder is handed at once, and a hash.
+AT_ONCE = 1 << 20
+
+
+class Encoded(Protocol):
+    """The bytes of a file as received: `bytes`, a file on the disk, or pieces in a table."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+
+class OnDisk:
+    """A file that is read where and when it is asked for, inside a ``with``.
+
+    Raises
+    ------
+    AudioError
+        ``unreadable``, here or at a slice, when the file cannot be read or got shorter since it was opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise _unreadable(error) from error
+        self._size = os.fstat(self._file).st_size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, stop, _ = part.indices(self._size)
+        wanted = max(0, stop - start)
+        try:
+            found = os.pread(self._file, wanted, start)
+        except OSError as error:
+            raise _unreadable(error) from error
+        if len(found) < wanted:
+            raise AudioError("unreadable", "the file became shorter while it was read")
+        return found
+
+    @property
+    def modified(self) -> int:
+        """Modification time in nanoseconds since 1970, as it is now."""
+        return os.fstat(self._file).st_mtime_ns
+
+
+def opened(data: Encoded) -> BinaryIO:
+    """A file object to read it from, at any place."""
+    if isinstance(data, bytes):
+        return io.BytesIO(data)
+    return cast(BinaryIO, io.BufferedReader(_Reader(data), AT_ONCE))
+
+
+def sha256(data: Encoded) -> str:
+    """SHA-256 in hexadecimal digits."""
+    found = hashlib.sha256()
+    for start in range(0, len(data), AT_ONCE):
+        found.update(data[start : start + AT_ONCE])
+    return found.hexdigest()
+
+
+def last_place(data: Encoded, mark: bytes) -> int:
+    """Where a short mark stands last, or -1."""
+    stop = len(data)
+    while stop >= len(mark):
+        start = max(0, stop - AT_ONCE)
+        found = data[start:stop].rfind(mark)
+        if found >= 0 or not start:
+            return start + found if found >= 0 else -1
+        # A mark may lie across the border.
+        stop = start + len(mark) - 1
+    return -1
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, data: Encoded) -> None:
+        self._data = data
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: len(self._data)}[whence]
+        self._place = max(0, base + offset)
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        found = self._data[self._place : self._place + len(buffer)]
+        buffer[: len(found)] = found
+        self._place += len(found)
+        return len(found)
+
+
+def _unreadable(error: OSError) -> AudioError:
+    return AudioError("unreadable", error.strerror or str(error))
