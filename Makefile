@@ -36,7 +36,7 @@ bench: setup
 	$(BIN)/python tests/bench/throughput.py --features music-role-97
 	$(BIN)/python tests/bench/ingest.py
 	$(BIN)/python tests/bench/training.py --command
-	$(BIN)/python tests/bench/cooccurrence.py
+	$(BIN)/python tests/bench/cooccurrence.py --repeats 3
 
 chaos: setup
 	$(BIN)/pytest -m slow

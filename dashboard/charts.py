@@ -280,11 +280,15 @@ def scatter(
             text=[f"{name(names[n])}<br>{name(groups[n] or 'no label')}" for n in own],
             hovertemplate="%{text}<extra></extra>",
         )
-    figure.update_xaxes(
-        title="first component" if titled else None, showticklabels=titled, zeroline=False, showgrid=False
-    )
-    figure.update_yaxes(title="second component" if titled else None, showticklabels=titled, zeroline=False)
-    figure.update_layout(legend={"itemsizing": "constant", "orientation": "h", "y": 1.02, "x": 0}, dragmode="lasso")
+    titles = ("first component", "second component") if titled else (None, None)
+    low_2, high_2 = places_N2.min(axis=0), places_N2.max(axis=0)
+    # Room for whole points at the edges, and for the lasso around them.
+    room_2 = 0.06 * np.maximum(high_2 - low_2, 1e-3)
+    (left, bottom), (right, top) = (low_2 - room_2).tolist(), (high_2 + room_2).tolist()
+    figure.update_xaxes(title=titles[0], range=[left, right], showticklabels=titled, zeroline=False, showgrid=False)
+    figure.update_yaxes(title=titles[1], range=[bottom, top], showticklabels=titled, zeroline=False, showgrid=titled)
+    legend = {"itemsizing": "constant", "orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+    figure.update_layout(legend=legend, dragmode="lasso")
     return figure
 
 

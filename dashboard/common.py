@@ -123,14 +123,15 @@ def choose(
     return chosen
 
 
-def choose_source(view: View, *, all_too: bool = False) -> str | None:
+def choose_source(view: View, *, all_too: bool = False, default: str | None = None) -> str | None:
     """Whose labels are meant, where several say something; None for all of them, or where nobody does."""
     sources = overview.label_sources(view.connection)
     if len(sources) < 2:
         return sources[0] if sources else None
     options = [EVERYBODY, *sources] if all_too else sources
+    first = default if default in options else options[0]
     chosen = st.segmented_control(
-        "Who says so", options, default=options[0], required=True, key="source", bind="query-params"
+        "Who says so", options, default=first, required=True, key="source", bind="query-params"
     )
     return None if all_too and chosen == EVERYBODY else chosen
 

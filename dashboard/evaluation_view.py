@@ -8,7 +8,7 @@ from common import View, choose_rater, choose_source, plain
 from origin import where_from
 
 from phonolake.analysis import evaluation_check, reannotation
-from phonolake.analysis.evaluation_check import Correlation, EvaluationCheck
+from phonolake.analysis.evaluation_check import Correlation, EvaluationCheck, Scored
 
 # Bounds the work of a page; `phonolake labels evaluation` measures on all tracks.
 MOST_TRACKS = 10_000
@@ -19,10 +19,36 @@ RHO_2 = "Near 1: the few labels that people checked speak for all labels."
 
 
 @st.cache_data(max_entries=8, show_spinner="Measuring …")
-def read_check(snapshot: tuple, annotated: int, _view: View, source: str, rater: str | None) -> EvaluationCheck:
+def read_check(
+    snapshot: tuple, annotated: int, _view: View, source: str, rater: str | None, runs: tuple[str, ...]
+) -> EvaluationCheck:
     """The runs by given and by annotated labels, once per publication."""
     answers = reannotation.read_answers(_view.connection, source=source, rater=rater)
-    return evaluation_check.check_runs(_view.connection, answers, source=source, most=MOST_TRACKS)
+    return evaluation_check.check_runs(_view.connection, answers, source=source, runs=runs, most=MOST_TRACKS)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def read_scored(snapshot: tuple, annotated: int, _view: View, source: str, rater: str | None) -> list[Scored]:
+    """What can be measured, once per publication."""
+    answers = reannotation.read_answers(_view.connection, source=source, rater=rater)
+    return evaluation_check.scored(_view.connection, answers)
+
+
+def choose_runs(found: list[Scored]) -> tuple[str, ...]:
+    """Runs to measure: to begin with those that were tested on most of the annotated tracks, where these are enough."""
+    most = max(one.n_annotated for one in found)
+    wide = [one.name for one in found if one.n_annotated > most / 2]
+    n_annotated = {one.name: one.n_annotated for one in found}
+    chosen = st.multiselect(
+        "Runs",
+        list(n_annotated),
+        default=wide if len(wide) >= FEWEST_RUNS else list(n_annotated),
+        format_func=lambda name: f"{name} ({n_annotated[name]:,} tracks)",
+        help="All are measured on the tracks that every one of them was tested on: fewer runs, more tracks.",
+        key="measured",
+        bind="query-params",
+    )
+    return tuple(chosen)
 
 
 def show_evaluation(view: View) -> None:
@@ -36,7 +62,11 @@ def show_evaluation(view: View) -> None:
         source = choose_source(view) or "dataset"
     with right:
         rater = choose_rater(view)
-    found = read_check(view.snapshot, view.annotated, view, source, rater)
+    runs = choose_runs(read_scored(view.snapshot, view.annotated, view, source, rater))
+    if not runs:
+        st.info("Choose the runs to measure.", icon=":material/info:")
+        return
+    found = read_check(view.snapshot, view.annotated, view, source, rater, runs)
     left, right = st.columns([2, 3], gap="large")
     with left:
         show_points(found)
@@ -74,7 +104,7 @@ def show_correlation(place: st.delta_generator.DeltaGenerator, title: str, rho: 
         shown = f"{rho.value:.3f}" if rho.n_runs >= FEWEST_RUNS and np.isfinite(rho.value) else "-"
         st.metric(title, shown, border=True, help=f"Pearson correlation over {rho.n_runs:,} runs. {about}")
         if shown == "-":
-            st.caption(f"{rho.n_runs:,} runs that differ: a correlation says something from {FEWEST_RUNS} on.")
+            st.caption(f"Needs {FEWEST_RUNS} runs that differ in both; there are {rho.n_runs:,} to compare.")
         elif np.isfinite(rho.low):
             st.caption(f"95 % interval {rho.low:.3f} to {rho.high:.3f}, {rho.n_runs:,} runs")
 

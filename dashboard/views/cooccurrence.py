@@ -74,7 +74,7 @@ def show_pairs(view: View, source: str | None) -> int:
     if pairs.empty:
         st.caption("No such pair.")
         return least
-    share = {"format": "%.3f", "width": 65}
+    share = {"format": "%.2f", "width": 50}
     count = {"format": "localized", "width": 50}
     chosen = st.dataframe(
         pairs,
@@ -88,13 +88,13 @@ def show_pairs(view: View, source: str | None) -> int:
         column_config={
             "label_i": "Label i",
             "label_j": "Label j",
-            "c": st.column_config.ProgressColumn("C(i, j)", format="%.3f", min_value=0, max_value=1, width=90),
+            "c": st.column_config.ProgressColumn("C(i, j)", format="%.3f", min_value=0, max_value=1, width=85),
             "c_low": st.column_config.NumberColumn("from", help="95 % interval of C(i, j) (Wilson)", **share),
             "c_high": st.column_config.NumberColumn("to", help="95 % interval of C(i, j) (Wilson)", **share),
             "c_ij": st.column_config.NumberColumn("C(i, j)", **share),
             "c_ji": st.column_config.NumberColumn("C(j, i)", **share),
             "lift": st.column_config.NumberColumn(
-                "Lift", format="%.2f", width=55, help="How many times commoner j is among tracks with i than among all"
+                "Lift", format="%.1f", width=50, help="How many times commoner j is among tracks with i than among all"
             ),
             "reason": st.column_config.TextColumn("Because of", width=80),
             "n_both": st.column_config.NumberColumn("Both", help="Tracks with i and j", **count),
@@ -132,7 +132,7 @@ with page("Co-occurrence", "Which labels come together on the same tracks.") as 
             icon=":material/info:",
         )
         st.stop()
-    left, right = st.columns([6, 6], gap="large")
+    left, right = st.columns([5, 7], gap="medium")
     with left:
         st.subheader("The most frequent labels", anchor=False)
         show_matrix(counted)

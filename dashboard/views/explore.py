@@ -17,6 +17,11 @@ MOST_LABELS = 1000
 MOST_GROUPS = 8
 UPLOAD_MB = 30
 WAYS = ("List", "Map", "Recording")
+PICK = {
+    "List": "Pick a track from the list. The address of this page then leads straight to it.",
+    "Map": "Draw around points on the map to list their tracks, and open one of them from there.",
+    "Recording": "What sounds like your recording is listed; open one of the tracks from there.",
+}
 LAYOUTS = {"pca": "Principal components", "tsne": "t-SNE (takes seconds)"}
 
 
@@ -106,9 +111,9 @@ def list_tracks(view: View, wanted: browse.Filter) -> None:
         column_order=["title", *(c for c in ("artist", "labels") if table[c].notna().any()), "duration_seconds"],
         column_config={
             "title": "Track",
-            "artist": st.column_config.TextColumn("Artist", width=110),
+            "artist": st.column_config.TextColumn("Artist", width=125),
             "labels": st.column_config.TextColumn("Labels", width=90),
-            "duration_seconds": st.column_config.NumberColumn("Seconds", format="%.1f", width=65),
+            "duration_seconds": st.column_config.NumberColumn("Seconds", format="%.0f", width=60),
         },
         on_select=lambda: remember(key, [line.track_id for line in lines]),
         selection_mode="single-row",
@@ -163,7 +168,7 @@ def show_upload(view: View) -> None:
 with page("Explore", "Find a track, listen to it, and see what the models make of it.") as view:
     # A map needs more room than a list.
     left, right = st.columns(
-        [3, 2] if st.session_state.get("by", st.query_params.get("by")) == "Map" else [2, 3], gap="large"
+        [3, 2] if st.session_state.get("by", st.query_params.get("by")) == "Map" else [4, 5], gap="large"
     )
     with left:
         way = st.segmented_control(
@@ -185,6 +190,6 @@ with page("Explore", "Find a track, listen to it, and see what the models make o
     with right, unless_missing():
         chosen = st.query_params.get(TRACK)
         if chosen is None:
-            st.info("Pick a track from the list. The address of this page then leads straight to it.")
+            st.info(PICK[way], icon=":material/info:")
         else:
             show_track(view, chosen)

@@ -178,20 +178,33 @@ def show_rates(view: View, source: str) -> None:
             "missing_rate": st.column_config.NumberColumn("of the true", **SHARE),
         },
     )
+    held = read_held_out(view.snapshot, view.connection, source)
+    if held.single:
+        agree = float((held.P_NL.argmax(axis=1) == held.classes).mean())
+        st.caption(
+            f"Tracks that the models, which had not seen them, surely take for another class (confident learning, "
+            f"Northcutt et al. 2021). The models agree with {agree:.0%} of the given labels; where they err for sure, "
+            "as between classes that sound alike, their mistakes count as noise too, so the truth is rather lower. "
+            "Listen to a sample to know better (*Re-annotate*)."
+        )
+        return
     st.caption(
-        "Estimated by confident learning (Northcutt et al. 2021). Where classes sound alike, mistakes of the models "
-        "count as noise too: listen to a sample to know better."
+        "Each label apart, extrapolated from tracks that the models are sure of (confident learning, Northcutt et al. "
+        "2021). Mistakes of the models count as noise too; where very many labels are missing, the models expect that, "
+        "and the truth is higher. Listen to a sample to know better (*Re-annotate*)."
     )
 
 
 def show_validation(view: View, source: str) -> None:
     """How far labels hold by people who listened again: Table I of Choi et al. 2018."""
-    rater = choose_rater(view)
+    left, _ = st.columns(2)
+    with left:
+        rater = choose_rater(view)
     with unless_missing():
         table = pd.DataFrame(read_validations(view.snapshot, view.annotated, view, source, rater))
         shares = {
-            "error_positive": "Wrong, of those with it",
-            "error_negative": "Wrong, of those without",
+            "error_positive": "Wrong with it",
+            "error_negative": "Wrong without",
             "precision": "Precision",
             "recall": "Recall",
             "recall_low": "from",
@@ -199,10 +212,10 @@ def show_validation(view: View, source: str) -> None:
             "tagability": "Tagability",
         }
         counts = {
-            "n_positive": "Heard with it",
+            "n_positive": "Heard with",
             "n_negative": "Heard without",
             "n_given": "Given",
-            "n_estimated": "Should have it",
+            "n_estimated": "True",
             "n_estimated_low": "at least",
             "n_estimated_high": "at most",
         }
@@ -218,8 +231,9 @@ def show_validation(view: View, source: str) -> None:
             | {name: st.column_config.NumberColumn(title, format="%.0f") for name, title in counts.items()},
         )  # fmt: skip
         st.caption(
-            "What the listeners say counts as true (Choi et al. 2018, Table I); intervals of 95 %. "
-            "`phonolake labels validate` prints all columns, and the check on a second sample."
+            "*True*: tracks that should have the label, estimated. What the listeners say counts as true (Choi et al. "
+            "2018, Table I); intervals of 95 %. `phonolake labels validate` prints all columns, and checks a second "
+            "sample."
         )
     where_from(view, "validation", ("annotations", "labels"), sql="FROM annotations WHERE value IS NOT NULL")
 

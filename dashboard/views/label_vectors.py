@@ -8,7 +8,7 @@ import streamlit as st
 from common import View, choose, choose_source, lacking, page, unless_missing
 from origin import where_from
 
-from phonolake.analysis import label_matrix, label_vectors, overview
+from phonolake.analysis import label_matrix, label_vectors, overview, runs
 from phonolake.analysis.label_vectors import Comparison
 from phonolake.analysis.overview import TrainedNetwork
 
@@ -168,6 +168,6 @@ with page("Label vectors", "Which labels a network takes for alike, by the weigh
             show_similarity(view, run_id, kind)
         else:
             with right:
-                source = choose_source(view)
+                source = choose_source(view, default=runs.label_source(view.connection, run_id))
             (show_beside if part == PARTS[1] else show_disagreements)(view, run_id, kind, source)
     where_from(view, "vectors", ("models",), run_id=run_id)

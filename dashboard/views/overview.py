@@ -192,9 +192,9 @@ with page("Overview", "What the collection holds, what was left out, and how wel
     with left:
         show_labels(found)
         show_durations(found)
+        show_datasets(found)
     with right:
         show_figures(found)
-        show_datasets(found)
         show_coverage(found)
     show_rejects(found)
     show_tables(view)

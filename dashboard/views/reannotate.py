@@ -153,12 +153,17 @@ def show_everyone(view: View, sample: str) -> None:
         hide_index=True,
         placeholder="-",
         column_config={
-            "rater_a": "Rater",
-            "rater_b": "and",
+            "rater_a": st.column_config.TextColumn("Rater", width=55),
+            "rater_b": st.column_config.TextColumn("and", width=55),
             "label": "Label",
-            "n": st.column_config.NumberColumn("Both answered", format="localized"),
-            "agreed": st.column_config.NumberColumn("Same answer", format="percent"),
-            "kappa": st.column_config.NumberColumn("Kappa", format="%.3f", help="Cohen's kappa: 1 always, 0 by chance"),
+            "n": st.column_config.NumberColumn("Both", format="localized", width=50, help="Questions answered by both"),
+            "agreed": st.column_config.NumberColumn("Same", format="percent", width=70, help="The same answer"),
+            "kappa": st.column_config.NumberColumn(
+                "Kappa",
+                format="%.2f",
+                width=60,
+                help="Cohen's kappa: 1 always the same, 0 as often as by chance",
+            ),
         },
     )
     where_from(view, "agreement", ("annotations", "samples"), sql="FROM annotations WHERE value IS NOT NULL")

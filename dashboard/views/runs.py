@@ -14,7 +14,7 @@ from phonolake.analysis.runs import TrainingRun
 FIGURES = {"accuracy": "Accuracy", "macro_f1": "Macro F1", "roc_auc": "ROC-AUC", "pr_auc": "PR-AUC"}
 BY_EAR = "Checked by ear"
 TITLES = {"accuracy": "Accuracy", "macro-f1": "Macro F1", "roc-auc": "ROC-AUC", "pr-auc": "PR-AUC"}
-PARTS = ["Curves", "Classes", "Confusion", "ROC", "Compare", BY_EAR]
+PARTS = ["Classes", "Confusion", "ROC", "Curves", "Compare", BY_EAR]
 EXTENTS = ["This fold", "All folds"]
 MOST_LISTED = 500
 CACHED = {"max_entries": 16, "show_spinner": "Counting …"}
@@ -96,13 +96,16 @@ def list_runs(view: View, found: list[TrainingRun]) -> None:
         )  # fmt: skip
 
 
-def show_figures(run: TrainingRun) -> None:
-    """The overall figures of one run."""
-    measured = {title: getattr(run, name) for name, title in FIGURES.items() if getattr(run, name) is not None}
+def show_figures(view: View, run: TrainingRun) -> None:
+    """The overall figures of one run, with what guessing reaches on the same tracks."""
+    measured = {name: getattr(run, name) for name in FIGURES if getattr(run, name) is not None}
     if not measured:
         return
-    for column, (title, value) in zip(st.columns(len(measured), gap="medium"), measured.items(), strict=True):
-        column.metric(title, f"{value:.3f}", border=True)
+    chance = runs.chance(view.connection, run.run_id)
+    for column, (name, value) in zip(st.columns(len(measured), gap="medium"), measured.items(), strict=True):
+        guess = chance.get(name.replace("_", "-"))
+        said = "" if guess is None else f" (chance {guess:.3f})"
+        column.metric(f"{FIGURES[name]}{said}", f"{value:.3f}", border=True)
 
 
 def show_curves(view: View, run: TrainingRun) -> None:
@@ -164,13 +167,14 @@ def show_roc(view: View, run: TrainingRun) -> None:
     if not labels:
         st.info("Nothing was measured for single classes.", icon=":material/info:")
         return
-    label = st.selectbox("Class", labels, key="class", bind="query-params")
-    found = read_roc(view.snapshot, view.annotated, view, run.run_id, label)
     left, right = st.columns([2, 1], gap="large")
+    with right:
+        label = st.selectbox("Class", labels, key="class", bind="query-params")
+        found = read_roc(view.snapshot, view.annotated, view, run.run_id, label)
     with left:
         charts.show(charts.roc(label, found.false_positive_rate, found.true_positive_rate), height=440)
     with right:
-        st.metric("Area under the curve", f"{found.auc:.3f}", border=True)
+        st.metric("Area under the curve (chance 0.500)", f"{found.auc:.3f}", border=True)
         st.caption(f"{found.n_positive:,} test tracks with {plain(label)}, {found.n_negative:,} without.")
 
 
@@ -236,7 +240,7 @@ with page("Runs", "What each trained model reached, where it goes wrong, and whi
         st.stop()
     by_id = {run.run_id: run for run in found}
     run = by_id[choose("Run", list(by_id), key="run", format_func=lambda r: describe(by_id[r]))]
-    show_figures(run)
+    show_figures(view, run)
     part = st.segmented_control("Show", PARTS, default=PARTS[0], required=True, key="show", bind="query-params")
     with unless_missing():
         if part == "Curves":
@@ -251,5 +255,6 @@ with page("Runs", "What each trained model reached, where it goes wrong, and whi
             show_evaluation(view)
         else:
             show_comparison(view, run, found)
-    where_from(view, "run", ("models", "metrics", "predictions", "embeddings"), run_id=run.run_id)
+    if part != BY_EAR:
+        where_from(view, "run", ("models", "metrics", "predictions", "embeddings"), run_id=run.run_id)
     list_runs(view, found)

@@ -179,8 +179,8 @@ def browse_schema(view: View) -> None:
         placeholder="",
         height=420,
         column_config={
-            "column": st.column_config.TextColumn("Column", width=140),
-            "type": st.column_config.TextColumn("Type", width=90),
+            "column": st.column_config.TextColumn("Column", width=120),
+            "type": st.column_config.TextColumn("Type", width=80),
             "comment": st.column_config.TextColumn("Meaning and unit", width=420),
         },
     )
@@ -191,7 +191,7 @@ def browse_schema(view: View) -> None:
 
 
 with page("SQL", "Ask the lake anything that a SELECT can answer; nothing here can change it.", empty_too=True) as view:
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns(2, gap="large")
     with left:
         edit(view)
         if st.session_state.get("answer"):

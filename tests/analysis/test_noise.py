@@ -53,10 +53,30 @@ def test_noise_of_classes_is_estimated(classes):
     assert known[0].false_rate == np.mean(held.Y_NL[true] == 0) == pytest.approx(0.1, abs=0.02)
     for guess, truth in zip(estimated, known, strict=True):
         assert guess.n_given == truth.n_given
-        assert guess.false_rate == pytest.approx(truth.false_rate, abs=0.04)
-        assert guess.missing_rate == pytest.approx(truth.missing_rate, abs=0.04)
+        # Tracks of which the models are not sure are left out, so up to a third of the noise is not counted.
+        assert guess.false_rate == pytest.approx(truth.false_rate, abs=0.045)
+        assert guess.missing_rate == pytest.approx(truth.missing_rate, abs=0.045)
     # What one class loses another gains.
     assert sum(r.n_false for r in estimated[1:]) == pytest.approx(sum(r.n_missing for r in estimated[1:]))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.2])
+def test_classes_that_overlap_are_not_all_noise(rate):
+    """Models err on one track in five or more: what they are not sure of is not extrapolated."""
+    from cleanlab.count import compute_confident_joint, estimate_joint
+
+    rng = np.random.default_rng(3)
+    true = rng.integers(0, K, N)
+    x = 2 * np.eye(K)[true] + rng.standard_normal((N, K))
+    given = np.where(rng.random(N) < rate, (true + rng.integers(1, K, N)) % K, true)
+    P = cross_val_predict(LogisticRegression(), x, given, cv=5, method="predict_proba")
+    assert np.mean(P.argmax(axis=1) != true) > 0.15
+    (guess, *_) = noise_rates.estimate(named(K, N)[1], np.eye(K, dtype=bool)[given], P)
+    joint_KK = estimate_joint(given, P, confident_joint=compute_confident_joint(given, P))
+    wrong = np.mean(given != true)
+    extrapolated = 1 - np.trace(joint_KK)
+    assert wrong <= guess.false_rate < extrapolated
+    assert guess.false_rate - wrong < 0.6 * (extrapolated - wrong) + 0.02
 
 
 def test_missing_positives_are_told_from_false_ones(tags):

@@ -86,6 +86,12 @@ def test_the_seed_shuffles_one_split_and_leaves_the_other(make_tree) -> None:
     assert {r.splits[1][0] for r in first} == {"stratified-10-unshuffled"}
 
 
+def test_a_part_too_small_for_folds_has_none(make_tree) -> None:
+    found = list(extended_ballroom.recordings(make_tree("extended_ballroom", 26)))
+    assert len(found) == 26
+    assert {r.splits for r in found} == {()}
+
+
 @pytest.mark.parametrize(
     ("how", "says"),
     [
@@ -256,6 +262,16 @@ def test_clip_info_may_be_missing(make_tree) -> None:
     assert [r.title for r in magnatagatune.recordings(root)] == [None] * 8
 
 
+def test_a_clip_info_that_was_cut_is_seen_by_validation(make_tree) -> None:
+    root = make_tree("magnatagatune", 8)
+    (fact,) = [f for f in magnatagatune.facts(root) if "lacks" in f.about]
+    assert (fact.published, fact.found) == (0, 0)
+    path = root / "clip_info_final.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:6]))
+    (fact,) = [f for f in magnatagatune.facts(root) if "lacks" in f.about]
+    assert fact.found == 3
+
+
 @pytest.mark.parametrize(
     ("how", "says"),
     [
@@ -313,6 +329,32 @@ def test_genres_of_other_levels(corpus: Path) -> None:
         assert all(r.labels for r in fma.recordings(corpus, fma.Options(genres=level)))
     with pytest.raises(UsageError, match="unknown genres 'each'"):
         fma.Options(genres="each")
+
+
+def test_a_table_of_tracks_that_was_cut_within_a_row_is_refused(corpus: Path) -> None:
+    path = corpus / "fma_metadata" / "tracks.csv"
+    whole = path.read_bytes()
+    start = whole.rstrip(b"\n").rindex(b"\n") + 1
+    for cells in (1, 2, 14, 25, 31):
+        path.write_bytes(whole[:start] + b",".join(whole[start:].split(b",")[:cells]) + b"\n")
+        with pytest.raises(UsageError, match=r"tracks\.csv .* is in the subset ''"):
+            list(fma.recordings(corpus))
+    path.write_bytes(whole)
+    assert len(list(fma.recordings(corpus))) == 16
+
+
+def test_tracks_as_the_owners_write_them(corpus: Path) -> None:
+    """Texts of many lines with quotes, other letters, and a third row that names the index alone."""
+    path = corpus / "fma_metadata" / "tracks.csv"
+    lines = path.read_text().split("\n")
+    assert lines[2].strip(",") == "track_id"
+    row = lines[3].split(",")
+    about = next(i for i, name in enumerate(lines[1].split(",")) if name == "information")
+    row[about] = '"<p>He said ""yes"",\r\nand\nwent: Ä"'
+    path.write_text("\n".join([*lines[:3], ",".join(row), *lines[4:]]), newline="")
+    assert [r.source_id for r in fma.recordings(corpus)] == [
+        f"{t.track_id:06d}" for t in synthetic.plan(synthetic.Config(16))
+    ]
 
 
 def test_a_size_can_be_asked_for(corpus: Path) -> None:

@@ -184,6 +184,7 @@ def test_without_audio_it_is_said_plainly_that_none_is_shipped(make_tree) -> Non
         ("data/X.h5", b"not HDF5", "X.h5 is no HDF5 file of the Million Song Dataset"),
         ("test_x_msd_id.txt", b"../../etc/passwd\n", "is no list of track ids"),
         ("test_x_7d_id.txt", b"1\n", "has 1 lines, and test_x_msd_id.txt has"),
+        ("test_x_7d_id.txt", b"", "has 0 lines, and test_x_msd_id.txt has"),
         ("test_y.npy", b"\x93NUMPY\x01\x00", "is no NumPy array of labels"),
         ("lastfm_tags.db", b"SQLite format 3\0" + bytes(100), "is not Last.fm's tag database"),
         ("lastfm_tags.db", b"tags", "is not Last.fm's tag database"),

@@ -5,7 +5,9 @@ import random
 from pathlib import Path
 
 import av
+import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 import soundfile as sf
 
@@ -13,7 +15,7 @@ from phonolake.audio.decode import decode
 from phonolake.features import fingerprint
 from phonolake.records import Hertz
 from phonolake.stages import duplicates, ingest
-from phonolake.store import query
+from phonolake.store import query, schema
 from phonolake.store.lake import Lake
 from phonolake.store.verify import verify
 
@@ -95,6 +97,57 @@ def test_silence_is_nothing_to_compare() -> None:
     assert (frames[fingerprint.SR * 2 // 64 :] == fingerprint.NOTHING).all()
     assert not fingerprint.sub_fingerprints(np.zeros(20_000, np.float32)).any()
     assert fingerprint.compare(frames, np.zeros(300, np.uint32), 0) == (0.0, 0)
+
+
+# -- the comparison ----------------------------------------------------------------------------------------------------
+
+
+def stored(tracks: dict[str, np.ndarray]) -> duckdb.DuckDBPyConnection:
+    """A table of fingerprints in memory."""
+    rows = [{"track_id": t, "sample_sha256": t, "frames": words.view(np.int32).tolist()} for t, words in tracks.items()]
+    columns = pa.schema([schema.table("fingerprints").arrow.field(name) for name in rows[0]])
+    found = pa.Table.from_pylist(rows, columns)  # noqa: F841 - DuckDB finds it by its name
+    connection = duckdb.connect()
+    connection.execute("CREATE TABLE fingerprints AS SELECT * FROM found")
+    return connection
+
+
+def altered(words: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """The same words with a share of their bits turned round, where they sound."""
+    flips = (rng.random((len(words), 32)) < share) @ (1 << np.arange(32, dtype=np.uint64))
+    return np.where(words == fingerprint.NOTHING, words, words ^ flips.astype(np.uint32))
+
+
+def test_every_copy_is_found_however_few_pairs_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    tracks: dict[str, np.ndarray] = {}
+    for n in range(30):
+        words = rng.integers(1, 1 << 32, 300, dtype=np.uint32)
+        if n % 3 == 0:
+            words[80:] = fingerprint.NOTHING  # less than a second of sound, then silence
+        tracks[f"a:{n:02}"] = words
+        tracks[f"b:{n:02}"] = np.concatenate([rng.integers(1, 1 << 32, n, dtype=np.uint32), altered(words, 0.05, rng)])
+    config = duplicates.Config("")
+    with stored(tracks) as connection:
+        found = duplicates.compare_all(connection, config)
+    assert [(p.track_id, p.other_id) for p in found] == [(f"a:{n:02}", f"b:{n:02}") for n in range(30)]
+    assert [round(-p.offset_seconds * fingerprint.FRAMES_PER_SECOND) for p in found] == list(range(30))
+    assert all(0.93 < p.similarity < 0.97 for p in found)
+    monkeypatch.setattr(duplicates, "PAIRS_AT_ONCE", 7)
+    with stored(tracks) as connection:
+        assert duplicates.compare_all(connection, config) == found
+
+
+@pytest.mark.parametrize(("equal", "candidates"), [(5, 0), (12, 0), (13, 1)])
+def test_a_few_equal_frames_of_many_are_chance(equal: int, candidates: int) -> None:
+    """In a large collection any two tracks have some: were they all compared, the time would grow with the square."""
+    rng = np.random.default_rng(2)
+    one, two = (rng.integers(1, 1 << 32, 2551, dtype=np.uint32) for _ in range(2))
+    places = rng.choice(2551, equal, replace=False)
+    two[places] = one[places]
+    with stored({"a:1": one, "a:2": two}) as connection:
+        assert duplicates.compare_all(connection, duplicates.Config("")) == []
+        assert connection.execute("SELECT count(*) FROM candidates").fetchall() == [(candidates,)]
 
 
 # -- the stage ---------------------------------------------------------------------------------------------------------

@@ -161,7 +161,7 @@ def check_runs(
     Parameters
     ----------
     runs : sequence of str
-        Runs that trained models. By default all with annotated test tracks; those that are the folds of one
+        Runs that trained models, or names that `scored` gives. By default all of these: the folds of one
         cross-validation count as one.
     most : int, optional
         Measure on at most so many tracks, the same ones every time, beside those that were annotated; on all of them
@@ -224,30 +224,52 @@ def _common_scores(said: pa.Table, names: Sequence[str]) -> tuple[list[str], lis
     return list(compress(track_ids, used_N)), list(compress(labels, used_L)), P_RNL
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What can be measured: a run, or all folds of one cross-validation, and its annotated test tracks."""
+
+    name: str
+    run_ids: tuple[str, ...]
+    n_annotated: int
+
+
+def scored(connection: duckdb.DuckDBPyConnection, answers: Answers) -> list[Scored]:
+    """Everything that was asked for an annotated label of an annotated test track, in order of the names.
+
+    Raises
+    ------
+    PhonolakeError
+        When there is nothing.
+    """
+    rows = connection.execute(
+        "SELECT run_id, m.test_fold IS NOT NULL, (m.model, m.split, r.started_at)::VARCHAR, p.ids "
+        "FROM (SELECT run_id, list(DISTINCT track_id) AS ids FROM predictions "
+        "WHERE part = 'test' AND track_id IN (SELECT unnest($1)) AND label IN (SELECT unnest($2)) GROUP BY run_id) p "
+        "LEFT JOIN models m USING (run_id) LEFT JOIN runs r USING (run_id) ORDER BY run_id",
+        [sorted(set(answers.track_id)), sorted(set(answers.label))],
+    ).fetchall()
+    if not rows:
+        raise PhonolakeError("no annotated track has a test prediction yet: `phonolake score` or `phonolake crossval`")
+    folds: dict[str, list[tuple[str, list[str]]]] = {}
+    for run, is_fold, command, ids in rows:
+        folds.setdefault(command if is_fold else run, []).append((run, ids))
+    found = []
+    for group in folds.values():
+        first, others = group[0][0], len(group) - 1
+        name = f"{first} and {others} other folds" if others else first
+        found.append(Scored(name, tuple(run for run, _ in group), len({i for _, ids in group for i in ids})))
+    return sorted(found, key=lambda one: one.name)
+
+
 def _scored_runs(connection: duckdb.DuckDBPyConnection, answers: Answers, runs: Sequence[str]) -> dict[str, str]:
     """Name under which each run is measured: its own, or that of its cross-validation."""
-    rows = connection.execute(
-        "SELECT run_id, m.test_fold IS NOT NULL, (m.model, m.split, r.started_at)::VARCHAR "
-        "FROM (SELECT DISTINCT run_id FROM predictions WHERE part = 'test' AND track_id IN (SELECT unnest($1))) "
-        "LEFT JOIN models m USING (run_id) LEFT JOIN runs r USING (run_id) ORDER BY run_id",
-        [sorted(set(answers.track_id))],
-    ).fetchall()
-    known = [run for run, *_ in rows]
+    known = scored(connection, answers)
+    named = {one.name: one.run_ids for one in known}
+    single = {run: (run,) for one in known for run in one.run_ids}
     for run in runs:
-        if run not in known:
-            raise unknown("run with annotated test tracks", run, known)
-    if runs:
-        return {run: run for run in runs}
-    if not known:
-        raise PhonolakeError("no annotated track has a test prediction yet: `phonolake score` or `phonolake crossval`")
-    folds: dict[str, list[str]] = {}
-    for run, is_fold, command in rows:
-        folds.setdefault(command if is_fold else run, []).append(run)
-    return {
-        run: group[0] if len(group) == 1 else f"{group[0]} and {len(group) - 1} other folds"
-        for group in folds.values()
-        for run in group
-    }
+        if run not in named | single:
+            raise unknown("run with annotated test tracks", run, sorted(single))
+    return {run: name for name in (runs or named) for run in (named | single)[name]}
 
 
 def _laid_out(

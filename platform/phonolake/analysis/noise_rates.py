@@ -2,9 +2,15 @@
 
 The confident joint (Northcutt, Jiang, Chuang, "Confident learning", JAIR 70, 2021) counts tracks by given and probable
 true class: a track counts for a class when its out-of-sample probability passes what is usual for tracks that were
-given the class. cleanlab computes it; with several labels to a track it does so for each label apart. Where classes
-sound alike, the mistakes of the model count as noise too: the better the model, the nearer the estimate. And where very
-many positives are missing, the model learns to expect that, and the estimate stays below the truth.
+given the class. cleanlab computes it.
+
+Of classes, the tracks off its diagonal are the estimate, and nothing is extrapolated to tracks of which the models are
+not sure: where classes overlap that made about twice as much of it (on the demo's 10 % of wrong labels 11 to 13 %
+against 19 to 22 %). Where classes are told apart easily it leaves out up to a third instead. Mistakes of sure models
+still count as noise: where the models are poor, the truth is lower.
+
+Of several tags to a track, each is estimated apart and extrapolated to all tracks. Where very many positives are
+missing, the model learns to expect that, and the estimate stays below the truth.
 
 Shape suffixes: N tracks, L labels.
 """
@@ -76,14 +82,17 @@ def truly(labels: Sequence[str], given_NL: np.ndarray, true_NL: np.ndarray) -> l
 
 def _of_classes(Y: np.ndarray, P: np.ndarray) -> np.ndarray:
     """Joint counts [given, true] of each class against the rest."""
-    from cleanlab.count import compute_confident_joint, estimate_joint
+    from cleanlab.filter import find_label_issues
 
     y, probabilities = Y.argmax(axis=1), P / np.maximum(P.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    counted = compute_confident_joint(y, probabilities)
-    joint_LL = len(Y) * estimate_joint(y, probabilities, confident_joint=counted)
-    both = np.diag(joint_LL)
-    false, missing = joint_LL.sum(axis=1) - both, joint_LL.sum(axis=0) - both
-    neither = len(Y) - both - false - missing
+    # With one process the order of the tracks is kept, and nothing is started.
+    wrong_N = find_label_issues(y, probabilities, filter_by="confident_learning", min_examples_per_class=0, n_jobs=1)
+    n_classes = Y.shape[1]
+    given = Y.sum(axis=0)
+    false = np.bincount(y[wrong_N], minlength=n_classes)
+    missing = np.bincount(probabilities[wrong_N].argmax(axis=1), minlength=n_classes)
+    both = given - false
+    neither = len(Y) - given - missing
     return np.stack([np.stack([neither, missing], axis=-1), np.stack([false, both], axis=-1)], axis=1)
 
 

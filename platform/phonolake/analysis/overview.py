@@ -175,14 +175,19 @@ def reject_reasons(connection: duckdb.DuckDBPyConnection) -> list[RejectReason]:
 def newest_figures(connection: duckdb.DuckDBPyConnection) -> list[FoldSummary]:
     """Test figures of the newest training of each model on each split; the mean over its folds where it had several.
 
+    A model that learned other labels than the dataset's is another one: ``k2c2 on tags``.
+
     Figures that are not defined, such as the ROC-AUC of a test part with one class, are left out.
     """
     # Runs that one command trained started together: these are the folds of one cross-validation.
     rows = connection.execute(
         """
-        WITH newest AS (
-            SELECT m.run_id, m.model, m.input, m.split FROM models m JOIN runs r USING (run_id)
-            QUALIFY r.started_at = max(r.started_at) OVER (PARTITION BY m.model, m.input, m.split)
+        WITH trained AS (
+            SELECT m.run_id, m.model || coalesce(' on ' || nullif(m.card->>'$.config.labels', 'dataset'), '') AS model,
+                m.input, m.split, r.started_at
+            FROM models m JOIN runs r USING (run_id)
+        ), newest AS (
+            FROM trained QUALIFY started_at = max(started_at) OVER (PARTITION BY model, input, split)
         )
         SELECT model, input, split, metric, avg(value), coalesce(stddev_samp(value), 0), avg(chance), count(*),
             sum(n)::BIGINT

@@ -118,6 +118,16 @@ def training_runs(connection: duckdb.DuckDBPyConnection) -> list[TrainingRun]:
     return [TrainingRun(*row) for row in rows]
 
 
+def chance(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, float]:
+    """What guessing reaches on the test tracks of a run, by metric."""
+    rows = connection.execute(
+        "SELECT metric, chance FROM metrics WHERE run_id = $1 AND part = 'test' AND label IS NULL AND epoch IS NULL "
+        "AND chance IS NOT NULL",
+        [run_id],
+    ).fetchall()
+    return dict(rows)
+
+
 def curve(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[CurvePoint]:
     """The learning curve of a run; empty for a model that learns in one go."""
     rows = connection.execute(

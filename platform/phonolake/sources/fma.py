@@ -199,6 +199,10 @@ def _read_tracks(path: Path) -> pd.DataFrame:
         if missing:
             raise ValueError(f"it has no column {missing[0]!r}")
         table = table[list(COLUMNS)].set_axis(list(COLUMNS.values()), axis=1)
+        # Cells that a row does not have, as where a copy was cut short, are read as empty ones.
+        wrong = table.index[~table["subset"].isin(SIZES)]
+        if len(wrong):
+            raise ValueError(f"track {wrong[0]} is in the subset {table.loc[wrong[0], 'subset']!r}")
         table.index = table.index.astype(int)
     except ValueError as error:
         raise UsageError(f"{path} is no FMA tracks.csv with its two header rows: {error}") from error

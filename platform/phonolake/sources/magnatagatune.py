@@ -113,12 +113,14 @@ def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
 
 
 def facts(root: Path, options: Options = DEFAULT) -> Iterator[Fact]:
-    """Clips, tags and clips of the top 50 beside the published figures."""
+    """Clips, tags and clips of the top 50 beside the published figures, and clips that the clip info does not know."""
     path = root / "annotations_final.csv"
     clips = list(_clips(path))
     yield Fact("clips in annotations_final.csv", N_CLIPS, len(clips))
     yield Fact("tags in annotations_final.csv", N_TAGS, len({tag for clip in clips for tag in clip.tags}))
     frequent = {tag for tag, _ in Counter(tag for clip in clips for tag in clip.tags).most_common(len(TOP_50))}
+    if (root / "clip_info_final.csv").is_file():
+        yield Fact("clips that clip_info_final.csv lacks", 0, len({clip.number for clip in clips} - _info(root).keys()))
     yield Fact("top-50 tags that are the most frequent here", len(TOP_50), len(frequent.intersection(TOP_50)))
 
 

@@ -79,7 +79,7 @@ def _part(folder: Path, name: str) -> Part:
         raise UsageError(f"{path} is no list of track ids such as TRAAABD128F429CF47: it holds {wrong[:40]!r}")
     other = folder / f"{name}_x_7d_id.txt"
     numbers = tables.lines(other, "a list of 7digital's numbers") if other.is_file() else []
-    if numbers and len(numbers) != len(tracks):
+    if other.is_file() and len(numbers) != len(tracks):
         raise UsageError(f"{other} has {len(numbers)} lines, and {path.name} has {len(tracks)}: they belong together")
     matrix = folder / f"{name}_y.npy"
     return Part(PARTS[name], tracks, numbers, _matrix(matrix, len(tracks)) if matrix.is_file() else None)
