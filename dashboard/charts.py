@@ -14,7 +14,7 @@ import streamlit as st
 
 MAIN, MARK = "#0f766e", "#1c1917"
 # Light enough for a dark mark to stand out.
-MODELS = ("#58aea2", "#f0a84f", "#a79bc7", "#84b1d6", "#bfc36b")
+MODELS = ("#58aea2", "#f0a84f", "#a79bc7", "#84b1d6", "#bfc36b", "#e39a9a", "#c8a27c", "#a3aab5")
 # Told apart on white, neighbours also in lightness.
 POINTS = ("#0f766e", "#d97706", "#4f46e5", "#be123c", "#0284c7", "#65a30d", "#9333ea", "#78716c")
 SHARES = [[0, "#f5f5f4"], [0.05, "#d5ebe7"], [0.5, "#3aa394"], [1, "#084c46"]]
@@ -188,7 +188,7 @@ def scores(rows: Sequence[tuple[str, str, float, float | None]]) -> go.Figure:
             cliponaxis=False,
             hovertemplate="%{x:.3f}",
         )
-        figure.add_trace(_marks(chances, y, size=22 * thickness, in_legend=n == 0))
+        figure.add_trace(_marks(chances, y, size=max(22 * thickness, 6), in_legend=n == 0))
     figure.update_xaxes(title="value on the test part (0 to 1)", range=[0, 1.08], tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_yaxes(tickvals=list(range(len(metrics))), ticktext=metrics, autorange="reversed", showgrid=False)
     figure.update_layout(legend={"orientation": "h", "y": 1.15, "x": 0})

@@ -76,9 +76,9 @@ def show_evaluation(view: View) -> None:
         show_correlation(two, "ρ₂: checked and all labels", found.rho_2, RHO_2)
         show_runs(found)
     st.caption(
-        f"Mean ROC-AUC over labels (chance: 0.5), on at most {found.n_tracks:,} tracks that all of these runs were "
-        "tested on; labels of which only one kind was heard are left out. `phonolake labels evaluation` measures on "
-        "all tracks and keeps the figures in `evaluation_checks`."
+        f"Mean ROC-AUC over labels (chance: 0.5), on {found.n_tracks:,} tracks that all of these runs were tested on "
+        f"(at most {MOST_TRACKS:,} beside those heard); labels of which one kind only was heard are left out. "
+        "`phonolake labels evaluation` measures on all tracks and keeps the figures in `evaluation_checks`."
     )
     where_from(view, "evaluation", ("annotations", "predictions", "labels"), sql="FROM evaluation_checks")
 
@@ -130,7 +130,7 @@ def show_runs(found: EvaluationCheck) -> None:
         pd.DataFrame([tag for tag in found.tags if tag.run_id == run.run_id]),
         hide_index=True,
         placeholder="-",
-        height=min(300, 35 * (len(found.tags) // len(found.runs) + 1) + 2),
+        height=min(400, 35 * (len(found.tags) // len(found.runs) + 1) + 2),
         column_order=["label", "auc_given", "auc_annotated", "n"],
         column_config=number | {"label": "Label", "n": st.column_config.NumberColumn("Answers", format="localized")},
     )

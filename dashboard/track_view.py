@@ -183,7 +183,7 @@ def show_predictions(view: View, track_id: str) -> None:
 
 def show_neighbours(view: View, track_id: str) -> None:
     """What sounds alike, each with a play button and a way to go there."""
-    st.markdown("**Sounds alike**")
+    st.markdown("**Sounds alike** (cosine similarity)")
     with unless_missing():
         model = choose_model(view, "embeddings", track_id, "embedder")
         with st.container(gap=None):

@@ -79,7 +79,7 @@ def show_pairs(view: View, source: str | None) -> int:
     chosen = st.dataframe(
         pairs,
         hide_index=True,
-        height=420,
+        height=min(420, 35 * (len(pairs) + 1) + 2),
         on_select="rerun",
         selection_mode="single-row",
         key=f"{kind}-{source}-{least}",
