@@ -1,4 +1,4 @@
-"""Figures in one style: horizontal bars, histograms, matrices of labels, spectrograms.
+"""Figures in one style: horizontal bars, histograms, matrices of labels, points, curves.
 
 Names of labels come from the collection: they are placed by number and written as text, so that two that look alike
 stay two, and none is read as markup or as a number.
@@ -18,19 +18,12 @@ MODELS = ("#58aea2", "#f0a84f", "#a79bc7", "#84b1d6", "#bfc36b", "#e39a9a", "#c8
 # Told apart on white, neighbours also in lightness.
 POINTS = ("#0f766e", "#d97706", "#4f46e5", "#be123c", "#0284c7", "#65a30d", "#9333ea", "#78716c")
 SHARES = [[0, "#f5f5f4"], [0.05, "#d5ebe7"], [0.5, "#3aa394"], [1, "#084c46"]]
-# Streamlit's theme takes some of Magma's darkest colours for its own placeholders; these are near them.
-LOUDNESS = [
-    *([0, "#03020c"], [0.15, "#1d1147"], [0.3, "#51127c"], [0.45, "#822681"]),
-    *([0.6, "#b73779"], [0.75, "#e75263"], [0.87, "#fc8961"], [0.95, "#fec488"], [1, "#fcfdbf"]),
-]
 SIGNED = [[0, "#9a3412"], [0.25, "#f3a667"], [0.5, "#fafaf9"], [0.75, "#5fb3a8"], [1, "#084c46"]]
 # How rows of an answer can be drawn, and how many of them.
 PLOTS = {"bars": 60, "lines": 1000, "points": 1000}
 BARE = {"displaylogo": False, "displayModeBar": False}
 LONGEST_NAME = 40
 FEWEST_BINS = 9
-# More columns than a screen has pixels only cost time.
-MOST_COLUMNS = 1200
 
 
 def show(figure: go.Figure, *, height: int, key: str | None = None) -> None:
@@ -141,25 +134,6 @@ def matrix(
     return figure
 
 
-def spectrogram(decibels_FT: np.ndarray, *, frames_per_second: float, unit: str) -> go.Figure:
-    """A spectrogram over time; of neighbouring frames that share a pixel the loudest is shown."""
-    step = -(-decibels_FT.shape[1] // MOST_COLUMNS)
-    thinned_FT = np.maximum.reduceat(decibels_FT, np.arange(0, decibels_FT.shape[1], step), axis=1)
-    figure = go.Figure(
-        go.Heatmap(
-            z=np.round(thinned_FT).astype(np.int16),
-            x0=0,
-            dx=step / frames_per_second,
-            colorscale=LOUDNESS,
-            hovertemplate="%{x:.2f} s, band %{y}: %{z} " + unit + "<extra></extra>",
-            colorbar={"title": {"text": unit, "side": "right"}, "thickness": 12},
-        )
-    )
-    figure.update_xaxes(title="time (s)", showgrid=False)
-    figure.update_yaxes(title="mel band (low to high)", showgrid=False)
-    return figure
-
-
 def scores(rows: Sequence[tuple[str, str, float, float | None]]) -> go.Figure:
     """Bars of figures in [0, 1] by metric, one colour per model, with a mark where chance is.
 
@@ -207,50 +181,6 @@ def _marks(chances: Sequence[float | None], y: Sequence[float], *, size: float, 
         marker={"symbol": "line-ns", "size": size, "line": {"width": 3, "color": MARK}},
         hovertemplate="chance %{x:.3f}<extra></extra>",
     )
-
-
-def waveform(outline_P2: np.ndarray, *, seconds: float) -> go.Figure:
-    """The outline of a sound over time."""
-    time_P = np.linspace(0, seconds, len(outline_P2), endpoint=False)
-    figure = go.Figure()
-    for column, fill in ((0, None), (1, "tonexty")):
-        figure.add_scatter(
-            x=time_P,
-            y=outline_P2[:, column],
-            mode="lines",
-            line={"width": 0.6, "color": MAIN},
-            fill=fill,
-            fillcolor="rgba(15, 118, 110, 0.55)",
-            hoverinfo="skip",
-            showlegend=False,
-        )
-    figure.update_xaxes(range=[0, seconds], showgrid=False, showticklabels=False, zeroline=False)
-    reach = 1.05 * max(float(np.abs(outline_P2).max(initial=0)), 1e-4)
-    figure.update_yaxes(range=[-reach, reach], showgrid=False, showticklabels=False, zeroline=True, fixedrange=True)
-    return figure
-
-
-def tags_over_time(labels: Sequence[str], starts: Sequence[float], seconds: float, p_SK: np.ndarray) -> go.Figure:
-    """Probabilities of labels over time, the most probable label on top."""
-    places = list(range(len(labels)))
-    figure = go.Figure(
-        go.Heatmap(
-            z=p_SK.T,
-            x=[start + seconds / 2 for start in starts],
-            y=places,
-            customdata=[[name(label)] * len(starts) for label in labels],
-            hovertemplate="%{customdata}, %{x:.1f} s: %{z:.3f}<extra></extra>",
-            zmin=0,
-            zmax=1,
-            colorscale=SHARES,
-            colorbar={"title": {"text": "probability", "side": "right"}, "thickness": 12},
-        )
-    )
-    figure.update_xaxes(title="time (s)", showgrid=False, rangemode="tozero")
-    figure.update_yaxes(
-        tickvals=places, ticktext=[name(label) for label in labels], autorange="reversed", showgrid=False
-    )
-    return figure
 
 
 def scatter(

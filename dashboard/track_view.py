@@ -3,6 +3,7 @@
 import charts
 import numpy as np
 import player
+import sound_charts
 import streamlit as st
 from common import View, clock, lacking, plain, unless_missing
 from origin import where_from
@@ -76,7 +77,7 @@ def show_waveform(view: View, facts: browse.TrackFacts) -> None:
         return
     with unless_missing():
         values_P2 = read_outline(view.snapshot, view, facts.track_id)
-        charts.show(charts.waveform(values_P2, seconds=facts.duration_seconds), height=84, key="waveform")
+        charts.show(sound_charts.waveform(values_P2, seconds=facts.duration_seconds), height=84, key="waveform")
 
 
 def show_taggram(view: View, track_id: str) -> None:
@@ -88,7 +89,7 @@ def show_taggram(view: View, track_id: str) -> None:
         found = read_taggram(view.snapshot, view, track_id)
         order = np.argsort(-found.probabilities.mean(axis=0), kind="stable")[:TAGS]
         labels = [found.labels[k] for k in order]
-        figure = charts.tags_over_time(labels, found.starts, found.piece_seconds, found.probabilities[:, order])
+        figure = sound_charts.tags_over_time(labels, found.starts, found.piece_seconds, found.probabilities[:, order])
         charts.show(figure, height=110 + 24 * len(labels), key="taggram-figure")
         st.caption(
             f"{plain(found.model)}, one answer for each {found.piece_seconds:.1f} s. It learned from longer pieces: "
@@ -136,7 +137,7 @@ def show_spectrogram(view: View, track_id: str) -> None:
     if values_FT.ndim == 3:
         # Of several channels the first is the sound itself, the others are made from it.
         values_FT = values_FT[0]
-    figure = charts.spectrogram(values_FT, frames_per_second=recipe.frames_per_second, unit=recipe.unit)
+    figure = sound_charts.spectrogram(values_FT, frames_per_second=recipe.frames_per_second, unit=recipe.unit)
     charts.show(figure, height=230, key="spectrogram")
 
 
