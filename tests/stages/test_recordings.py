@@ -13,7 +13,6 @@ from phonolake.audio.decode import decode
 from phonolake.errors import AudioError, UsageError
 from phonolake.features import contract
 from phonolake.features.pooling import pool
-from phonolake.features.published import given
 from phonolake.records import Seconds
 from phonolake.stages import recordings
 from phonolake.stages.recordings import Samples, answers
@@ -73,7 +72,7 @@ def test_what_cannot_be_decoded_is_an_error_for_each() -> None:
 def test_what_float16_cannot_hold_is_refused() -> None:
     buffer = io.BytesIO()
     sf.write(buffer, np.full(24_000, 500.0), 12_000, format="WAV", subtype="FLOAT")
-    linear = given("power:sr=12000,n_fft=512,hop_length=256,scale=linear")
+    linear = contract.given("power:sr=12000,n_fft=512,hop_length=256,scale=linear")
     found = answers([linear, contract.spectrogram("mel-96-12k")], buffer.getvalue(), Seconds(2.0))
     refused = found["power"]
     assert isinstance(refused, AudioError)

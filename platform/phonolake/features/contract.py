@@ -11,7 +11,7 @@ import numpy as np
 from phonolake import registry
 from phonolake.errors import UsageError, unknown
 from phonolake.features.clip import Clip
-from phonolake.features.configuration import Configuration
+from phonolake.features.configuration import Configuration, from_text
 from phonolake.records import Hertz
 
 
@@ -177,10 +177,42 @@ def spectrogram(name: str) -> Spectrogram:
     parameters that cannot be right, raise a `UsageError`.
     """
     if ":" in name:
-        from phonolake.features.published import given  # which builds upon what stands here
-
         return given(name)
     return _find("spectrogram", name, spectrograms())
+
+
+def from_configuration(name: str, config: Configuration, source: str, *, version: int = 1) -> Spectrogram:
+    """Make a spectrogram of its parameters."""
+    return Spectrogram(
+        name=name,
+        version=version,
+        sr=Hertz(config.sr),
+        n_bands=config.n_bands,
+        # A picture has its columns whatever the length; the paper's clips last ten seconds.
+        frames_per_second=config.picture / 10 if config.picture else config.sr / config.hop_length,
+        unit=config.unit,
+        source=source,
+        compute=config.compute,
+        n_channels=3 if config.picture else 1,
+        n_frames=config.n_frames,
+        config=config,
+    )
+
+
+def given(text: str) -> Spectrogram:
+    """The spectrogram of a user's own configuration (see `configuration.from_text`).
+
+    Raises
+    ------
+    UsageError
+        For a configuration that cannot be right, or a name that is taken or cannot be part of a file's name.
+    """
+    name, config = from_text(text)
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or "-per-" in name:
+        raise UsageError(f"a spectrogram's name has small letters, digits and single hyphens; received {name!r}")
+    if name in spectrograms():
+        raise UsageError(f"there is a spectrogram called {name!r} already: give yours another name")
+    return from_configuration(name, config, "a configuration of the user's own", version=0)
 
 
 def per_segment(recipe: Recipe, segments: Segments) -> Recipe:

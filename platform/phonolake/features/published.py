@@ -1,13 +1,9 @@
 """Spectrograms of the papers beside mel-96-12k, each by its parameters."""
 
-import re
 from typing import Any
 
-from phonolake.errors import UsageError
-from phonolake.features import contract
-from phonolake.features.configuration import Configuration, from_text
-from phonolake.features.contract import Spectrogram
-from phonolake.records import Hertz
+from phonolake.features.configuration import Configuration
+from phonolake.features.contract import from_configuration
 
 # The picture of the music role paper is described twice: its base code emphasises treble first, its notebook does not.
 PICTURE: dict[str, Any] = {"sr": 22_050, "n_fft": 2048, "hop_length": 512, "n_mels": 96, "picture": 216}
@@ -33,40 +29,6 @@ CONFIGURATIONS = {
 }
 # Those that once gave other values.
 VERSIONS = {"mel-128x128": 2}
-
-
-def from_configuration(name: str, config: Configuration, source: str, *, version: int = 1) -> Spectrogram:
-    """Make a spectrogram of its parameters."""
-    return Spectrogram(
-        name=name,
-        version=version,
-        sr=Hertz(config.sr),
-        n_bands=config.n_bands,
-        # A picture has its columns whatever the length; the paper's clips last ten seconds.
-        frames_per_second=config.picture / 10 if config.picture else config.sr / config.hop_length,
-        unit=config.unit,
-        source=source,
-        compute=config.compute,
-        n_channels=3 if config.picture else 1,
-        n_frames=config.n_frames,
-        config=config,
-    )
-
-
-def given(text: str) -> Spectrogram:
-    """The spectrogram of a user's own configuration (see `configuration.from_text`).
-
-    Raises
-    ------
-    UsageError
-        For a configuration that cannot be right, or a name that is taken or cannot be part of a file's name.
-    """
-    name, config = from_text(text)
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or "-per-" in name:
-        raise UsageError(f"a spectrogram's name has small letters, digits and single hyphens; received {name!r}")
-    if name in contract.spectrograms():
-        raise UsageError(f"there is a spectrogram called {name!r} already: give yours another name")
-    return from_configuration(name, config, "a configuration of the user's own", version=0)
 
 
 SPECTROGRAM = tuple(

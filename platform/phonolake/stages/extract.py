@@ -9,7 +9,6 @@ from phonolake import execution, progress
 from phonolake.errors import AudioError, UsageError
 from phonolake.features import contract
 from phonolake.features.contract import Segments, Spectrogram
-from phonolake.features.published import given
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.stages import derive
 from phonolake.stages.common import Outcome, count_tracks, finish, now
@@ -104,7 +103,7 @@ def _asked_for(wanted: Config | Task) -> list[tuple[str, str, Recipe]]:
     found: list[tuple[str, str, Recipe]] = [
         *(("features", name, feature_set(name)) for name in wanted.features),
         *(("spectrograms", name, contract.spectrogram(name)) for name in wanted.spectrograms),
-        *(("configurations", text, given(text)) for text in wanted.configurations),
+        *(("configurations", text, contract.given(text)) for text in wanted.configurations),
     ]
     if wanted.segments is None:
         return found

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from inspect import signature
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,68 +12,19 @@ import pyarrow.parquet as pq
 from phonolake import execution
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.lineage import CODE_VERSION, settings
-from phonolake.models import registry, storage
+from phonolake.models import storage
 from phonolake.models.loaded import LoadedModel, wrap
 from phonolake.records import TEST, TRAIN, VALID
-from phonolake.stages import products
-from phonolake.stages.examples import Examples
+from phonolake.stages.training_task import TRACKS, WEIGHTS, Task
 from phonolake.store import unfinished
-from phonolake.store.lake import Lake
 from phonolake.store.shards import replacing
 from phonolake.training import inputs, model_inputs, report
 from phonolake.training.predict import read_features, score_shard
-from phonolake.training.recipe import Hardware, Recipe
+from phonolake.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from phonolake.stages.train import Config
     from phonolake.training.batches import TrackBatches
     from phonolake.training.frozen import FrozenBatches
-
-WEIGHTS = "weights"
-TRACKS = "tracks.parquet"
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One model to train on `input`, which lies in `files`; `n_steps` is the length of a crop, 0 for features."""
-
-    lake: Path
-    run_id: str
-    config: "Config"
-    fold: int | None
-    examples: Examples
-    files: tuple[str, ...]
-    input: str
-    n_steps: int
-    hardware: Hardware
-
-    @property
-    def folder(self) -> Path:
-        return self.lake / "models" / self.run_id
-
-    @property
-    def hidden(self) -> Path:
-        """Where a training keeps what it needs to go on after a kill."""
-        return self.folder / unfinished.TRAINING
-
-    @property
-    def model(self) -> registry.Model:
-        return registry.get(self.config.model)
-
-    @property
-    def paths(self) -> list[Path]:
-        """Shards of what the model reads."""
-        folder = Lake(self.lake).folder(products.table_of(self.input))
-        return [folder / file for file in self.files]
-
-    @property
-    def epochs(self) -> int:
-        """Steps that the training takes at most; one for an estimator."""
-        return self.config.max_epochs or self.model.CARD.recipe.get("max_epochs", 1)
-
-    @property
-    def finished(self) -> bool:
-        return (self.folder / WEIGHTS / storage.CARD_FILE).is_file()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from phonolake.records import TEST
 from phonolake.stages import derive, products
 from phonolake.stages.common import Outcome, count_tracks, finish, now
 from phonolake.stages.derive import Product
-from phonolake.stages.fitting import TRACKS, WEIGHTS
+from phonolake.stages.training_task import TRACKS, WEIGHTS
 from phonolake.store import catalog, schema
 from phonolake.store.lake import Lake
 from phonolake.store.shards import writing

@@ -5,7 +5,7 @@ training that was killed goes on after its last finished epoch and one that was 
 on its way lies in a hidden folder, which goes when the model is there.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from phonolake import execution, progress
@@ -19,7 +19,7 @@ from phonolake.stages import examples as labelled
 from phonolake.stages import fitting, input_choice, products
 from phonolake.stages.common import Outcome, finish, merge, now
 from phonolake.stages.examples import Examples
-from phonolake.stages.fitting import TRACKS, WEIGHTS, Task
+from phonolake.stages.training_task import TRACKS, WEIGHTS, Config, Task
 from phonolake.store import catalog, schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import sweep, write_rows
@@ -31,57 +31,6 @@ __all__ = ["TRACKS", "WEIGHTS", "Config", "Hardware", "plan", "run"]
 AUTO = "auto"
 # Published training length of the 29-second clips of Choi et al. 2017, in frames of 21 ms, and the same in seconds.
 LONGEST_FRAMES, LONGEST_SECONDS = 1360, 29.0
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """What to train on what.
-
-    Parameters
-    ----------
-    model : str
-        Name in the registry of models.
-    dataset : str, optional
-        Tracks of this dataset only.
-    labels : str
-        Source of the labels to learn (`labels.source`).
-    split : str, optional
-        Name of a split; the dataset's own, else the random folds, by default.
-    folds : tuple of int
-        One model for each of these test folds. Empty: one model, tested on the fixed test part or the first fold.
-    seed : int
-        Decides weights, order and crops.
-    max_epochs : int, optional
-        Instead of the recipe's, for networks.
-    multi_label : bool, optional
-        Whether a track may have several labels; by default a network learns several when a track has.
-    top_labels : int, optional
-        Learn only this many labels, those with the most tracks.
-    from_audio : bool
-        A network's spectrograms are computed from the stored audio while it is read, not taken from the lake.
-    augment : tuple of str
-        Learn from other takes of the tracks; see `phonolake.training.intake.AUGMENTATIONS`.
-    preprocessing : str, optional
-        Point of the grid of `phonolake.features.preprocessing`; kept with the model and used wherever it is.
-    input : str, optional
-        What is read instead of the card's: ``features:NAME``, or ``embeddings:MODEL_OR_RUN`` for the vectors that a
-        network of the lake gave, by an estimator or embedder; ``spectrogram:NAME`` by a network.
-    """
-
-    lake: str
-    model: str
-    dataset: str | None = None
-    labels: str = "dataset"
-    split: str | None = None
-    folds: tuple[int, ...] = ()
-    seed: int = 0
-    max_epochs: int | None = None
-    multi_label: bool | None = None
-    top_labels: int | None = None
-    input: str | None = None
-    from_audio: bool = False
-    augment: tuple[str, ...] = ()
-    preprocessing: str | None = None
 
 
 def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
