@@ -31,9 +31,9 @@ def lake() -> duckdb.DuckDBPyConnection:
         "('b:1', 'rock', 0, 'dataset'), ('b:1', 'folk', 1, 'dataset'), ('b:1', 'acoustic', 1, 'dataset')"
     )
     connection.execute("INSERT INTO splits VALUES ('a:1', 'official', 'train', NULL), ('a:1', 'folds', NULL, 3)")
-    connection.execute(
-        "INSERT INTO audio VALUES ('a:1', 'x'::BLOB, 'MP3', 'MPEG_LAYER_III', 44100, 2, 441000, -1, -12, '', '', 1, 1)"
-    )
+    facts = "'MP3', 'MPEG_LAYER_III', 44100, 2, 441000, -1, -12, '', '', 1, 1"
+    # A large file, in two pieces.
+    connection.execute(f"INSERT INTO audio VALUES ('a:1', 'x'::BLOB, {facts}, 0), ('a:1', 'y'::BLOB, {facts}, 1)")
     return connection
 
 
