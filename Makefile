@@ -37,6 +37,7 @@ bench: setup
 	$(BIN)/python tests/bench/ingest.py
 	$(BIN)/python tests/bench/training.py --command
 	$(BIN)/python tests/bench/cooccurrence.py --repeats 3
+	$(BIN)/python tests/bench/duplicates.py
 
 chaos: setup
 	$(BIN)/pytest -m slow

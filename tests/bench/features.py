@@ -126,11 +126,12 @@ def recordings(repeats: int) -> None:
 PEAK = """
 import sys
 from pathlib import Path
+from phonolake.audio.encoded import OnDisk
 from phonolake.features import contract
 from phonolake.stages.recordings import answers
-data, hours = Path(sys.argv[1]).read_bytes(), float(sys.argv[2])
 recipes = [contract.feature_set("music-role-97"), contract.feature_set("mfcc-120"), contract.spectrogram("mel-96-12k")]
-found = answers(recipes, data, hours * 3600)
+with OnDisk(Path(sys.argv[1])) as data:
+    found = answers(recipes, data, float(sys.argv[2]) * 3600)
 assert all(isinstance(a, list) for a in found.values()), found
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM:")).split()[1])
 """

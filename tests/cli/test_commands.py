@@ -183,6 +183,26 @@ def test_a_check_that_finds_something_fails(call, tmp_path):
     assert (code, "left.parquet" in out, "1 problems found" in err) == (1, True, True)
 
 
+def test_shards_that_are_kept_for_readers_are_told_and_no_failure(call, tmp_path):
+    from datetime import UTC, datetime
+
+    from phonolake.store import schema
+    from phonolake.store.lake import Change, Lake
+    from phonolake.store.shards import write_rows
+
+    lake, table = Lake.create(tmp_path / "lake"), schema.table("forgotten")
+    for new, old in (("a", []), ("b", ["a.parquet"])):
+        row = {"track_id": f"d:{new}", "forgotten_at": datetime(2026, 1, 1, tzinfo=UTC), "why": "asked"}
+        lake.commit({table.name: Change(table, [write_rows(lake.path(table.name, new), table.arrow, [row])], old)})
+    code, out, err = call("verify", "--lake", lake.root)
+    assert (code, out) == (0, "")
+    version = lake.versions()[table.name] - 1
+    assert f"forgotten: 1 shards kept for readers of version {version} and before" in err
+    assert "Everything is in order." in err
+    code, _, err = call("verify", "--mend", "--lake", lake.root)
+    assert (code, "Removed 1 files" in err, "kept" in err) == (0, True, False)
+
+
 def test_rows_come_as_table_csv_or_json(call, demo):
     query = "SELECT track_id, duration_seconds, artist FROM tracks ORDER BY track_id LIMIT 3"
     _, table, _ = call("sql", query, "--lake", demo / "lake")

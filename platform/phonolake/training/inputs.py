@@ -133,8 +133,12 @@ def of(model_input: str) -> TrackInput:
 
 def first_rows(reader: pq.ParquetFile, group: int) -> list[tuple[int, str]]:
     """Number and track of each row of a row group that a track is read from: a further piece of its audio is none."""
-    found = reader.read_row_group(group, ["track_id", pieces.NUMBER]).to_pylist()
-    return [(n, row["track_id"]) for n, row in enumerate(found) if not row.get(pieces.NUMBER)]
+    found = reader.read_row_group(group, ["track_id", pieces.NUMBER])
+    track_ids = found["track_id"].to_pylist()
+    if pieces.NUMBER not in found.column_names:
+        return list(enumerate(track_ids))
+    numbers = found[pieces.NUMBER].to_pylist()
+    return [(n, track_id) for n, track_id in enumerate(track_ids) if not numbers[n]]
 
 
 def row(table: pa.Table, n: int, file: Path) -> Row:
