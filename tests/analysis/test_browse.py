@@ -32,7 +32,9 @@ def lake() -> duckdb.DuckDBPyConnection:
     )
     connection.execute("INSERT INTO splits VALUES ('a:1', 'official', 'train', NULL), ('a:1', 'folds', NULL, 3)")
     connection.execute(
-        "INSERT INTO audio VALUES ('a:1', 'x'::BLOB, 'MP3', 'MPEG_LAYER_III', 44100, 2, 441000, -1, -12, '', '', 1, 1)"
+        "INSERT INTO audio BY NAME SELECT 'a:1' AS track_id, 'x'::BLOB AS bytes, 'MP3' AS container, "
+        "'MPEG_LAYER_III' AS codec, 44100 AS sr, 2 AS channels, 441000 AS n_samples, -1 AS peak_dbfs, -12 AS rms_dbfs, "
+        "'' AS sha256, '' AS source_path, 1 AS source_bytes, 1 AS source_mtime"
     )
     return connection
 
