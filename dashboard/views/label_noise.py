@@ -179,20 +179,10 @@ def show_rates(view: View, source: str) -> None:
         },
     )
     held = read_held_out(view.snapshot, view.connection, source)
+    agreed = ""
     if held.single:
-        agree = float((held.P_NL.argmax(axis=1) == held.classes).mean())
-        st.caption(
-            f"Tracks that the models, which had not seen them, surely take for another class (confident learning, "
-            f"Northcutt et al. 2021). The models agree with {agree:.0%} of the given labels; where they err for sure, "
-            "as between classes that sound alike, their mistakes count as noise too, so the truth is rather lower. "
-            "Listen to a sample to know better (*Re-annotate*)."
-        )
-        return
-    st.caption(
-        "Each label apart, extrapolated from tracks that the models are sure of (confident learning, Northcutt et al. "
-        "2021). Mistakes of the models count as noise too; where very many labels are missing, the models expect that, "
-        "and the truth is higher. Listen to a sample to know better (*Re-annotate*)."
-    )
+        agreed = f" The models agree with {(held.P_NL.argmax(axis=1) == held.classes).mean():.0%} of the given labels."
+    st.caption(f"{noise_rates.meaning(single=held.single)}{agreed} *Re-annotate* a sample to know better.")
 
 
 def show_validation(view: View, source: str) -> None:

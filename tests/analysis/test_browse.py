@@ -31,9 +31,12 @@ def lake() -> duckdb.DuckDBPyConnection:
         "('b:1', 'rock', 0, 'dataset'), ('b:1', 'folk', 1, 'dataset'), ('b:1', 'acoustic', 1, 'dataset')"
     )
     connection.execute("INSERT INTO splits VALUES ('a:1', 'official', 'train', NULL), ('a:1', 'folds', NULL, 3)")
-    facts = "'MP3', 'MPEG_LAYER_III', 44100, 2, 441000, -1, -12, '', '', 1, 1"
     # A large file, in two pieces.
-    connection.execute(f"INSERT INTO audio VALUES ('a:1', 'x'::BLOB, {facts}, 0), ('a:1', 'y'::BLOB, {facts}, 1)")
+    connection.execute(
+        "INSERT INTO audio BY NAME SELECT 'a:1' AS track_id, 'x'::BLOB AS bytes, unnest([0, 1]) AS piece, "
+        "'MP3' AS container, 'MPEG_LAYER_III' AS codec, 44100 AS sr, 2 AS channels, 441000 AS n_samples, "
+        "-1 AS peak_dbfs, -12 AS rms_dbfs, '' AS sha256, '' AS source_path, 1 AS source_bytes, 1 AS source_mtime"
+    )
     return connection
 
 

@@ -1,5 +1,6 @@
 """The launcher: what it refuses, what it starts, and that nothing is left when it ends."""
 
+import ast
 import os
 import signal
 import socket
@@ -85,3 +86,20 @@ def health(port: int) -> bytes:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def test_no_page_waits_for_torch() -> None:
+    """It takes longer to load than a page may: analyses load it when they need it, and the server ahead of that."""
+    pages = [path for path in dashboard_launcher.app().parent.rglob("*.py") if path.stem != "server"]
+    imports = sorted(
+        {
+            ast.unparse(node)
+            for path in pages
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("phonolake")
+        }
+    )
+    assert "from phonolake.analysis import label_matrix, label_vectors, overview, runs" in imports
+    code = "\n".join([*imports, "import sys", "print('torch' in sys.modules)"])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

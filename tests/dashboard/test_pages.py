@@ -290,6 +290,9 @@ def test_noise_rates_are_listed_by_label(open_page, toy, full_lake: Path) -> Non
     assert not app.exception
     rates = app.dataframe[0].value.set_index("label")
     assert list(rates.index) == ["all labels", *sorted(toy.CLASSES)]
+    said = "".join(caption.value for caption in app.caption)
+    assert "the truth is lower" in said
+    assert "agree with 97% of the given labels" in said
     # One track of the ten that are called Folk sounds like Rock.
     assert rates.loc[toy.CLASSES[0], "n_false"] == pytest.approx(1)
     assert rates.loc[toy.CLASSES[1], "n_missing"] == pytest.approx(1)

@@ -70,6 +70,21 @@ def estimate(labels: Sequence[str], Y_NL: np.ndarray, P_NL: np.ndarray) -> list[
     return [_rate(None, joint_L22.sum(axis=0), len(Y)), *rates]
 
 
+def meaning(*, single: bool) -> str:
+    """What `estimate` means where each track has one label (`single`) or several, for people to read beside it."""
+    if single:
+        return (
+            "Counted are tracks that the models, which had not seen them, surely take for another class (confident "
+            "learning, Northcutt et al. 2021). Where they err for sure, as between classes that sound alike, their "
+            "mistakes count as noise too, and the truth is lower."
+        )
+    return (
+        "Each label apart, extrapolated from tracks that the models are sure of (confident learning, Northcutt et al. "
+        "2021). Mistakes of the models count as noise too; where very many labels are missing, the models expect that, "
+        "and the truth is higher."
+    )
+
+
 def truly(labels: Sequence[str], given_NL: np.ndarray, true_NL: np.ndarray) -> list[NoiseRate]:
     """The same figures where the truth is known."""
     given, true = np.asarray(given_NL, bool), np.asarray(true_NL, bool)

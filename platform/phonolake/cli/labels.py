@@ -331,6 +331,7 @@ def noise(
         near = None if rates else noise_suspects.read_embeddings(connection, held.track_ids)
     if rates:
         found: list[Any] = noise_rates.estimate(held.labels, held.Y_NL, held.P_NL)
+        click.echo(noise_rates.meaning(single=held.single), err=True)
         table = "noise_rates"
     else:
         asked |= {"kind": kind, "label": label, "top": top}
