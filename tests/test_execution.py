@@ -80,6 +80,20 @@ def test_cores_that_a_task_asks_for_are_its_own(tmp_path: Path) -> None:
     assert [result for _, result in execution.imap(alone, range(3), cpus=CORES)] == [True] * 3
 
 
+def test_pytorch_has_the_threads_of_the_task_whatever_the_worker_did_before() -> None:
+    def threads(_: int) -> tuple[int, int]:
+        import torch
+
+        return os.getpid(), torch.get_num_threads()
+
+    found = {1: set(), 2: set()}
+    for cpus in (2, 1, 2, 1):
+        found[cpus] |= {result for _, result in execution.imap(threads, range(6), cpus=cpus)}
+    workers = {cpus: {pid for pid, _ in results} for cpus, results in found.items()}
+    assert workers[1] & workers[2]
+    assert {cpus: {n for _, n in results} for cpus, results in found.items()} == {1: {1}, 2: {2}}
+
+
 def test_more_payloads_than_the_window_are_handed_out_as_others_finish() -> None:
     handed_out = []
 

@@ -7,6 +7,7 @@ raised here. Work functions therefore turn what is wrong with one recording into
 import logging
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -239,7 +240,19 @@ def call(function: Callable[[Payload], Result], payload: Payload, ticker: Any) -
     """Run `function` on a worker, where `tick` then counts on this ticker."""
     global _ticker
     _ticker = ticker
+    _take_threads()
     return function(payload)
+
+
+def _take_threads() -> None:
+    """Let PyTorch have as many threads as the task has cores: the last bits of sums depend on it.
+
+    It reads what Ray tells it once, when it is imported, and so keeps the number of the worker's first task.
+    """
+    torch = sys.modules.get("torch")
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    if torch is not None and threads.isdigit():
+        torch.set_num_threads(int(threads))
 
 
 class _Actor:

@@ -48,7 +48,7 @@ def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
     lake = Lake.open(config.lake)
     todo = [task for task in tasks if not task.finished]
     with progress.task(f"train {config.model}", sum(task.epochs for task in todo)) as advance:
-        _train(todo, hardware or Hardware(device=AUTO), advance)
+        _train(todo, hardware or Hardware(device=AUTO), advance, alone=len(tasks) == 1)
     for task in tasks:
         sweep(task.folder)
     outcomes = []
@@ -61,15 +61,18 @@ def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
     return outcomes
 
 
-def _train(todo: list[Task], hardware: Hardware, advance: progress.Advance) -> None:
-    """Several models share the cores, one each; a single one gets all of them, or `hardware.workers` to share it."""
+def _train(todo: list[Task], hardware: Hardware, advance: progress.Advance, *, alone: bool) -> None:
+    """Several models share the cores, one each; a single one gets all of them, or `hardware.workers` to share it.
+
+    The last of several has one core even if the others are done: what a kill interrupted ends with the same figures.
+    """
     if not todo:
         return
     gpu = _wants_gpu(todo, hardware)
     hardware = replace(hardware, device="cuda" if gpu else "cpu")
     todo = [replace(task, hardware=hardware) for task in todo]
     if hardware.workers is None:
-        cpus = execution.cores() if len(todo) == 1 else 1
+        cpus = execution.cores() if alone else 1
         for task, _ in execution.imap(fitting.train_model, todo, cpus=cpus, gpus=int(gpu), on_tick=advance):
             sweep(task.folder)
         return
