@@ -1,26 +1,43 @@
 """Fixtures that several test modules share."""
 
+import os
+import re
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
+import torch
+from threadpoolctl import threadpool_limits
+from xdist.scheduler import LoadScopeScheduling
 
 from phonolake import execution
 from phonolake.demo import Config, run
 from phonolake.records import Seconds
 from phonolake.synthesis import fma
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Processes that share the cores would wait for each other's threads.
+    torch.set_num_threads(1)
+    threadpool_limits(1)
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deal whole modules to the processes of `pytest -n`; those that share Ray go to one: a start takes seconds."""
-    with_ray = {item.path for item in items if "ray_session" in getattr(item, "fixturenames", ())}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("ray" if item.path in with_ray else str(item.path)))
+
+class WholeModules(LoadScopeScheduling):
+    """Deals whole modules to the processes of `pytest -n`; those that share the demo, or Ray alone, go to one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.split("::")[0]
+        source = (Path(__file__).parents[1] / path).read_text(encoding="utf-8")
+        return next((shared for shared in ("demo", "ray_session") if re.search(rf"\b{shared}\b", source)), path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WholeModules:
+    return WholeModules(config, log)
 
 
 @pytest.fixture(scope="session")
