@@ -22,6 +22,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	rm -f .venv/installed-*
 	touch $@
 
+# Dozens of processes start: Python keeps what it compiled, also where the environment says otherwise.
+test: export PYTHONDONTWRITEBYTECODE =
 test: setup
 	$(BIN)/pytest -n 2 --no-loadscope-reorder
 

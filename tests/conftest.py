@@ -46,6 +46,8 @@ def ray_session() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         # Tests never run on a cluster that the developer's shell happens to name.
         patch.delenv("RAY_ADDRESS", raising=False)
+        # Idle workers stay: each new one imports PyTorch and scikit-learn, some four seconds of a core.
+        patch.setenv("RAY_idle_worker_killing_time_threshold_ms", "60000")
         # A test without this fixture may have started one with all the cores of the machine.
         ray.shutdown()
         execution.connect(workers=2)

@@ -133,6 +133,7 @@ def test_a_killed_ingest_heals(corpus, ingested, tmp_path):
     check_same(tmp_path / "lake", expected)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_the_loss_of_a_worker_is_not_noticed(corpus, ingested, tmp_path):
     expected, _ = ingested

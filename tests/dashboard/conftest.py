@@ -1,5 +1,6 @@
 """Lakes in three states for the pages: with everything in it, with recordings only, and empty."""
 
+import functools
 import io
 import socket
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from phonolake.lineage import CODE_VERSION
@@ -28,6 +30,8 @@ N_TRACKS = 30
 HOSTILE = '<b>bold</b> ![x](http://example.com/x.png) <script>alert("x")</script> [y](javascript:z) $a$ :red[b]'
 FOREST, NETWORK = "random-forest-0", "k2c2-0"
 Rows = dict[str, list[dict[str, Any]]]
+# AppTest reads what every installed package says of itself, for each page anew; that takes .4 s, and never changes.
+installed_components = functools.cache(manifest_scanner.scan_component_manifests)
 
 
 def track_id(n: int) -> str:
@@ -183,6 +187,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch):
     """Open a page of the dashboard of a lake, as a browser would."""
 
     def opened(lake: Path | None, page: str, **query: str) -> AppTest:
+        monkeypatch.setattr(manifest_scanner, "scan_component_manifests", installed_components)
         monkeypatch.delenv("PHONOLAKE_LAKE", raising=False)
         if lake is not None:
             monkeypatch.setenv("PHONOLAKE_LAKE", str(lake))

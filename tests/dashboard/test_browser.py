@@ -103,10 +103,16 @@ def picture(tmp_path: Path):
     return take
 
 
+@pytest.fixture(scope="module")
+def context(browser):
+    """What the tabs share: the browser keeps the scripts of the dashboard from one page to the next."""
+    return browser.new_context(viewport={"width": 1280, "height": 800})
+
+
 @pytest.fixture
-def tab(browser, server: str):
+def tab(context, server: str):
     """A browser tab that keeps to this machine; whatever else it asked for fails the test."""
-    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
     outside: list[str] = []
     local = (server, server.replace("http:", "ws:"), "data:", "blob:")
     page.on("request", lambda request: None if request.url.startswith(local) else outside.append(request.url))
@@ -156,6 +162,7 @@ def test_a_click_on_a_line_opens_the_track_and_names_it_in_the_address(tab, serv
     assert tab.locator("h3").first.inner_text() == "Song 2"
 
 
+@pytest.mark.slow
 def test_a_neighbour_is_played_and_opened(tab, server: str) -> None:
     visit(tab, f"{server}/explore?track=toy:004")
     tab.locator("[class*=st-key-play-]").first.get_by_role("button").click()

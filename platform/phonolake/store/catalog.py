@@ -5,6 +5,7 @@ it holds nothing but views.
 """
 
 import shutil
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -43,11 +44,28 @@ def build(lake: Published) -> None:
     # Written elsewhere and copied, since DuckDB misplaces the write-ahead log of a path with a question mark.
     with replacing(lake.root / FILE) as temporary, TemporaryDirectory() as scratch:
         written = Path(scratch) / FILE
+        written.write_bytes(_blank(schemas.fingerprint()))
         with duckdb.connect(str(written)) as connection:
             connection.begin()
-            _fill(connection, lake)
+            _show(connection, lake)
             connection.commit()
         shutil.copyfile(written, temporary)
+
+
+@cache
+def _blank(_: str) -> bytes:
+    """The catalog of a lake that has nothing in it, by the fingerprint of what is declared.
+
+    Every commit starts from it: to comment on some 400 columns takes longer than all the rest, and most tables of a
+    lake are empty.
+    """
+    with TemporaryDirectory() as scratch:
+        written = Path(scratch) / FILE
+        with duckdb.connect(str(written)) as connection:
+            connection.begin()
+            _declare(connection)
+            connection.commit()
+        return written.read_bytes()
 
 
 def connect(lake: Published) -> duckdb.DuckDBPyConnection:
@@ -64,7 +82,8 @@ def connect(lake: Published) -> duckdb.DuckDBPyConnection:
             _attach(connection, lake)
         connection.execute(f"USE {ATTACHED}")
     except (duckdb.Error, OSError):
-        _fill(connection, lake)
+        _declare(connection)
+        _show(connection, lake)
     return connection
 
 
@@ -88,28 +107,36 @@ def _stamp(lake: Published, versions: dict[str, int]) -> str:
     return f"{lake.root} {sorted(versions.items())} {schemas.fingerprint()}"
 
 
-def _fill(connection: duckdb.DuckDBPyConnection, lake: Published) -> None:
+def _declare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the view of every declared table, with no rows, and the macros."""
+    for table in schemas.tables().values():
+        _create_view(connection, table, _empty(table))
+    connection.execute(schemas.macros_sql())
+
+
+def _show(connection: duckdb.DuckDBPyConnection, lake: Published) -> None:
+    """Let the views show what is published."""
     declared = schemas.tables()
     # Read once, so that all views show the same moment even while a job commits.
     versions = lake.versions()
     shards = {name: lake.shards(name, version) for name, version in versions.items()}
     sets = [published_set(lake, name, version) for name, version in versions.items() if name.startswith(SET_PREFIX)]
     broken = False
-    for table in [*(t for name, t in declared.items() if name != FEATURES), *sets]:
-        files = list(shards.get(table.name, ()))
-        stored = set(lake.published_schema(table.name, versions[table.name]).names) if files else set()
+    for table in [*(declared[name] for name in versions if name in declared), *sets]:
+        files = list(shards[table.name])
+        stored = set(lake.published_schema(table.name, versions[table.name]).names)
         select = _select(lake, table, files, stored)
         error = _unreadable(connection, select)
         if error:
             broken, select = True, _refusal(table, error)
         _create_view(connection, table, select)
-    union = " UNION ALL BY NAME ".join(f"SELECT * FROM {quote(table.name)}" for table in sets)
-    _create_view(connection, _union(declared[FEATURES], sets), union or _empty(declared[FEATURES]))
+    if sets:
+        union = " UNION ALL BY NAME ".join(f"SELECT * FROM {quote(table.name)}" for table in sets)
+        _create_view(connection, _union(declared[FEATURES], sets), union)
     # A catalog with a refusal in it never counts as up to date: it heals as soon as the file is back.
     stamp = "broken" if broken else _stamp(lake, versions)
     names = [*(name for name in declared if name != FEATURES), *(table.name for table in sets)]
     _create_summary(connection, {name: (versions.get(name), shards.get(name, {})) for name in names}, stamp)
-    connection.execute(schemas.macros_sql())
 
 
 def published_set(lake: Published, name: str, version: int) -> TableSchema:
@@ -176,7 +203,7 @@ def no_glob(path: str) -> str:
 
 def _create_view(connection: duckdb.DuckDBPyConnection, table: TableSchema, select: str) -> None:
     name = quote(table.name)
-    connection.execute(f"CREATE VIEW {name} AS {select}")
+    connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
     connection.execute(f"COMMENT ON VIEW {name} IS {literal(table.comment)}")
     for column in table.columns:
         connection.execute(f"COMMENT ON COLUMN {name}.{quote(column.name)} IS {literal(column.comment)}")
