@@ -30,6 +30,11 @@ def test_what_a_writer_of_csv_wrote_is_read(tmp_path: Path, data, end: str, mark
     assert found == [dict(zip(names, row, strict=True)) for row in rows]
 
 
+def test_only_the_first_line_says_what_stands_between_cells(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"a\rone;two\r")
+    assert list(tables.rows(tmp_path / "t.csv", ("a",), "a table")) == [{"a": "one;two"}]
+
+
 @pytest.mark.parametrize("data", [b"a,b\r\n1,2\n3,4\r5,6", b"\xef\xbb\xbfa,b\n1,2\r\r\n\n3,4\r\n5,6\n"])
 def test_line_ends_may_be_mixed(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "t.csv").write_bytes(data)

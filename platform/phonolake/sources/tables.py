@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def rows(
     # Line ends may be mixed: inside quotes they are kept, elsewhere each of them ends a row.
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=strict)
     try:
-        if other := _other_delimiter(content.partition("\n")[0], delimiter):
+        if other := _other_delimiter(re.split(r"[\r\n]", content, maxsplit=1)[0], delimiter):
             between = f"{DELIMITERS[other]} stand between its cells, not {DELIMITERS[delimiter]}"
             raise UsageError(f"{path} is not {about}: {between}")
         header = [name.strip() for name in next(reader, [])]
