@@ -6,6 +6,7 @@ the rates that it needs.
 """
 
 import argparse
+import shutil
 import statistics
 import tempfile
 import time
@@ -51,16 +52,16 @@ def pure_decoding(paths: list[Path], workers: int, pool: ProcessPoolExecutor, wo
     return timed(lambda: list(pool.map(work, parts)))
 
 
-def stages(corpus: Path, folder: Path, wanted: extract.Config) -> tuple[float, float]:
+def stages(music: ingest.Config, folder: Path, wanted: extract.Config) -> tuple[float, float]:
     """Seconds that ingest and extract take into a new lake."""
     lake = str(folder / "lake")
-    took_in = timed(lambda: ingest.run(ingest.Config(lake, str(corpus), "fma")))
+    took_in = timed(lambda: ingest.run(replace(music, lake=lake)))
     extracted = timed(lambda: extract.run(replace(wanted, lake=lake)))
     return took_in, extracted
 
 
 def measure(
-    corpus: Path, paths: list[Path], workers: int, repeats: int, wanted: extract.Config
+    music: ingest.Config, paths: list[Path], workers: int, repeats: int, wanted: extract.Config
 ) -> dict[str, list[float]]:
     """Times in seconds of each step with a number of workers, the steps in turn."""
     execution.connect(workers=workers)
@@ -70,7 +71,7 @@ def measure(
         pure_decoding(paths[: workers * 4], workers, pool, decoding)
         for _ in range(repeats + 1):
             with tempfile.TemporaryDirectory() as folder:
-                took_in, extracted = stages(corpus, Path(folder), wanted)
+                took_in, extracted = stages(music, Path(folder), wanted)
             times["ingest"].append(took_in)
             times["extract"].append(extracted)
             times["decode"].append(pure_decoding(paths, workers, pool, decoding))
@@ -87,7 +88,8 @@ def rates_of(wanted: extract.Config) -> list[Hertz]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tracks", type=int, default=240, help="synthetic MP3 clips of 30 s")
+    parser.add_argument("--tracks", type=int, default=240, help="how many clips")
+    parser.add_argument("--clip", type=Path, help="all are copies of this recording; else synthetic MP3 clips of 30 s")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--features", action="append", metavar="NAME", help="feature set; mfcc-120 by default")
     parser.add_argument("--spectrogram", action="append", metavar="NAME", help="mel-96-12k by default")
@@ -96,13 +98,19 @@ def main() -> None:
     wanted = extract.Config("", tuple(features), tuple(spectrograms))
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder) / "corpus"
-        execution.connect()
-        synthesize.run(fma.Config(options.tracks, duration=Seconds(30)), corpus)
-        ray.shutdown()
-        paths = sorted(corpus.glob("fma_small/*/*.mp3"))
-        by_workers = {workers: measure(corpus, paths, workers, options.repeats, wanted) for workers in (1, 2)}
-    title = f"{options.tracks * 30 / 3600:.1f} hours of 30-s MP3, {', '.join(features + spectrograms)}"
-    report(by_workers, title)
+        music = ingest.Config("", str(corpus), "folder" if options.clip else "fma")
+        if options.clip:
+            corpus.mkdir()
+            for n in range(options.tracks):
+                shutil.copyfile(options.clip, corpus / f"{n:06d}{options.clip.suffix}")
+        else:
+            execution.connect()
+            synthesize.run(fma.Config(options.tracks, duration=Seconds(30)), corpus)
+            ray.shutdown()
+        paths = sorted(corpus.rglob("*.*") if options.clip else corpus.rglob("*.mp3"))
+        by_workers = {workers: measure(music, paths, workers, options.repeats, wanted) for workers in (1, 2)}
+    what = f"copies of {options.clip.name}" if options.clip else "synthetic MP3 clips of 30 s"
+    report(by_workers, f"{options.tracks} {what}, {', '.join(features + spectrograms)}")
 
 
 def report(by_workers: dict[int, dict[str, list[float]]], title: str) -> None:

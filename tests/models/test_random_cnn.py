@@ -1,5 +1,8 @@
 """Random CNNs: published lengths, what the back end gives, and invariances that follow from their shapes."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -113,3 +116,25 @@ def test_wrong_inputs_are_named(shape: tuple[int, ...]) -> None:
         build("random-vgg-small").transform(np.zeros(shape, np.float32))
     with pytest.raises(UsageError, match=r"\(samples,\)"):
         build("random-sample-level-small").transform(np.zeros((2, 30), np.float32))
+
+
+PEAK = """
+import sys
+import subprocess
+import sys
+
+import numpy as np
+from phonolake.models import registry
+from phonolake.models.random_cnn import N_FRAMES, N_SAMPLES
+network = registry.get(sys.argv[1]).build(seed=0)
+rng = np.random.default_rng(0)
+network.transform(rng.normal(0, 1, (96, N_FRAMES) if network.length == N_FRAMES else N_SAMPLES).astype(np.float32))
+print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM:")).split()[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [f"{name}-large" for name in LENGTHS])
+def test_a_clip_takes_less_than_a_gibibyte(name: str) -> None:
+    done = subprocess.run([sys.executable, "-c", PEAK, name], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1 << 20

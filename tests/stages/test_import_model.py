@@ -105,6 +105,14 @@ def test_a_clip_has_the_same_tags_alone_and_among_others(at_home: None) -> None:
     np.testing.assert_allclose(tagger.predict(clips[1][None])[0], together[1], atol=1e-5)
 
 
+def test_tags_are_the_mean_over_all_windows(at_home: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    (file,) = MUSIC.glob("442789*ragtime*.ogg")
+    at_once = list(tagging.tag([str(file)], top=50))
+    monkeypatch.setattr(tagging, "WINDOWS", 1)
+    one_by_one = {tag.tag: tag.probability for tag in tagging.tag([str(file)], top=50)}
+    assert [tag.probability for tag in at_once] == pytest.approx([one_by_one[tag.tag] for tag in at_once], abs=1e-6)
+
+
 def test_label_vectors_give_the_papers_table_without_a_lake(at_home: None, call: Callable[..., tuple]) -> None:
     """20 pairs in their order under the cosine; the values at ranks 6, 9 and 12 are in the text."""
     words = ("--model", "choi-msd", "--similarity", "cosine", "--top", "20", "--format", "csv")

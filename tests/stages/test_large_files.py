@@ -13,14 +13,15 @@ import pytest
 import soundfile as sf
 
 from phonolake import execution
+from phonolake.analysis import neighbours
 from phonolake.audio import decode as decoding
 from phonolake.audio.encoded import OnDisk, last_place, opened, sha256
 from phonolake.errors import AudioError
-from phonolake.stages import duplicates, extract, forget, ingest, recordings
+from phonolake.stages import duplicates, extract, forget, ingest, pipeline
 from phonolake.store import catalog, pieces
 from phonolake.store.lake import Lake
 from phonolake.store.verify import verify
-from phonolake.training import inputs
+from phonolake.training import inputs, recordings
 from phonolake.training.batches import TrackBatches
 
 pytestmark = pytest.mark.timeout(120)
@@ -38,6 +39,7 @@ def in_process(function: Callable[[Any], Any], payloads: Sequence[Any], **_: Any
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "imap", in_process)
+    monkeypatch.setattr(execution, "amap", lambda make, payloads, **_: in_process(make(), payloads))
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +115,21 @@ def test_features_are_the_same_in_pieces(
         found.append([rows(lake, values.format(table)) for table in tables])
         assert verify(lake) == []
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("longest", [600.0, 1.0])
+def test_a_file_is_its_own_nearest_neighbour(
+    music: Path, tmp_path: Path, alone: None, longest: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long recording is described in windows, whether it is stored or asked for."""
+    monkeypatch.setattr(recordings, "LONGEST", longest)
+    monkeypatch.setattr(recordings, "WINDOW", 2.0)
+    lake = take_in(music, tmp_path / "lake", monkeypatch, PIECE)
+    pipeline.run(pipeline.Config(ingest.Config(str(lake.root), str(music), dataset="d")))
+    for name in ("a.wav", "d.mp3"):
+        (first, _) = neighbours.similar(lake, str(music / name), k=2)
+        assert first.track_id == f"d:{name}"
+        assert first.similarity == pytest.approx(1, abs=1e-6)
 
 
 def test_fingerprints_are_the_same_in_pieces(both: tuple[Lake, Lake]) -> None:

@@ -2,20 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import duckdb
 import numpy as np
 
 from phonolake.audio.confined import decode_confined
 from phonolake.audio.decode import decode, probe
+from phonolake.audio.encoded import Encoded, OnDisk
 from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
-from phonolake.features.contract import FeatureSet
+from phonolake.features.contract import FeatureSet, Spectrogram
 from phonolake.progress import say
-from phonolake.records import Hertz
+from phonolake.records import Seconds
 from phonolake.search import index as faiss_index
 from phonolake.store import query, tracks
 from phonolake.store.lake import Lake
+
+if TYPE_CHECKING:
+    from phonolake.training.model_inputs import StoredAudio
+
+# What a model reads that is made of a recording.
+OwnInput: TypeAlias = "FeatureSet | Spectrogram | StoredAudio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,8 @@ def similar_to_upload(
         run_id, model_input = _choose_run(connection, model_or_run)
         try:
             vector_D = _embed(
-                lake, connection, run_id, model_input, lambda sr: decode_confined(data, sr=sr, extension=extension)
+                *(lake, connection, run_id, model_input),
+                lambda recipe: recipe.of(decode_confined(data, sr=recipe.sr, extension=extension)),
             )
         except AudioError as error:
             raise PhonolakeError(f"the upload cannot be used ({error})") from error
@@ -130,9 +140,9 @@ def _embed_file(
         tracks.check_known(connection, file)
         raise PhonolakeError(f"{file!r} has no embedding by {run_id}: run `phonolake extract` and `phonolake score`")
     try:
-        data = path.read_bytes()
-        probe(data, extension=path.suffix[1:])
-        return _embed(lake, connection, run_id, model_input, lambda sr: decode(data, sr=sr))
+        with OnDisk(path) as data:
+            facts = probe(data, extension=path.suffix[1:])
+            return _embed(lake, connection, run_id, model_input, partial(_computed, data, facts.duration))
     except AudioError as error:
         raise PhonolakeError(f"{file} cannot be used ({error})") from error
 
@@ -142,9 +152,9 @@ def _embed(
     connection: duckdb.DuckDBPyConnection,
     run_id: str,
     model_input: str,
-    decoded: Callable[[Hertz], np.ndarray],
+    compute: Callable[[OwnInput], np.ndarray],
 ) -> np.ndarray:
-    """The embedding of a recording that is not in the lake, `decoded` at the rate that its model reads."""
+    """The embedding of a recording that is not in the lake, of what its model reads as `compute` gives it."""
     # Late: these bring torch, and neighbours of stored tracks need no network.
     from phonolake.models import storage
     from phonolake.training import inputs, model_inputs
@@ -154,11 +164,11 @@ def _embed(
     recipe = model_inputs.recipe_of(model_input)
     if isinstance(recipe, model_inputs.Embeddings):
         ((read,),) = connection.execute("SELECT input FROM models WHERE run_id = $1", [recipe.run_id]).fetchall()
-        values = _embed(lake, connection, recipe.run_id, read, decoded)
+        values = _embed(lake, connection, recipe.run_id, read, compute)
     elif isinstance(recipe, FeatureSet) and recipe.segments:
         raise UsageError(f"{run_id} reads segments ({recipe.name}): it finds neighbours of stored tracks only")
     else:
-        values = recipe.of(decoded(recipe.sr))
+        values = compute(recipe)
     if model_inputs.columns_of(model_input):
         vectors_ND = model.embed(values[None])
         embedding = None if vectors_ND is None else vectors_ND[0]
@@ -168,6 +178,19 @@ def _embed(
         embedding = score_track(model, "", stored, inputs.of(model_input)).embedding
     assert embedding is not None
     return embedding
+
+
+def _computed(data: Encoded, duration: Seconds, recipe: OwnInput) -> np.ndarray:
+    """What a model reads, computed as `extract` would: a long recording is never in memory as a whole."""
+    from phonolake.training.model_inputs import StoredAudio
+    from phonolake.training.recordings import answers
+
+    if isinstance(recipe, StoredAudio):
+        return recipe.of(decode(data, sr=recipe.sr))
+    found = answers([recipe], data, duration)[recipe.name]
+    if isinstance(found, AudioError):
+        raise found
+    return found[0].values
 
 
 def _matching(connection: duckdb.DuckDBPyConnection, where: str) -> set[str]:

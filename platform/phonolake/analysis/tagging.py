@@ -5,16 +5,20 @@ Shape suffixes: S samples, K tags.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 
-from phonolake.audio.decode import decode, probe
+from phonolake.audio.decode import probe, stream
+from phonolake.audio.encoded import OnDisk
 from phonolake.errors import AudioError, PhonolakeError, UsageError
 from phonolake.models import home, registry
+from phonolake.models.loaded import LoadedModel
 from phonolake.records import Hertz
 from phonolake.training.inputs import Waveforms
-from phonolake.training.predict import score_track
+from phonolake.training.predict import WINDOWS, score_track
+from phonolake.training.recordings import Samples
 
 TAGGER = "choi-msd"
 
@@ -51,23 +55,34 @@ def tag(files: Sequence[str], *, model: str = TAGGER, top: int = 5) -> Iterator[
     kind, _, sr = registry.get(model).CARD.input.partition(":")
     if kind != "audio":
         raise UsageError(f"{model} reads {kind}s of a lake; `tag` needs a model that reads audio, such as {TAGGER!r}")
-    tagger, waveforms = home.load(model), Waveforms(int(sr))
+    tagger = home.load(model)
     for file in files:
-        probabilities_K = score_track(tagger, file, _read(file, Hertz(int(sr))), waveforms).probabilities
+        probabilities_K = _probabilities(tagger, file, Hertz(int(sr)))
         for rank, k in enumerate(np.argsort(-probabilities_K, kind="stable")[:top], start=1):
             yield Tag(file, rank, tagger.classes[k], float(probabilities_K[k]))
 
 
-def _read(file: str, sr: Hertz) -> np.ndarray:
+def _probabilities(tagger: LoadedModel, file: str, sr: Hertz) -> np.ndarray:
+    """Mean over the windows of a file, some of them at a time, so that it may be of any length."""
     path = Path(file).expanduser()
     if not path.is_file():
         raise UsageError(f"there is no file {file}")
-    data = path.read_bytes()
+    n_samples = tagger.card["build"]["n_frames"]
+    answers: list[np.ndarray] = []
+    weights: list[int] = []
     try:
-        probe(data, extension=path.suffix[1:])
-        x_S = decode(data, sr=sr)
+        with OnDisk(path) as data:
+            probe(data, extension=path.suffix[1:])
+            samples = Samples(stream(data, sr=sr))
+            for first in count(step=WINDOWS):
+                x_S = samples.read(first * n_samples, (first + WINDOWS) * n_samples)
+                # Less than a window counts where it is all that there is.
+                if len(x_S) < (n_samples if answers else 1):
+                    break
+                answers.append(score_track(tagger, file, x_S, Waveforms(sr)).probabilities)
+                weights.append(max(1, len(x_S) // n_samples))
     except AudioError as error:
         raise PhonolakeError(f"{file} cannot be used ({error})") from error
-    if not x_S.size:
+    if not answers:
         raise PhonolakeError(f"{file} holds no audio")
-    return x_S
+    return np.average(answers, axis=0, weights=weights)

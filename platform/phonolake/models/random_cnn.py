@@ -15,6 +15,7 @@ Shape suffixes: B batch, C maps, F mel bands, T frames, S samples, D columns.
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -52,6 +53,18 @@ class FrontEnd(nn.Module):
         raise NotImplementedError
 
 
+def in_parts(conv: nn.Module, after: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """What `after` makes smaller of each map, for a quarter of the filters at a time.
+
+    The maps of a clip under all the filters of a large network would be the largest thing in memory, by far.
+    """
+    assert isinstance(conv, nn.Conv1d | nn.Conv2d)
+    assert conv.bias is not None
+    convolve = functional.conv1d if isinstance(conv, nn.Conv1d) else functional.conv2d
+    quarters = zip(conv.weight.chunk(4), conv.bias.chunk(4), strict=True)
+    return torch.cat([after(convolve(x, weight, bias, padding=conv.padding)) for weight, bias in quarters], dim=1)
+
+
 class Vgg(FrontEnd):
     """Five 3x3 convolutions with ELU and max-pooling."""
 
@@ -65,8 +78,12 @@ class Vgg(FrontEnd):
     def maps(self, x: Tensor) -> Maps:
         maps_BCFT = x[:, None]
         for layer, (conv, pool) in enumerate(zip(self.convs, self.POOLS, strict=True), start=1):
-            maps_BCFT = functional.max_pool2d(functional.elu(conv(maps_BCFT)), pool)
+            maps_BCFT = in_parts(conv, partial(self._pooled, pool=pool), maps_BCFT)
             yield f"pool{layer}", maps_BCFT
+
+    @staticmethod
+    def _pooled(maps_BCFT: Tensor, pool: tuple[int, int]) -> Tensor:
+        return functional.max_pool2d(functional.elu(maps_BCFT), pool)
 
 
 class Vertical(FrontEnd):
@@ -84,7 +101,7 @@ class Vertical(FrontEnd):
         self.conv = nn.Conv2d(1, n_filters, (height, 7))
 
     def maps(self, x: Tensor) -> Maps:
-        yield "conv", self.conv(x[:, None]).relu().amax(2)
+        yield "conv", in_parts(self.conv, lambda maps_BCFT: maps_BCFT.relu().amax(2), x[:, None])
 
 
 class Timbral(FrontEnd):
@@ -102,7 +119,8 @@ class Timbral(FrontEnd):
 
     def maps(self, x: Tensor) -> Maps:
         for conv, (bands, frames, _) in zip(self.convs, self.SHAPES, strict=True):
-            yield f"timbral_{frames}x{bands}", conv(x[:, None]).relu().amax(2)
+            strongest_BCT = in_parts(conv, lambda maps_BCFT: maps_BCFT.relu().amax(2), x[:, None])
+            yield f"timbral_{frames}x{bands}", strongest_BCT
 
 
 class Temporal(FrontEnd):
@@ -153,7 +171,7 @@ class SampleLevel(FrontEnd):
         maps_BCT = self.first(x[:, None]).relu()
         yield "conv0", maps_BCT
         for layer, conv in enumerate(self.convs, start=1):
-            maps_BCT = functional.max_pool1d(conv(maps_BCT), 3).relu()
+            maps_BCT = in_parts(conv, lambda maps: functional.max_pool1d(maps, 3), maps_BCT).relu()
             yield f"pool{layer}", maps_BCT
 
 

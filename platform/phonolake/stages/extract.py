@@ -13,11 +13,11 @@ from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.stages import derive
 from phonolake.stages.common import Outcome, count_tracks, finish, now
 from phonolake.stages.products import product, rejects
-from phonolake.stages.recordings import Answer, Recipe, answers
 from phonolake.store import pieces
 from phonolake.store.lake import Lake
 from phonolake.store.shards import write_rows, writing
 from phonolake.training.extractors import feature_set
+from phonolake.training.recordings import Answer, Recipe, answers
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,8 @@ from phonolake.errors import AudioError, UsageError
 from phonolake.features import contract
 from phonolake.features.pooling import pool
 from phonolake.records import Seconds
-from phonolake.stages import recordings
-from phonolake.stages.recordings import Samples, answers
-from phonolake.training import extractors
+from phonolake.training import extractors, recordings
+from phonolake.training.recordings import Samples, answers
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -189,7 +188,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from phonolake.features import contract
-from phonolake.stages.recordings import answers
+from phonolake.training.recordings import answers
 recipes = [contract.feature_set("music-role-97"), contract.feature_set("mfcc-120"), contract.spectrogram("mel-96-12k")]
 found = answers(recipes, Path(sys.argv[1]).read_bytes(), 3 * 3600.0)
 assert all(isinstance(given, list) for given in found.values()), found
