@@ -1,24 +1,25 @@
 """The process that serves the dashboard: ``python dashboard/server.py run dashboard/app.py``.
 
-It is Streamlit's own command line. Meanwhile what takes seconds to load is loaded: until somebody has found the first
-page, it is there.
+It is Streamlit's own command line. What every page needs is loaded before it listens, so that nobody waits for a page;
+what takes seconds more, and few pages need, is loaded while the first page is looked at.
 """
 
 from threading import Thread
 
 
-def load() -> None:
-    """Import what pages need, that which all of them need first."""
+def load_first() -> None:
+    """Import what all pages need."""
     import pandas  # noqa: F401
     import plotly.graph_objects  # noqa: F401
 
-    from phonolake.analysis import neighbours, overview, preload, runs  # noqa: F401
-
-    preload.load()
+    from phonolake.analysis import neighbours, overview, runs  # noqa: F401
 
 
 if __name__ == "__main__":
     from streamlit.web.cli import main
 
-    Thread(target=load, daemon=True).start()
+    from phonolake.analysis import preload
+
+    load_first()
+    Thread(target=preload.load, daemon=True).start()
     main(prog_name="streamlit")

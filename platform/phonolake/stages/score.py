@@ -119,10 +119,14 @@ def _score(tasks: list[Task], device: str, advance: progress.Advance) -> None:
         raise UsageError("GPUs are asked for, and Ray has none: try --device cpu")
     on_gpu = [task for task in tasks if gpus and registry.get(task.model).CARD.kind == "network"]
     on_cpu = [task for task in tasks if task not in on_gpu]
-    for _ in execution.amap(partial(Scorer, "cpu"), on_cpu, on_tick=advance):
-        pass
-    for _ in execution.amap(partial(Scorer, "cuda"), on_gpu, gpus=1, on_tick=advance):
-        pass
+    for place, todo, each in (("cpu", on_cpu, 0), ("cuda", on_gpu, 1)):
+        if len({task.run_id for task in todo}) == len(todo):
+            # No model has a second shard: workers that are there already do as well as actors, which take seconds.
+            done = execution.imap(partial(_score_alone, place), todo, gpus=each, on_tick=advance)
+        else:
+            done = execution.amap(partial(Scorer, place), todo, gpus=each, on_tick=advance)
+        for _ in done:
+            pass
 
 
 def plan(config: Config) -> list[Task]:
@@ -215,6 +219,11 @@ class Scorer:
             self._folder, self._model = folder, storage.load(folder / WEIGHTS, device=self._device)
         score_one(task, self._model)
         execution.tick()
+
+
+def _score_alone(device: str, task: Task) -> None:
+    """Score the only shard of a model."""
+    Scorer(device)(task)
 
 
 def score_one(task: Task, model: LoadedModel) -> None:
