@@ -181,7 +181,7 @@ def _embed(
 
 
 def _computed(data: Encoded, duration: Seconds, recipe: OwnInput) -> np.ndarray:
-    """What a model reads, computed as `extract` would: a long recording is never in memory as a whole."""
+    """What a model reads: audio itself, or what `extract` would compute, which takes a long recording in windows."""
     from phonolake.training.model_inputs import StoredAudio
     from phonolake.training.recordings import answers
 
