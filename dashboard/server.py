@@ -1,7 +1,7 @@
 """The process that serves the dashboard: ``python dashboard/server.py run dashboard/app.py``.
 
-It is Streamlit's own command line. What pages need is loaded before it listens: the server is there two seconds later, and
-no page is waited for while modules are imported.
+It is Streamlit's own command line. What pages need is loaded before it listens: the server is there two seconds later,
+and no page is waited for while modules are imported.
 """
 
 

@@ -79,7 +79,7 @@ def test_from_audio_without_an_extracted_spectrogram(lake: Lake, tmp_path: Path)
         np.testing.assert_allclose(embeddings[track_id], wanted_E[0], atol=2e-3)
     # So does the search for what sounds like a file.
     with query.connect(lake) as connection:
-        found_E = neighbours._embed(lake, connection, task.run_id, task.input, lambda sr: audio["toy:000"])
+        found_E = neighbours._embed(lake, connection, task.run_id, task.input, lambda read: read.of(audio["toy:000"]))
     np.testing.assert_allclose(found_E, embeddings["toy:000"], rtol=1e-4, atol=1e-5)
 
 
