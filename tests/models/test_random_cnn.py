@@ -120,9 +120,6 @@ def test_wrong_inputs_are_named(shape: tuple[int, ...]) -> None:
 
 PEAK = """
 import sys
-import subprocess
-import sys
-
 import numpy as np
 from phonolake.models import registry
 from phonolake.models.random_cnn import N_FRAMES, N_SAMPLES
