@@ -246,6 +246,16 @@ def test_the_command_prints_the_tables_and_explains_them(ray_session, capsys):
     assert "leak: As published" in captured.err
 
 
+def test_tables_are_printed_as_they_are_done(ray_session, monkeypatch, capsys):
+    """Ended in the last table, the study has shown those before: as many lines of CSV as they have rows, and names."""
+    words = ["study", "music-role", "--features", str(FILES), "--repeats", "1", "--format", "csv"]
+    monkeypatch.setattr(music_role, "_tuned_rows", lambda _: 1 / 0)
+    assert main([*words, "--models", "logistic-regression-ovr"]) != 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("part,table,row,model,metric,paper,ours")
+    assert [line.split(",")[0] for line in lines[1:]] == ["published"] * 3 + ["confusion"] * 36 + ["honest"] * 3
+
+
 def test_a_confusion_matrix_becomes_36_rows():
     (experiment,) = music_role._experiments(Config(FILES, "confusion", models=("logistic-regression-ovr",)))
     cells = music_role._cells(experiment, [measure(experiment.fit)])

@@ -37,6 +37,25 @@ def emit(rows: Iterable[Any], form: str, *, columns: Sequence[str] | None = None
     {"table": _table, "csv": _csv, "json": _json}[form](columns, listed)
 
 
+def emit_parts(parts: Iterable[Sequence[Any]], form: str) -> list[Any]:
+    """Print dataclass instances as they come, so that hours of work show what they have, and return them all.
+
+    Each part, of one row at least, becomes a table of its own; CSV goes on below one line of names, and JSON, being one
+    array, waits for the last part.
+    """
+    rows: list[Any] = []
+    for part in parts:
+        if form == "table":
+            emit(part, form)
+        elif form == "csv":
+            names = [] if rows else [f.name for f in dataclasses.fields(part[0])]
+            _csv(names, [dataclasses.astuple(row) for row in part])
+        rows += part
+    if form == "json":
+        emit(rows, form)
+    return rows
+
+
 def _table(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
     if not columns:
         click.echo("no rows", err=True)

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from phonolake.cli import options
-from phonolake.cli.output import emit
+from phonolake.cli.output import emit, emit_parts
 
 
 @click.group(invoke_without_command=True)
@@ -48,15 +48,14 @@ def music_role(features: str, part: str, models: tuple[str, ...], form: str, **n
 
 
 def _print_study(name: str, part: str, form: str, **choices: Any) -> None:
-    """Print the rows of a study, and on standard error what sets them apart from the paper."""
+    """Print the tables of a study as they are done, and on standard error what sets them apart from the paper."""
     from phonolake.studies import contract
 
     found = contract.get(name)
     if part == "deviations":
         emit(found.DEVIATIONS, form)
         return
-    rows = found.run(found.Config(part=part, **choices))
-    emit(rows, form)
+    rows = emit_parts(found.run(found.Config(part=part, **choices)), form)
     for deviation in contract.deviations_of(rows, found.DEVIATIONS):
         click.echo(f"{deviation.key}: {deviation.text}", err=True)
 

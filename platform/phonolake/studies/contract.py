@@ -10,13 +10,14 @@ A module in this folder is a study when it defines
         What a study can be asked for, such as ``"published"`` and ``"honest"``.
     DEVIATIONS : tuple of Deviation
         Where paper, code and this study part ways, and what comes of it.
-    run(config) -> list[Row]
-        The experiments, each a task on the cluster.
+    run(config) -> iterator of list[Row]
+        The experiments, each a task on the cluster; the rows of one table after the other, as they are done. What is
+        wrong with `config` is raised at once.
 
 Its paper's figures stand in a module of their own, with the numbers of the tables that they were printed in.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -89,7 +90,7 @@ class Study(Protocol):
     PARTS: tuple[str, ...]
     DEVIATIONS: tuple[Deviation, ...]
 
-    def run(self, config: Any) -> list[Row]: ...
+    def run(self, config: Any) -> Iterator[list[Row]]: ...
 
 
 def cards() -> list[StudyCard]:

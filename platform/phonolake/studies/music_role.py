@@ -6,6 +6,7 @@ The study that sets the pattern: figures and deviations in `music_role_paper`, d
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
@@ -75,8 +76,8 @@ class Experiment:
     notes: str
 
 
-def run(config: Config) -> list[Row]:
-    """Run the experiments and set their figures beside the paper's.
+def run(config: Config) -> Iterator[list[Row]]:
+    """Run the experiments and set their figures beside the paper's, one table after the other as they are done.
 
     Raises
     ------
@@ -84,16 +85,22 @@ def run(config: Config) -> list[Row]:
         For an unknown part or model, fewer than one repeat, or a folder without the authors' files.
     """
     _check(config)
-    experiments = list(_experiments(config))
-    wanted = {fit: None for experiment in experiments for fit in repeated(experiment.fit, config)}
-    done = _map(fits.measure, list(wanted), config.part)
-    rows: list[Row] = []
-    for experiment in experiments:
-        scores = [done[fit] for fit in repeated(experiment.fit, config)]
-        rows += _cells(experiment, scores) if experiment.part == "confusion" else _rows(experiment, scores)
+    return _tables(config)
+
+
+def _tables(config: Config) -> Iterator[list[Row]]:
+    done: dict[fits.Fit, fits.Scores] = {}
+    for (part, table), group in groupby(_experiments(config), lambda e: (e.part, e.table)):
+        experiments = list(group)
+        wanted = {fit: None for e in experiments for fit in repeated(e.fit, config) if fit not in done}
+        done |= _map(fits.measure, list(wanted), f"{table}, {part}")
+        rows: list[Row] = []
+        for experiment in experiments:
+            scores = [done[fit] for fit in repeated(experiment.fit, config)]
+            rows += _cells(experiment, scores) if part == "confusion" else _rows(experiment, scores)
+        yield rows
     if config.part in ("tuned", "all"):
-        rows += _tuned_rows(config)
-    return rows
+        yield _tuned_rows(config)
 
 
 def repeated(fit: fits.Fit, config: Config) -> list[fits.Fit]:
@@ -187,10 +194,10 @@ def _notes(part: str, model: str, *more: str) -> str:
     return " ".join([*keys, "leak", *own.get(model, ())])
 
 
-def _map(function: Callable[[Payload], Result], payloads: Sequence[Payload], part: str) -> dict[Payload, Result]:
+def _map(function: Callable[[Payload], Result], payloads: Sequence[Payload], what: str) -> dict[Payload, Result]:
     """Every fit in a task of its own, with a bar for those who watch."""
     done = {}
-    with progress.task(f"study {STUDY.name}: {part}", len(payloads)) as advance:
+    with progress.task(f"study {STUDY.name}: {what}", len(payloads)) as advance:
         for payload, result in execution.imap(function, payloads):
             done[payload] = result
             advance(1)
