@@ -1,98 +1,159 @@
 """Figures in one style: horizontal bars, histograms, matrices of labels, points, curves.
 
-Names of labels come from the collection: they are placed by number and written as text, so that two that look alike
-stay two, and none is read as markup or as a number.
+A figure is an option object of Apache ECharts. What is told about a mark when the mouse is on it stands ready in a
+column of its data, `TOLD`: names of labels come from the collection, and are text there as on the axes, never markup,
+a number or a template. Labels are placed by number, so that two that look alike stay two.
 """
 
-import html
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
+import pyarrow as pa
 import streamlit as st
 
-MAIN, MARK = "#0f766e", "#1c1917"
+Figure = dict[str, Any]
+
+MAIN, MARK, PALE = "#0f766e", "#1c1917", "#a8a29e"
 # Light enough for a dark mark to stand out.
 MODELS = ("#58aea2", "#f0a84f", "#a79bc7", "#84b1d6", "#bfc36b", "#e39a9a", "#c8a27c", "#a3aab5")
 # Told apart on white, neighbours also in lightness.
 POINTS = ("#0f766e", "#d97706", "#4f46e5", "#be123c", "#0284c7", "#65a30d", "#9333ea", "#78716c")
-SHARES = [[0, "#f5f5f4"], [0.05, "#d5ebe7"], [0.5, "#3aa394"], [1, "#084c46"]]
-SIGNED = [[0, "#9a3412"], [0.25, "#f3a667"], [0.5, "#fafaf9"], [0.75, "#5fb3a8"], [1, "#084c46"]]
+# At equal distances; small shares are told apart from none.
+SHARES = ("#f5f5f4", "#bfe0db", "#8bc9c0", "#5fb3a8", "#3a9d92", "#22877c", "#0f6f66", "#0a5a53", "#084c46")
+SIGNED = ("#9a3412", "#f3a667", "#fafaf9", "#5fb3a8", "#084c46")
 # How rows of an answer can be drawn, and how many of them.
 PLOTS = {"bars": 60, "lines": 1000, "points": 1000}
-BARE = {"displaylogo": False, "displayModeBar": False}
+TOLD = "told"
 LONGEST_NAME = 40
 FEWEST_BINS = 9
 
 
-def show(figure: go.Figure, *, height: int, key: str | None = None) -> None:
-    """Put a figure on the page."""
-    _style(figure, height)
-    st.plotly_chart(figure, key=key, config=BARE)
+def show(figure: Figure, *, height: int, width: int | None = None, key: str | None = None) -> None:
+    """Put a figure on the page, as wide as its place unless `width` is given (pixels)."""
+    st.echarts_chart(figure, height=height, width=width or "stretch", key=key)
 
 
-def lasso(figure: go.Figure, *, height: int, key: str) -> list[int]:
-    """Put a figure on the page whose points can be chosen; the numbers (`customdata`) of those that are."""
-    _style(figure, height)
-    chosen = st.plotly_chart(
-        figure,
-        key=key,
-        on_select="rerun",
-        selection_mode=("points", "box", "lasso"),
-        config={"displaylogo": False, "modeBarButtons": [["lasso2d", "select2d", "pan2d", "resetScale2d"]]},
+def lasso(figure: Figure, *, height: int, key: str) -> list[int]:
+    """Put a figure of `scatter` on the page; the numbers of the points that are chosen."""
+    chosen = st.echarts_chart(figure, height=height, key=key, on_select="rerun")
+    numbers = [dataset["source"]["number"].to_pylist() for dataset in figure["dataset"]]
+    groups = [group for group in chosen.selection["selected"] if group["series_index"] < len(numbers)]
+    # What was chosen before a publication may be more than there is now.
+    return sorted(
+        numbers[group["series_index"]][n]
+        for group in groups
+        for n in group["data_indices"]
+        if n < len(numbers[group["series_index"]])
     )
-    return sorted({int(np.ravel(point["customdata"])[0]) for point in chosen.selection.points})
-
-
-def _style(figure: go.Figure, height: int) -> None:
-    figure.update_layout(height=height, margin={"l": 8, "r": 8, "t": 12, "b": 8}, hoverlabel={"align": "left"})
-    figure.update_xaxes(automargin=True)
-    figure.update_yaxes(automargin=True)
 
 
 def name(label: str) -> str:
-    """A label as Plotly shows it: its text, cut where it is long."""
+    """A label as figures show it: on one line, cut where it is long."""
     cut = label if len(label) <= LONGEST_NAME else label[: LONGEST_NAME - 1] + "…"
-    return html.escape(" ".join(cut.split()), quote=False)
+    return " ".join(cut.split())
 
 
-def bars(labels: Sequence[str], values: Sequence[float], *, x_title: str, unit: str) -> go.Figure:
+def framed(series: Sequence[Figure], x: Figure, y: Figure, *, top: int = 12, right: int = 16, **more: Any) -> Figure:
+    """A figure over two axes; what is told of a mark is its text in `TOLD`."""
+    return {
+        "animation": False,
+        "grid": {"left": 8, "right": right, "top": top, "bottom": 8, "outerBoundsMode": "same"},
+        "tooltip": {"formatter": f"{{@{TOLD}}}", "confine": True},
+        "xAxis": {"nameLocation": "middle", **x},
+        "yAxis": {"nameLocation": "middle", **y},
+        "series": list(series),
+        **more,
+    }
+
+
+def places(names: Sequence[str], *, title: str | None = None, **more: Any) -> Figure:
+    """An axis with a place for each name."""
+    return {
+        "type": "category",
+        "data": [name(its) for its in names],
+        "name": title,
+        "axisTick": {"show": False},
+        "splitLine": {"show": False},
+        **more,
+    }
+
+
+def downwards(names: Sequence[str], **more: Any) -> Figure:
+    """An upright axis with a place for each name, the first on top and none left out."""
+    return places(names, inverse=True, axisLabel={"interval": 0}, **more)
+
+
+def scale(title: str | None, least: float | None = None, most: float | None = None, **more: Any) -> Figure:
+    """An axis of numbers."""
+    return {"type": "value", "name": title, "min": least, "max": most, **more}
+
+
+def source(**columns: Sequence[Any]) -> Figure:
+    """A dataset of columns."""
+    return {"source": pa.table({title: pa.array(values) for title, values in columns.items()})}
+
+
+def colours(title: str, colors: Sequence[str], least: float, most: float, **more: Any) -> Figure:
+    """The scale of colours beside a heatmap, whose column `value` it reads."""
+    return {
+        "type": "continuous",
+        "dimension": "value",
+        "min": least,
+        "max": most,
+        "inRange": {"color": list(colors)},
+        "text": [title, ""],
+        "precision": 2,
+        "right": 0,
+        "top": "middle",
+        "itemWidth": 12,
+        "itemHeight": 120,
+        **more,
+    }
+
+
+def heatmap(data: Figure, x: Figure, y: Figure, visual: Figure, **series: Any) -> Figure:
+    """Cells in colour; columns `x` and `y` of the data are places on the axes."""
+    cells = {
+        "type": "heatmap",
+        "encode": {"x": "x", "y": "y", "value": "value"},
+        "itemStyle": {"borderColor": "#fff", "borderWidth": 1},
+        # Everything at once: in parts, a large matrix takes seconds to appear.
+        "progressive": 0,
+        **series,
+    }
+    return framed([cells], x, y, right=96, dataset=data, visualMap=visual)
+
+
+def bars(labels: Sequence[str], values: Sequence[float], *, x_title: str, unit: str) -> Figure:
     """Horizontal bars, the first on top."""
-    places = list(range(len(labels)))
-    figure = go.Figure(
-        go.Bar(
-            x=list(values),
-            y=places,
-            orientation="h",
-            marker_color=MAIN,
-            customdata=[name(label) for label in labels],
-            hovertemplate="%{customdata}: %{x:,} " + unit + "<extra></extra>",
-        )
+    told = [f"{name(label)}: {value:,} {unit}" for label, value in zip(labels, values, strict=True)]
+    return framed(
+        [{"type": "bar", "encode": {"x": "value", "y": "place"}, "color": MAIN, "barCategoryGap": "20%"}],
+        scale(x_title),
+        downwards(labels),
+        dataset=source(place=range(len(labels)), value=values, **{TOLD: told}),
     )
-    figure.update_xaxes(title=x_title, rangemode="tozero")
-    figure.update_yaxes(tickvals=places, ticktext=[name(label) for label in labels], autorange="reversed")
-    return figure
 
 
-def histogram(edges: Sequence[tuple[float, float]], counts: Sequence[int], *, x_title: str, y_title: str) -> go.Figure:
-    """Bars between given edges."""
-    figure = go.Figure(
-        go.Bar(
-            x=[(start + end) / 2 for start, end in edges],
-            y=list(counts),
-            width=[end - start for start, end in edges],
-            marker={"color": MAIN, "line": {"color": "white", "width": 1}},
-            customdata=list(edges),
-            hovertemplate="%{customdata[0]:,} to %{customdata[1]:,} s: %{y:,}<extra></extra>",
-        )
-    )
-    # A single bin across the whole axis would look like a great deal.
+def histogram(edges: Sequence[tuple[float, float]], counts: Sequence[int], *, x_title: str, y_title: str) -> Figure:
+    """Bars between given edges, which are equally far from each other."""
+    told = [f"{start:,} to {end:,} s: {n:,}" for (start, end), n in zip(edges, counts, strict=True)]
     (first, width), last = (edges[0][0], edges[0][1] - edges[0][0]), edges[-1][1]
-    padding = max(0, FEWEST_BINS - len(edges)) // 2 * width
-    figure.update_xaxes(title=x_title, range=[max(0, first - padding), last + padding])
-    figure.update_yaxes(title=y_title, rangemode="tozero")
-    return figure
+    # A single bin across the whole axis would look like a great deal, and its neighbours tell ECharts how wide it is.
+    padding = max(2, FEWEST_BINS - len(edges)) // 2 * width
+    around = [first - width / 2, last + width / 2]
+    return framed(
+        [{"type": "bar", "encode": {"x": "middle", "y": "n"}, "color": MAIN, "barWidth": "96%"}],
+        scale(x_title, max(0, first - padding), last + padding, splitLine={"show": False}),
+        scale(y_title),
+        dataset=source(
+            middle=[*((start + end) / 2 for start, end in edges), *around],
+            n=[*counts, 0, 0],
+            **{TOLD: [*told, "", ""]},
+        ),
+    )
 
 
 def matrix(
@@ -103,7 +164,7 @@ def matrix(
     y_title: str,
     value_title: str,
     signed: bool = False,
-) -> go.Figure:
+) -> Figure:
     """A heatmap over pairs of labels, row by column; the diagonal, which says nothing, is left blank.
 
     Parameters
@@ -111,31 +172,22 @@ def matrix(
     signed : bool
         Whether values lie around zero; otherwise they are shares in [0, 1].
     """
-    shown_LL = np.where(np.eye(len(labels), dtype=bool), np.nan, values_LL)
-    reach = float(np.nanmax(np.abs(shown_LL))) if np.isfinite(shown_LL).any() else 1.0
-    scale = {"zmin": -reach, "zmax": reach, "colorscale": SIGNED} if signed else {"zmin": 0, "colorscale": SHARES}
-    names, places = [name(label) for label in labels], list(range(len(labels)))
-    figure = go.Figure(
-        go.Heatmap(
-            z=shown_LL,
-            customdata=[[(row, column) for column in names] for row in names],
-            hovertemplate="%{customdata[0]} → %{customdata[1]}: %{z:.3f}<extra></extra>",
-            hoverongaps=False,
-            xgap=1,
-            ygap=1,
-            colorbar={"title": {"text": value_title, "side": "right"}, "thickness": 12},
-            **scale,
-        )
+    row_P, column_P = np.nonzero(np.isfinite(values_LL) & ~np.eye(len(labels), dtype=bool))
+    value_P = values_LL[row_P, column_P].astype(float)
+    reach = float(np.abs(value_P).max(initial=0)) or 1.0
+    pairs = zip(row_P, column_P, value_P, strict=True)
+    told = [f"{name(labels[i])} → {name(labels[j])}: {value:.3f}" for i, j, value in pairs]
+    visual = colours(value_title, SIGNED, -reach, reach) if signed else colours(value_title, SHARES, 0, reach)
+    return heatmap(
+        source(x=column_P, y=row_P, value=value_P, **{TOLD: told}),
+        places(labels, title=x_title, axisLabel={"interval": 0, "rotate": 45}),
+        downwards(labels, title=y_title),
+        visual,
     )
-    figure.update_xaxes(title=x_title, tickvals=places, ticktext=names, tickangle=-45, showgrid=False, zeroline=False)
-    figure.update_yaxes(
-        title=y_title, tickvals=places, ticktext=names, autorange="reversed", showgrid=False, zeroline=False
-    )
-    return figure
 
 
-def scores(rows: Sequence[tuple[str, str, float, float | None]]) -> go.Figure:
-    """Bars of figures in [0, 1] by metric, one colour per model, with a mark where chance is.
+def scores(rows: Sequence[tuple[str, str, float, float | None]]) -> Figure:
+    """Bars of figures in [0, 1], those of a metric together and of a model in one colour, with a mark where chance is.
 
     Parameters
     ----------
@@ -143,50 +195,36 @@ def scores(rows: Sequence[tuple[str, str, float, float | None]]) -> go.Figure:
     """
     metrics = list(dict.fromkeys(metric for metric, *_ in rows))
     models = list(dict.fromkeys(model for _, model, *_ in rows))
-    figure = go.Figure()
-    thickness = 0.8 / len(models)
-    for n, model in enumerate(models):
-        own = [(metrics.index(metric), value, chance) for metric, its, value, chance in rows if its == model]
-        places, values, chances = zip(*own, strict=True)
-        y = [place + (n - (len(models) - 1) / 2) * thickness for place in places]
-        figure.add_bar(
-            x=values,
-            y=y,
-            width=thickness * 0.9,
-            orientation="h",
-            name=name(model),
-            marker_color=MODELS[n % len(MODELS)],
-            text=[f"{value:.3f}" for value in values],
-            textposition="outside",
-            textfont_size=12,
-            cliponaxis=False,
-            hovertemplate="%{x:.3f}",
-        )
-        figure.add_trace(_marks(chances, y, size=max(22 * thickness, 6), in_legend=n == 0))
-    figure.update_xaxes(title="value on the test part (0 to 1)", range=[0, 1.08], tickvals=[0, 0.25, 0.5, 0.75, 1])
-    figure.update_yaxes(tickvals=list(range(len(metrics))), ticktext=metrics, autorange="reversed", showgrid=False)
-    figure.update_layout(legend={"orientation": "h", "y": 1.15, "x": 0})
-    return figure
-
-
-def _marks(chances: Sequence[float | None], y: Sequence[float], *, size: float, in_legend: bool) -> go.Scatter:
-    """Upright marks at the chance levels."""
-    return go.Scatter(
-        x=chances,
-        y=y,
-        mode="markers",
-        name="chance",
-        showlegend=in_legend,
-        legendrank=2000,
-        marker={"symbol": "line-ns", "size": size, "line": {"width": 3, "color": MARK}},
-        hovertemplate="chance %{x:.3f}<extra></extra>",
+    lines: list[Figure] = []
+    bar: list[Figure] = []
+    marks: list[list[float]] = []
+    for metric in metrics:
+        lines.append({"value": metric, "textStyle": {"fontWeight": "bold"}})
+        bar.append({"value": None})
+        for _, model, value, chance in (row for row in rows if row[0] == metric):
+            if chance is not None:
+                marks.append([chance, len(lines)])
+            lines.append({"value": name(model)})
+            color = MODELS[models.index(model) % len(MODELS)]
+            # Written out, since a template would show .5 for .500.
+            label = {"show": True, "position": "right", "formatter": f"{value:.3f}"}
+            bar.append({"value": value, "itemStyle": {"color": color}, "label": label})
+    chances = {"type": "scatter", "name": "chance", "data": marks, "symbol": "rect", "symbolSize": [3, 18], "z": 3}
+    return framed(
+        [
+            {"type": "bar", "data": bar, "barCategoryGap": "15%"},
+            {**chances, "color": MARK, "tooltip": {"formatter": "chance {@[0]}"}},
+        ],
+        scale("value on the test part (0 to 1)", 0, 1.08, axisLabel={"showMaxLabel": False}),
+        {**downwards([]), "data": lines},
+        tooltip={"formatter": "{b}: {c}"},
     )
 
 
 def scatter(
     places_N2: np.ndarray, names: Sequence[str], groups: Sequence[str | None], *, most_groups: int, titled: bool
-) -> go.Figure:
-    """Points in the plane that can be lassoed, coloured by group; `customdata` holds the number of each point.
+) -> Figure:
+    """Points in the plane that can be lassoed, coloured by group; the column `number` counts them.
 
     Parameters
     ----------
@@ -195,156 +233,182 @@ def scatter(
     """
     counts = Counter(group for group in groups if group is not None)
     coloured = [group for group, _ in counts.most_common(most_groups)]
-    figure = go.Figure()
+    datasets, series = [], []
     for k, group in enumerate([*coloured, None]):
         own = [n for n, its in enumerate(groups) if (its if its in coloured else None) == group]
         if not own:
             continue
-        figure.add_scatter(
-            x=places_N2[own, 0],
-            y=places_N2[own, 1],
-            mode="markers",
-            name="other" if group is None else name(group),
-            marker={"size": 7, "opacity": 0.75, "color": "#a8a29e" if group is None else POINTS[k % len(POINTS)]},
-            customdata=own,
-            text=[f"{name(names[n])}<br>{name(groups[n] or 'no label')}" for n in own],
-            hovertemplate="%{text}<extra></extra>",
+        told = [f"{name(names[n])}: {name(groups[n] or 'no label')}" for n in own]
+        series.append(
+            {
+                "type": "scatter",
+                "name": "other" if group is None else name(group),
+                "datasetIndex": len(datasets),
+                "encode": {"x": "x", "y": "y"},
+                "selectedMode": "multiple",
+                "symbolSize": 7,
+                "itemStyle": {"opacity": 0.75, "color": PALE if group is None else POINTS[k % len(POINTS)]},
+            }
         )
-    titles = ("first component", "second component") if titled else (None, None)
+        datasets.append(source(x=places_N2[own, 0], y=places_N2[own, 1], number=own, **{TOLD: told}))
     low_2, high_2 = places_N2.min(axis=0), places_N2.max(axis=0)
     # Room for whole points at the edges, and for the lasso around them.
     room_2 = 0.06 * np.maximum(high_2 - low_2, 1e-3)
     (left, bottom), (right, top) = (low_2 - room_2).tolist(), (high_2 + room_2).tolist()
-    figure.update_xaxes(title=titles[0], range=[left, right], showticklabels=titled, zeroline=False, showgrid=False)
-    figure.update_yaxes(title=titles[1], range=[bottom, top], showticklabels=titled, zeroline=False, showgrid=titled)
-    legend = {"itemsizing": "constant", "orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
-    figure.update_layout(legend=legend, dragmode="lasso")
-    return figure
+    bare = {"axisLabel": {"show": False}, "splitLine": {"show": titled}}
+    return framed(
+        series,
+        scale("first component" if titled else None, left, right, **bare),
+        scale("second component" if titled else None, bottom, top, **bare),
+        top=64,
+        dataset=datasets,
+        legend={"top": 28, "left": 0, "type": "scroll"},
+        toolbox={"feature": {"brush": {"type": ["polygon", "rect", "clear"]}}, "right": 8, "top": 0},
+        brush={"brushMode": "single", "throttleType": "debounce", "throttleDelay": 300},
+        dataZoom=[{"type": "inside", "xAxisIndex": 0}, {"type": "inside", "yAxisIndex": 0}],
+    )
 
 
-def curves(lines: Sequence[tuple[str, Sequence[float], Sequence[float]]], *, x_title: str, y_title: str) -> go.Figure:
+def curves(lines: Sequence[tuple[str, Sequence[float], Sequence[float]]], *, x_title: str, y_title: str) -> Figure:
     """Lines over a common axis.
 
     Parameters
     ----------
     lines : sequence of (name, x, y)
     """
-    figure = go.Figure()
-    for k, (title, x, y) in enumerate(lines):
-        figure.add_scatter(
-            x=list(x),
-            y=list(y),
-            mode="lines+markers" if len(x) < 30 else "lines",
-            name=name(title),
-            line={"width": 2, "color": POINTS[k % len(POINTS)]},
-            hovertemplate="%{y:.4f}",
-        )
-    figure.update_xaxes(title=x_title)
-    figure.update_yaxes(title=y_title)
-    figure.update_layout(hovermode="x unified", legend={"orientation": "h", "y": 1.12, "x": 0}, showlegend=True)
-    return figure
+    series = [
+        {
+            "type": "line",
+            "name": name(title),
+            "data": [list(point) for point in zip(x, y, strict=True)],
+            "showSymbol": len(x) < 30,
+            "color": POINTS[k % len(POINTS)],
+        }
+        for k, (title, x, y) in enumerate(lines)
+    ]
+    return framed(
+        series,
+        scale(x_title, minInterval=1, splitLine={"show": False}, axisPointer={"label": {"precision": 0}}),
+        scale(y_title, scale=True),
+        top=40,
+        tooltip={"trigger": "axis", "valueFormatter": "%.4f"},
+        legend={"top": 0, "left": 0},
+    )
 
 
-def roc(title: str, false_positive_rate: np.ndarray, true_positive_rate: np.ndarray) -> go.Figure:
+def roc(false_positive_rate: np.ndarray, true_positive_rate: np.ndarray) -> Figure:
     """A ROC curve above the diagonal of chance."""
-    figure = go.Figure()
-    figure.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", name="chance", line={"dash": "dot", "color": "#a8a29e"}, hoverinfo="skip"
+    told = [f"false {x:.3f}, true {y:.3f}" for x, y in zip(false_positive_rate, true_positive_rate, strict=True)]
+    curve = {
+        "type": "line",
+        "encode": {"x": "x", "y": "y"},
+        "showSymbol": False,
+        "color": MAIN,
+        "areaStyle": {"opacity": 0.08},
+    }
+    return framed(
+        [curve, _diagonal(0, 1)],
+        scale("false positive rate", 0, 1),
+        scale("true positive rate", 0, 1),
+        dataset=source(x=false_positive_rate, y=true_positive_rate, **{TOLD: told}),
+        tooltip={"trigger": "axis", "formatter": f"{{@{TOLD}}}"},
     )
-    figure.add_scatter(
-        x=false_positive_rate,
-        y=true_positive_rate,
-        mode="lines",
-        name=name(title),
-        line={"color": MAIN, "width": 2.5},
-        fill="tozeroy",
-        fillcolor="rgba(15, 118, 110, 0.08)",
-        hovertemplate="false %{x:.3f}, true %{y:.3f}<extra></extra>",
-    )
-    figure.update_xaxes(title="false positive rate", range=[0, 1], constrain="domain")
-    figure.update_yaxes(title="true positive rate", range=[0, 1.01], scaleanchor="x", scaleratio=1)
-    figure.update_layout(showlegend=False)
-    return figure
 
 
-def counts(labels: Sequence[str], n_KK: np.ndarray) -> go.Figure:
+def counts(labels: Sequence[str], n_KK: np.ndarray) -> Figure:
     """A confusion matrix: shares of each row in colour, numbers in the cells."""
     share_KK = n_KK / np.maximum(n_KK.sum(axis=1, keepdims=True), 1)
-    names, places = [name(label) for label in labels], list(range(len(labels)))
-    figure = go.Figure(
-        go.Heatmap(
-            z=share_KK,
-            text=[[str(n) if n else "" for n in row] for row in n_KK.tolist()],
-            texttemplate="%{text}" if len(labels) <= 25 else None,
-            customdata=[[(a, b, int(n_KK[i, j])) for j, b in enumerate(names)] for i, a in enumerate(names)],
-            hovertemplate="%{customdata[0]}, called %{customdata[1]}: %{customdata[2]:,} (%{z:.1%})<extra></extra>",
-            zmin=0,
-            zmax=1,
-            xgap=1,
-            ygap=1,
-            colorscale=SHARES,
-            colorbar={"title": {"text": "share of the row", "side": "right"}, "thickness": 12, "tickformat": ".0%"},
-        )
+    row_C, column_C = (part.ravel() for part in np.indices(n_KK.shape))
+    n_C, share_C = n_KK.ravel(), share_KK.ravel()
+    told = [
+        f"{name(labels[i])}, called {name(labels[j])}: {n:,} ({share:.1%})"
+        for i, j, n, share in zip(row_C, column_C, n_C, share_C, strict=True)
+    ]
+    return heatmap(
+        source(x=column_C, y=row_C, value=share_C, text=[str(n) if n else "" for n in n_C], **{TOLD: told}),
+        places(labels, title="called", axisLabel={"interval": 0, "rotate": 45}),
+        downwards(labels, title="given"),
+        colours("share of the row", SHARES, 0, 1),
+        label={"show": len(labels) <= 25, "formatter": "{@text}"},
     )
-    figure.update_xaxes(title="called", tickvals=places, ticktext=names, tickangle=-45, showgrid=False, zeroline=False)
-    figure.update_yaxes(
-        title="given", tickvals=places, ticktext=names, autorange="reversed", showgrid=False, zeroline=False
-    )
-    return figure
 
 
-def plot(kind: str, x: Sequence[object], y: Sequence[float | None], *, x_title: str, y_title: str) -> go.Figure:
+def plot(kind: str, x: Sequence[Any], y: Sequence[float | None], *, x_title: str, y_title: str) -> Figure:
     """Two columns of an answer; `kind` is one of `PLOTS`."""
-    figure = go.Figure()
-    if kind == "bars":
-        places = list(range(len(x)))
-        figure.add_bar(x=places, y=list(y), marker_color=MAIN, hovertemplate="%{y:,}<extra></extra>")
-        figure.update_xaxes(tickvals=places, ticktext=[name(str(value)) for value in x])
-    else:
-        mode = "markers" if kind == "points" else "lines"
-        figure.add_scatter(x=list(x), y=list(y), mode=mode, marker_color=MAIN, line_color=MAIN)
-    figure.update_xaxes(title=name(x_title))
-    figure.update_yaxes(title=name(y_title))
-    return figure
+    told = [f"{name(str(a))}: {b}" for a, b in zip(x, y, strict=True)]
+    bar = kind == "bars"
+    mark = {
+        "type": "bar" if bar else "line" if kind == "lines" else "scatter",
+        "encode": {"x": "x", "y": "y"},
+        "color": MAIN,
+        "showSymbol": True,
+    }
+    return framed(
+        [mark],
+        places([str(value) for value in x], title=name(x_title)) if bar else scale(name(x_title), scale=True),
+        scale(name(y_title), scale=not bar),
+        dataset=source(x=range(len(x)) if bar else _numbers(x), y=_numbers(y), **{TOLD: told}),
+    )
 
 
-def against_diagonal(points: Sequence[tuple[str, float, float]], *, x_title: str, y_title: str) -> go.Figure:
+def _numbers(values: Sequence[Any]) -> list[float | None]:
+    """What can be drawn of a column; a gap where there is no finite number."""
+    return [float(value) if value is not None and np.isfinite(float(value)) else None for value in values]
+
+
+def against_diagonal(points: Sequence[tuple[str, float, float]], *, x_title: str, y_title: str) -> Figure:
     """Points of two figures of the same thing, with the line on which both are equal.
 
     Parameters
     ----------
     points : sequence of (name, x, y)
     """
-    figure = beside(points, x_title=x_title, y_title=y_title)
-    figure.update_traces(marker={"size": 11, "opacity": 0.85})
     values = [value for _, *both in points for value in both]
     room = 0.1 * (max(values) - min(values)) or 0.02
-    ends = [min(values) - room, max(values) + room]
-    line = {"dash": "dot", "color": "#a8a29e"}
-    figure.add_scatter(x=ends, y=ends, mode="lines", line=line, hoverinfo="skip")
-    figure.update_xaxes(range=ends, constrain="domain")
-    figure.update_yaxes(range=ends, rangemode="normal", scaleanchor="x", scaleratio=1)
-    figure.update_layout(showlegend=False)
-    return figure
+    ends = min(values) - room, max(values) + room
+    # The ends are no round numbers.
+    inner = {"axisLabel": {"showMinLabel": False, "showMaxLabel": False}}
+    return framed(
+        [_points(size=11, opacity=0.85), _diagonal(*ends)],
+        scale(x_title, *ends, **inner),
+        scale(y_title, *ends, **inner),
+        dataset=_named(points),
+    )
 
 
-def beside(pairs: Sequence[tuple[str, float, float]], *, x_title: str, y_title: str) -> go.Figure:
+def beside(pairs: Sequence[tuple[str, float, float]], *, x_title: str, y_title: str) -> Figure:
     """Points of pairs of labels.
 
     Parameters
     ----------
     pairs : sequence of (name, x, y)
     """
-    figure = go.Figure(
-        go.Scatter(
-            x=[x for _, x, _ in pairs],
-            y=[y for *_, y in pairs],
-            mode="markers",
-            marker={"size": 6, "opacity": 0.6, "color": MAIN},
-            text=[name(title) for title, *_ in pairs],
-            hovertemplate="%{text}: %{x:.3f}, %{y:.3f}<extra></extra>",
-        )
-    )
-    figure.update_xaxes(title=x_title)
-    figure.update_yaxes(title=y_title, rangemode="tozero")
-    return figure
+    return framed([_points(size=6, opacity=0.6)], scale(x_title, scale=True), scale(y_title), dataset=_named(pairs))
+
+
+def _named(points: Sequence[tuple[str, float, float]]) -> Figure:
+    """Columns of points with names."""
+    told = [f"{name(title)}: {x:.3f}, {y:.3f}" for title, x, y in points]
+    return source(x=[x for _, x, _ in points], y=[y for *_, y in points], **{TOLD: told})
+
+
+def _points(*, size: float, opacity: float) -> Figure:
+    return {
+        "type": "scatter",
+        "encode": {"x": "x", "y": "y"},
+        "symbolSize": size,
+        "itemStyle": {"opacity": opacity, "color": MAIN},
+    }
+
+
+def _diagonal(start: float, end: float) -> Figure:
+    """A dotted line from corner to corner, of which nothing is told."""
+    return {
+        "type": "line",
+        "data": [[start, start], [end, end]],
+        "showSymbol": False,
+        "silent": True,
+        "color": PALE,
+        "lineStyle": {"type": "dotted"},
+        "tooltip": {"show": False},
+    }

@@ -95,7 +95,7 @@ def show_points(found: EvaluationCheck) -> None:
         )
         return
     figure = charts.against_diagonal(defined, x_title="ROC-AUC, as given", y_title="ROC-AUC, as re-annotated")
-    charts.show(figure, height=400, key="evaluation-points")
+    charts.show(figure, height=400, width=400, key="evaluation-points")
 
 
 def show_correlation(place: st.delta_generator.DeltaGenerator, title: str, rho: Correlation, about: str) -> None:

@@ -8,7 +8,6 @@ and no page is waited for while modules are imported.
 def load() -> None:
     """Import what pages need."""
     import pandas  # noqa: F401
-    import plotly.graph_objects  # noqa: F401
 
     from phonolake.analysis import neighbours, overview, preload, runs  # noqa: F401
 

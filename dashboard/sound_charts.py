@@ -1,78 +1,97 @@
 """Figures over the time of one track: its sound, its spectrogram, and what is heard when."""
 
+import base64
+import io
 from collections.abc import Sequence
 
 import charts
 import numpy as np
-import plotly.graph_objects as go
+from PIL import Image
 
-# Streamlit's theme takes some of Magma's darkest colours for its own placeholders; these are near them.
-LOUDNESS = [
-    *([0, "#03020c"], [0.15, "#1d1147"], [0.3, "#51127c"], [0.45, "#822681"]),
-    *([0.6, "#b73779"], [0.75, "#e75263"], [0.87, "#fc8961"], [0.95, "#fec488"], [1, "#fcfdbf"]),
-]
+# Magma, the colours of matplotlib for loudness, at equal distances.
+LOUDNESS = (
+    *("#000004", "#180f3d", "#440f76", "#721f81", "#9e2f7f"),
+    *("#cd4071", "#f1605d", "#fd9668", "#feca8d", "#fcfdbf"),
+)
 # More columns than a screen has pixels only cost time.
 MOST_COLUMNS = 1200
 
 
-def waveform(outline_P2: np.ndarray, *, seconds: float) -> go.Figure:
-    """The outline of a sound over time."""
+def waveform(outline_P2: np.ndarray, *, seconds: float) -> charts.Figure:
+    """The outline of a sound over time: a line from the least to the largest value of each moment, and on."""
     time_P = np.linspace(0, seconds, len(outline_P2), endpoint=False)
-    figure = go.Figure()
-    for column, fill in ((0, None), (1, "tonexty")):
-        figure.add_scatter(
-            x=time_P,
-            y=outline_P2[:, column],
-            mode="lines",
-            line={"width": 0.6, "color": charts.MAIN},
-            fill=fill,
-            fillcolor="rgba(15, 118, 110, 0.55)",
-            hoverinfo="skip",
-            showlegend=False,
-        )
-    figure.update_xaxes(range=[0, seconds], showgrid=False, showticklabels=False, zeroline=False)
     reach = 1.05 * max(float(np.abs(outline_P2).max(initial=0)), 1e-4)
-    figure.update_yaxes(range=[-reach, reach], showgrid=False, showticklabels=False, zeroline=True, fixedrange=True)
-    return figure
-
-
-def spectrogram(decibels_FT: np.ndarray, *, frames_per_second: float, unit: str) -> go.Figure:
-    """A spectrogram over time; of neighbouring frames that share a pixel the loudest is shown."""
-    step = -(-decibels_FT.shape[1] // MOST_COLUMNS)
-    thinned_FT = np.maximum.reduceat(decibels_FT, np.arange(0, decibels_FT.shape[1], step), axis=1)
-    figure = go.Figure(
-        go.Heatmap(
-            z=np.round(thinned_FT).astype(np.int16),
-            x0=0,
-            dx=step / frames_per_second,
-            colorscale=LOUDNESS,
-            hovertemplate="%{x:.2f} s, band %{y}: %{z} " + unit + "<extra></extra>",
-            colorbar={"title": {"text": unit, "side": "right"}, "thickness": 12},
-        )
+    bare = {"axisLabel": {"show": False}, "axisTick": {"show": False}, "splitLine": {"show": False}}
+    line = {"type": "line", "encode": {"x": "x", "y": "y"}, "showSymbol": False, "silent": True, "color": charts.MAIN}
+    return charts.framed(
+        [{**line, "lineStyle": {"width": 0.8}}],
+        charts.scale(None, 0, seconds, **bare),
+        charts.scale(None, -reach, reach, **bare),
+        dataset=charts.source(x=np.repeat(time_P, 2), y=outline_P2.ravel()),
+        tooltip={"show": False},
     )
-    figure.update_xaxes(title="time (s)", showgrid=False)
-    figure.update_yaxes(title="mel band (low to high)", showgrid=False)
+
+
+def spectrogram(decibels_FT: np.ndarray, *, frames_per_second: float, unit: str) -> charts.Figure:
+    """A spectrogram over time, as a picture; of neighbouring frames that share a pixel the loudest is shown."""
+    n_bands, n_frames = decibels_FT.shape
+    step = -(-n_frames // MOST_COLUMNS)
+    thinned_FT = np.maximum.reduceat(decibels_FT, np.arange(0, n_frames, step), axis=1).astype(float)
+    low, high = float(thinned_FT.min()), float(thinned_FT.max())
+    whole = {"type": "category", "data": [""], "show": False}
+    # A bar that fills the frame and is drawn as the picture: a hundred thousand cells would take seconds.
+    picture = {
+        "type": "pictorialBar",
+        "xAxisIndex": 1,
+        "yAxisIndex": 1,
+        "data": [1],
+        "barWidth": "100%",
+        "symbol": f"image://{_picture(thinned_FT, low, high)}",
+        "symbolSize": ["100%", "100%"],
+        "silent": True,
+    }
+    figure = charts.framed(
+        [picture],
+        {},
+        {},
+        right=96,
+        visualMap=charts.colours(unit, LOUDNESS, round(low), round(high), seriesIndex=[], precision=0),
+        tooltip={"show": False},
+    )
+    middle = {"nameLocation": "middle", "splitLine": {"show": False}}
+    figure["xAxis"] = [charts.scale("time (s)", 0, n_frames / frames_per_second, **middle), whole]
+    figure["yAxis"] = [
+        charts.scale("mel band (low to high)", 0, n_bands, **middle),
+        charts.scale(None, 0, 1, show=False),
+    ]
     return figure
 
 
-def tags_over_time(labels: Sequence[str], starts: Sequence[float], seconds: float, p_SK: np.ndarray) -> go.Figure:
+def _picture(decibels_FT: np.ndarray, low: float, high: float) -> str:
+    """The address of a picture that holds its own pixels, low bands at the bottom."""
+    share_FT = (decibels_FT[::-1] - low) / max(high - low, 1e-9)
+    image = Image.fromarray((255 * share_FT).round().astype(np.uint8))
+    stops_C3 = np.array([[int(colour[n : n + 2], 16) for n in (1, 3, 5)] for colour in LOUDNESS])
+    at_C = np.linspace(0, 255, len(LOUDNESS))
+    palette_256x3 = np.stack([np.interp(np.arange(256), at_C, stops_C3[:, channel]) for channel in range(3)], axis=-1)
+    image.putpalette(palette_256x3.round().astype(np.uint8).tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def tags_over_time(labels: Sequence[str], starts: Sequence[float], seconds: float, p_SK: np.ndarray) -> charts.Figure:
     """Probabilities of labels over time, the most probable label on top."""
-    places = list(range(len(labels)))
-    figure = go.Figure(
-        go.Heatmap(
-            z=p_SK.T,
-            x=[start + seconds / 2 for start in starts],
-            y=places,
-            customdata=[[charts.name(label)] * len(starts) for label in labels],
-            hovertemplate="%{customdata}, %{x:.1f} s: %{z:.3f}<extra></extra>",
-            zmin=0,
-            zmax=1,
-            colorscale=charts.SHARES,
-            colorbar={"title": {"text": "probability", "side": "right"}, "thickness": 12},
-        )
+    piece_C, label_C = (part.ravel() for part in np.indices(p_SK.shape))
+    p_C = p_SK.ravel().astype(float)
+    told = [
+        f"{charts.name(labels[k])}, {starts[s]:.1f} to {starts[s] + seconds:.1f} s: {p:.3f}"
+        for s, k, p in zip(piece_C, label_C, p_C, strict=True)
+    ]
+    return charts.heatmap(
+        charts.source(x=piece_C, y=label_C, value=p_C, **{charts.TOLD: told}),
+        charts.places([f"{start + seconds / 2:.1f}" for start in starts], title="time (s)"),
+        charts.downwards(labels),
+        charts.colours("probability", charts.SHARES, 0, 1),
+        itemStyle={"borderWidth": 0},
     )
-    figure.update_xaxes(title="time (s)", showgrid=False, rangemode="tozero")
-    figure.update_yaxes(
-        tickvals=places, ticktext=[charts.name(label) for label in labels], autorange="reversed", showgrid=False
-    )
-    return figure

@@ -83,7 +83,7 @@ HOMES: dict[str, set[str]] = {
     "yt_dlp": {"transfer"},
     "click": {"cli"},
     "streamlit": {"dashboard"},
-    "plotly": {"dashboard"},
+    "PIL": {"dashboard"},
 }
 TABLE_LIBRARIES = {"duckdb", "pyarrow", "deltalake", "ray"}
 

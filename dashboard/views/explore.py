@@ -19,7 +19,7 @@ UPLOAD_MB = 30
 WAYS = ("List", "Map", "Recording")
 PICK = {
     "List": "Pick a track from the list. The address of this page then leads straight to it.",
-    "Map": "Draw around points on the map to list their tracks, and open one of them from there.",
+    "Map": "Take the lasso above the map and draw around points to list their tracks, and open one from there.",
     "Recording": "What sounds like your recording is listed; open one of the tracks from there.",
 }
 LAYOUTS = {"pca": "Principal components", "tsne": "t-SNE (takes seconds)"}
@@ -143,7 +143,7 @@ def show_map(view: View) -> None:
         if found.explained is None
         else f"the two axes hold {found.explained:.0%} of what the embeddings differ in"
     )
-    st.caption(f"{which}; {axes}. Draw around points to list them.")
+    st.caption(f"{which}; {axes}. Click points, or draw around them with the lasso, to list them.")
     if chosen:
         st.markdown(f"**{len(chosen):,} chosen**")
         player.playlist(view, [found.track_ids[n] for n in chosen if n < shown], key="lassoed")

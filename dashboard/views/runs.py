@@ -172,7 +172,7 @@ def show_roc(view: View, run: TrainingRun) -> None:
         label = st.selectbox("Class", labels, key="class", bind="query-params")
         found = read_roc(view.snapshot, view.annotated, view, run.run_id, label)
     with left:
-        charts.show(charts.roc(label, found.false_positive_rate, found.true_positive_rate), height=440)
+        charts.show(charts.roc(found.false_positive_rate, found.true_positive_rate), height=440, width=440)
     with right:
         st.metric("Area under the curve (chance 0.500)", f"{found.auc:.3f}", border=True)
         st.caption(f"{found.n_positive:,} test tracks with {plain(label)}, {found.n_negative:,} without.")

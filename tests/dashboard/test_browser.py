@@ -1,5 +1,6 @@
 """The dashboard in a real browser: every page, no request to anywhere else, and clicks that end in the address."""
 
+import itertools
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from phonolake.annotation import journal, sampling
@@ -133,7 +135,7 @@ def visit(tab, address: str) -> None:
 def settle(tab) -> None:
     """Wait until nothing is running any more."""
     tab.wait_for_timeout(300)
-    tab.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
+    tab.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     tab.locator("[data-stale=true]").first.wait_for(state="detached")
     # Parts of the page whose program is still on its way.
     tab.locator("[data-testid=stSkeleton]").first.wait_for(state="detached")
@@ -194,7 +196,14 @@ def test_markup_in_names_is_shown_as_text(tab, server: str, toy) -> None:
     assert tab.locator("h3").first.inner_text() == toy.HOSTILE
     assert tab.locator("h3 b, h3 img, h3 script").count() == 0
     visit(tab, f"{server}/cooccurrence")
-    assert "<b>Odd</b>" in tab.locator(".js-plotly-plot").first.text_content()
+    box = tab.locator("[data-testid=stEChartsChart] canvas").first.bounding_box()
+    told = tab.locator("div[style*='pointer-events: none']", has_text="<b>Odd</b> →")
+    for x, y in itertools.product(np.linspace(0.2, 0.8, 13), np.linspace(0.05, 0.8, 16)):
+        tab.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        if told.count():
+            break
+    assert told.count() == 1
+    assert told.locator("b").count() == 0
 
 
 @pytest.mark.slow
@@ -263,12 +272,11 @@ def test_tracks_inside_a_lasso_are_listed(tab, server: str, picture) -> None:
     # The mouse cannot leave the window.
     tab.set_viewport_size({"width": 1280, "height": 1200})
     visit(tab, f"{server}/explore?by=Map")
-    plot = tab.locator(".js-plotly-plot .nsewdrag").first
-    plot.wait_for()
     settle(tab)
-    box = plot.bounding_box()
-    # From below: above lies the legend, where a press hides a label.
-    corners = [(0.99, 0.99), (0.01, 0.99), (0.01, 0.01), (0.99, 0.01), (0.99, 0.98)]
+    box = tab.locator("[data-testid=stEChartsChart] canvas").first.bounding_box()
+    # The lasso is the first of the three tools at the right.
+    tab.mouse.click(box["x"] + box["width"] - 93, box["y"] + 25)
+    corners = [(0.97, 0.93), (0.07, 0.93), (0.07, 0.12), (0.97, 0.12), (0.97, 0.92)]
     (x, y), *rest = [(box["x"] + a * box["width"], box["y"] + b * box["height"]) for a, b in corners]
     tab.mouse.move(x, y)
     tab.mouse.down()

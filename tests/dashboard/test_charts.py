@@ -1,0 +1,181 @@
+"""Figures: what is told of each mark, against the numbers that they are drawn from.
+
+Shape suffixes: L labels, K classes, N points.
+"""
+
+import base64
+import io
+import json
+import math
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from phonolake import dashboard_launcher
+
+sys.path.insert(0, str(dashboard_launcher.app().parent))
+import charts
+import sound_charts
+
+NAMES = ["<b>Odd</b>", "12", "{b} {@told}", "jazz", "jazz", "two\nlines", "x" * 60]
+
+
+def columns(figure: charts.Figure) -> dict[str, list]:
+    return figure["dataset"]["source"].to_pydict()
+
+
+def axis_names(axis: charts.Figure) -> list[str]:
+    return axis["data"]
+
+
+def test_names_are_text_on_the_axis_and_in_what_is_told():
+    figure = charts.bars(NAMES, [7000, 6, 5, 4, 3, 2, 1], x_title="tracks", unit="tracks")
+    expected = ["<b>Odd</b>", "12", "{b} {@told}", "jazz", "jazz", "two lines", "x" * 39 + "…"]
+    assert axis_names(figure["yAxis"]) == expected
+    assert figure["yAxis"]["inverse"]
+    assert columns(figure)["value"] == [7000, 6, 5, 4, 3, 2, 1]
+    assert columns(figure)["told"][:2] == ["<b>Odd</b>: 7,000 tracks", "12: 6 tracks"]
+    # A template that names the column: what a name holds is never one.
+    assert figure["tooltip"]["formatter"] == "{@told}"
+
+
+@pytest.mark.parametrize(("n_bins", "least", "most"), [(1, 10, 100), (4, 30, 110), (12, 40, 180)])
+def test_a_histogram_leaves_room_around_few_bins(n_bins, least, most):
+    edges = [(50.0 + 10 * n, 60.0 + 10 * n) for n in range(n_bins)]
+    figure = charts.histogram(edges, list(range(1, n_bins + 1)), x_title="duration (s)", y_title="tracks")
+    assert (figure["xAxis"]["min"], figure["xAxis"]["max"]) == (least, most)
+    drawn = {middle: n for middle, n in zip(columns(figure)["middle"], columns(figure)["n"], strict=True) if n}
+    assert drawn == {55.0 + 10 * n: n + 1 for n in range(n_bins)}
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_matrix_shows_every_pair_but_the_diagonal(signed):
+    values_LL = np.random.default_rng(0).normal(size=(7, 7)) if signed else np.random.default_rng(0).random((7, 7))
+    values_LL[2, 3] = np.nan
+    figure = charts.matrix(NAMES, values_LL, x_title="j", y_title="i", value_title="C", signed=signed)
+    found = columns(figure)
+    again_LL = np.full((7, 7), np.nan)
+    again_LL[found["y"], found["x"]] = found["value"]
+    shown_LL = np.where(np.eye(7, dtype=bool), np.nan, values_LL)
+    np.testing.assert_array_equal(again_LL, shown_LL)
+    largest = np.nanmax(np.abs(shown_LL))
+    assert (figure["visualMap"]["min"], figure["visualMap"]["max"]) == (-largest if signed else 0, largest)
+    assert found["told"][0] == f"<b>Odd</b> → 12: {values_LL[0, 1]:.3f}"
+
+
+def test_a_matrix_without_a_number_is_still_a_figure():
+    figure = charts.matrix(["a"], np.ones((1, 1)), x_title="j", y_title="i", value_title="C")
+    assert columns(figure)["value"] == []
+    assert figure["visualMap"]["max"] > 0
+
+
+def test_scores_stand_by_metric_with_a_mark_where_chance_is():
+    rows = [("accuracy", "k2c2", 0.5, 0.1), ("accuracy", "elm", 0.4, None), ("f1", "k2c2", 0.3, 0.2)]
+    figure = charts.scores(rows)
+    lines = [line["value"] for line in figure["yAxis"]["data"]]
+    assert lines == ["accuracy", "k2c2", "elm", "f1", "k2c2"]
+    bar, chances = figure["series"]
+    assert [item["value"] for item in bar["data"]] == [None, 0.5, 0.4, None, 0.3]
+    assert [item["label"]["formatter"] for item in bar["data"] if "label" in item] == ["0.500", "0.400", "0.300"]
+    colors = [item["itemStyle"]["color"] for item in bar["data"] if "itemStyle" in item]
+    assert colors[0] == colors[2] != colors[1]
+    assert chances["data"] == [[0.1, 1], [0.2, 4]]
+
+
+def test_points_keep_their_numbers_whatever_their_group():
+    places_N2 = np.arange(14.0).reshape(7, 2)
+    groups = ["a", "b", "a", None, "c", "b", "a"]
+    figure = charts.scatter(places_N2, NAMES, groups, most_groups=2, titled=True)
+    assert [series["name"] for series in figure["series"]] == ["a", "b", "other"]
+    numbers = [dataset["source"]["number"].to_pylist() for dataset in figure["dataset"]]
+    assert numbers == [[0, 2, 6], [1, 5], [3, 4]]
+    for dataset in figure["dataset"]:
+        for point in dataset["source"].to_pylist():
+            assert [point["x"], point["y"]] == places_N2[point["number"]].tolist()
+            told = f"{charts.name(NAMES[point['number']])}: {groups[point['number']] or 'no label'}"
+            assert point["told"] == told
+
+
+def test_confusions_are_counted_in_the_cells_and_coloured_by_row():
+    n_KK = np.array([[3, 1], [0, 0]])
+    found = columns(charts.counts(["a", "b"], n_KK))
+    cells = list(zip(found["y"], found["x"], found["text"], found["value"], strict=True))
+    assert cells == [(0, 0, "3", 0.75), (0, 1, "1", 0.25), (1, 0, "", 0.0), (1, 1, "", 0.0)]
+    assert found["told"][1] == "a, called b: 1 (25.0%)"
+
+
+@given(st.lists(st.none() | st.floats() | st.integers(), min_size=1, max_size=20))
+def test_any_numbers_can_be_plotted_and_those_that_are_none_leave_a_gap(values):
+    for kind in charts.PLOTS:
+        figure = charts.plot(kind, values, values, x_title="x", y_title="y")
+        expected = [float(v) if v is not None and math.isfinite(v) else None for v in values]
+        assert columns(figure)["y"] == expected
+        json.dumps({key: value for key, value in figure.items() if key != "dataset"}, allow_nan=False)
+
+
+def test_the_diagonal_goes_from_corner_to_corner():
+    figure = charts.against_diagonal([("one", 0.6, 0.8), ("two", 0.7, 0.5)], x_title="x", y_title="y")
+    (least, same), (most, as_well) = figure["series"][1]["data"]
+    assert least == same < 0.5 < 0.8 < most == as_well
+    assert {figure[axis][end] for axis in ("xAxis", "yAxis") for end in ("min", "max")} == {least, most}
+
+
+def test_curves_may_have_gaps():
+    figure = charts.curves([("train", [1, 2], [0.5, 0.25]), ("valid", [1, 2], [0.75, None])], x_title="", y_title="")
+    assert [series["data"] for series in figure["series"]] == [[[1, 0.5], [2, 0.25]], [[1, 0.75], [2, None]]]
+
+
+# -- sound -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_outline_goes_through_the_least_and_the_largest_value_of_each_moment():
+    outline_P2 = np.array([[-0.1, 0.2], [-0.3, 0.4]])
+    figure = sound_charts.waveform(outline_P2, seconds=2.0)
+    assert columns(figure) == {"x": [0.0, 0.0, 1.0, 1.0], "y": [-0.1, 0.2, -0.3, 0.4]}
+
+
+def picture_of(figure: charts.Figure) -> Image.Image:
+    address = figure["series"][0]["symbol"].removeprefix("image://data:image/png;base64,")
+    return Image.open(io.BytesIO(base64.b64decode(address)))
+
+
+def test_a_spectrogram_is_a_picture_with_low_bands_at_the_bottom():
+    decibels_FT = np.full((4, 6), -80.0)
+    decibels_FT[0, 2] = 0.0
+    decibels_FT[3, 5] = -40.0
+    figure = sound_charts.spectrogram(decibels_FT, frames_per_second=2.0, unit="dB")
+    pixels = np.asarray(picture_of(figure).convert("RGB"))
+    assert pixels.shape == (4, 6, 3)
+    at = {name: tuple(int(color[n : n + 2], 16) for n in (1, 3, 5)) for name, color in (
+        ("low", sound_charts.LOUDNESS[0]), ("high", sound_charts.LOUDNESS[-1])
+    )}  # fmt: skip
+    assert tuple(pixels[3, 2]) == at["high"]
+    assert tuple(pixels[0, 0]) == at["low"]
+    assert at["low"] < tuple(pixels[0, 5]) < at["high"]
+    assert figure["xAxis"][0]["max"] == 3.0
+    assert (figure["visualMap"]["min"], figure["visualMap"]["max"]) == (-80, 0)
+
+
+def test_of_frames_that_share_a_pixel_the_loudest_is_shown():
+    decibels_FT = np.zeros((2, 5_000))
+    decibels_FT[1, 4_999] = 9.0
+    image = picture_of(sound_charts.spectrogram(decibels_FT, frames_per_second=100.0, unit="dB"))
+    assert image.size == (1_000, 2)
+    assert np.argwhere(np.asarray(image)).tolist() == [[0, 999]]
+
+
+def test_a_silent_spectrogram_is_a_figure():
+    assert picture_of(sound_charts.spectrogram(np.zeros((3, 1)), frames_per_second=1.0, unit="dB")).size == (1, 3)
+
+
+def test_tags_are_told_with_their_piece():
+    p_SK = np.array([[0.25, 0.5], [0.75, 1.0]])
+    found = columns(sound_charts.tags_over_time(["a", "b"], [0.0, 10.0], 10.0, p_SK))
+    assert list(zip(found["x"], found["y"], found["value"], strict=True)) == [
+        (0, 0, 0.25), (0, 1, 0.5), (1, 0, 0.75), (1, 1, 1.0)
+    ]  # fmt: skip
+    assert found["told"][2] == "a, 10.0 to 20.0 s: 0.750"
