@@ -255,7 +255,8 @@ def scatter(
     # Room for whole points at the edges, and for the lasso around them.
     room_2 = 0.06 * np.maximum(high_2 - low_2, 1e-3)
     (left, bottom), (right, top) = (low_2 - room_2).tolist(), (high_2 + room_2).tolist()
-    bare = {"axisLabel": {"show": False}, "splitLine": {"show": titled}}
+    hidden = {"show": False}
+    bare = {"axisLabel": hidden, "axisTick": hidden, "axisLine": hidden, "splitLine": {"show": titled}}
     return framed(
         series,
         scale("first component" if titled else None, left, right, **bare),
@@ -288,7 +289,7 @@ def curves(lines: Sequence[tuple[str, Sequence[float], Sequence[float]]], *, x_t
     ]
     return framed(
         series,
-        scale(x_title, minInterval=1, splitLine={"show": False}, axisPointer={"label": {"precision": 0}}),
+        scale(x_title, scale=True, minInterval=1, splitLine={"show": False}, axisPointer={"label": {"precision": 0}}),
         scale(y_title, scale=True),
         top=40,
         tooltip={"trigger": "axis", "valueFormatter": "%.4f"},

@@ -100,11 +100,12 @@ def _stopping() -> Iterator[None]:
 
 
 def lacking(what: str, command: str, *, lake: str | None = None) -> None:
-    """Say what is not there yet, and show the command that makes it."""
+    """Say what is not there yet, and show the command that makes it on a line of its own."""
     line = f"phonolake {command} --lake {shlex.quote(lake or lake_name() or 'L')}"
-    # A fence longer than any run of tildes that a path may hold.
-    fence = "~" * (3 + max(map(len, re.findall("~+", line)), default=0))
-    st.info(f"{said(what)}\n\n{fence}bash\n{line}\n{fence}", icon=":material/info:")
+    # Longer than any run of backticks that a path may hold. A block of code would have the browser load a highlighter
+    # of 1.5 MB before the page is complete.
+    ticks = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    st.info(f"{said(what)}\n\n{ticks} {line} {ticks}", icon=":material/info:")
 
 
 def failed(error: PhonolakeError) -> None:
