@@ -55,10 +55,13 @@ def name(label: str) -> str:
     return " ".join(cut.split())
 
 
-def framed(series: Sequence[Figure], x: Figure, y: Figure, *, top: int = 12, right: int = 16, **more: Any) -> Figure:
-    """A figure over two axes; what is told of a mark is its text in `TOLD`."""
+def framed(
+    what: str, series: Sequence[Figure], x: Figure, y: Figure, *, top: int = 12, right: int = 16, **more: Any
+) -> Figure:
+    """A figure over two axes, of which readers of screens are told `what` it is; of a mark, its text in `TOLD`."""
     return {
         "animation": False,
+        "aria": {"enabled": True, "label": {"description": what}},
         "grid": {"left": 8, "right": right, "top": top, "bottom": 8, "outerBoundsMode": "same"},
         "tooltip": {"formatter": f"{{@{TOLD}}}", "confine": True},
         "xAxis": {"nameLocation": "middle", **x},
@@ -113,7 +116,7 @@ def colours(title: str, colors: Sequence[str], least: float, most: float, **more
     }
 
 
-def heatmap(data: Figure, x: Figure, y: Figure, visual: Figure, **series: Any) -> Figure:
+def heatmap(what: str, data: Figure, x: Figure, y: Figure, visual: Figure, **series: Any) -> Figure:
     """Cells in colour; columns `x` and `y` of the data are places on the axes."""
     cells = {
         "type": "heatmap",
@@ -123,13 +126,14 @@ def heatmap(data: Figure, x: Figure, y: Figure, visual: Figure, **series: Any) -
         "progressive": 0,
         **series,
     }
-    return framed([cells], x, y, right=96, dataset=data, visualMap=visual)
+    return framed(what, [cells], x, y, right=96, dataset=data, visualMap=visual)
 
 
 def bars(labels: Sequence[str], values: Sequence[float], *, x_title: str, unit: str) -> Figure:
     """Horizontal bars, the first on top."""
     told = [f"{name(label)}: {value:,} {unit}" for label, value in zip(labels, values, strict=True)]
     return framed(
+        f"Bars: {x_title} by label",
         [{"type": "bar", "encode": {"x": "value", "y": "place"}, "color": MAIN, "barCategoryGap": "20%"}],
         scale(x_title),
         downwards(labels),
@@ -145,6 +149,7 @@ def histogram(edges: Sequence[tuple[float, float]], counts: Sequence[int], *, x_
     padding = max(2, FEWEST_BINS - len(edges)) // 2 * width
     around = [first - width / 2, last + width / 2]
     return framed(
+        f"Histogram: {y_title} by {x_title}",
         [{"type": "bar", "encode": {"x": "middle", "y": "n"}, "color": MAIN, "barWidth": "96%"}],
         scale(x_title, max(0, first - padding), last + padding, splitLine={"show": False}),
         scale(y_title),
@@ -179,6 +184,7 @@ def matrix(
     told = [f"{name(labels[i])} → {name(labels[j])}: {value:.3f}" for i, j, value in pairs]
     visual = colours(value_title, SIGNED, -reach, reach) if signed else colours(value_title, SHARES, 0, reach)
     return heatmap(
+        f"Heatmap: {value_title} by {y_title} and {x_title}",
         source(x=column_P, y=row_P, value=value_P, **{TOLD: told}),
         places(labels, title=x_title, axisLabel={"interval": 0, "rotate": 45}),
         downwards(labels, title=y_title),
@@ -211,6 +217,7 @@ def scores(rows: Sequence[tuple[str, str, float, float | None]]) -> Figure:
             bar.append({"value": value, "itemStyle": {"color": color}, "label": label})
     chances = {"type": "scatter", "name": "chance", "data": marks, "symbol": "rect", "symbolSize": [3, 18], "z": 3}
     return framed(
+        "Bars: figures by metric and model",
         [
             {"type": "bar", "data": bar, "barCategoryGap": "15%"},
             {**chances, "color": MARK, "tooltip": {"formatter": "chance {@[0]}"}},
@@ -258,6 +265,7 @@ def scatter(
     hidden = {"show": False}
     bare = {"axisLabel": hidden, "axisTick": hidden, "axisLine": hidden, "splitLine": {"show": titled}}
     return framed(
+        "Map of tracks",
         series,
         scale("first component" if titled else None, left, right, **bare),
         scale("second component" if titled else None, bottom, top, **bare),
@@ -288,6 +296,7 @@ def curves(lines: Sequence[tuple[str, Sequence[float], Sequence[float]]], *, x_t
         for k, (title, x, y) in enumerate(lines)
     ]
     return framed(
+        f"Curves: {y_title} by {x_title}",
         series,
         scale(x_title, scale=True, minInterval=1, splitLine={"show": False}, axisPointer={"label": {"precision": 0}}),
         scale(y_title, scale=True),
@@ -308,6 +317,7 @@ def roc(false_positive_rate: np.ndarray, true_positive_rate: np.ndarray) -> Figu
         "areaStyle": {"opacity": 0.08},
     }
     return framed(
+        "ROC curve",
         [curve, _diagonal(0, 1)],
         scale("false positive rate", 0, 1),
         scale("true positive rate", 0, 1),
@@ -326,6 +336,7 @@ def counts(labels: Sequence[str], n_KK: np.ndarray) -> Figure:
         for i, j, n, share in zip(row_C, column_C, n_C, share_C, strict=True)
     ]
     return heatmap(
+        "Confusion matrix",
         source(x=column_C, y=row_C, value=share_C, text=[str(n) if n else "" for n in n_C], **{TOLD: told}),
         places(labels, title="called", axisLabel={"interval": 0, "rotate": 45}),
         downwards(labels, title="given"),
@@ -345,6 +356,7 @@ def plot(kind: str, x: Sequence[Any], y: Sequence[float | None], *, x_title: str
         "showSymbol": True,
     }
     return framed(
+        f"Plot: {y_title} by {x_title}",
         [mark],
         places([str(value) for value in x], title=name(x_title)) if bar else scale(name(x_title), scale=True),
         scale(name(y_title), scale=not bar),
@@ -370,6 +382,7 @@ def against_diagonal(points: Sequence[tuple[str, float, float]], *, x_title: str
     # The ends are no round numbers.
     inner = {"axisLabel": {"showMinLabel": False, "showMaxLabel": False}}
     return framed(
+        f"Points: {y_title} by {x_title}",
         [_points(size=11, opacity=0.85), _diagonal(*ends)],
         scale(x_title, *ends, **inner),
         scale(y_title, *ends, **inner),
@@ -384,7 +397,13 @@ def beside(pairs: Sequence[tuple[str, float, float]], *, x_title: str, y_title: 
     ----------
     pairs : sequence of (name, x, y)
     """
-    return framed([_points(size=6, opacity=0.6)], scale(x_title, scale=True), scale(y_title), dataset=_named(pairs))
+    return framed(
+        f"Points: {y_title} by {x_title}",
+        [_points(size=6, opacity=0.6)],
+        scale(x_title, scale=True),
+        scale(y_title),
+        dataset=_named(pairs),
+    )
 
 
 def _named(points: Sequence[tuple[str, float, float]]) -> Figure:

@@ -24,6 +24,7 @@ def waveform(outline_P2: np.ndarray, *, seconds: float) -> charts.Figure:
     bare = {"axisLabel": {"show": False}, "axisTick": {"show": False}, "splitLine": {"show": False}}
     line = {"type": "line", "encode": {"x": "x", "y": "y"}, "showSymbol": False, "silent": True, "color": charts.MAIN}
     return charts.framed(
+        "Waveform",
         [{**line, "lineStyle": {"width": 0.8}}],
         charts.scale(None, 0, seconds, **bare),
         charts.scale(None, -reach, reach, **bare),
@@ -51,6 +52,7 @@ def spectrogram(decibels_FT: np.ndarray, *, frames_per_second: float, unit: str)
         "silent": True,
     }
     figure = charts.framed(
+        "Spectrogram",
         [picture],
         {},
         {},
@@ -89,6 +91,7 @@ def tags_over_time(labels: Sequence[str], starts: Sequence[float], seconds: floa
         for s, k, p in zip(piece_C, label_C, p_C, strict=True)
     ]
     return charts.heatmap(
+        "Heatmap: probabilities of labels over time",
         charts.source(x=piece_C, y=label_C, value=p_C, **{charts.TOLD: told}),
         charts.places([f"{start + seconds / 2:.1f}" for start in starts], title="time (s)"),
         charts.downwards(labels),

@@ -39,6 +39,7 @@ def test_names_are_text_on_the_axis_and_in_what_is_told():
     assert figure["yAxis"]["inverse"]
     assert columns(figure)["value"] == [7000, 6, 5, 4, 3, 2, 1]
     assert columns(figure)["told"][:2] == ["<b>Odd</b>: 7,000 tracks", "12: 6 tracks"]
+    assert figure["aria"]["label"]["description"] == "Bars: tracks by label"
     # A template that names the column: what a name holds is never one.
     assert figure["tooltip"]["formatter"] == "{@told}"
 
