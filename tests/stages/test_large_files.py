@@ -127,9 +127,13 @@ def test_a_file_is_its_own_nearest_neighbour(
     lake = take_in(music, tmp_path / "lake", monkeypatch, PIECE)
     pipeline.run(pipeline.Config(ingest.Config(str(lake.root), str(music), dataset="d")))
     for name in ("a.wav", "d.mp3"):
-        (first, _) = neighbours.similar(lake, str(music / name), k=2)
-        assert first.track_id == f"d:{name}"
-        assert first.similarity == pytest.approx(1, abs=1e-6)
+        path = music / name
+        for first, _ in (
+            neighbours.similar(lake, str(path), k=2),
+            neighbours.similar_to_upload(lake, path.read_bytes(), extension=path.suffix[1:], k=2),
+        ):
+            assert first.track_id == f"d:{name}"
+            assert first.similarity == pytest.approx(1, abs=1e-6)
 
 
 def test_fingerprints_are_the_same_in_pieces(both: tuple[Lake, Lake]) -> None:

@@ -100,10 +100,7 @@ def similar_to_upload(
     with query.connect(lake) as connection:
         run_id, model_input = _choose_run(connection, model_or_run)
         try:
-            vector_D = _embed(
-                *(lake, connection, run_id, model_input),
-                lambda recipe: recipe.of(decode_confined(data, sr=recipe.sr, extension=extension)),
-            )
+            vector_D = _embed(lake, connection, run_id, model_input, partial(_of_upload, data, extension))
         except AudioError as error:
             raise PhonolakeError(f"the upload cannot be used ({error})") from error
         found = _search_index(lake, run_id, vector_D, k, None, None)
@@ -173,11 +170,18 @@ def _embed(
         vectors_ND = model.embed(values[None])
         embedding = None if vectors_ND is None else vectors_ND[0]
     else:
-        # The lake keeps spectrograms as float16: a file is embedded from the same values as a stored track.
-        stored = values.astype(np.float16) if model_input.startswith("spectrogram:") else values
-        embedding = score_track(model, "", stored, inputs.of(model_input)).embedding
+        embedding = score_track(model, "", values, inputs.of(model_input)).embedding
     assert embedding is not None
     return embedding
+
+
+def _of_upload(data: bytes, extension: str, recipe: OwnInput) -> np.ndarray:
+    """As `_computed`, of what a confined process decodes."""
+    from phonolake.training.model_inputs import StoredAudio
+    from phonolake.training.recordings import of_samples
+
+    y = decode_confined(data, sr=recipe.sr, extension=extension)
+    return recipe.of(y) if isinstance(recipe, StoredAudio) else of_samples(recipe, y)
 
 
 def _computed(data: Encoded, duration: Seconds, recipe: OwnInput) -> np.ndarray:

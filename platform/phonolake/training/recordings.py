@@ -63,10 +63,23 @@ def answers(recipes: Iterable[Recipe], data: Encoded, duration: Seconds) -> dict
             elif fits:
                 found |= _whole(group, decoded[sr])
             else:
-                found |= {r.name: _attempt(_long, r, data, duration) for r in group}
+                found |= {r.name: _attempt(_long, r, decode.stream(data, sr=sr), duration) for r in group}
     except AudioError as error:
         found |= {r.name: error for group in groups.values() for r in group if r.name not in found}
     return found
+
+
+def of_samples(recipe: Recipe, y: np.ndarray) -> np.ndarray:
+    """Compute a recipe from decoded samples of shape (T,), in windows where `answers` would take windows.
+
+    Raises
+    ------
+    AudioError
+        Where there is no answer.
+    """
+    duration = Seconds(len(y) / recipe.sr)
+    answer = _answer(recipe, Clip(y, recipe.sr)) if duration <= LONGEST else _long(recipe, [y], duration)
+    return answer.values
 
 
 class Samples:
@@ -139,8 +152,8 @@ def _segmented(group: list[Recipe], samples: Samples, segments: Segments) -> dic
 # -- recordings that are too long to be in memory ---------------------------------------------------------------------
 
 
-def _long(recipe: Recipe, data: Encoded, duration: Seconds) -> Answer:
-    samples = Samples(decode.stream(data, sr=recipe.sr))
+def _long(recipe: Recipe, blocks: Iterable[np.ndarray], duration: Seconds) -> Answer:
+    samples = Samples(blocks)
     if isinstance(recipe, FeatureSet):
         return Answer(_checked(recipe, _pooled(recipe, samples, duration)))
     return Answer(_joined(recipe, samples))
