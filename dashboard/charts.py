@@ -28,6 +28,8 @@ PLOTS = {"bars": 60, "lines": 1000, "points": 1000}
 TOLD = "told"
 LONGEST_NAME = 40
 FEWEST_BINS = 9
+# Pixels beside a heatmap, for its scale of colours.
+HEATMAP_RIGHT = 120
 
 
 def show(figure: Figure, *, height: int, width: int | None = None, key: str | None = None) -> None:
@@ -83,6 +85,11 @@ def places(names: Sequence[str], *, title: str | None = None, **more: Any) -> Fi
     }
 
 
+def across(names: Sequence[str], *, title: str) -> Figure:
+    """An axis from left to right with a place for each name, none left out; many stand upright."""
+    return places(names, title=title, axisLabel={"interval": 0, "rotate": 45 if len(names) <= 25 else 90})
+
+
 def downwards(names: Sequence[str], **more: Any) -> Figure:
     """An upright axis with a place for each name, the first on top and none left out."""
     return places(names, inverse=True, axisLabel={"interval": 0}, **more)
@@ -126,7 +133,7 @@ def heatmap(what: str, data: Figure, x: Figure, y: Figure, visual: Figure, **ser
         "progressive": 0,
         **series,
     }
-    return framed(what, [cells], x, y, right=96, dataset=data, visualMap=visual)
+    return framed(what, [cells], x, y, right=HEATMAP_RIGHT, dataset=data, visualMap=visual)
 
 
 def bars(labels: Sequence[str], values: Sequence[float], *, x_title: str, unit: str) -> Figure:
@@ -186,7 +193,7 @@ def matrix(
     return heatmap(
         f"Heatmap: {value_title} by {y_title} and {x_title}",
         source(x=column_P, y=row_P, value=value_P, **{TOLD: told}),
-        places(labels, title=x_title, axisLabel={"interval": 0, "rotate": 45}),
+        across(labels, title=x_title),
         downwards(labels, title=y_title),
         visual,
     )
@@ -338,7 +345,7 @@ def counts(labels: Sequence[str], n_KK: np.ndarray) -> Figure:
     return heatmap(
         "Confusion matrix",
         source(x=column_C, y=row_C, value=share_C, text=[str(n) if n else "" for n in n_C], **{TOLD: told}),
-        places(labels, title="called", axisLabel={"interval": 0, "rotate": 45}),
+        across(labels, title="called"),
         downwards(labels, title="given"),
         colours("row share", SHARES, 0, 1),
         label={"show": len(labels) <= 25, "formatter": "{@text}"},

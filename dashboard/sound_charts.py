@@ -56,7 +56,7 @@ def spectrogram(decibels_FT: np.ndarray, *, frames_per_second: float, unit: str)
         [picture],
         {},
         {},
-        right=96,
+        right=charts.HEATMAP_RIGHT,
         visualMap=charts.colours(unit, LOUDNESS, round(low), round(high), seriesIndex=[], precision=0),
         tooltip={"show": False},
     )

@@ -56,7 +56,7 @@ def show_similarity(view: View, run_id: str, kind: str) -> None:
             similarity_KK[shown, shown],
             x_title="label",
             y_title="label",
-            value_title=TITLES[kind],
+            value_title=kind,
             signed=True,
         )
         charts.show(figure, height=240 + 20 * min(len(labels), MOST_LABELS))

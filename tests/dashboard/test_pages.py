@@ -252,7 +252,7 @@ def test_label_vectors_beside_cooccurrence(open_page, toy, full_lake: Path) -> N
     assert app.metric[0].value == "-"
     rare = open_page(full_lake, "label_vectors", show="Disagreements", source="tags")
     assert not rare.exception
-    assert "share 0 labels" in told(rare)
+    assert "share\\: 0, and" in told(rare)
 
 
 def test_the_planted_suspect_comes_first(open_page, toy, full_lake: Path) -> None:

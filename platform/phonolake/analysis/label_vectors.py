@@ -149,8 +149,8 @@ def common_labels(
     kept = [k for k, name in enumerate(names) if name in place]
     if len(kept) < 3:
         raise UsageError(
-            f"the network and the tracks share {len(kept)} labels, and a ranking of pairs needs 3: name the --labels "
-            "that it learned"
+            f"labels that the network and the tracks share: {len(kept)}, and a ranking of pairs needs 3; compare it "
+            "with the labels that it learned"
         )
     columns = [place[names[k]] for k in kept]
     return tuple(names[k] for k in kept), similarity_KK[np.ix_(kept, kept)], C_LL[np.ix_(columns, columns)]
