@@ -203,8 +203,9 @@ def newest_figures(connection: duckdb.DuckDBPyConnection) -> list[FoldSummary]:
 def held_out(connection: duckdb.DuckDBPyConnection, *, source: str = "dataset") -> tuple[int, int]:
     """How many labelled tracks a model judged that had not seen them, and how many labelled tracks there are."""
     ((judged, labelled),) = connection.execute(
-        "SELECT count(*) FILTER (track_id IN (SELECT track_id FROM predictions WHERE part = 'test')), count(*) "
-        "FROM (SELECT DISTINCT track_id FROM labels WHERE value = 1 AND source = $1)",
+        "WITH labelled AS (SELECT DISTINCT track_id FROM labels WHERE value = 1 AND source = $1), "
+        "judged AS (SELECT DISTINCT track_id FROM predictions WHERE part = 'test') "
+        "SELECT (SELECT count(*) FROM labelled SEMI JOIN judged USING (track_id)), (SELECT count(*) FROM labelled)",
         [source],
     ).fetchall()
     return judged, labelled
