@@ -5,24 +5,18 @@ import json
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests import in_browser
 
 from phonolake.annotation import journal, sampling
 from phonolake.store.lake import Lake
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
-CHROMIUM = Path("/usr/bin/chromium")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-QUIET += ["--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-domain-reliability"]
 # Whom Chromium itself asks, whatever page it shows: for updates, about its user, about fields of forms.
 CHROMIUMS_OWN = {"update.googleapis.com", "accounts.google.com", "content-autofill.googleapis.com"}
 # Pictures of every page are kept here, where it is named; else with the temporary files of the test.
@@ -37,12 +31,6 @@ PAGES = {
     "runs": "Runs",
     "sql": "SQL",
 }
-LAUNCH = """
-import sys
-from pathlib import Path
-from phonolake.dashboard_launcher import launch
-sys.exit(launch(Path(sys.argv[1]), port=int(sys.argv[2]), headless=True))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -54,35 +42,19 @@ def own_lake(full_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(own_lake: Path) -> Iterator[str]:
     """Address of a running dashboard."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    launcher = subprocess.Popen([sys.executable, "-c", LAUNCH, str(own_lake), str(port)])
-    try:
-        deadline = time.monotonic() + 30
-        while socket.socket().connect_ex(("localhost", port)):
-            assert time.monotonic() < deadline, "the dashboard did not start"
-            time.sleep(0.1)
-        yield f"http://localhost:{port}"
-    finally:
-        launcher.terminate()
-        assert launcher.wait(20) == 0
+    with in_browser.serving(own_lake) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory):
     """Debian's Chromium, driven by Playwright; at its end its own log tells whom it spoke to."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}: apt install chromium")
-    with playwright.sync_playwright() as driver:
-        log = tmp_path_factory.mktemp("net") / "log.json"
-        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=[*QUIET, f"--log-net-log={log}"])
-        yield chromium
-        chromium.close()
-        hosts = hosts_in(log)
-        assert "localhost" in hosts, "the log is not what it should be"
-        assert hosts - CHROMIUMS_OWN <= {"localhost", "127.0.0.1", "[::1]"}
+    log = tmp_path_factory.mktemp("net") / "log.json"
+    with in_browser.chromium(f"--log-net-log={log}") as running:
+        yield running
+    hosts = hosts_in(log)
+    assert "localhost" in hosts, "the log is not what it should be"
+    assert hosts - CHROMIUMS_OWN <= {"localhost", "127.0.0.1", "[::1]"}
 
 
 def hosts_in(log: Path) -> set[str]:

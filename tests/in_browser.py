@@ -1,0 +1,52 @@
+"""The dashboard as a person meets it: served to a real browser."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHROMIUM = Path("/usr/bin/chromium")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+QUIET += ["--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-domain-reliability"]
+LAUNCH = """
+import sys
+from pathlib import Path
+from phonolake.dashboard_launcher import launch
+sys.exit(launch(Path(sys.argv[1]), port=int(sys.argv[2]), headless=True))
+"""
+
+
+@contextlib.contextmanager
+def serving(lake: Path) -> Iterator[str]:
+    """Address of the dashboard of a lake, which runs meanwhile."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    launcher = subprocess.Popen([sys.executable, "-c", LAUNCH, str(lake), str(port)])
+    try:
+        deadline = time.monotonic() + 30
+        while socket.socket().connect_ex(("localhost", port)):
+            assert time.monotonic() < deadline, "the dashboard did not start"
+            time.sleep(0.1)
+        yield f"http://localhost:{port}"
+    finally:
+        launcher.terminate()
+        assert launcher.wait(20) == 0
+
+
+@contextlib.contextmanager
+def chromium(*options: str) -> Iterator[Any]:
+    """Debian's Chromium, driven by Playwright; the test is skipped where it is not there."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM.exists():
+        pytest.skip(f"no browser at {CHROMIUM}: apt install chromium")
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=str(CHROMIUM), args=[*QUIET, *options])
+        yield running
+        running.close()
