@@ -40,6 +40,7 @@ bench: setup
 	$(BIN)/python tests/bench/training.py --command
 	$(BIN)/python tests/bench/cooccurrence.py --repeats 3
 	$(BIN)/python tests/bench/duplicates.py
+	$(BIN)/python -m pytest -q -s -m slow tests/dashboard/test_scale.py
 
 chaos: setup
 	$(BIN)/pytest -m slow

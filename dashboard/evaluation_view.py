@@ -1,6 +1,7 @@
 """Whether figures on doubtful labels can be trusted: runs by given labels beside the same runs by what people heard."""
 
 import charts
+import frame
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -95,7 +96,7 @@ def show_points(found: EvaluationCheck) -> None:
         )
         return
     figure = charts.against_diagonal(defined, x_title="ROC-AUC, as given", y_title="ROC-AUC, as re-annotated")
-    charts.show(figure, height=400, width=400, key="evaluation-points")
+    frame.show(figure, height=400, width=400, key="evaluation-points")
 
 
 def show_correlation(place: st.delta_generator.DeltaGenerator, title: str, rho: Correlation, about: str) -> None:

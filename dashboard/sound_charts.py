@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import charts
 import numpy as np
+from frame import HEATMAP_RIGHT, TOLD, Figure, colours, downwards, framed, heatmap, name, places, scale, source
 from PIL import Image
 
 # Magma, the colours of matplotlib for loudness, at equal distances.
@@ -17,23 +18,23 @@ LOUDNESS = (
 MOST_COLUMNS = 1200
 
 
-def waveform(outline_P2: np.ndarray, *, seconds: float) -> charts.Figure:
+def waveform(outline_P2: np.ndarray, *, seconds: float) -> Figure:
     """The outline of a sound over time: a line from the least to the largest value of each moment, and on."""
     time_P = np.linspace(0, seconds, len(outline_P2), endpoint=False)
     reach = 1.05 * max(float(np.abs(outline_P2).max(initial=0)), 1e-4)
     bare = {"axisLabel": {"show": False}, "axisTick": {"show": False}, "splitLine": {"show": False}}
     line = {"type": "line", "encode": {"x": "x", "y": "y"}, "showSymbol": False, "silent": True, "color": charts.MAIN}
-    return charts.framed(
+    return framed(
         "Waveform",
         [{**line, "lineStyle": {"width": 0.8}}],
-        charts.scale(None, 0, seconds, **bare),
-        charts.scale(None, -reach, reach, **bare),
-        dataset=charts.source(x=np.repeat(time_P, 2), y=outline_P2.ravel()),
+        scale(None, 0, seconds, **bare),
+        scale(None, -reach, reach, **bare),
+        dataset=source(x=np.repeat(time_P, 2), y=outline_P2.ravel()),
         tooltip={"show": False},
     )
 
 
-def spectrogram(decibels_FT: np.ndarray, *, frames_per_second: float, unit: str) -> charts.Figure:
+def spectrogram(decibels_FT: np.ndarray, *, frames_per_second: float, unit: str) -> Figure:
     """A spectrogram over time, as a picture; of neighbouring frames that share a pixel the loudest is shown."""
     n_bands, n_frames = decibels_FT.shape
     step = -(-n_frames // MOST_COLUMNS)
@@ -51,20 +52,20 @@ def spectrogram(decibels_FT: np.ndarray, *, frames_per_second: float, unit: str)
         "symbolSize": ["100%", "100%"],
         "silent": True,
     }
-    figure = charts.framed(
+    figure = framed(
         "Spectrogram",
         [picture],
         {},
         {},
-        right=charts.HEATMAP_RIGHT,
-        visualMap=charts.colours(unit, LOUDNESS, round(low), round(high), seriesIndex=[], precision=0),
+        right=HEATMAP_RIGHT,
+        visualMap=colours(unit, LOUDNESS, round(low), round(high), seriesIndex=[], precision=0),
         tooltip={"show": False},
     )
     middle = {"nameLocation": "middle", "splitLine": {"show": False}}
-    figure["xAxis"] = [charts.scale("time (s)", 0, n_frames / frames_per_second, **middle), whole]
+    figure["xAxis"] = [scale("time (s)", 0, n_frames / frames_per_second, **middle), whole]
     figure["yAxis"] = [
-        charts.scale("mel band (low to high)", 0, n_bands, **middle),
-        charts.scale(None, 0, 1, show=False),
+        scale("mel band (low to high)", 0, n_bands, **middle),
+        scale(None, 0, 1, show=False),
     ]
     return figure
 
@@ -82,19 +83,19 @@ def _picture(decibels_FT: np.ndarray, low: float, high: float) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def tags_over_time(labels: Sequence[str], starts: Sequence[float], seconds: float, p_SK: np.ndarray) -> charts.Figure:
+def tags_over_time(labels: Sequence[str], starts: Sequence[float], seconds: float, p_SK: np.ndarray) -> Figure:
     """Probabilities of labels over time, the most probable label on top."""
     piece_C, label_C = (part.ravel() for part in np.indices(p_SK.shape))
     p_C = p_SK.ravel().astype(float)
     told = [
-        f"{charts.name(labels[k])}, {starts[s]:.1f} to {starts[s] + seconds:.1f} s: {p:.3f}"
+        f"{name(labels[k])}, {starts[s]:.1f} to {starts[s] + seconds:.1f} s: {p:.3f}"
         for s, k, p in zip(piece_C, label_C, p_C, strict=True)
     ]
-    return charts.heatmap(
+    return heatmap(
         "Heatmap: probabilities of labels over time",
-        charts.source(x=piece_C, y=label_C, value=p_C, **{charts.TOLD: told}),
-        charts.places([f"{start + seconds / 2:.1f}" for start in starts], title="time (s)"),
-        charts.downwards(labels),
-        charts.colours("probability", charts.SHARES, 0, 1),
+        source(x=piece_C, y=label_C, value=p_C, **{TOLD: told}),
+        places([f"{start + seconds / 2:.1f}" for start in starts], title="time (s)"),
+        downwards(labels),
+        colours("probability", charts.SHARES, 0, 1),
         itemStyle={"borderWidth": 0},
     )

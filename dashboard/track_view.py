@@ -1,6 +1,6 @@
 """Everything about one track: its sound and how it looks, its labels, what the models hear, and what sounds alike."""
 
-import charts
+import frame
 import numpy as np
 import player
 import sound_charts
@@ -77,7 +77,7 @@ def show_waveform(view: View, facts: browse.TrackFacts) -> None:
         return
     with unless_missing():
         values_P2 = read_outline(view.snapshot, view, facts.track_id)
-        charts.show(sound_charts.waveform(values_P2, seconds=facts.duration_seconds), height=84, key="waveform")
+        frame.show(sound_charts.waveform(values_P2, seconds=facts.duration_seconds), height=84, key="waveform")
 
 
 def show_taggram(view: View, track_id: str) -> None:
@@ -90,7 +90,7 @@ def show_taggram(view: View, track_id: str) -> None:
         order = np.argsort(-found.probabilities.mean(axis=0), kind="stable")[:TAGS]
         labels = [found.labels[k] for k in order]
         figure = sound_charts.tags_over_time(labels, found.starts, found.piece_seconds, found.probabilities[:, order])
-        charts.show(figure, height=110 + 24 * len(labels), key="taggram-figure")
+        frame.show(figure, height=110 + 24 * len(labels), key="taggram-figure")
         st.caption(
             f"{plain(found.model)}, one answer for each {found.piece_seconds:.1f} s. It learned from longer pieces: "
             "take single answers with care."
@@ -138,7 +138,7 @@ def show_spectrogram(view: View, track_id: str) -> None:
         # Of several channels the first is the sound itself, the others are made from it.
         values_FT = values_FT[0]
     figure = sound_charts.spectrogram(values_FT, frames_per_second=recipe.frames_per_second, unit=recipe.unit)
-    charts.show(figure, height=230, key="spectrogram")
+    frame.show(figure, height=230, key="spectrogram")
 
 
 def choose_model(view: View, table: str, track_id: str, key: str) -> str | None:

@@ -1,6 +1,7 @@
 """Which labels come together, and what that says of them."""
 
 import charts
+import frame
 import numpy as np
 import pandas as pd
 import player
@@ -56,7 +57,7 @@ def show_matrix(counted: Counts) -> None:
     C_LL = cooccurrence.normalize(counted.pairs[np.ix_(frequent, frequent)])
     labels = [counted.labels[k] for k in frequent]
     figure = charts.matrix(labels, C_LL, x_title="label j", y_title="label i", value_title="C(i, j)")
-    charts.show(figure, height=240 + 18 * size)
+    frame.show(figure, height=240 + 18 * size)
 
 
 def show_pairs(view: View, source: str | None) -> int:

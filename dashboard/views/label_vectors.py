@@ -1,6 +1,7 @@
 """Which labels a network takes for alike, beside how people use them."""
 
 import charts
+import frame
 import numpy as np
 import pandas as pd
 import player
@@ -59,7 +60,7 @@ def show_similarity(view: View, run_id: str, kind: str) -> None:
             value_title=kind,
             signed=True,
         )
-        charts.show(figure, height=240 + 20 * min(len(labels), MOST_LABELS))
+        frame.show(figure, height=240 + 20 * min(len(labels), MOST_LABELS))
         if len(labels) > MOST_LABELS:
             st.caption(f"The first {MOST_LABELS} of {len(labels):,} labels; the list holds pairs of all.")
     with right:
@@ -116,7 +117,7 @@ def show_beside(view: View, run_id: str, kind: str, source: str | None) -> None:
             # Evenly from the ranking, where there are more points than anyone tells apart.
             drawn = compared[:: -(-len(compared) // MOST_POINTS)]
             pairs = [(f"{pair.label_i}, {pair.label_j}", pair.similarity, pair.cooccurrence) for pair in drawn]
-            charts.show(charts.beside(pairs, x_title=TITLES[kind], y_title="co-occurrence"), height=440, key="beside")
+            frame.show(charts.beside(pairs, x_title=TITLES[kind], y_title="co-occurrence"), height=440, key="beside")
     with right:
         shown = "-" if np.isnan(rho) else f"{rho:.3f}"
         st.metric(

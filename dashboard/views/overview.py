@@ -2,6 +2,7 @@
 
 import charts
 import duckdb
+import frame
 import pandas as pd
 import streamlit as st
 from common import View, lacking, page
@@ -70,7 +71,7 @@ def show_labels(found: dict) -> None:
     counts = found["labels"][source]
     shown = counts[:MOST_LABELS]
     figure = charts.bars([c.label for c in shown], [c.n_tracks for c in shown], x_title="tracks", unit="tracks")
-    charts.show(figure, height=90 + 22 * len(shown))
+    frame.show(figure, height=90 + 22 * len(shown))
     if len(counts) > len(shown):
         st.caption(f"The {len(shown)} commonest of {len(counts):,} labels.")
 
@@ -81,7 +82,7 @@ def show_durations(found: dict) -> None:
     bins = found["durations"]
     edges = [(b.start_seconds, b.end_seconds) for b in bins]
     figure = charts.histogram(edges, [b.n_tracks for b in bins], x_title="duration (s)", y_title="tracks")
-    charts.show(figure, height=260)
+    frame.show(figure, height=260)
 
 
 def show_figures(found: dict) -> None:
@@ -94,7 +95,7 @@ def show_figures(found: dict) -> None:
     if not figures:
         lacking("No model was measured on a test part yet.", "train random-forest")
         return
-    charts.show(
+    frame.show(
         charts.scores([(f.metric, name, f.mean, f.chance) for f, name in zip(figures, names(figures), strict=True)]),
         height=120 + 26 * len(figures),
     )

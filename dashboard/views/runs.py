@@ -1,6 +1,7 @@
 """What the trained models reached, where they go wrong, and which of two is better."""
 
 import charts
+import frame
 import pandas as pd
 import player
 import streamlit as st
@@ -122,7 +123,7 @@ def show_curves(view: View, run: TrainingRun) -> None:
             own = [point for point in points if (point.metric, point.part) == (metric, part)]
             lines.append((part, [point.epoch for point in own], [point.value for point in own]))
         with column:
-            charts.show(charts.curves(lines, x_title="epoch", y_title=metric), height=340, key=f"curve-{metric}")
+            frame.show(charts.curves(lines, x_title="epoch", y_title=metric), height=340, key=f"curve-{metric}")
 
 
 def show_classes(view: View, run: TrainingRun) -> None:
@@ -150,7 +151,7 @@ def show_confusion(view: View, run: TrainingRun) -> None:
     found = read_confusion(view.snapshot, view.annotated, view, run.run_id)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        charts.show(charts.counts(found.labels, found.counts), height=180 + 28 * min(len(found.labels), 25))
+        frame.show(charts.counts(found.labels, found.counts), height=180 + 28 * min(len(found.labels), 25))
     with right:
         wrong = found.counts.copy()
         wrong[range(len(wrong)), range(len(wrong))] = 0
@@ -172,7 +173,7 @@ def show_roc(view: View, run: TrainingRun) -> None:
         label = st.selectbox("Class", labels, key="class", bind="query-params")
         found = read_roc(view.snapshot, view.annotated, view, run.run_id, label)
     with left:
-        charts.show(charts.roc(found.false_positive_rate, found.true_positive_rate), height=440, width=440)
+        frame.show(charts.roc(found.false_positive_rate, found.true_positive_rate), height=440, width=440)
     with right:
         st.metric("Area under the curve (chance 0.500)", f"{found.auc:.3f}", border=True)
         st.caption(f"{found.n_positive:,} test tracks with {plain(label)}, {found.n_negative:,} without.")

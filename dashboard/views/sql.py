@@ -3,6 +3,7 @@
 import io
 
 import charts
+import frame
 import pandas as pd
 import player
 import pyarrow as pa
@@ -135,7 +136,7 @@ def plot(answer: answers.Answer) -> None:
     x = first.selectbox("Across", across, key=f"across-{kind}")
     y = second.selectbox("Up", [n for n in numbers if n != x] or numbers, key="up")
     rows = answer.rows.slice(0, charts.PLOTS[kind])
-    charts.show(charts.plot(kind, rows[x].to_pylist(), rows[y].to_pylist(), x_title=x, y_title=y), height=380)
+    frame.show(charts.plot(kind, rows[x].to_pylist(), rows[y].to_pylist(), x_title=x, y_title=y), height=380)
     if len(answer.rows) > len(rows):
         st.caption(f"The first {len(rows):,} of {len(answer.rows):,} rows.")
 

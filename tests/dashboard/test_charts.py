@@ -20,15 +20,16 @@ from phonolake import dashboard_launcher
 sys.path.insert(0, str(dashboard_launcher.app().parent))
 import charts
 import sound_charts
+from frame import Figure, name
 
 NAMES = ["<b>Odd</b>", "12", "{b} {@told}", "jazz", "jazz", "two\nlines", "x" * 60]
 
 
-def columns(figure: charts.Figure) -> dict[str, list]:
+def columns(figure: Figure) -> dict[str, list]:
     return figure["dataset"]["source"].to_pydict()
 
 
-def axis_names(axis: charts.Figure) -> list[str]:
+def axis_names(axis: Figure) -> list[str]:
     return axis["data"]
 
 
@@ -97,7 +98,7 @@ def test_points_keep_their_numbers_whatever_their_group():
     for dataset in figure["dataset"]:
         for point in dataset["source"].to_pylist():
             assert [point["x"], point["y"]] == places_N2[point["number"]].tolist()
-            told = f"{charts.name(NAMES[point['number']])}: {groups[point['number']] or 'no label'}"
+            told = f"{name(NAMES[point['number']])}: {groups[point['number']] or 'no label'}"
             assert point["told"] == told
 
 
@@ -139,7 +140,7 @@ def test_the_outline_goes_through_the_least_and_the_largest_value_of_each_moment
     assert columns(figure) == {"x": [0.0, 0.0, 1.0, 1.0], "y": [-0.1, 0.2, -0.3, 0.4]}
 
 
-def picture_of(figure: charts.Figure) -> Image.Image:
+def picture_of(figure: Figure) -> Image.Image:
     address = figure["series"][0]["symbol"].removeprefix("image://data:image/png;base64,")
     return Image.open(io.BytesIO(base64.b64decode(address)))
 

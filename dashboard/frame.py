@@ -1,0 +1,109 @@
+"""What figures are made of: a frame over two axes, columns of data, scales of colour.
+
+A figure is an option object of Apache ECharts. What is told about a mark when the mouse is on it stands ready in a
+column of its data, `TOLD`: names of labels come from the collection, and are text there as on the axes, never markup,
+a number or a template. Labels are placed by number, so that two that look alike stay two.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import streamlit as st
+
+Figure = dict[str, Any]
+
+TOLD = "told"
+LONGEST_NAME = 40
+# Pixels beside a heatmap, for its scale of colours.
+HEATMAP_RIGHT = 120
+
+
+def show(figure: Figure, *, height: int, width: int | None = None, key: str | None = None) -> None:
+    """Put a figure on the page, as wide as its place unless `width` is given (pixels)."""
+    st.echarts_chart(figure, height=height, width=width or "stretch", key=key)
+
+
+def name(label: str) -> str:
+    """A label as figures show it: on one line, cut where it is long."""
+    cut = label if len(label) <= LONGEST_NAME else label[: LONGEST_NAME - 1] + "…"
+    return " ".join(cut.split())
+
+
+def framed(
+    what: str, series: Sequence[Figure], x: Figure, y: Figure, *, top: int = 12, right: int = 16, **more: Any
+) -> Figure:
+    """A figure over two axes, of which readers of screens are told `what` it is; of a mark, its text in `TOLD`."""
+    return {
+        "animation": False,
+        "aria": {"enabled": True, "label": {"description": what}},
+        "grid": {"left": 8, "right": right, "top": top, "bottom": 8, "outerBoundsMode": "same"},
+        "tooltip": {"formatter": f"{{@{TOLD}}}", "confine": True},
+        "xAxis": {"nameLocation": "middle", **x},
+        "yAxis": {"nameLocation": "middle", **y},
+        "series": list(series),
+        **more,
+    }
+
+
+def places(names: Sequence[str], *, title: str | None = None, **more: Any) -> Figure:
+    """An axis with a place for each name."""
+    return {
+        "type": "category",
+        "data": [name(its) for its in names],
+        "name": title,
+        "axisTick": {"show": False},
+        "splitLine": {"show": False},
+        **more,
+    }
+
+
+def across(names: Sequence[str], *, title: str) -> Figure:
+    """An axis from left to right with a place for each name, none left out; many stand upright."""
+    return places(names, title=title, axisLabel={"interval": 0, "rotate": 45 if len(names) <= 25 else 90})
+
+
+def downwards(names: Sequence[str], **more: Any) -> Figure:
+    """An upright axis with a place for each name, the first on top and none left out."""
+    return places(names, inverse=True, axisLabel={"interval": 0}, **more)
+
+
+def scale(title: str | None, least: float | None = None, most: float | None = None, **more: Any) -> Figure:
+    """An axis of numbers."""
+    return {"type": "value", "name": title, "min": least, "max": most, **more}
+
+
+def source(**columns: Sequence[Any]) -> Figure:
+    """A dataset of columns."""
+    return {"source": pa.table({title: pa.array(values) for title, values in columns.items()})}
+
+
+def colours(title: str, colors: Sequence[str], least: float, most: float, **more: Any) -> Figure:
+    """The scale of colours beside a heatmap, whose column `value` it reads."""
+    return {
+        "type": "continuous",
+        "dimension": "value",
+        "min": least,
+        "max": most,
+        "inRange": {"color": list(colors)},
+        "text": [f"{title}: {most:.2g}", f"{least:.2g}"],
+        "precision": 2,
+        "right": 0,
+        "top": "middle",
+        "itemWidth": 12,
+        "itemHeight": 120,
+        **more,
+    }
+
+
+def heatmap(what: str, data: Figure, x: Figure, y: Figure, visual: Figure, **series: Any) -> Figure:
+    """Cells in colour; columns `x` and `y` of the data are places on the axes."""
+    cells = {
+        "type": "heatmap",
+        "encode": {"x": "x", "y": "y", "value": "value"},
+        "itemStyle": {"borderColor": "#fff", "borderWidth": 1},
+        # Everything at once: in parts, a large matrix takes seconds to appear.
+        "progressive": 0,
+        **series,
+    }
+    return framed(what, [cells], x, y, right=HEATMAP_RIGHT, dataset=data, visualMap=visual)
