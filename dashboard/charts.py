@@ -166,7 +166,11 @@ def scatter(
         legend={"top": 44, "left": 0, "type": "scroll"},
         toolbox={"feature": {"brush": {"type": ["polygon", "rect", "clear"]}}, "right": 8, "top": 0},
         brush={"brushMode": "single", "throttleType": "debounce", "throttleDelay": 300},
-        dataZoom=[{"type": "inside", "xAxisIndex": 0}, {"type": "inside", "yAxisIndex": 0}],
+        # The wheel alone scrolls the page.
+        dataZoom=[
+            {"type": "inside", axis: 0, "zoomOnMouseWheel": "shift", "filterMode": "none"}
+            for axis in ("xAxisIndex", "yAxisIndex")
+        ],
     )
 
 

@@ -143,7 +143,9 @@ def show_map(view: View) -> None:
         if found.explained is None
         else f"the two axes hold {found.explained:.0%} of what the embeddings differ in"
     )
-    st.caption(f"{which}; {axes}. Click points, or draw around them with the lasso, to list them.")
+    st.caption(
+        f"{which}; {axes}. Click points, or draw around them with the lasso, to list them; shift and the wheel zoom."
+    )
     if chosen:
         st.markdown(f"**{len(chosen):,} chosen**")
         player.playlist(view, [found.track_ids[n] for n in chosen if n < shown], key="lassoed")
