@@ -197,11 +197,5 @@ def _truth(connection: duckdb.DuckDBPyConnection, ids: list[str], names: list[st
 
 def _figures(Y_NK: np.ndarray, p_NK: np.ndarray) -> dict[str, float]:
     """Macro ROC-AUC and PR-AUC; accuracy and macro F1 where every clip has one label."""
-    found = {}
-    if (Y_NK.sum(axis=1) == 1).all():
-        y_N, guess_N = Y_NK.argmax(axis=1), p_NK.argmax(axis=1)
-        found["accuracy"] = classification.accuracy(y_true=y_N, y_pred=guess_N)
-        found["macro-f1"] = classification.macro_f1(y_true=y_N, y_pred=guess_N, n_classes=Y_NK.shape[1])
-    found["roc-auc"] = classification.macro(classification.roc_auc(y_true=Y_NK, scores=p_NK))
-    found["pr-auc"] = classification.macro(classification.average_precision(y_true=Y_NK, scores=p_NK))
-    return found
+    one_label = (Y_NK.sum(axis=1) == 1).all()
+    return classification.overall(y_true=Y_NK.argmax(axis=1) if one_label else Y_NK, scores=p_NK)

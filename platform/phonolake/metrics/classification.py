@@ -3,7 +3,7 @@
 Every function names its arguments. Labels come in one of two forms: class numbers y_N in 0 ... K-1 (one label per
 example), or multi-hot Y_NK of 0 and 1 (many). Where a value is undefined for a class it is NaN, and `macro` skips it.
 
-Shape suffixes: N examples, K classes.
+Shape suffixes: N examples, K classes, T distinct scores.
 
 References
 ----------
@@ -241,25 +241,28 @@ def _roc_auc_of_one(positive_N: np.ndarray, score_N: np.ndarray) -> float:
     n_negative = len(positive_N) - n_positive
     if n_positive == 0 or n_negative == 0:
         return float("nan")
-    _, place_N, count = np.unique(score_N, return_inverse=True, return_counts=True)
-    # Equal scores share the mean of the ranks (from 1) that they take up.
-    rank = np.cumsum(count) - (count - 1) / 2
-    surplus = rank[place_N][positive_N].sum() - n_positive * (n_positive + 1) / 2
-    return float(surplus / (n_positive * n_negative))
+    hits_T, accepted_T = _accepted(positive_N, score_N)
+    # Among equal scores the curve is straight: half of their pairs count.
+    higher_T = hits_T - np.diff(hits_T, prepend=0) / 2
+    beaten_T = np.diff(accepted_T - hits_T, prepend=0)
+    return float(higher_T @ beaten_T / (n_positive * n_negative))
 
 
 def _average_precision_of_one(positive_N: np.ndarray, score_N: np.ndarray) -> float:
     if not positive_N.any():
         return float("nan")
+    hits_T, accepted_T = _accepted(positive_N, score_N)
+    return float(np.diff(hits_T / hits_T[-1], prepend=0.0) @ (hits_T / accepted_T))
+
+
+def _accepted(positive_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many positives, and how many in all, score at least each of the T distinct scores, from the highest down."""
     order = np.argsort(score_N)[::-1]
-    hits = np.cumsum(positive_N[order])
+    hits_N = np.cumsum(positive_N[order])
     # Only the last of equal scores is a threshold: they are accepted together.
     descending = score_N[order]
-    last_of_equals = np.flatnonzero(np.append(descending[1:] != descending[:-1], True))
-    hits = hits[last_of_equals]
-    precision = hits / (last_of_equals + 1)
-    recall = hits / hits[-1]
-    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+    last_T = np.flatnonzero(np.append(descending[1:] != descending[:-1], True))
+    return hits_N[last_T], last_T + 1
 
 
 def _one_against_rest(y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
