@@ -166,7 +166,7 @@ def test_a_wrong_request_is_one_line(words, says, call, tmp_path, monkeypatch):
         (("cooccurrence", "--names", "tags.txt"), "a lake knows its labels"),
         (("classes", "removal", "--without", "Polka"), "unknown class 'Polka'"),
         (("classes", "map", "--of", "vggish"), "unknown feature set or model"),
-        (("classes", "map", "--method", "umap"), "umap-learn"),
+        (("classes", "map", "--method", "mds"), "unknown projection"),
         (("classes", "importance", "--features", "mfcc-9"), "unknown feature set"),
         (("classes", "confusion", "--source", "tags"), "phonolake crossval"),
         (("validate",), "phonolake dashboard"),

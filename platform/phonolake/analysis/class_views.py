@@ -5,13 +5,14 @@ Shape suffixes: N tracks, D features, F folds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from phonolake.analysis.problem_classes import Fit
 from phonolake.errors import UsageError, unknown
 
-PROJECTIONS = ("tsne", "pca")
+PROJECTIONS = ("tsne", "umap", "pca")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +44,19 @@ class Importance:
 
 
 def project(x_ND: np.ndarray, *, method: str = "tsne", perplexity: float = 30.0, seed: int = 0) -> np.ndarray:
-    """Lay tracks on a plane so that near ones stay near (t-SNE: van der Maaten, Hinton, JMLR 9, 2008).
+    """Lay tracks on a plane so that near ones stay near.
 
-    Values are standardised, and more than 50 of them reduced to 50 principal components first, as that paper does.
+    t-SNE is that of van der Maaten and Hinton (JMLR 9, 2008), UMAP that of McInnes, Healy and Melville
+    (arXiv:1802.03426). Values are standardised, and more than 50 of them reduced to 50 principal components first, as
+    the paper about t-SNE does.
 
     Parameters
     ----------
     x_ND : ndarray
         Features or embeddings, finite.
-    method : {"tsne", "pca"}
-        PCA keeps large distances instead, and takes no time.
+    method : {"tsne", "umap", "pca"}
+        UMAP keeps more of the large distances, and needs the package umap-learn; PCA keeps these instead, and takes no
+        time.
     perplexity : float
         About how many neighbours count; at most a third of the tracks are used.
 
@@ -63,15 +67,13 @@ def project(x_ND: np.ndarray, *, method: str = "tsne", perplexity: float = 30.0,
     Raises
     ------
     UsageError
-        For an unknown method, or fewer than four tracks.
+        For an unknown method, fewer than four tracks, or UMAP without its package.
     """
     from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
     from sklearn.preprocessing import StandardScaler
 
     if method not in PROJECTIONS:
-        hint = "; UMAP needs the package umap-learn, which Phonolake does not bring" if method == "umap" else ""
-        raise UsageError(f"{unknown('projection', method, PROJECTIONS)}{hint}")
+        raise unknown("projection", method, PROJECTIONS)
     if len(x_ND) < 4:
         raise UsageError(f"a map needs 4 tracks or more, received {len(x_ND)}")
     scaled = StandardScaler().fit_transform(np.asarray(x_ND, np.float64))
@@ -80,8 +82,23 @@ def project(x_ND: np.ndarray, *, method: str = "tsne", perplexity: float = 30.0,
     if method == "pca":
         return np.pad(reduced, ((0, 0), (0, 2 - n_components)))
     perplexity = min(perplexity, (len(x_ND) - 1) / 3)
-    placed = TSNE(2, perplexity=perplexity, init="pca" if n_components > 1 else "random", random_state=seed)
-    return np.asarray(placed.fit_transform(reduced), np.float64)
+    placing = _umap(perplexity, seed) if method == "umap" else _tsne(perplexity, seed, n_components)
+    return np.asarray(placing.fit_transform(reduced), np.float64)
+
+
+def _tsne(perplexity: float, seed: int, n_components: int) -> Any:
+    from sklearn.manifold import TSNE
+
+    return TSNE(2, perplexity=perplexity, init="pca" if n_components > 1 else "random", random_state=seed)
+
+
+def _umap(perplexity: float, seed: int) -> Any:
+    try:
+        from umap import UMAP
+    except ImportError as error:
+        raise UsageError(f"UMAP needs a package: pip install 'phonolake[umap]' ({error})") from error
+    # A seed and several threads exclude each other. Two neighbours are the least that it takes.
+    return UMAP(n_neighbors=max(2, round(perplexity)), random_state=seed, n_jobs=1)
 
 
 def thinned(vectors: Vectors, most: int, seed: int) -> Vectors:

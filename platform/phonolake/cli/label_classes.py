@@ -130,7 +130,7 @@ def roc(points: int, source: str, model: str | None, dataset: str | None, lake: 
 
 @classes.command("map", epilog=options.example("phonolake labels classes map --of mfcc-120 --format csv --lake lake"))
 @click.option("--of", metavar="NAME", help="Feature set, or model with embeddings; the newest of these by default.")
-@click.option("--method", default="tsne", show_default=True, metavar="KIND", help="tsne or pca.")
+@click.option("--method", default="tsne", show_default=True, metavar="KIND", help="tsne, umap or pca.")
 @click.option("--perplexity", type=click.FloatRange(1), default=30.0, show_default=True, metavar="P",
               help="About how many neighbours count.")  # fmt: skip
 @click.option("--tracks", type=click.IntRange(4), default=5000, show_default=True, metavar="N",
