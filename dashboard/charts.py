@@ -19,6 +19,8 @@ SIGNED = ("#9a3412", "#f3a667", "#fafaf9", "#5fb3a8", "#084c46")
 # How rows of an answer can be drawn, and how many of them.
 PLOTS = {"bars": 60, "lines": 1000, "points": 1000}
 FEWEST_BINS = 9
+# So many have room for numbers in their cells.
+FEW_CLASSES = 25
 
 
 def bars(labels: Sequence[str], values: Sequence[float], *, x_title: str, unit: str) -> Figure:
@@ -239,8 +241,9 @@ def roc(false_positive_rate: np.ndarray, true_positive_rate: np.ndarray) -> Figu
 def counts(labels: Sequence[str], n_KK: np.ndarray) -> Figure:
     """A confusion matrix: shares of each row in colour, numbers in the cells."""
     share_KK = n_KK / np.maximum(n_KK.sum(axis=1, keepdims=True), 1)
-    row_C, column_C = (part.ravel() for part in np.indices(n_KK.shape))
-    n_C, share_C = n_KK.ravel(), share_KK.ravel()
+    # Of many classes only cells that hold something: hundreds of thousands would take seconds to draw.
+    row_C, column_C = np.nonzero((n_KK > 0) | (len(labels) <= FEW_CLASSES))
+    n_C, share_C = n_KK[row_C, column_C], share_KK[row_C, column_C]
     told = [
         f"{name(labels[i])}, called {name(labels[j])}: {n:,} ({share:.1%})"
         for i, j, n, share in zip(row_C, column_C, n_C, share_C, strict=True)
@@ -251,7 +254,7 @@ def counts(labels: Sequence[str], n_KK: np.ndarray) -> Figure:
         across(labels, title="called"),
         downwards(labels, title="given"),
         colours("row share", SHARES, 0, 1),
-        label={"show": len(labels) <= 25, "formatter": "{@text}"},
+        label={"show": len(labels) <= FEW_CLASSES, "formatter": "{@text}"},
     )
 
 

@@ -14,7 +14,7 @@ import streamlit as st
 Figure = dict[str, Any]
 
 TOLD = "told"
-LONGEST_NAME = 40
+LONGEST_NAME, MOST_NAMES = 40, 60
 # Pixels beside a heatmap, for its scale of colours.
 HEATMAP_RIGHT = 120
 
@@ -59,13 +59,18 @@ def places(names: Sequence[str], *, title: str | None = None, **more: Any) -> Fi
 
 
 def across(names: Sequence[str], *, title: str) -> Figure:
-    """An axis from left to right with a place for each name, none left out; many stand upright."""
-    return places(names, title=title, axisLabel={"interval": 0, "rotate": 45 if len(names) <= 25 else 90})
+    """An axis from left to right with a place for each name; many stand upright."""
+    return places(names, title=title, axisLabel=_written(names) | {"rotate": 45 if len(names) <= 25 else 90})
 
 
 def downwards(names: Sequence[str], **more: Any) -> Figure:
-    """An upright axis with a place for each name, the first on top and none left out."""
-    return places(names, inverse=True, axisLabel={"interval": 0}, **more)
+    """An upright axis with a place for each name, the first on top."""
+    return places(names, inverse=True, axisLabel=_written(names), **more)
+
+
+def _written(names: Sequence[str]) -> Figure:
+    """Every name, unless there are so many that they would cover each other."""
+    return {"interval": 0 if len(names) <= MOST_NAMES else "auto"}
 
 
 def scale(title: str | None, least: float | None = None, most: float | None = None, **more: Any) -> Figure:

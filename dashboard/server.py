@@ -7,6 +7,7 @@ and no page is waited for while modules are imported.
 
 def load() -> None:
     """Import what pages need."""
+    import matplotlib.image  # noqa: F401
     import pandas  # noqa: F401
 
     from phonolake.analysis import neighbours, overview, preload, runs  # noqa: F401

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 import charts
 import numpy as np
 from frame import HEATMAP_RIGHT, TOLD, Figure, colours, downwards, framed, heatmap, name, places, scale, source
-from PIL import Image
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+from matplotlib.image import imsave
 
-# Magma, the colours of matplotlib for loudness, at equal distances.
-LOUDNESS = (
-    *("#000004", "#180f3d", "#440f76", "#721f81", "#9e2f7f"),
-    *("#cd4071", "#f1605d", "#fd9668", "#feca8d", "#fcfdbf"),
-)
+LOUDNESS = "magma"
 # More columns than a screen has pixels only cost time.
 MOST_COLUMNS = 1200
 
@@ -40,6 +38,7 @@ def spectrogram(decibels_FT: np.ndarray, *, frames_per_second: float, unit: str)
     step = -(-n_frames // MOST_COLUMNS)
     thinned_FT = np.maximum.reduceat(decibels_FT, np.arange(0, n_frames, step), axis=1).astype(float)
     low, high = float(thinned_FT.min()), float(thinned_FT.max())
+    shades = [to_hex(shade) for shade in colormaps[LOUDNESS](np.linspace(0, 1, 16))]
     whole = {"type": "category", "data": [""], "show": False}
     # A bar that fills the frame and is drawn as the picture: a hundred thousand cells would take seconds.
     picture = {
@@ -58,7 +57,7 @@ def spectrogram(decibels_FT: np.ndarray, *, frames_per_second: float, unit: str)
         {},
         {},
         right=HEATMAP_RIGHT,
-        visualMap=colours(unit, LOUDNESS, round(low), round(high), seriesIndex=[], precision=0),
+        visualMap=colours(unit, shades, round(low), round(high), seriesIndex=[], precision=0),
         tooltip={"show": False},
     )
     middle = {"nameLocation": "middle", "splitLine": {"show": False}}
@@ -72,14 +71,8 @@ def spectrogram(decibels_FT: np.ndarray, *, frames_per_second: float, unit: str)
 
 def _picture(decibels_FT: np.ndarray, low: float, high: float) -> str:
     """The address of a picture that holds its own pixels, low bands at the bottom."""
-    share_FT = (decibels_FT[::-1] - low) / max(high - low, 1e-9)
-    image = Image.fromarray((255 * share_FT).round().astype(np.uint8))
-    stops_C3 = np.array([[int(colour[n : n + 2], 16) for n in (1, 3, 5)] for colour in LOUDNESS])
-    at_C = np.linspace(0, 255, len(LOUDNESS))
-    palette_256x3 = np.stack([np.interp(np.arange(256), at_C, stops_C3[:, channel]) for channel in range(3)], axis=-1)
-    image.putpalette(palette_256x3.round().astype(np.uint8).tobytes())
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    imsave(buffer, decibels_FT, vmin=low, vmax=high, cmap=LOUDNESS, origin="lower", format="png")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

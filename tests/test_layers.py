@@ -83,7 +83,6 @@ HOMES: dict[str, set[str]] = {
     "yt_dlp": {"transfer"},
     "click": {"cli"},
     "streamlit": {"dashboard"},
-    "PIL": {"dashboard"},
 }
 TABLE_LIBRARIES = {"duckdb", "pyarrow", "deltalake", "ray"}
 

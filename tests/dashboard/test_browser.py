@@ -258,6 +258,7 @@ def test_tracks_inside_a_lasso_are_listed(tab, server: str, picture) -> None:
     tab.get_by_text("30 chosen").wait_for()
     settle(tab)
     picture(tab, "map")
+    assert tab.locator("[data-testid=stDataFrame]").count() == 1
 
 
 @pytest.mark.slow

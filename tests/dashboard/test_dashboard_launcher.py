@@ -11,16 +11,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from tests.in_browser import LAUNCH
 
 from phonolake import dashboard_launcher
 from phonolake.errors import UsageError
-
-LAUNCH = """
-import sys
-from pathlib import Path
-from phonolake.dashboard_launcher import launch
-sys.exit(launch(Path(sys.argv[1]), port=int(sys.argv[2]), headless=True))
-"""
 
 
 def test_a_busy_port_is_named_before_anything_starts(empty_lake: Path, free_port: int) -> None:

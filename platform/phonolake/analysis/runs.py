@@ -223,11 +223,9 @@ def roc(connection: duckdb.DuckDBPyConnection, run_id: str, label: str) -> RocCu
     n_negative = len(positive_N) - n_positive
     if not n_positive or not n_negative:
         raise PhonolakeError(f"a ROC curve needs tracks with and without {label!r}: {n_positive} and {n_negative} here")
-    order = np.argsort(-score_N, kind="stable")
-    # Tracks with one score are accepted together.
-    last_of_score = np.append(np.diff(score_N[order]) != 0, True)
-    true_P = np.concatenate([[0], np.cumsum(positive_N[order])[last_of_score] / n_positive])
-    false_P = np.concatenate([[0], np.cumsum(~positive_N[order])[last_of_score] / n_negative])
+    hits_T, accepted_T = classification.accepted(positive_N, score_N)
+    true_P = np.concatenate([[0], hits_T / n_positive])
+    false_P = np.concatenate([[0], (accepted_T - hits_T) / n_negative])
     shown = np.unique(np.linspace(0, len(true_P) - 1, CURVE_POINTS).astype(int))
     auc = float(classification.roc_auc(y_true=positive_N[:, None].astype(int), scores=score_N[:, None])[0])
     return RocCurve(label, false_P[shown], true_P[shown], auc, n_positive, n_negative)
