@@ -227,11 +227,8 @@ def roc_curves(
 
 def _curve(positive_N: np.ndarray, score_N: np.ndarray, points: int) -> Iterable[tuple[float, float, float]]:
     """(threshold, fpr, tpr) from nothing accepted to everything."""
-    order = np.argsort(-score_N, kind="stable")
-    hits = np.cumsum(positive_N[order])
-    # Only the last of equal scores is a threshold: they are accepted together.
-    last = np.flatnonzero(np.append(np.diff(score_N[order]) != 0, True))
-    last = last[np.unique(np.linspace(0, len(last) - 1, min(points, len(last))).round().astype(int))]
-    tpr, fpr = hits[last] / hits[-1], (last + 1 - hits[last]) / (len(order) - hits[-1])
+    score_T, hits_T, accepted_T = metrics.accepted(positive_N, score_N)
+    shown = np.unique(np.linspace(0, len(score_T) - 1, min(points, len(score_T))).round().astype(int))
+    tpr_T, fpr_T = hits_T / hits_T[-1], (accepted_T - hits_T) / (accepted_T[-1] - hits_T[-1])
     yield float("inf"), 0.0, 0.0
-    yield from zip(score_N[order][last].tolist(), fpr.tolist(), tpr.tolist(), strict=True)
+    yield from zip(score_T[shown].tolist(), fpr_T[shown].tolist(), tpr_T[shown].tolist(), strict=True)

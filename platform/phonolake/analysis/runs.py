@@ -223,7 +223,7 @@ def roc(connection: duckdb.DuckDBPyConnection, run_id: str, label: str) -> RocCu
     n_negative = len(positive_N) - n_positive
     if not n_positive or not n_negative:
         raise PhonolakeError(f"a ROC curve needs tracks with and without {label!r}: {n_positive} and {n_negative} here")
-    hits_T, accepted_T = classification.accepted(positive_N, score_N)
+    _, hits_T, accepted_T = classification.accepted(positive_N, score_N)
     true_P = np.concatenate([[0], hits_T / n_positive])
     false_P = np.concatenate([[0], (accepted_T - hits_T) / n_negative])
     shown = np.unique(np.linspace(0, len(true_P) - 1, CURVE_POINTS).astype(int))

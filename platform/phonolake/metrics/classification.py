@@ -241,7 +241,7 @@ def _roc_auc_of_one(positive_N: np.ndarray, score_N: np.ndarray) -> float:
     n_negative = len(positive_N) - n_positive
     if n_positive == 0 or n_negative == 0:
         return float("nan")
-    hits_T, accepted_T = accepted(positive_N, score_N)
+    _, hits_T, accepted_T = accepted(positive_N, score_N)
     # Among equal scores the curve is straight: half of their pairs count.
     higher_T = hits_T - np.diff(hits_T, prepend=0) / 2
     beaten_T = np.diff(accepted_T - hits_T, prepend=0)
@@ -251,11 +251,11 @@ def _roc_auc_of_one(positive_N: np.ndarray, score_N: np.ndarray) -> float:
 def _average_precision_of_one(positive_N: np.ndarray, score_N: np.ndarray) -> float:
     if not positive_N.any():
         return float("nan")
-    hits_T, accepted_T = accepted(positive_N, score_N)
+    _, hits_T, accepted_T = accepted(positive_N, score_N)
     return float(np.diff(hits_T / hits_T[-1], prepend=0.0) @ (hits_T / accepted_T))
 
 
-def accepted(positive_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def accepted(positive_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Count how many positives, and how many in all, score at least each of the distinct scores.
 
     Parameters
@@ -266,15 +266,17 @@ def accepted(positive_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, n
 
     Returns
     -------
+    score_T : ndarray
+        The distinct scores, from the highest down.
     hits_T, accepted_T : ndarray of int
-        From the highest score down.
+        Of each.
     """
     order = np.argsort(score_N)[::-1]
     hits_N = np.cumsum(positive_N[order])
     # Only the last of equal scores is a threshold: they are accepted together.
     descending = score_N[order]
     last_T = np.flatnonzero(np.append(descending[1:] != descending[:-1], True))
-    return hits_N[last_T], last_T + 1
+    return descending[last_T], hits_N[last_T], last_T + 1
 
 
 def _one_against_rest(y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
