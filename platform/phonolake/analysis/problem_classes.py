@@ -1,6 +1,6 @@
 """Which classes spoil a classification: confusions, ROC curves, and what is gained without some of them.
 
-Shape suffixes: N tracks, K classes, D features.
+Shape suffixes: N tracks, K classes, D features, T distinct scores.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
