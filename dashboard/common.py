@@ -17,7 +17,8 @@ import duckdb
 import pandas as pd
 import streamlit as st
 
-from phonolake.analysis import overview, reannotation
+from phonolake.analysis.collection import overview
+from phonolake.analysis.labels import reannotation
 from phonolake.dashboard_launcher import LAKE_VARIABLE
 from phonolake.errors import PhonolakeError
 from phonolake.store import query

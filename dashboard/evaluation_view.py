@@ -8,8 +8,8 @@ import streamlit as st
 from common import View, choose_rater, choose_source, plain
 from origin import where_from
 
-from phonolake.analysis import evaluation_check, reannotation
-from phonolake.analysis.evaluation_check import Correlation, EvaluationCheck, Scored
+from phonolake.analysis.labels import evaluation_check, reannotation
+from phonolake.analysis.labels.evaluation_check import Correlation, EvaluationCheck, Scored
 
 # Bounds the work of a page; `phonolake labels evaluation` measures on all tracks.
 MOST_TRACKS = 10_000

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 from common import View
 
-from phonolake.analysis import provenance
+from phonolake.lookup import provenance
 
 COLUMNS = {
     "table": "Table",

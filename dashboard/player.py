@@ -6,10 +6,10 @@ import pandas as pd
 import streamlit as st
 from common import View, plain, unless_missing
 
-from phonolake.analysis import browse
-from phonolake.analysis.browse import TrackFacts
 from phonolake.audio.decode import decode
 from phonolake.errors import AudioError, PhonolakeError
+from phonolake.lookup import browse
+from phonolake.lookup.browse import TrackFacts
 from phonolake.records import Hertz
 from phonolake.store import tracks
 

@@ -10,7 +10,9 @@ def load() -> None:
     import matplotlib.image  # noqa: F401
     import pandas  # noqa: F401
 
-    from phonolake.analysis import neighbours, overview, preload, runs  # noqa: F401
+    from phonolake.analysis import preload
+    from phonolake.analysis.collection import neighbours, overview  # noqa: F401
+    from phonolake.analysis.results import runs  # noqa: F401
 
     preload.load()
 

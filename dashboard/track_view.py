@@ -1,5 +1,7 @@
 """Everything about one track: its sound and how it looks, its labels, what the models hear, and what sounds alike."""
 
+from typing import TYPE_CHECKING
+
 import frame
 import numpy as np
 import player
@@ -8,14 +10,18 @@ import streamlit as st
 from common import View, clock, lacking, plain, unless_missing
 from origin import where_from
 
-from phonolake.analysis import browse, neighbours, taggram
+from phonolake.analysis.collection import neighbours
 from phonolake.audio.decode import decode
 from phonolake.audio.waveform import outline
 from phonolake.errors import AudioError, PhonolakeError
 from phonolake.features import contract
+from phonolake.lookup import browse
 from phonolake.records import Hertz
 from phonolake.store import tracks
 from phonolake.store.schema import literal
+
+if TYPE_CHECKING:
+    from phonolake.analysis.collection.taggrams import TrackTaggram
 
 TRACK = "track"
 MOST_BADGES = 12
@@ -43,9 +49,11 @@ def read_outline(snapshot: tuple, _view: View, track_id: str) -> np.ndarray:
 
 
 @st.cache_data(max_entries=64, show_spinner="Listening …")
-def read_taggram(snapshot: tuple, _view: View, track_id: str) -> taggram.Taggram:
+def read_taggram(snapshot: tuple, _view: View, track_id: str) -> "TrackTaggram":
     """What the newest network hears when."""
-    return taggram.taggram(_view.lake, _view.connection, track_id)
+    from phonolake.analysis.collection import taggrams  # late: it brings torch, which the rest of the page does without
+
+    return taggrams.of_track(_view.lake, _view.connection, track_id)
 
 
 def show_track(view: View, track_id: str) -> None:
@@ -86,16 +94,17 @@ def show_taggram(view: View, track_id: str) -> None:
     if not fold.open:
         return
     with fold, unless_missing():
-        found = read_taggram(view.snapshot, view, track_id)
+        shown = read_taggram(view.snapshot, view, track_id)
+        found = shown.taggram
         order = np.argsort(-found.probabilities.mean(axis=0), kind="stable")[:TAGS]
         labels = [found.labels[k] for k in order]
         figure = sound_charts.tags_over_time(labels, found.starts, found.piece_seconds, found.probabilities[:, order])
         frame.show(figure, height=110 + 24 * len(labels), key="taggram-figure")
         st.caption(
-            f"{plain(found.model)}, one answer for each {found.piece_seconds:.1f} s. It learned from longer pieces: "
+            f"{plain(shown.model)}, one answer for each {found.piece_seconds:.1f} s. It learned from longer pieces: "
             "take single answers with care."
         )
-        where_from(view, "taggram", ("models",), run_id=found.run_id)
+        where_from(view, "taggram", ("models",), run_id=shown.run_id)
 
 
 def show_labels(facts: browse.TrackFacts) -> None:

@@ -37,6 +37,24 @@ SELECT s.label, s.probability, s.model, s.part FROM scored AS s JOIN chosen USIN
 ORDER BY s.probability DESC, s.label
 LIMIT k;
 
+-- What models said of the tracks that they held out (part 'test'). Of the trainings of a model on one source of labels that
+-- held a track out, the newest counts, as everywhere a model's name stands for its newest run.
+CREATE MACRO held_out(model_or_run := NULL) AS TABLE
+WITH said AS (
+    SELECT p.track_id, p.label, p.probability, p.model, p.run_id FROM predictions AS p
+    WHERE p.part = 'test' AND (model_or_run IS NULL OR p.model = model_or_run OR p.run_id = model_or_run)
+), trainings AS (
+    SELECT s.run_id, coalesce(m.card->>'$.config.labels', 'dataset') AS label_source,
+        row_number() OVER (ORDER BY r.finished_at NULLS FIRST, s.run_id DESC) AS place
+    FROM (SELECT DISTINCT run_id FROM said) AS s LEFT JOIN runs AS r USING (run_id) LEFT JOIN models AS m USING (run_id)
+), newest AS (
+    SELECT t.track_id, t.model, l.label_source, max(l.place) AS place
+    FROM (SELECT DISTINCT track_id, model, run_id FROM said) AS t JOIN trainings AS l USING (run_id) GROUP BY ALL
+)
+SELECT s.track_id, s.label, s.probability, s.model, s.run_id, l.label_source
+FROM said AS s JOIN trainings AS l USING (run_id) JOIN newest AS n
+ON n.track_id = s.track_id AND n.model = s.model AND n.place = l.place;
+
 -- Ends of Wilson's interval of the share hits / trials; z standard deviations, 1.96 for 95 %.
 CREATE MACRO wilson_low(hits, trials, z := 1.959963984540054) AS
 CASE WHEN trials > 0 AND hits > 0

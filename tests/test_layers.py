@@ -17,7 +17,7 @@ PACKAGE = ROOT / "platform" / "phonolake"
 # A unit is a folder or a module directly below phonolake/, or one of the two programs beside it.
 FOUNDATION = {"records", "errors", "lineage", "progress", "registry", "seeds"}
 ARRAYS = {"audio", "features", "models", "metrics", "search", "synthesis"}
-BELOW_STAGES = FOUNDATION | ARRAYS | {"store", "sources", "training", "transfer"}
+BELOW_STAGES = FOUNDATION | ARRAYS | {"store", "sources", "transfer", "inference", "training", "lookup"}
 LIBRARY = BELOW_STAGES | {"execution", "stages", "analysis", "annotation", "studies"}
 
 ALLOWED: dict[str, set[str]] = {
@@ -43,10 +43,14 @@ ALLOWED: dict[str, set[str]] = {
     "transfer": FOUNDATION,
     # A folder is a source of whatever can be decoded.
     "sources": FOUNDATION | {"audio"},
-    "training": FOUNDATION | {"audio", "features", "models", "metrics", "store"},
+    # What a model reads, and the one way to ask it.
+    "inference": FOUNDATION | {"audio", "features", "models", "store"},
+    "training": FOUNDATION | {"audio", "features", "inference", "metrics", "models"},
+    # Questions over the tables that other questions start from.
+    "lookup": FOUNDATION | {"store"},
     # Where the parts meet. Who is forgotten is forgotten by raters too.
     "stages": BELOW_STAGES | {"annotation", "execution"},
-    "analysis": BELOW_STAGES,
+    "analysis": FOUNDATION | {"features", "inference", "lookup", "metrics", "models", "search", "store"},
     # It writes what people say, in tables of its own, one answer at a time: no stage, since nothing is computed.
     "annotation": FOUNDATION | {"store"},
     "studies": BELOW_STAGES | {"execution", "stages", "analysis"},
@@ -58,8 +62,12 @@ ALLOWED: dict[str, set[str]] = {
     "cli": LIBRARY | {"dashboard_launcher", "demo"},
     "jobs": {"cli"},
     # It shows what is there and takes down what raters answer: it starts no stage and trains nothing.
-    "dashboard": FOUNDATION | {"store", "analysis", "annotation", "search", "audio", "features", "dashboard_launcher"},
+    "dashboard": FOUNDATION
+    | {"store", "lookup", "analysis", "annotation", "search", "audio", "features", "dashboard_launcher"},
 }
+
+# Rooms within `analysis`: what the lake holds is told with what models reached, and nothing else is mixed.
+ROOMS: dict[str, set[str]] = {"labels": set(), "results": set(), "collection": {"results"}}
 
 # Libraries with one home: to change one is to change that unit.
 HOMES: dict[str, set[str]] = {
@@ -68,7 +76,7 @@ HOMES: dict[str, set[str]] = {
     "xgboost": {"models"},
     "deltalake": {"store"},
     "faiss": {"search"},
-    "torch": {"models", "training", "features"},
+    "torch": {"models", "training", "inference", "features"},
     "h5py": {"models", "sources", "synthesis"},
     # Maps, importances and folds of analyses are estimators too; none of them is stored as a model.
     "sklearn": {"models", "analysis"},
@@ -168,6 +176,19 @@ def test_a_unit_imports_only_what_lies_below_it(unit: str) -> None:
     assert not wrong
 
 
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_the_rooms_of_analysis_keep_apart(room: str) -> None:
+    folder = PACKAGE / "analysis"
+    assert {path.name for path in folder.iterdir() if (path / "__init__.py").is_file()} == set(ROOMS)
+    others = {
+        name.split(".")[2]
+        for path in (folder / room).glob("*.py")
+        for name in imports_of(path)
+        if name.startswith("phonolake.analysis.")
+    }
+    assert others - {room} <= ROOMS[room]
+
+
 def sources() -> list[Path]:
     return [*PACKAGE.rglob("*.py"), *(ROOT / "jobs").rglob("*.py"), *(ROOT / "dashboard").rglob("*.py")]
 
@@ -250,7 +271,7 @@ def modules(unit: str) -> list[str]:
     [
         (
             ("numpy", "torch"),
-            [*modules("models"), "phonolake.training.loop", "phonolake.training.crops"],
+            [*modules("models"), "phonolake.training.loop", "phonolake.inference.crops"],
             "from phonolake.models import registry; registry.get('k2c2').build(2, n_frames=10, seed=0)",
         ),
         (
@@ -258,7 +279,7 @@ def modules(unit: str) -> list[str]:
             [
                 *modules("features"),
                 *modules("metrics"),
-                "phonolake.training.crops",
+                "phonolake.inference.crops",
             ],
             "import numpy; from phonolake.features import contract\n"
             "for s in contract.spectrograms().values(): s.of(numpy.ones(s.sr, numpy.float32))\n"

@@ -9,8 +9,8 @@ import streamlit as st
 from common import View, choose_source, page
 from origin import where_from
 
-from phonolake.analysis import cooccurrence, relations
-from phonolake.analysis.cooccurrence import Counts
+from phonolake.analysis.labels import cooccurrence, relations
+from phonolake.analysis.labels.cooccurrence import Counts
 
 MOST_PAIRS = 200
 MOST_LABELS = 60

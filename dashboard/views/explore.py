@@ -10,7 +10,8 @@ from common import View, page, plain, unless_missing
 from origin import where_from
 from track_view import NEIGHBOURS, TRACK, show_track
 
-from phonolake.analysis import browse, embedding_map, neighbours, overview
+from phonolake.analysis.collection import embedding_map, neighbours, overview
+from phonolake.lookup import browse
 
 LINES = 12
 MOST_LABELS = 1000

@@ -7,18 +7,11 @@ import streamlit as st
 from common import View, choose_rater, choose_source, lacking, page, plain, unless_missing
 from origin import where_from
 
-from phonolake.analysis import (
-    browse,
-    ground_truth,
-    held_out,
-    neighbours,
-    noise_rates,
-    noise_suspects,
-    overview,
-    reannotation,
-)
-from phonolake.analysis.noise_suspects import LabelSuspect
+from phonolake.analysis.collection import neighbours, overview
+from phonolake.analysis.labels import ground_truth, noise_rates, noise_suspects, reannotation
+from phonolake.analysis.labels.noise_suspects import LabelSuspect
 from phonolake.errors import PhonolakeError
+from phonolake.lookup import browse, held_out
 
 PARTS = ["Suspects", "Noise rates", "Checked by ear"]
 KINDS = {"false-positive": "Labels that may be wrong", "missing-positive": "Labels that may be missing"}

@@ -9,9 +9,12 @@ import streamlit as st
 from common import View, choose, choose_source, lacking, page, unless_missing
 from origin import where_from
 
-from phonolake.analysis import label_matrix, label_vectors, overview, runs
-from phonolake.analysis.label_vectors import Comparison
-from phonolake.analysis.overview import TrainedNetwork
+from phonolake.analysis.collection import overview
+from phonolake.analysis.collection.overview import TrainedNetwork
+from phonolake.analysis.labels import label_vectors
+from phonolake.analysis.labels.label_vectors import Comparison
+from phonolake.analysis.results import runs
+from phonolake.lookup import label_matrix
 
 MOST_PAIRS = 200
 MOST_LABELS = 60

@@ -8,8 +8,8 @@ import streamlit as st
 from common import View, lacking, page
 from origin import where_from
 
-from phonolake.analysis import overview
-from phonolake.analysis.evaluation import FoldSummary
+from phonolake.analysis.collection import overview
+from phonolake.analysis.results.evaluation import FoldSummary
 
 MOST_LABELS = 20
 

@@ -10,7 +10,8 @@ import streamlit as st
 from common import View, failed, page, plain, said
 from origin import where_from
 
-from phonolake.analysis import agreement, overview
+from phonolake.analysis.collection import overview
+from phonolake.analysis.labels import agreement
 from phonolake.annotation import exchange, journal, publication, queue, sampling
 from phonolake.annotation.journal import Answer
 from phonolake.annotation.queue import Question, Turn

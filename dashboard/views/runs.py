@@ -9,8 +9,8 @@ from common import View, choose, lacking, page, plain, unless_missing
 from evaluation_view import show_evaluation
 from origin import where_from
 
-from phonolake.analysis import coverage, runs
-from phonolake.analysis.runs import TrainingRun
+from phonolake.analysis.results import coverage, runs
+from phonolake.analysis.results.runs import TrainingRun
 
 FIGURES = {"accuracy": "Accuracy", "macro_f1": "Macro F1", "roc_auc": "ROC-AUC", "pr_auc": "PR-AUC"}
 BY_EAR = "Checked by ear"

@@ -11,8 +11,8 @@ import pyarrow.csv
 import streamlit as st
 from common import View, failed, page
 
-from phonolake.analysis import answers
 from phonolake.errors import PhonolakeError
+from phonolake.lookup import answers
 from phonolake.store import query
 from phonolake.store.lake import Lake
 

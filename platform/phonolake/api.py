@@ -75,7 +75,7 @@ class OpenLake:
         """
         import pandas as pd
 
-        from phonolake.analysis.neighbours import Neighbour, similar
+        from phonolake.analysis.collection.neighbours import Neighbour, similar
 
         found = similar(self._lake, str(track_or_file), k=k, where=where, model_or_run=model)
         return pd.DataFrame(found, columns=list(Neighbour.__dataclass_fields__))

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import duckdb
 
-from phonolake.analysis import evaluation, held_out, neighbours, noise_grading, noise_suspects
-from phonolake.analysis.evaluation import Figure
-from phonolake.analysis.neighbours import Neighbour
-from phonolake.analysis.noise_suspects import LabelSuspect
+from phonolake.analysis.collection import neighbours
+from phonolake.analysis.collection.neighbours import Neighbour
+from phonolake.analysis.labels import noise_grading, noise_suspects
+from phonolake.analysis.labels.noise_suspects import LabelSuspect
+from phonolake.analysis.results import evaluation
+from phonolake.analysis.results.evaluation import Figure
+from phonolake.lookup import held_out
 from phonolake.stages import crossval, ingest, pipeline, synthesize
 from phonolake.stages.common import Outcome
 from phonolake.store import query

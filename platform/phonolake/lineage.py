@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 CODE_VERSION = "0.1.0"
@@ -16,6 +17,12 @@ def canonical(value: Any) -> str:
 def digest(value: Any, *, length: int = 12) -> str:
     """Hexadecimal digest of a value's canonical JSON."""
     return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()[:length]
+
+
+def fingerprint(ids: Iterable[str]) -> str:
+    """Digits that stand for a set of clips in whatever order, as in `metrics.clips`; ``""`` for none."""
+    listed = sorted(set(ids))
+    return digest(listed) if listed else ""
 
 
 def settings(config: Any) -> dict[str, Any]:

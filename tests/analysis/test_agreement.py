@@ -3,8 +3,8 @@
 import duckdb
 import pytest
 
-from phonolake.analysis import agreement
-from phonolake.analysis.agreement import Agreement
+from phonolake.analysis.labels import agreement
+from phonolake.analysis.labels.agreement import Agreement
 from phonolake.store import schema
 
 

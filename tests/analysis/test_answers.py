@@ -5,8 +5,8 @@ import time
 import duckdb
 import pytest
 
-from phonolake.analysis import answers
 from phonolake.errors import UsageError
+from phonolake.lookup import answers
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ import duckdb
 import numpy as np
 import pytest
 
-from phonolake.analysis import coverage, licences, splits
+from phonolake.analysis.collection import licences, splits
+from phonolake.analysis.results import coverage
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.lineage import fingerprint
 from phonolake.metrics import classification
 
 
@@ -157,10 +159,10 @@ def train(
 
 
 def test_a_set_of_clips_has_one_fingerprint_in_any_order() -> None:
-    assert coverage.fingerprint(["b", "a", "b"]) == coverage.fingerprint(["a", "b"])
-    assert coverage.fingerprint(["a", "b"]) != coverage.fingerprint(["a", "c"])
-    assert coverage.fingerprint(["ab"]) != coverage.fingerprint(["a", "b"])
-    assert coverage.fingerprint([]) == ""
+    assert fingerprint(["b", "a", "b"]) == fingerprint(["a", "b"])
+    assert fingerprint(["a", "b"]) != fingerprint(["a", "c"])
+    assert fingerprint(["ab"]) != fingerprint(["a", "b"])
+    assert fingerprint([]) == ""
 
 
 def test_a_figure_says_on_which_share_it_was_computed(lake: duckdb.DuckDBPyConnection) -> None:
@@ -170,7 +172,7 @@ def test_a_figure_says_on_which_share_it_was_computed(lake: duckdb.DuckDBPyConne
     train(lake, "r1", "forest", {f"a:{n}": {"x": 0.5, "y": 0.5} for n in range(3)})
     (found,) = coverage.runs(lake)
     assert (found.n_clips, found.n_official, found.share) == (3, 4, 0.75)
-    assert found.clips == coverage.fingerprint(["a:0", "a:1", "a:2"])
+    assert found.clips == fingerprint(["a:0", "a:1", "a:2"])
 
 
 def test_a_fold_is_a_share_of_its_own_clips(lake: duckdb.DuckDBPyConnection) -> None:
@@ -213,7 +215,7 @@ def test_two_runs_are_compared_on_their_common_clips_only(lake: duckdb.DuckDBPyC
         assert getattr(found["roc-auc"], side) == pytest.approx(auc)
     assert {c.n_clips for c in found.values()} == {10}
     assert {(c.share_of_first, c.share_of_second) for c in found.values()} == {(0.5, 0.5)}
-    assert {c.clips for c in found.values()} == {coverage.fingerprint(common)}
+    assert {c.clips for c in found.values()} == {fingerprint(common)}
 
 
 def test_clips_with_several_labels_have_no_accuracy(lake: duckdb.DuckDBPyConnection) -> None:

@@ -3,9 +3,9 @@
 import duckdb
 import pytest
 
-from phonolake.analysis import browse
-from phonolake.analysis.browse import Filter
 from phonolake.errors import UsageError
+from phonolake.lookup import browse
+from phonolake.lookup.browse import Filter
 from phonolake.store import schema
 
 TRACKS = [

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
-from phonolake.analysis import counting, label_matrix, relations
-from phonolake.analysis.cooccurrence import (
+from phonolake.analysis.labels import counting, relations
+from phonolake.analysis.labels.cooccurrence import (
     cooccurrence_counts,
     lift,
     normalize,
@@ -20,6 +20,7 @@ from phonolake.analysis.cooccurrence import (
     top_pairs,
 )
 from phonolake.errors import UsageError
+from phonolake.lookup import label_matrix
 from phonolake.store import query
 from phonolake.store.lake import Lake
 

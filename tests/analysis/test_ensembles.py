@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from phonolake.analysis import ensembles
-from phonolake.analysis.ensembles import average, common_clips, compare, vote
+from phonolake.analysis.results import ensembles
+from phonolake.analysis.results.ensembles import average, common_clips, compare, vote
 from phonolake.cli.main import main
 from phonolake.cli.studies import ensemble as command
 from phonolake.errors import PhonolakeError, UsageError

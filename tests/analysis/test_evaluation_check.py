@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import pearsonr
 from sklearn.metrics import roc_auc_score
 
-from phonolake.analysis.evaluation_check import as_rows, check, correlate
+from phonolake.analysis.labels.evaluation_check import as_rows, check, correlate
 from phonolake.errors import UsageError
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phonolake.analysis import ground_truth, reannotation
-from phonolake.analysis.ground_truth import Checked, check, estimated_count, tally, validate
-from phonolake.analysis.reannotation import Answers, Counts
+from phonolake.analysis.labels import ground_truth, reannotation
+from phonolake.analysis.labels.ground_truth import Checked, check, estimated_count, tally, validate
+from phonolake.analysis.labels.reannotation import Answers, Counts
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.stages.common import now
 from phonolake.store import query, schema

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phonolake.analysis.intervals import normal_quantile, wilson
 from phonolake.errors import UsageError
+from phonolake.metrics.intervals import normal_quantile, wilson
 
 
 @pytest.mark.parametrize(

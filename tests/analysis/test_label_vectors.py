@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from phonolake.analysis import label_matrix
-from phonolake.analysis.cooccurrence import normalized_cooccurrence
-from phonolake.analysis.label_vectors import (
+from phonolake.analysis.labels.cooccurrence import normalized_cooccurrence
+from phonolake.analysis.labels.label_vectors import (
     common_labels,
     compare,
     disagreements,
@@ -19,6 +18,7 @@ from phonolake.analysis.label_vectors import (
     tracks_to_hear,
 )
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.lookup import label_matrix
 from phonolake.store import query
 from phonolake.store.lake import Lake
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
-from phonolake.analysis import embedding_map, taggram
+from phonolake.analysis.collection import embedding_map
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.inference import taggram
 
 
 def test_components_are_those_of_scikit_learn() -> None:

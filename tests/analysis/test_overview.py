@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
-from phonolake.analysis import overview
-from phonolake.analysis.overview import DatasetSize, DurationBin, LabelCount, NextStep, RejectReason
+from phonolake.analysis.collection import overview
+from phonolake.analysis.collection.overview import DatasetSize, DurationBin, LabelCount, NextStep, RejectReason
 
 
 def add_tracks(lake: duckdb.DuckDBPyConnection, durations: list[float], dataset: str = "toy") -> None:

@@ -10,7 +10,7 @@ from sklearn import metrics as reference
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
-from phonolake.analysis import class_views, problem_classes
+from phonolake.analysis.results import class_views, problem_classes
 from phonolake.errors import UsageError
 
 LABELS = ("a", "b", "c", "d", "e")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
-from phonolake.analysis import runs
+from phonolake.analysis.results import runs
 from phonolake.errors import PhonolakeError
 from phonolake.store import schema
 

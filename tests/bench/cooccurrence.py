@@ -43,11 +43,11 @@ def write_matrix(path: Path, n_tracks: int, n_labels: int, seed: int) -> None:
 def count(way: str, path: Path) -> np.ndarray:
     """Counts of all pairs, by one of the ways."""
     if way == "phonolake":
-        from phonolake.analysis.counting import cooccurrence_counts
+        from phonolake.analysis.labels.counting import cooccurrence_counts
 
         return cooccurrence_counts(np.load(path, mmap_mode="r"))
     if way == "phonolake, sparse":
-        from phonolake.analysis.counting import cooccurrence_counts
+        from phonolake.analysis.labels.counting import cooccurrence_counts
 
         return cooccurrence_counts(sparse.load_npz(path.with_suffix(".npz")))
     if way == "scipy.sparse":
@@ -94,7 +94,7 @@ def run_one(way: str, path: Path) -> None:
     # Imports are not what is measured.
     import pandas  # noqa: F401
 
-    from phonolake.analysis import counting  # noqa: F401
+    from phonolake.analysis.labels import counting  # noqa: F401
 
     before = anonymous("self")
     start = time.perf_counter()

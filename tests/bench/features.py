@@ -27,8 +27,8 @@ import torch
 from phonolake.audio.decode import decode_rates
 from phonolake.features import contract, spectral
 from phonolake.features.clip import Clip
+from phonolake.inference.recordings import answers
 from phonolake.records import Seconds
-from phonolake.training.recordings import answers
 
 FIVE = ("music-role-97", "music-role-97-corrected", "music-role-40", "mfcc-120", "mfcc-120-delta")
 
@@ -128,7 +128,7 @@ import sys
 from pathlib import Path
 from phonolake.audio.encoded import OnDisk
 from phonolake.features import contract
-from phonolake.training.recordings import answers
+from phonolake.inference.recordings import answers
 recipes = [contract.feature_set("music-role-97"), contract.feature_set("mfcc-120"), contract.spectrogram("mel-96-12k")]
 with OnDisk(Path(sys.argv[1])) as data:
     found = answers(recipes, data, float(sys.argv[2]) * 3600)

@@ -24,12 +24,12 @@ import soundfile as sf
 import torch
 from torch import nn
 
+from phonolake.inference import inputs
+from phonolake.inference.predictor import Predictor
 from phonolake.models import registry
 from phonolake.models.loaded import wrap
-from phonolake.training import inputs
 from phonolake.training.batches import TrackBatches
 from phonolake.training.loop import Hardware, Recipe, fit
-from phonolake.training.predict import score_shard
 from phonolake.training.steps import Trainer
 
 N_CLASSES = 50
@@ -71,7 +71,7 @@ class Case:
         self.device = torch.device(options.device)
         self.n_steps = self.module.CARD.n_frames or options.frames
         kind, _, value = self.module.CARD.input.partition(":")
-        self.kind = inputs.of(self.module.CARD.input)
+        self.kind = inputs.series(self.module.CARD.input)
         self.shard = folder / f"{name}.parquet"
         n_tracks = options.tracks if kind == "spectrogram" else max(8, options.tracks // 4)
         if kind == "spectrogram":
@@ -135,7 +135,7 @@ class Case:
         loaded = self.loaded()
 
         def score() -> int:
-            return sum(len(track.starts) for track in score_shard(loaded, self.shard, (), self.kind))
+            return sum(len(track.starts) for track in Predictor.of(loaded).score_shard(self.shard))
 
         return self.rate(score)
 
@@ -144,7 +144,7 @@ class Case:
         loaded = self.loaded()
         x, _ = next(iter(self.batches().training(1)))
         x_B = torch.from_numpy(x).to(self.device).float()
-        n_windows = len(self.targets) * (1 if isinstance(self.kind, inputs.Spectrograms) else 10)
+        n_windows = len(self.targets) * (1 if isinstance(self.kind, inputs.StoredSpectrogram) else 10)
         n_passes = -(-n_windows // len(x))
 
         def forward() -> int:

@@ -11,7 +11,7 @@ from phonolake.errors import AudioError, UsageError
 from phonolake.features import contract, spectral
 from phonolake.features.clip import Clip
 from phonolake.features.contract import FeatureSet, Spectrogram
-from phonolake.stages import products
+from phonolake.inference import products
 from phonolake.store import schema
 
 pytestmark = pytest.mark.timeout(60)

@@ -58,7 +58,7 @@ class Absent:
         if name.split(".")[0] in {NOT_NEEDED!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Absent())
-import phonolake.metrics.classification, phonolake.models.storage, phonolake.training.crops, phonolake.training.loop
+import phonolake.metrics.classification, phonolake.models.storage, phonolake.inference.crops, phonolake.training.loop
 from phonolake.models import registry
 print(len(registry.cards()), registry.get("k2c2").build(2, n_frames=10, seed=0).head.out_features)
 """

@@ -7,8 +7,8 @@ import numpy as np
 import soundfile as sf
 
 from phonolake.features import contract
+from phonolake.inference import products
 from phonolake.records import Hertz
-from phonolake.stages import products
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import write_rows

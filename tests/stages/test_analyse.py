@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from phonolake.analysis.cooccurrence import Pair
+from phonolake.analysis.labels.cooccurrence import Pair
 from phonolake.cli.main import main
 from phonolake.stages import analyse
 from phonolake.store import query

@@ -13,7 +13,8 @@ from phonolake import execution
 from phonolake.audio.decode import decode
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.features import contract, mel_96_12k, mfcc_120
-from phonolake.stages import extract, ingest, products
+from phonolake.inference import inputs, products
+from phonolake.stages import extract, ingest
 from phonolake.stages.extract import Config
 from phonolake.store import catalog, schema, tracks
 from phonolake.store.lake import Lake
@@ -177,13 +178,17 @@ def test_a_lake_without_audio_gives_nothing(tmp_path: Path) -> None:
     assert query(tmp_path / "lake", "SELECT * FROM features") == []
 
 
+def _files(lake: str, model_input: str) -> list[str]:
+    return inputs.parse(model_input).files(Lake.open(lake))
+
+
 def test_readers_of_what_was_not_extracted_are_told_how_to_get_it(lake: str) -> None:
     with pytest.raises(PhonolakeError, match=r"no mfcc-120 yet: run `phonolake extract --features mfcc-120` first"):
-        products.shards_of(Lake.open(lake), "features:mfcc-120")
+        _files(lake, "features:mfcc-120")
     with pytest.raises(PhonolakeError, match=r"run `phonolake extract --spectrogram mel-96-12k` first"):
-        products.shards_of(Lake.open(lake), "spectrogram:mel-96-12k")
+        _files(lake, "spectrogram:mel-96-12k")
     extract.run(Config(lake, (SET,)))
-    assert len(products.shards_of(Lake.open(lake), "features:mfcc-120")) == 4
+    assert len(_files(lake, "features:mfcc-120")) == 4
 
 
 # -- segments and spectrograms of one's own ---------------------------------------------------------------------------
@@ -330,7 +335,7 @@ def test_a_raised_version_takes_the_place_of_the_old_shards(lake: str, monkeypat
     monkeypatch.setattr(execution, "imap", in_process)
     # Those that read the new version find nothing of it: never a silent mix.
     with pytest.raises(PhonolakeError, match="no mfcc-120 yet"):
-        products.shards_of(Lake.open(lake), "features:mfcc-120")
+        _files(lake, "features:mfcc-120")
     extract.run(Config(lake, (SET,), (SPECTROGRAM,)))
     new = files(lake, "features_mfcc_120")
     assert len(new) == 4

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phonolake.analysis import label_vectors, tagging
+from phonolake.analysis.labels import label_vectors
 from phonolake.cli.main import main
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.inference import predictor, tagging
 from phonolake.models import choi_weights, home, storage
 from phonolake.stages import fetch_model, import_model
 from phonolake.store import query
@@ -108,7 +109,7 @@ def test_a_clip_has_the_same_tags_alone_and_among_others(at_home: None) -> None:
 def test_tags_are_the_mean_over_all_windows(at_home: None, monkeypatch: pytest.MonkeyPatch) -> None:
     (file,) = MUSIC.glob("442789*ragtime*.ogg")
     at_once = list(tagging.tag([str(file)], top=50))
-    monkeypatch.setattr(tagging, "WINDOWS", 1)
+    monkeypatch.setattr(predictor, "WINDOWS", 1)
     one_by_one = {tag.tag: tag.probability for tag in tagging.tag([str(file)], top=50)}
     assert [tag.probability for tag in at_once] == pytest.approx([one_by_one[tag.tag] for tag in at_once], abs=1e-6)
 
@@ -146,7 +147,7 @@ def test_wrong_requests_say_what_to_do(empty_home: Path, tmp_path: Path, call: C
     (tmp_path / "bad" / "song.mp3").write_bytes(b"not music")
     for words, says in [
         (("tag", "song.mp3"), "`phonolake models fetch choi-msd`"),
-        (("tag", "song.mp3", "--model", "k2c2"), "k2c2 reads spectrograms of a lake"),
+        (("tag", "song.mp3", "--model", "svm-rbf"), "svm-rbf is no network"),
         (("models", "import", "k2c2", WEIGHTS), "Known: choi-msd"),
         (("models", "fetch", "k2c2"), "Known: choi-msd, resnet50, vgg16"),
         (("models", "import", "choi-msd", tmp_path / "no.hdf5"), "there is no file"),

@@ -7,15 +7,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from phonolake.analysis import neighbours
 from phonolake.errors import PhonolakeError, UsageError
-from phonolake.models import registry, storage
-from phonolake.stages import fitting, products, score, train
+from phonolake.inference import embedding, inputs, outside, products
+from phonolake.inference.extractors import feature_set
+from phonolake.inference.predictor import Predictor
+from phonolake.models import storage
+from phonolake.stages import fitting, score, train
 from phonolake.stages.common import Outcome, finish, now
-from phonolake.store import query, schema
+from phonolake.store import query, schema, trained
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import describe, write_rows
-from phonolake.training import model_inputs
 
 from .small_lake import make
 
@@ -29,7 +30,7 @@ def lake(tmp_path: Path) -> Lake:
 
 def add_features(lake: Lake, name: str, rows_per_track: int = 1) -> None:
     """Features whose mean over a track tells its class, however far its rows lie apart."""
-    recipe = model_inputs.recipe_of(f"features:{name}")
+    recipe = feature_set(name)
     product = products.product(recipe)
     change = Change(product.table)
     for shard in lake.shards("audio"):
@@ -56,9 +57,9 @@ def publish(lake: Lake, config: train.Config) -> str:
     lake.commit(train._publish(lake, task) | {"runs": finish(lake, task.config, [outcome], now())})
     embedded = Change(schema.table("embeddings"))
     predicted = Change(schema.table("predictions"))
-    loaded = storage.load(task.folder / train.WEIGHTS)
+    predictor = Predictor.load(task.folder / trained.WEIGHTS)
     for source in task.files:
-        score.score_one(score.Task(lake.root, task.run_id, config.model, source, False, None, False), loaded)
+        score.score_one(score.Task(lake.root, task.run_id, config.model, source, False, None, False), predictor)
         path = lake.path("embeddings", score._embeddings(task.run_id).stem(source))
         embedded.add += [describe(path)] if path.exists() else []
         predicted.add.append(describe(lake.path("predictions", score._predictions(task.run_id, False).stem(source))))
@@ -87,10 +88,10 @@ def test_other_features_are_another_run_and_are_told_everywhere(lake: Lake) -> N
     run_id = publish(lake, other)
     assert run_id in ids
     assert rows(lake, "SELECT run_id, input FROM models") == [(run_id, "features:music-role-97")]
-    card = storage.read_card(lake.root / "models" / run_id / train.WEIGHTS)
+    card = storage.read_card(trained.weights(lake.root, run_id))
     assert card["input"] == "features:music-role-97"
     assert accuracy(card) == 1
-    learned = storage.load(lake.root / "models" / run_id / train.WEIGHTS)
+    learned = storage.load(trained.weights(lake.root, run_id))
     assert learned.estimator.n_features_in_ == 97
     assert rows(lake, "SELECT count(*), count(DISTINCT track_id) FROM predictions") == [(90, 30)]
 
@@ -102,14 +103,13 @@ def test_the_vectors_of_a_network(lake: Lake) -> None:
     assert train.plan(config)[0].run_id == train.plan(by_run)[0].run_id
     run_id = publish(lake, config)
     assert rows(lake, f"SELECT input FROM models WHERE run_id = '{run_id}'") == [(f"embeddings:{network}",)]
-    loaded = storage.load(lake.root / "models" / run_id / train.WEIGHTS)
+    loaded = storage.load(trained.weights(lake.root, run_id))
     ((vector, probabilities),) = rows(
         lake,
         "SELECT any_value(e.embedding), list(p.probability ORDER BY p.label) FROM embeddings e JOIN predictions p "
         f"USING (track_id) WHERE track_id = 'toy:004' AND e.run_id = '{network}' AND p.run_id = '{run_id}'",
     )
     np.testing.assert_allclose(loaded.predict(np.array([vector]))[0], probabilities, atol=1e-6)
-    assert [model.reads_embeddings for model in score._models(lake, (network, run_id)).values()] == [False, True]
 
 
 def test_a_file_never_seen_is_embedded_by_the_network_first(lake: Lake, tmp_path: Path) -> None:
@@ -117,12 +117,10 @@ def test_a_file_never_seen_is_embedded_by_the_network_first(lake: Lake, tmp_path
     embedder = publish(lake, train.Config(str(lake.root), "scaled-mfcc", input=f"embeddings:{network}"))
     ((data,),) = rows(lake, "SELECT bytes FROM audio WHERE track_id = 'toy:000'")
     (tmp_path / "new.wav").write_bytes(data)
-    with query.connect(lake) as connection:
-        by_both = neighbours._embed_file(lake, connection, str(tmp_path / "new.wav"), embedder, f"embeddings:{network}")
-        by_one = neighbours._embed_file(
-            lake, connection, str(tmp_path / "new.wav"), network, registry.get("k2c2").CARD.input
-        )
-    scaler = storage.load(lake.root / "models" / embedder / train.WEIGHTS)
+    with outside.opened(str(tmp_path / "new.wav")) as recording:
+        by_both = embedding.embed(lake, embedder, recording)
+        by_one = embedding.embed(lake, network, recording)
+    scaler = storage.load(trained.weights(lake.root, embedder))
     np.testing.assert_array_equal(by_both, scaler.embed(by_one[None])[0])
     assert rows(lake, f"SELECT count(*) FROM embeddings WHERE run_id = '{embedder}'") == [(30,)]
 
@@ -132,22 +130,20 @@ def test_segments_are_examples_and_a_track_gets_their_mean(lake: Lake, tmp_path:
     (task,) = train.plan(train.Config(str(lake.root), "random-forest", input=f"features:{SEGMENTED}"))
     run_id = publish(lake, task.config)
     assert rows(lake, "SELECT count(*), count(DISTINCT (track_id, label)) FROM predictions") == [(90, 90)]
-    loaded = storage.load(lake.root / "models" / run_id / train.WEIGHTS)
-    columns = model_inputs.columns_of(task.input)
+    loaded = storage.load(trained.weights(lake.root, run_id))
+    columns = inputs.parse(task.input).columns
     table = pq.read_table(task.paths[0]).to_pylist()
     track_id = table[0]["track_id"]
     x_ND = np.array([[row[name] for name in columns] for row in table if row["track_id"] == track_id])
     assert x_ND.shape == (3, 120)
     ((stored,),) = rows(lake, f"SELECT list(probability ORDER BY label) FROM predictions WHERE track_id = '{track_id}'")
     np.testing.assert_allclose(loaded.predict(x_ND).mean(axis=0), stored, atol=1e-6)
-    assert score._outcome(lake, score.Config(str(lake.root)), score._models(lake, (run_id,))[run_id],
-                          list(task.files)).outputs == 30  # fmt: skip
     embedder = publish(lake, train.Config(str(lake.root), "scaled-mfcc", input=f"features:{SEGMENTED}"))
     assert rows(lake, "SELECT count(*), count(DISTINCT track_id) FROM embeddings") == [(30, 30)]
     ((data,),) = rows(lake, "SELECT bytes FROM audio WHERE track_id = 'toy:000'")
     (tmp_path / "new.wav").write_bytes(data)
-    with query.connect(lake) as connection, pytest.raises(UsageError, match="neighbours of stored tracks only"):
-        neighbours._embed_file(lake, connection, str(tmp_path / "new.wav"), embedder, f"features:{SEGMENTED}")
+    with outside.opened(str(tmp_path / "new.wav")) as recording, pytest.raises(UsageError, match="reads segments"):
+        embedding.embed(lake, embedder, recording)
 
 
 def test_what_cannot_be_read(lake: Lake) -> None:

@@ -13,15 +13,16 @@ import pytest
 import soundfile as sf
 
 from phonolake import execution
-from phonolake.analysis import neighbours
+from phonolake.analysis.collection import neighbours
 from phonolake.audio import decode as decoding
 from phonolake.audio.encoded import OnDisk, last_place, opened, sha256
 from phonolake.errors import AudioError
+from phonolake.inference import inputs, recordings
+from phonolake.inference import rows as stored_rows
 from phonolake.stages import duplicates, extract, forget, ingest, pipeline
 from phonolake.store import catalog, pieces
 from phonolake.store.lake import Lake
 from phonolake.store.verify import verify
-from phonolake.training import inputs, recordings
 from phonolake.training.batches import TrackBatches
 
 pytestmark = pytest.mark.timeout(120)
@@ -146,16 +147,18 @@ def test_fingerprints_are_the_same_in_pieces(both: tuple[Lake, Lake]) -> None:
 
 
 def test_networks_read_the_same_from_pieces(both: tuple[Lake, Lake]) -> None:
-    kind = inputs.of("audio:4000")
+    kind = inputs.series("audio:4000")
     targets = {track_id: n for n, (track_id,) in enumerate(rows(both[0], "SELECT track_id FROM tracks ORDER BY ALL"))}
     arrays, batches = [], []
     for lake in both:
         files = [lake.folder("audio") / file for file in lake.shards("audio")]
         groups = [(file, n) for file in files for n in range(pieces.pq.ParquetFile(file).num_row_groups)]
-        read = [track for file, n in groups for track in inputs.tracks(file, n, kind)]
+        read = [track for file, n in groups for track in stored_rows.tracks(file, n, kind)]
         assert [track_id for track_id, _ in read] == list(targets)
         arrays.append(np.concatenate([y for _, y in read]))
-        some = [track_id for file, n in groups for track_id, _ in inputs.tracks(file, n, kind, {"d:a.wav", "d:c.ogg"})]
+        some = [
+            track_id for file, n in groups for track_id, _ in stored_rows.tracks(file, n, kind, {"d:a.wav", "d:c.ogg"})
+        ]
         assert some == ["d:a.wav", "d:c.ogg"]
         source = TrackBatches(files, targets, kind=kind, n_steps=1000, batch_size=4, seed=0)
         assert source.track_ids == list(targets)

@@ -14,9 +14,11 @@ from phonolake.cli.main import main
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.features import configuration, contract
 from phonolake.features.configuration import Configuration
+from phonolake.inference import inputs
+from phonolake.inference.predictor import Predictor
 from phonolake.models import storage
-from phonolake.stages import extract, fitting, products, score, train
-from phonolake.store import catalog
+from phonolake.stages import extract, fitting, score, train
+from phonolake.store import catalog, trained
 from phonolake.store.lake import Lake
 
 from .small_lake import make
@@ -47,11 +49,11 @@ def test_a_network_learns_and_scores_from_it(lake: Lake, from_audio: bool) -> No
     assert task.input == ("computed:" if from_audio else "spectrogram:") + OWN
     assert task.n_steps == 41  # of a second
     fitting.train_model(task)
-    card = storage.read_card(task.folder / train.WEIGHTS)
+    card = storage.read_card(task.folder / trained.WEIGHTS)
     assert card["input"] == task.input
     assert {row["value"] for row in card["metrics"] if row["part"] == "test" and row["metric"] == "accuracy"} == {1.0}
-    model = storage.load(task.folder / train.WEIGHTS)
-    score.score_one(score.Task(lake.root, task.run_id, "k2c2", task.files[0], False, None, False), model)
+    model = storage.load(task.folder / trained.WEIGHTS)
+    score.score_one(score.Task(lake.root, task.run_id, "k2c2", task.files[0], False, None, False), Predictor.of(model))
     assert lake.path("predictions", score._predictions(task.run_id, False).stem(task.files[0])).is_file()
 
 
@@ -86,7 +88,7 @@ def test_what_cannot_be_read_is_said_before_training(
 def test_one_that_is_no_longer_there_is_named(lake: Lake) -> None:
     text = OWN.replace("mine", "gone")
     with pytest.raises(PhonolakeError, match=f"no gone yet: run `phonolake extract --spectrogram-config {text}`"):
-        products.shards_of(lake, f"spectrogram:{text}")
+        inputs.parse(f"spectrogram:{text}").files(lake)
 
 
 @settings(max_examples=60, deadline=None)

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from phonolake import demo as whole
-from phonolake.analysis import held_out, neighbours, noise_grading, noise_suspects
+from phonolake.analysis.collection import neighbours
+from phonolake.analysis.labels import noise_grading, noise_suspects
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.lookup import held_out
 from phonolake.models import storage
 from phonolake.records import Seconds
 from phonolake.stages import crossval, examples, index, ingest, pipeline, score, train
-from phonolake.store import query
+from phonolake.store import query, trained
 from phonolake.store.lake import Lake
 from phonolake.store.verify import verify
 from phonolake.synthesis import fma
@@ -167,7 +169,7 @@ def test_one_seed_one_model(demo, tmp_path):
     shutil.copytree(demo / "lake", tmp_path / "lake")
     config = train.Config(str(tmp_path / "lake"), "logistic-regression")
     (outcome,) = train.run(config)
-    folder = tmp_path / "lake" / "models" / outcome.run_id / train.WEIGHTS
+    folder = tmp_path / "lake" / "models" / outcome.run_id / trained.WEIGHTS
     first = {path.name: path.read_bytes() for path in folder.iterdir()}
     shutil.rmtree(folder)
     (again,) = train.run(config)
@@ -181,7 +183,7 @@ def test_the_card_tells_how_the_model_came_about(demo):
     (run_id,) = rows(
         demo / "lake", "SELECT run_id FROM models JOIN runs USING (run_id) WHERE model = 'k2c2' ORDER BY 1 LIMIT 1"
     )[0]
-    card = storage.read_card(demo / "lake" / "models" / run_id / train.WEIGHTS)
+    card = storage.read_card(demo / "lake" / "models" / run_id / trained.WEIGHTS)
     assert card["config"]["seed"] == 0
     assert card["config"]["split"] == "official"
     assert len(card["curve"]) == 2

@@ -10,18 +10,19 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from phonolake.analysis import neighbours
 from phonolake.audio.decode import decode
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.features import contract
 from phonolake.features.preprocessing import grid
+from phonolake.inference import embedding, outside, products
+from phonolake.inference.predictor import Predictor
 from phonolake.models import imagenet, storage
 from phonolake.models.loaded import LoadedModel
 from phonolake.models.transfer import Transfer
 from phonolake.models.vgg16 import Vgg16Base
 from phonolake.records import Hertz
-from phonolake.stages import fitting, products, score, train
-from phonolake.store import query
+from phonolake.stages import fitting, score, train
+from phonolake.store import query, trained
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import write_rows
 
@@ -44,8 +45,8 @@ def learn(lake: Lake, **wanted: Any) -> fitting.Task:
 
 def scored(lake: Lake, task: fitting.Task) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Probabilities and embeddings by track, of the first shard."""
-    model = storage.load(task.folder / train.WEIGHTS)
-    score.score_one(score.Task(lake.root, task.run_id, "k2c2", task.files[0], False, None, False), model)
+    model = storage.load(task.folder / trained.WEIGHTS)
+    score.score_one(score.Task(lake.root, task.run_id, "k2c2", task.files[0], False, None, False), Predictor.of(model))
     read = [
         pq.read_table(lake.path(product.table.name, product.stem(task.files[0]))).to_pylist()
         for product in (score._predictions(task.run_id, False), score._embeddings(task.run_id))
@@ -65,12 +66,12 @@ def stored_audio(lake: Lake, sr: int) -> dict[str, np.ndarray]:
 def test_from_audio_without_an_extracted_spectrogram(lake: Lake, tmp_path: Path) -> None:
     task = learn(lake, from_audio=True, max_epochs=5)
     assert (task.input, task.n_steps) == ("computed:mel-96-12k", SECOND)
-    card = storage.read_card(task.folder / train.WEIGHTS)
+    card = storage.read_card(task.folder / trained.WEIGHTS)
     assert card["input"] == task.input
     assert {row["value"] for row in card["metrics"] if row["part"] == "test" and row["metric"] == "accuracy"} == {1.0}
     # What scoring computes from the audio is what the network gives for the spectrogram that extract would have made.
     recipe = contract.spectrogram("mel-96-12k")
-    model = storage.load(task.folder / train.WEIGHTS)
+    model = storage.load(task.folder / trained.WEIGHTS)
     found, embeddings = scored(lake, task)
     audio = stored_audio(lake, recipe.sr)
     for track_id, probabilities in found.items():
@@ -79,7 +80,8 @@ def test_from_audio_without_an_extracted_spectrogram(lake: Lake, tmp_path: Path)
         np.testing.assert_allclose(embeddings[track_id], wanted_E[0], atol=2e-3)
     # So does the search for what sounds like a file.
     with query.connect(lake) as connection:
-        found_E = neighbours._embed(lake, connection, task.run_id, task.input, lambda read: read.of(audio["toy:000"]))
+        ((data,),) = connection.execute("SELECT bytes FROM audio WHERE track_id = 'toy:000'").fetchall()
+    found_E = embedding.embed(lake, task.run_id, outside.Upload(data, "wav"))
     np.testing.assert_allclose(found_E, embeddings["toy:000"], rtol=1e-4, atol=1e-5)
 
 
@@ -123,19 +125,19 @@ def test_other_takes_are_another_run_that_goes_on_to_the_bit(
     gone_on = learn(lake, **wanted)
     weights = [task.folder / "weights" / "model.safetensors" for task in (undisturbed, gone_on)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
-    plain = storage.read_card(learn(lake, from_audio=True, max_epochs=3).folder / train.WEIGHTS)
+    plain = storage.read_card(learn(lake, from_audio=True, max_epochs=3).folder / trained.WEIGHTS)
     assert (
-        plain["curve"][0]["train_loss"] != storage.read_card(gone_on.folder / train.WEIGHTS)["curve"][0]["train_loss"]
+        plain["curve"][0]["train_loss"] != storage.read_card(gone_on.folder / trained.WEIGHTS)["curve"][0]["train_loss"]
     )
 
 
 @pytest.mark.parametrize("name", ["decibel/per-frequency/x10", "linear/a-weighted/x1"])
 def test_preprocessing_stays_with_the_model(lake: Lake, name: str) -> None:
     task = learn(lake, preprocessing=name, max_epochs=2)
-    card = storage.read_card(task.folder / train.WEIGHTS)
+    card = storage.read_card(task.folder / trained.WEIGHTS)
     assert card["preprocessing"] == name
     assert card["build"]["standardise"] is False  # or a scale of ten would be undone
-    model = storage.load(task.folder / train.WEIGHTS)
+    model = storage.load(task.folder / trained.WEIGHTS)
     found, _ = scored(lake, task)
     for row in pq.read_table(task.paths[0]).to_pylist():
         decibels = np.frombuffer(row["data"], "<f2").reshape(96, -1).astype(np.float32)
@@ -216,10 +218,10 @@ def test_a_frozen_base_is_asked_once(
     fitting.train_model(task)
     # 9 tracks train and 3 validate, whatever the epochs; 3 + 3 more are measured in the end.
     assert sum(asked) == 9 + 3 + 6
-    card = storage.read_card(task.folder / train.WEIGHTS)
+    card = storage.read_card(task.folder / trained.WEIGHTS)
     assert len(card["curve"]) == 3
     assert card["curve"][2]["train_loss"] < card["curve"][0]["train_loss"]
-    stored = storage.load(task.folder / train.WEIGHTS)
+    stored = storage.load(task.folder / trained.WEIGHTS)
     kept = stored.network.base.state_dict()
     if model == "vgg16":
         loaded = torch.load(path, weights_only=True)
@@ -229,7 +231,7 @@ def test_a_frozen_base_is_asked_once(
 
 def score_probabilities(lake: Lake, task: fitting.Task, model: str, stored: LoadedModel) -> int:
     """Score the shard; the number of tracks, each with probabilities that sum to 1."""
-    score.score_one(score.Task(lake.root, task.run_id, model, task.files[0], False, None, False), stored)
+    score.score_one(score.Task(lake.root, task.run_id, model, task.files[0], False, None, False), Predictor.of(stored))
     path = lake.path("predictions", score._predictions(task.run_id, False).stem(task.files[0]))
     sums: dict[str, float] = {}
     for row in pq.read_table(path).to_pylist():

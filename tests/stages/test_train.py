@@ -16,12 +16,13 @@ import torch
 from torch import nn
 
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.inference.predictor import Predictor
 from phonolake.lineage import digest
 from phonolake.models import registry, storage
-from phonolake.models.registry import Model, ModelCard, Network
+from phonolake.models.registry import Model, Network, NetworkCard
 from phonolake.stages import crossval, examples, fitting, score, train
 from phonolake.stages.examples import Examples
-from phonolake.store import query, unfinished
+from phonolake.store import query, trained, unfinished
 from phonolake.store.lake import Lake
 from phonolake.store.verify import mend, verify
 from phonolake.training.loop import Hardware
@@ -43,7 +44,7 @@ def learn(lake: Lake, config: train.Config) -> dict:
     """Train without Ray, in this process; the card of the model."""
     (task,) = train.plan(config)
     fitting.train_model(task)
-    return storage.read_card(task.folder / train.WEIGHTS)
+    return storage.read_card(task.folder / trained.WEIGHTS)
 
 
 class Listener(Network):
@@ -70,8 +71,8 @@ class FrozenListener(Listener):
 
 
 def register(monkeypatch: pytest.MonkeyPatch, kind: type[Listener], **recipe: object) -> None:
-    card = ModelCard(
-        "listener", "network", f"audio:{SR}", "A test.", "none",
+    card = NetworkCard(
+        "listener", f"audio:{SR}", "A test.", "none",
         recipe={"lr": 0.02, "max_epochs": 12, "batch_size": 8, "crops_per_track": 2} | recipe, n_frames=1_500,
     )  # fmt: skip
 
@@ -109,11 +110,11 @@ def test_waveforms_from_the_stored_audio(lake: Lake, monkeypatch: pytest.MonkeyP
     assert task.n_steps == 1_500
     filters = task.model.build(3, n_frames=1_500, seed=0).filters.weight.detach().clone()
     fitting.train_model(task)
-    card = storage.read_card(task.folder / train.WEIGHTS)
+    card = storage.read_card(task.folder / trained.WEIGHTS)
     accuracy = [row for row in card["metrics"] if row["metric"] == "accuracy" and row["part"] == "test"]
     assert accuracy[-1]["value"] == 1
     assert card["curve"][-1]["train_loss"] < 0.7 * card["curve"][0]["train_loss"]
-    learned = storage.load(task.folder / train.WEIGHTS).network.filters.weight
+    learned = storage.load(task.folder / trained.WEIGHTS).network.filters.weight
     assert torch.equal(learned, filters) == (kind is FrozenListener)
 
 
@@ -263,11 +264,11 @@ def test_a_checkpoint_is_kept_while_its_training_may_go_on(lake: Lake) -> None:
 def test_layers_and_windows(lake: Lake) -> None:
     learn(lake, train.Config(str(lake.root), "k2c2", max_epochs=1))
     (task,) = train.plan(train.Config(str(lake.root), "k2c2", max_epochs=1))
-    loaded = storage.load(task.folder / train.WEIGHTS)
+    loaded = storage.load(task.folder / trained.WEIGHTS)
     source = task.files[0]
     for layer, segments in (("convs.2", False), ("embedding", True)):
         wanted = score.Task(lake.root, task.run_id, "k2c2", source, False, layer, segments)
-        score.score_one(wanted, loaded)
+        score.score_one(wanted, Predictor.of(loaded))
         path = lake.path("activations", score._activations(task.run_id, layer, segments).stem(source))
         found = pq.read_table(path).to_pylist()
         assert len(found) == 15
@@ -277,7 +278,9 @@ def test_layers_and_windows(lake: Lake) -> None:
     # Clips of one window: the window's activation is the track's embedding.
     assert [row["embedding"] for row in embedded] == [row["activation"] for row in found]
     with pytest.raises(UsageError, match=r"unknown layer 'convs\.9'"):
-        score.score_one(score.Task(lake.root, task.run_id, "k2c2", source, False, "convs.9", False), loaded)
+        score.score_one(
+            score.Task(lake.root, task.run_id, "k2c2", source, False, "convs.9", False), Predictor.of(loaded)
+        )
 
 
 # -- through Ray -------------------------------------------------------------------------------------------------------
@@ -296,7 +299,9 @@ def test_cross_validated_and_scored_by_actors(ray_session: None, tmp_path: Path)
     assert score.plan(score.Config(str(lake.root), layer="convs.4", segments=True)) == []
     assert verify(lake) == []
     assert json.loads(rows(lake, "SELECT config FROM runs WHERE stage = 'train'")[0][0])["model"] == "k2c2"
-    assert storage.read_card(lake.root / "models" / outcomes[0].run_id / train.WEIGHTS)["build"]["n_frames"] == N_FRAMES
+    assert (
+        storage.read_card(lake.root / "models" / outcomes[0].run_id / trained.WEIGHTS)["build"]["n_frames"] == N_FRAMES
+    )
     with pytest.raises(UsageError, match="GPUs are asked for"):
         train.run(train.Config(str(lake.root), "k2c2", max_epochs=2), Hardware(device="cuda"))
     with pytest.raises(UsageError, match="split 'fixed' has no folds"):

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phonolake.errors import PhonolakeError
+from phonolake.inference import inputs
 from phonolake.training import batches as under_test
-from phonolake.training import group, inputs, order
+from phonolake.training import group, order
 from phonolake.training.batches import TrackBatches
 
 
@@ -75,7 +76,7 @@ def write_spectrograms(path: Path, n_tracks: int, *, groups: int = 3, channels: 
 
 
 def made(path: Path, targets: dict, **more: object) -> TrackBatches:
-    options = {"kind": inputs.Spectrograms(), "n_steps": 5, "batch_size": 7, "seed": 0} | more
+    options = {"kind": inputs.StoredSpectrogram("mel-96-12k"), "n_steps": 5, "batch_size": 7, "seed": 0} | more
     return TrackBatches([path], targets, **options)
 
 
@@ -163,7 +164,7 @@ def test_waveforms_are_decoded_and_cropped_on_the_fly(tmp_path: Path) -> None:
     sounds = {f"t{n}": np.linspace(n, n + 0.5, 4_000 + 100 * n, dtype=np.float32) / 16 for n in range(12)}
     write_audio(tmp_path / "a.parquet", sounds, 4_000)
     targets = {track: n for n, track in enumerate(sounds)}
-    kind = inputs.of("audio:4000")
+    kind = inputs.series("audio:4000")
     source = TrackBatches([tmp_path / "a.parquet"], targets, kind=kind, n_steps=1_000, batch_size=5, seed=0, crops=3)
     n = 0
     for x, y in source.training(1):
@@ -178,7 +179,7 @@ def test_waveforms_are_decoded_and_cropped_on_the_fly(tmp_path: Path) -> None:
 def test_audio_that_rotted_is_named(tmp_path: Path) -> None:
     rows = [{"track_id": "t0", "bytes": b"no music"}]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
-    kind = inputs.of("audio:4000")
+    kind = inputs.series("audio:4000")
     source = TrackBatches([tmp_path / "a.parquet"], {"t0": 0}, kind=kind, n_steps=10, batch_size=5, seed=0)
     with pytest.raises(PhonolakeError, match="t0 cannot be decoded any more"):
         list(source.training(1))

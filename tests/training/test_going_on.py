@@ -10,8 +10,8 @@ from torch import nn
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.training.checkpoint import Checkpoint
-from phonolake.training.course import Course
 from phonolake.training.loop import Batch, EpochReport, Recipe, TrainingResult, fit
+from phonolake.training.schedule import Schedule
 
 RECIPES = {
     "adam and plateau": Recipe(lr=0.05, max_epochs=9, patience=9, lr_patience=0, update_decay=0.01),
@@ -79,7 +79,7 @@ def test_stages_go_back_to_the_best_weights_and_lower_the_rate() -> None:
 
 def test_the_course_of_stages() -> None:
     recipe = Recipe(schedule="staged", lr=1.0, lr_factor=0.1, n_stages=2, patience=2, monitor="accuracy")
-    course = Course(recipe.lr)
+    course = Schedule(recipe.lr)
     accuracies = [0.5, 0.6, 0.6, 0.4, 0.7, 0.7, 0.7]
     verdicts = [course.after(epoch, 1.0, a, recipe) for epoch, a in enumerate(accuracies, start=1)]
     assert verdicts == ["go on", "go on", "go on", "restart", "go on", "go on", "stop"]
@@ -89,7 +89,7 @@ def test_the_course_of_stages() -> None:
 
 def test_a_floor_for_the_learning_rate() -> None:
     recipe = Recipe(lr=1.0, lr_factor=0.1, lr_patience=0, lr_min=0.05, patience=9)
-    course = Course(recipe.lr)
+    course = Schedule(recipe.lr)
     rates = []
     for epoch in range(1, 5):
         course.after(epoch, float(epoch), float(epoch), recipe)
@@ -99,7 +99,7 @@ def test_a_floor_for_the_learning_rate() -> None:
 
 def test_the_monitored_figure_decides() -> None:
     recipe = Recipe(monitor="accuracy", patience=5)
-    course = Course(recipe.lr)
+    course = Schedule(recipe.lr)
     for epoch, (loss, accuracy) in enumerate([(1.0, 0.5), (0.5, 0.4), (2.0, 0.6), (0.1, float("nan"))], start=1):
         course.after(epoch, loss, accuracy, recipe)
     assert course.best_epoch == 3

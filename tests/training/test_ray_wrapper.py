@@ -39,7 +39,8 @@ def training(folder: Path, name: str, *, kill_in_epoch: int = 0) -> Callable[[],
         import torch
         from torch import nn
 
-        from phonolake.training import group, inputs
+        from phonolake.inference import inputs
+        from phonolake.training import group
         from phonolake.training.batches import TrackBatches
         from phonolake.training.checkpoint import Checkpoint
         from phonolake.training.loop import Recipe, fit
@@ -51,7 +52,9 @@ def training(folder: Path, name: str, *, kill_in_epoch: int = 0) -> Callable[[],
                 os.kill(os.getpid(), signal.SIGKILL)
             return source.training(epoch)
 
-        source = TrackBatches([shard], targets, kind=inputs.Spectrograms(), n_steps=5, batch_size=9, seed=0)
+        source = TrackBatches(
+            [shard], targets, kind=inputs.StoredSpectrogram("mel-96-12k"), n_steps=5, batch_size=9, seed=0
+        )
         torch.manual_seed(0)
         model = nn.Sequential(nn.Flatten(), nn.Linear(20, 3))
         result = fit(

@@ -50,7 +50,7 @@ def progress(lake: str, form: str) -> None:
 @options.form
 def agreement(sample: str | None, lake: str, form: str) -> None:
     """Print how far every two raters agree, with Cohen's kappa, over all labels and for each."""
-    from phonolake.analysis import agreement as analysis
+    from phonolake.analysis.labels import agreement as analysis
     from phonolake.annotation import publication
     from phonolake.store import query
     from phonolake.store.lake import Lake

@@ -39,7 +39,7 @@ def splits() -> None:
 @options.form
 def splits_list(lake: str, form: str) -> None:
     """Print every split with its sides and a fingerprint of its rows."""
-    from phonolake.analysis import splits as analysis
+    from phonolake.analysis.collection import splits as analysis
     from phonolake.store import query
     from phonolake.store.lake import Lake
 
@@ -55,7 +55,7 @@ def splits_list(lake: str, form: str) -> None:
 @click.pass_context
 def check(context: click.Context, split: str | None, lake: str, form: str) -> None:
     """Find artists, albums and duplicates on both sides of a split; exit code 1 when there are any."""
-    from phonolake.analysis import splits as analysis
+    from phonolake.analysis.collection import splits as analysis
     from phonolake.store import query
     from phonolake.store.lake import Lake
 
@@ -82,7 +82,7 @@ def check(context: click.Context, split: str | None, lake: str, form: str) -> No
 @click.pass_context
 def runs(context: click.Context, metric: str, lake: str | None, form: str) -> None:
     """List trained runs with their test figure and the clips that it was computed on."""
-    from phonolake.analysis import coverage
+    from phonolake.analysis.results import coverage
     from phonolake.store import query
     from phonolake.store.lake import Lake
 
@@ -101,7 +101,7 @@ def runs(context: click.Context, metric: str, lake: str | None, form: str) -> No
 @options.form
 def compare(first: str, second: str, lake: str, form: str) -> None:
     """Compare two runs, or two cross-validated models, on the clips that both were tested on."""
-    from phonolake.analysis import coverage
+    from phonolake.analysis.results import coverage
     from phonolake.store import query
     from phonolake.store.lake import Lake
 
@@ -116,7 +116,7 @@ def compare(first: str, second: str, lake: str, form: str) -> None:
 @options.form
 def licences(pattern: str | None, dataset: str | None, lake: str, form: str) -> None:
     """Count tracks by licence, or list the tracks under one."""
-    from phonolake.analysis import licences as analysis
+    from phonolake.analysis.collection import licences as analysis
     from phonolake.store import query
     from phonolake.store.lake import Lake
 

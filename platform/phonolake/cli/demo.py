@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def demo(folder: Path, tracks: int, epochs: int, seed: int, form: str) -> None:
     """Make a synthetic corpus in DIR and take it through every stage."""
     from phonolake import demo as whole
-    from phonolake.analysis import tagging
+    from phonolake.inference import tagging
     from phonolake.models import home
     from phonolake.records import Seconds
     from phonolake.synthesis import fma

@@ -9,7 +9,7 @@ from phonolake.cli.kept import keep, save
 from phonolake.cli.output import emit
 
 if TYPE_CHECKING:
-    from phonolake.analysis.held_out import HeldOut
+    from phonolake.lookup.held_out import HeldOut
 
 source = click.option(
     "--source", default="dataset", show_default=True, metavar="SOURCE", help="Classes, by who says so."
@@ -28,7 +28,7 @@ def classes() -> None:
 def _held_out(
     lake: str, source: str, dataset: str | None, model: str | None, *, single: bool = True
 ) -> "tuple[HeldOut, dict[str, int]]":
-    from phonolake.analysis import held_out
+    from phonolake.lookup import held_out
     from phonolake.stages import analyse
     from phonolake.store import query
     from phonolake.store.lake import Lake
@@ -52,7 +52,7 @@ def _held_out(
 @options.form
 def confusion(source: str, model: str | None, dataset: str | None, top: int, lake: str, save: bool, form: str) -> None:
     """Print which classes are taken for which, the commonest mistakes first."""
-    from phonolake.analysis import problem_classes
+    from phonolake.analysis.results import problem_classes
 
     held, versions = _held_out(lake, source, dataset, model)
     found = problem_classes.confusions(held.labels, held.classes, held.P_NL)
@@ -87,7 +87,7 @@ def removal(
     form: str,
 ) -> None:
     """Print how well classes are told apart without every subset of the suspected ones."""
-    from phonolake.analysis import class_features, problem_classes
+    from phonolake.analysis.results import class_features, problem_classes
     from phonolake.stages import analyse
     from phonolake.store.lake import Lake
 
@@ -118,7 +118,7 @@ def removal(
 @options.form
 def roc(points: int, source: str, model: str | None, dataset: str | None, lake: str, save: bool, form: str) -> None:
     """Print the ROC curve of every label against the rest."""
-    from phonolake.analysis import problem_classes
+    from phonolake.analysis.results import problem_classes
 
     held, versions = _held_out(lake, source, dataset, model, single=False)
     found = problem_classes.roc_curves(held.labels, held.Y_NL, held.P_NL, points=points)
@@ -156,7 +156,7 @@ def map_(
     form: str,
 ) -> None:
     """Lay tracks on a plane by features or embeddings, so that near ones are alike."""
-    from phonolake.analysis import class_features
+    from phonolake.analysis.results import class_features
     from phonolake.stages import analyse
     from phonolake.store.lake import Lake
 
@@ -185,7 +185,7 @@ def importance(
     feature_set: str, source: str, dataset: str | None, seed: int, top: int, lake: str, save: bool, form: str
 ) -> None:
     """Print features by the accuracy that a random forest loses without them."""
-    from phonolake.analysis import class_features
+    from phonolake.analysis.results import class_features
     from phonolake.stages import analyse
     from phonolake.store.lake import Lake
 

@@ -16,7 +16,7 @@ from phonolake.errors import UsageError
 if TYPE_CHECKING:
     import numpy as np
 
-    from phonolake.analysis.label_matrix import LabelMatrix
+    from phonolake.lookup.label_matrix import LabelMatrix
 
 optional_lake = click.option(
     "--lake", envvar="PHONOLAKE_LAKE", show_envvar=True, metavar="L", help="Folder of the lake; not with --matrix."
@@ -46,7 +46,7 @@ def _labels_of(
     lake: str | None, matrix: str | None, names: str | None, source: str | None, dataset: str | None
 ) -> "tuple[LabelMatrix, dict[str, int]]":
     """The labels of files, or of a lake with the versions of its tables."""
-    from phonolake.analysis import label_matrix
+    from phonolake.lookup import label_matrix
     from phonolake.stages import analyse
     from phonolake.store import query
     from phonolake.store.lake import Lake
@@ -92,8 +92,8 @@ def cooccurrence(
     form: str,
 ) -> None:
     """Print pairs of labels by the share of tracks with the first that have the second, or what they suggest."""
-    from phonolake.analysis import cooccurrence as analysis
-    from phonolake.analysis import relations
+    from phonolake.analysis.labels import cooccurrence as analysis
+    from phonolake.analysis.labels import relations
     from phonolake.errors import unknown
 
     if show not in ("pairs", *relations.KINDS):
@@ -142,7 +142,7 @@ def vectors(
     form: str,
 ) -> None:
     """Print pairs of labels by the similarity of a network's output weights, or beside how people use them."""
-    from phonolake.analysis import label_vectors as analysis
+    from phonolake.analysis.labels import label_vectors as analysis
 
     labels, W_KD, versions = _vectors_of(lake, model)
     S_KK = analysis.label_vector_similarity(W_KD, kind=similarity)
@@ -167,7 +167,7 @@ def vectors(
 
 def _vectors_of(lake: str | None, model: str | None) -> "tuple[tuple[str, ...], np.ndarray, dict[str, int]]":
     """Labels and output weights of a network of a lake, with the versions of its tables, or of the model home."""
-    from phonolake.analysis import label_vectors as analysis
+    from phonolake.analysis.labels import label_vectors as analysis
     from phonolake.stages import analyse
     from phonolake.store import query
     from phonolake.store.lake import Lake
@@ -189,7 +189,7 @@ DISAGREEMENT = ("kind", "label_i", "label_j", "similarity", "rank", "cooccurrenc
 def _with_tracks(found: "LabelMatrix", pairs: tuple[list, list]) -> Iterable[tuple]:
     from dataclasses import astuple
 
-    from phonolake.analysis.label_vectors import tracks_to_hear
+    from phonolake.analysis.labels.label_vectors import tracks_to_hear
 
     for kind, compared in zip(("alike, seldom together", "together, not alike"), pairs, strict=True):
         for pair in compared:
@@ -227,7 +227,7 @@ def validate(
     form: str,
 ) -> None:
     """Print how far given labels hold, by people who listened again: error rates, recall, estimated true counts."""
-    from phonolake.analysis import ground_truth, reannotation
+    from phonolake.analysis.labels import ground_truth, reannotation
     from phonolake.stages import analyse
     from phonolake.store import query
     from phonolake.store.lake import Lake
@@ -265,7 +265,7 @@ def validate(
 @options.form
 def evaluation(source: str, annotator: str | None, runs: tuple[str, ...], lake: str, save: bool, form: str) -> None:
     """Print the ROC-AUC of runs by given and by annotated labels, and whether they put the runs in the same order."""
-    from phonolake.analysis import evaluation_check, reannotation
+    from phonolake.analysis.labels import evaluation_check, reannotation
     from phonolake.stages import analyse
     from phonolake.store import query
     from phonolake.store.lake import Lake
@@ -313,7 +313,8 @@ def noise(
     form: str,
 ) -> None:
     """Print labels in order of doubt, with the evidence; needs held-out predictions from `crossval`."""
-    from phonolake.analysis import held_out, noise_grading, noise_rates, noise_suspects
+    from phonolake.analysis.labels import noise_grading, noise_rates, noise_suspects
+    from phonolake.lookup import embeddings, held_out
     from phonolake.stages import analyse
     from phonolake.store import query
     from phonolake.store.lake import Lake
@@ -328,7 +329,7 @@ def noise(
                 noise_grading.grade(*noise_grading.align_truth(connection, held, noise_grading.read_truth(truth))), form
             )
             return
-        near = None if rates else noise_suspects.read_embeddings(connection, held.track_ids)
+        near = None if rates else embeddings.read(connection, held.track_ids)
     if rates:
         found: list[Any] = noise_rates.estimate(held.labels, held.Y_NL, held.P_NL)
         click.echo(noise_rates.meaning(single=held.single), err=True)

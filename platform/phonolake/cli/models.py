@@ -96,7 +96,7 @@ def filters(model: str, out: str, steps: int, lake: str | None, seed: int, form:
 @options.form
 def tag(files: tuple[str, ...], model: str, top: int, form: str) -> None:
     """Print the tags of audio files by a tagger that needs no training."""
-    from phonolake.analysis import tagging
+    from phonolake.inference import tagging
 
     emit(tagging.tag(files, model=model, top=top), form)
 

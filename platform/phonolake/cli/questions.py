@@ -38,7 +38,7 @@ def sql(query: str, top: int | None, lake: str, form: str) -> None:
 @options.form
 def similar(track_or_file: str, k: int, where: str | None, model: str | None, lake: str, form: str) -> None:
     """Find the tracks that sound like a stored track or an audio file."""
-    from phonolake.analysis import neighbours
+    from phonolake.analysis.collection import neighbours
     from phonolake.store.lake import Lake
 
     emit(neighbours.similar(Lake.open(lake), track_or_file, k=k, where=where, model_or_run=model), form)

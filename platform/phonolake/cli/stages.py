@@ -186,7 +186,7 @@ def train(
     **choices: Any,
 ) -> None:
     """Train MODEL (see `models`) and print its test figures beside chance."""
-    from phonolake.analysis import evaluation
+    from phonolake.analysis.results import evaluation
     from phonolake.stages import train as stage
     from phonolake.store import query
     from phonolake.store.lake import Lake
@@ -216,7 +216,7 @@ def crossval(
     **choices: Any,
 ) -> None:
     """Cross-validate models over the folds of a split; print mean and standard deviation of each."""
-    from phonolake.analysis import evaluation
+    from phonolake.analysis.results import evaluation
     from phonolake.stages import crossval as stage
     from phonolake.store import query
     from phonolake.store.lake import Lake

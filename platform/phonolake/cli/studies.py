@@ -74,7 +74,7 @@ def _print_study(name: str, part: str, form: str, **choices: Any) -> None:
 @options.form
 def ensemble(members: tuple[str, ...], method: str, labels: str, lake: str, form: str) -> None:
     """Join runs, or all runs of models, on the tracks that each held out; print it beside its members."""
-    from phonolake.analysis import ensembles
+    from phonolake.analysis.results import ensembles
     from phonolake.store import query
     from phonolake.store.lake import Lake
 

@@ -2,7 +2,7 @@
 
 from phonolake.errors import PhonolakeError
 from phonolake.models import registry
-from phonolake.models.registry import Network
+from phonolake.models.registry import Network, NetworkCard
 
 # Classes that parameters are counted with where a paper does not fix them, and frames where any length will do.
 N_CLASSES, N_FRAMES = 50, 1360
@@ -26,7 +26,7 @@ def rows(name: str) -> list[tuple[str, str]]:
     ]
     if card.n_frames is not None:
         told.append(("length of input", str(card.n_frames)))
-    if card.kind == "network":
+    if isinstance(card, NetworkCard):
         told.append((f"parameters ({N_CLASSES} classes)", f"{n_parameters(name):,}"))
     told += [(f"recipe: {key}", str(value)) for key, value in card.recipe.items()]
     told += [("deviation", text) for text in card.deviations]

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from phonolake.errors import UsageError
 from phonolake.models import initial, k2c2
 from phonolake.models.k2c2 import K2C2, N_MELS
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import NetworkCard
 
 SR, N_FFT, HOP_LENGTH = 12_000, 512, 256
 N_SAMPLES = 29 * SR
@@ -41,9 +41,8 @@ TAGS = (
     *("indie pop", "sad", "House", "happy"),
 )
 
-CARD = ModelCard(
+CARD = NetworkCard(
     name="choi-msd",
-    kind="network",
     input=f"audio:{SR}",
     summary="k2c2 over its own 96-band spectrogram of 29 s; `models import` brings its trained weights for 50 tags.",
     source=k2c2.CARD.source,

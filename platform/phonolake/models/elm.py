@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import EstimatorCard
 
-CARD = ModelCard(
+CARD = EstimatorCard(
     name="elm",
-    kind="estimator",
     input="features:mfcc-120",
     summary="1,000 rectified random projections and the least-squares output layer over them.",
     source="Pons and Serra, Randomly weighted CNNs for (music) audio classification, 2019, Sec. 2.2",

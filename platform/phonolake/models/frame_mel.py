@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from phonolake.errors import UsageError
 from phonolake.models import initial
 from phonolake.models.heads import LinearHead
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import NetworkCard
 from phonolake.models.sample_level import N_EMBEDDING, RECIPE, Modules
 
 N_MELS, M = 128, 3
@@ -21,9 +21,8 @@ N_MELS, M = 128, 3
 INPUTS = {"frame-mel-729": ("mel-128-22k-729", 4)}
 
 CARDS = tuple(
-    ModelCard(
+    NetworkCard(
         name=name,
-        kind="network",
         input=f"spectrogram:{spectrogram}",
         summary=f"3^{n} DCNN over {M**n} frames of a 128-band mel spectrogram at 22,050 Hz.",
         source="Lee, Park, Kim and Nam, Sample-level Deep Convolutional Neural Networks for Music Auto-tagging, 2017",

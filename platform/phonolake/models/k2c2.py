@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from phonolake.errors import UsageError
 from phonolake.models import initial
 from phonolake.models.heads import LinearHead
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import NetworkCard
 
 N_MELS = 96
 N_MAPS = 32
@@ -33,9 +33,8 @@ TIME_POOLS = (4, 4, 5, 4, 4)
 # Of a clip's decibels. A silent clip has no spread to divide by; this keeps its rounding errors small.
 _SMALLEST_STD_DB = 1e-2
 
-CARD = ModelCard(
+CARD = NetworkCard(
     name="k2c2",
-    kind="network",
     input="spectrogram:mel-96-12k",
     summary="Compact ConvNet: five 3x3 convolutions of 32 maps over a 96-band log-mel spectrogram.",
     source="Choi et al., On the Robustness of Deep Convolutional Neural Networks for Music Classification, 2017",

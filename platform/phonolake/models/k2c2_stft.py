@@ -8,14 +8,13 @@ References
 
 from phonolake.models import initial, k2c2
 from phonolake.models.k2c2 import K2C2
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import NetworkCard
 
 N_BINS = 257
 FREQUENCY_POOLS = (2, 4, 4, 2, 4)
 
-CARD = ModelCard(
+CARD = NetworkCard(
     name="k2c2-stft",
-    kind="network",
     input="spectrogram:stft-257-12k",
     summary="Compact ConvNet: five 3x3 convolutions of 32 maps over a 257-bin decibel spectrogram.",
     source=k2c2.CARD.source,

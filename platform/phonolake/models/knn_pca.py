@@ -8,14 +8,13 @@ References
 
 from typing import TYPE_CHECKING
 
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import EstimatorCard
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-CARD = ModelCard(
+CARD = EstimatorCard(
     name="knn-pca",
-    kind="estimator",
     input="features:mfcc-120",
     summary="The 18 nearest neighbours, weighted by distance, among 15 principal components of standardised features.",
     source="Music genre classification: different methods, KTH DT2119 project, Sec. 3.1",

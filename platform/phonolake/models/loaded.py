@@ -15,7 +15,7 @@ from torch import Tensor
 from phonolake.errors import UsageError, unknown
 from phonolake.models import registry
 from phonolake.models.devices import find_device
-from phonolake.models.registry import Network
+from phonolake.models.registry import EmbedderCard, EstimatorCard, Network
 
 ACTIVATIONS = {"softmax": lambda logits_BK: logits_BK.softmax(dim=1), "sigmoid": torch.sigmoid}
 
@@ -163,10 +163,10 @@ class LoadedEmbedder:
 
 def wrap(model: Any, card: Mapping[str, Any], *, device: str = "cpu") -> LoadedModel:
     """Give a trained model that is still in memory the face of a stored one."""
-    kind, classes = registry.get(card["model"]).CARD.kind, tuple(card["classes"])
-    if kind == "estimator":
+    known, classes = registry.get(card["model"]).CARD, tuple(card["classes"])
+    if isinstance(known, EstimatorCard):
         return LoadedEstimator(card, classes, model)
-    if kind == "embedder":
+    if isinstance(known, EmbedderCard):
         return LoadedEmbedder(card, classes, model)
     target = find_device(device)
     return LoadedNetwork(card, classes, model.to(target).eval(), target)

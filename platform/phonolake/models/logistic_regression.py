@@ -8,14 +8,13 @@ References
 
 from typing import TYPE_CHECKING
 
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import EstimatorCard
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-CARD = ModelCard(
+CARD = EstimatorCard(
     name="logistic-regression",
-    kind="estimator",
     input="features:mfcc-120",
     summary="Multinomial logistic regression with an L2 penalty on standardised features.",
     source="Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 2009, Sec. 4.4",

@@ -8,14 +8,13 @@ References
 
 from typing import TYPE_CHECKING
 
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import EstimatorCard
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-CARD = ModelCard(
+CARD = EstimatorCard(
     name="logistic-regression-ovr",
-    kind="estimator",
     input="features:music-role-97",
     summary="Binary logistic regressions, one class against the rest, on features scaled to [0, 1].",
     source="Korosteleva and Gerstner, Music Role Classification Using AudioSet, Table 6",

@@ -25,7 +25,7 @@ from torch.nn import functional
 from phonolake.errors import UsageError
 from phonolake.models import initial
 from phonolake.models.padding import same
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import ExtractorCard, ModelCard
 
 SR, N_MELS = 12_000, 96
 N_FRAMES, N_SAMPLES = 1_376, 350_000  # about 29 s
@@ -279,9 +279,8 @@ def _cards() -> Iterator[ModelCard]:
     for front, (_, model_input, small, large) in FRONT_ENDS.items():
         for size, n_filters in (("small", small), ("large", large)):
             published = "the back end's one number per layer, " if front.endswith("as-published") else ""
-            yield ModelCard(
+            yield ExtractorCard(
                 name=f"random-{front}-{size}",
-                kind="extractor",
                 input=model_input,
                 summary=f"Means of the maps of an untrained {front.removesuffix('-as-published')} CNN, {published}"
                 f"N = {n_filters}.",

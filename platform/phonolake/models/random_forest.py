@@ -8,14 +8,13 @@ References
 
 from typing import TYPE_CHECKING
 
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import EstimatorCard
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestClassifier
 
-CARD = ModelCard(
+CARD = EstimatorCard(
     name="random-forest",
-    kind="estimator",
     input="features:mfcc-120",
     summary="500 trees, each split chosen among the square root of the features.",
     source="Breiman, Random Forests, 2001; settings of Korosteleva and Gerstner, Music Role Classification",

@@ -1,6 +1,6 @@
 """The models that Phonolake knows, found by listing this package.
 
-A module is a model when it defines `CARD`, a `ModelCard`, and `build`:
+A module is a model when it defines `CARD`, a card of its kind, and `build`:
 
 - networks: ``build(n_classes, *, n_frames, seed) -> Network``, with `n_frames` the length it will be trained on, in
   steps of its input (frames, or samples of audio);
@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache, partial
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from torch import Tensor, nn
@@ -34,18 +34,14 @@ _PACKAGE = "phonolake.models"
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model is, before anything was learned.
+    """What a model is, before anything was learned: the card of its kind, one of those below.
 
     Parameters
     ----------
     name : str
         Name in the registry, by convention that of the module.
-    kind : {"network", "estimator", "embedder", "extractor"}
-        Networks are trained by `phonolake.training.loop`, estimators by their own `fit`; embedders are fitted without
-        labels, and give a vector but no probabilities; extractors compute features and are never fitted.
     input : str
-        What it reads: ``"spectrogram:NAME"``, ``"features:NAME"`` or ``"audio:SR"``, mono at SR hertz. Estimators and
-        embedders can be told to read other features, or embeddings.
+        What it reads: ``"spectrogram:NAME"``, ``"features:NAME"`` or ``"audio:SR"``, mono at SR hertz.
     summary : str
         One sentence.
     source : str
@@ -65,7 +61,7 @@ class ModelCard:
     """
 
     name: str
-    kind: Literal["network", "estimator", "embedder", "extractor"]
+    kind: str = field(init=False)
     input: str
     summary: str
     source: str
@@ -74,6 +70,48 @@ class ModelCard:
     trusted_types: tuple[str, ...] = ()
     n_frames: int | None = None
     frozen_base: bool = False
+
+    # Whether `train` has anything to do, and whether it needs labels for it.
+    learns: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = True
+    # Whether it can be told to read other rows of numbers than its own input.
+    reads_any_vectors: ClassVar[bool] = False
+    # Whether it gives a vector of a track beside its probabilities.
+    embeds: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class NetworkCard(ModelCard):
+    """A network, which `phonolake.training.loop` trains; it may learn several labels of a track."""
+
+    kind: str = field(init=False, default="network")
+    embeds: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class EstimatorCard(ModelCard):
+    """A scikit-learn classifier, with a `fit` of its own; it learns one label of a track."""
+
+    kind: str = field(init=False, default="estimator")
+    reads_any_vectors: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class EmbedderCard(ModelCard):
+    """A scikit-learn transformer, fitted without labels: it gives a vector but no probabilities."""
+
+    kind: str = field(init=False, default="embedder")
+    needs_labels: ClassVar[bool] = False
+    reads_any_vectors: ClassVar[bool] = True
+    embeds: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class ExtractorCard(ModelCard):
+    """A fixed map that computes features, and is never fitted."""
+
+    kind: str = field(init=False, default="extractor")
+    learns: ClassVar[bool] = False
 
 
 class Network(nn.Module):

@@ -19,7 +19,7 @@ from phonolake.errors import UsageError
 from phonolake.models import initial
 from phonolake.models.heads import LinearHead
 from phonolake.models.padding import SameConv2d
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import ModelCard, NetworkCard
 
 SIDE = 128  # mel bands, and frames
 STEM, LAST, N_HIDDEN = 32, 64, 128
@@ -45,9 +45,8 @@ RECIPE = {
 
 def card(name: str, summary: str, recipe: Mapping[str, Any], *deviations: str) -> ModelCard:
     """The card of one of the project's networks."""
-    return ModelCard(
+    return NetworkCard(
         name=name,
-        kind="network",
         input="spectrogram:mel-128x128",
         summary=summary,
         source="Music Genre Classification: Different Methods, KTH DT2119 final project, 2020",

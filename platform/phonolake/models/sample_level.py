@@ -22,7 +22,7 @@ from phonolake.errors import UsageError
 from phonolake.models import initial
 from phonolake.models.heads import LinearHead
 from phonolake.models.padding import same
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import ModelCard, NetworkCard
 
 SR = 22_050
 N_MAPS, N_EMBEDDING, DROPOUT = 128, 512, 0.5
@@ -106,9 +106,8 @@ SHAPES = {shape.name: shape for shape in (*_table_2(), *(Shape(3, n, window, hop
 
 def _card(shape: Shape) -> ModelCard:
     first = f"filters of {shape.window} samples every {shape.hop}"
-    return ModelCard(
+    return NetworkCard(
         name=shape.name,
-        kind="network",
         input=f"audio:{SR}",
         summary=f"{shape.m}^{shape.n} DCNN over {shape.n_samples:,} samples at 22,050 Hz, first {first}.",
         source="Lee, Park, Kim and Nam, Sample-level Deep Convolutional Neural Networks for Music Auto-tagging, 2017",

@@ -2,14 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import EmbedderCard
 
 if TYPE_CHECKING:
     from sklearn.preprocessing import StandardScaler
 
-CARD = ModelCard(
+CARD = EmbedderCard(
     name="scaled-mfcc",
-    kind="embedder",
     input="features:mfcc-120",
     summary="MFCC statistics scaled to zero mean and unit deviation over the collection; needs no labels.",
     source="Logan and Salomon, A music similarity function based on signal analysis, ICME 2001 (MFCC as timbre)",

@@ -13,15 +13,14 @@ from phonolake.errors import UsageError
 from phonolake.models import initial
 from phonolake.models.heads import LinearHead
 from phonolake.models.padding import SameConv2d
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import NetworkCard
 from phonolake.models.transfer import SIDE, check_images
 
 N_HIDDEN, DROPOUT, L2 = 512, 0.5, 1e-2
 N_FLAT = 64 * 12 * 12  # values of the last maps of a 216 x 216 image
 
-CARD = ModelCard(
+CARD = NetworkCard(
     name="shallow-cnn",
-    kind="network",
     input="spectrogram:mel-96-picture",
     summary="Four 4x4 convolutions and two dense layers over a 216 x 216 spectrogram image.",
     source="Korosteleva and Gerstner, Music Role Classification Using AudioSet, KAIST term project",

@@ -19,7 +19,7 @@ import numpy as np
 from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.models import registry
 from phonolake.models.loaded import ACTIVATIONS, LoadedModel, wrap
-from phonolake.models.registry import Network
+from phonolake.models.registry import Network, NetworkCard
 
 CARD_FILE = "card.json"
 NETWORK_FILE = "model.safetensors"
@@ -103,7 +103,7 @@ def load(folder: Path, *, device: str = "cpu") -> LoadedModel:
     module = registry.get(card["model"])
     if missing := _missing_keys(card):
         raise PhonolakeError(f"{folder / CARD_FILE} lacks {', '.join(missing)}; store the model again.")
-    if module.CARD.kind != "network":
+    if not isinstance(module.CARD, NetworkCard):
         return wrap(_read_estimator(folder / ESTIMATOR_FILE, module.CARD.trusted_types), card)
     try:
         network = module.blank(**card["build"])
@@ -126,7 +126,7 @@ def _card_text(card: Mapping[str, Any]) -> str:
 
 def _missing_keys(card: Mapping[str, Any]) -> list[str]:
     required = {"model", "build", "classes"}
-    if "model" in card and registry.get(card["model"]).CARD.kind == "network":
+    if "model" in card and isinstance(registry.get(card["model"]).CARD, NetworkCard):
         required.add("activation")
     return sorted(required - card.keys())
 
@@ -134,7 +134,7 @@ def _missing_keys(card: Mapping[str, Any]) -> list[str]:
 def _check_fit(model: Any, card: Mapping[str, Any]) -> None:
     module = registry.get(card["model"])
     n_columns = len(card["classes"])
-    if (module.CARD.kind == "network") != isinstance(model, Network):
+    if isinstance(module.CARD, NetworkCard) != isinstance(model, Network):
         raise UsageError(
             f"the card says {card['model']!r}, {_article(module.CARD.kind)}, received {type(model).__name__}."
         )
@@ -145,7 +145,7 @@ def _check_fit(model: Any, card: Mapping[str, Any]) -> None:
         if n_classes != n_columns:
             raise UsageError(f"the card names {n_columns} classes for a network that was built for {n_classes}.")
         return
-    if module.CARD.kind == "embedder":
+    if not module.CARD.needs_labels:
         return
     fitted = np.asarray(getattr(model, "classes_", ()))
     if fitted.size == 0 or fitted.dtype.kind not in "iu" or fitted.min() < 0 or fitted.max() >= n_columns:

@@ -9,16 +9,15 @@ References
 
 from typing import TYPE_CHECKING
 
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import EstimatorCard
 
 if TYPE_CHECKING:
     from sklearn.calibration import CalibratedClassifierCV
 
 N_FOLDS = 5
 
-CARD = ModelCard(
+CARD = EstimatorCard(
     name="svm-rbf",
-    kind="estimator",
     input="features:mfcc-120",
     summary="RBF support vector machine on standardised features, probabilities by Platt's sigmoid.",
     source="Cortes and Vapnik, Support-Vector Networks, 1995; Platt, Probabilistic outputs for SVMs, 1999",

@@ -11,14 +11,13 @@ References
 import warnings
 from typing import TYPE_CHECKING
 
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import EstimatorCard
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-CARD = ModelCard(
+CARD = EstimatorCard(
     name="svm-rbf-platt",
-    kind="estimator",
     input="features:music-role-97",
     summary="RBF support vector machine on features scaled to [0, 1], named by the largest Platt probability.",
     source="Korosteleva and Gerstner, Music Role Classification Using AudioSet, Table 6",

@@ -9,16 +9,15 @@ References
 
 from typing import TYPE_CHECKING
 
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import EstimatorCard
 
 if TYPE_CHECKING:
     from sklearn.calibration import CalibratedClassifierCV
 
 N_FOLDS = 5
 
-CARD = ModelCard(
+CARD = EstimatorCard(
     name="svm-rbf-power",
-    kind="estimator",
     input="features:music-role-97",
     summary="RBF support vector machine on features of nearly normal shape, probabilities by Platt's sigmoid.",
     source="Cortes and Vapnik, Support-Vector Networks, 1995; Yeo and Johnson, power transformations, 2000",

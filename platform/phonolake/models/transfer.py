@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from phonolake.errors import UsageError
 from phonolake.models import imagenet, initial
 from phonolake.models.heads import check_classes
-from phonolake.models.registry import ModelCard, Network
+from phonolake.models.registry import ModelCard, Network, NetworkCard
 
 SIDE = 216  # pixels
 N_HIDDEN, DROPOUT, L2 = 512, 0.3, 1e-3
@@ -40,9 +40,8 @@ def cards(name: str, title: str, source: str, *deviations: str) -> tuple[ModelCa
     """Cards of the transfer from one base: as it should be, as published, and with a base that was never trained."""
 
     def card(suffix: str, summary: str, *own: str) -> ModelCard:
-        return ModelCard(
+        return NetworkCard(
             name=name + suffix,
-            kind="network",
             input="spectrogram:mel-96-picture",
             summary=summary,
             source=f"Korosteleva and Gerstner, Music Role Classification Using AudioSet; {source}",

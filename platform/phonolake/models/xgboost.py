@@ -7,11 +7,10 @@ References
 """
 
 from phonolake.models.boosted_trees import BoostedTrees
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import EstimatorCard
 
-CARD = ModelCard(
+CARD = EstimatorCard(
     name="xgboost",
-    kind="estimator",
     input="features:mfcc-120",
     summary="400 rounds of boosted trees of depth 4, each over 70 % of the rows and 30 % of the features.",
     source="Chen and Guestrin, XGBoost: A Scalable Tree Boosting System, 2016",

@@ -7,11 +7,10 @@ References
 """
 
 from phonolake.models.boosted_trees import BoostedTrees
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import EstimatorCard
 
-CARD = ModelCard(
+CARD = EstimatorCard(
     name="xgboost-exact",
-    kind="estimator",
     input="features:music-role-97",
     summary="500 rounds of boosted trees of depth 5 with exact splits, as published for music roles.",
     source="Korosteleva and Gerstner, Music Role Classification Using AudioSet, Table 6",

@@ -5,40 +5,11 @@ dropped in the same commit. So a stage that is run again heals, and new tracks c
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from phonolake.stages.common import merge
 from phonolake.store.lake import Change, Lake
-from phonolake.store.schema import TableSchema
-from phonolake.store.shards import SEPARATOR, SUFFIX, describe
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """One kind of derived shard.
-
-    Parameters
-    ----------
-    table : TableSchema
-        Table that the shards belong to.
-    family : str
-        What they are, whatever the version: ``mfcc-120``, or the run that trained a model.
-    version : str
-        Hash of everything that decides about their values, apart from their input.
-    """
-
-    table: TableSchema
-    family: str
-    version: str
-
-    def stem(self, source_file: str) -> str:
-        """Name of the shard that is made from `source_file`."""
-        return SEPARATOR.join([self.family, self.version, source_file.removesuffix(SUFFIX)])
-
-    def published(self, lake: Lake) -> list[str]:
-        """Files of this version that readers see, in order of their names."""
-        prefix = SEPARATOR.join([self.family, self.version, ""])
-        return [file for file in lake.shards(self.table.name) if file.startswith(prefix)]
+from phonolake.store.product import Product
+from phonolake.store.shards import SEPARATOR, describe
 
 
 def missing(lake: Lake, product: Product, sources: Iterable[str]) -> list[str]:

@@ -23,6 +23,7 @@ from phonolake.stages import derive
 from phonolake.stages.common import Outcome, count_tracks, finish, now
 from phonolake.store import catalog, pieces, schema
 from phonolake.store.lake import Change, Lake
+from phonolake.store.product import Product
 from phonolake.store.shards import SUFFIX, write_rows, writing
 
 EXACT, NEAR = "exact", "near"
@@ -114,9 +115,9 @@ def plan(config: Config) -> list[Task]:
     return [Task(lake.root, source) for source in derive.missing(lake, _product(), lake.shards("audio"))]
 
 
-def _product() -> derive.Product:
+def _product() -> Product:
     recipe = [fingerprint.VERSION, fingerprint.SR, fingerprint.N_FFT, fingerprint.HOP, fingerprint.FLOOR_DB]
-    return derive.Product(schema.table("fingerprints"), "fingerprint", digest(recipe, length=8))
+    return Product(schema.table("fingerprints"), "fingerprint", digest(recipe, length=8))
 
 
 # -- one shard, on a worker --------------------------------------------------------------------------------------------

@@ -9,15 +9,15 @@ from phonolake import execution, progress
 from phonolake.errors import AudioError, UsageError
 from phonolake.features import contract
 from phonolake.features.contract import Segments, Spectrogram
+from phonolake.inference.extractors import feature_set
+from phonolake.inference.products import product, rejects
+from phonolake.inference.recordings import Answer, Recipe, answers
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.stages import derive
 from phonolake.stages.common import Outcome, count_tracks, finish, now
-from phonolake.stages.products import product, rejects
 from phonolake.store import pieces
 from phonolake.store.lake import Lake
 from phonolake.store.shards import write_rows, writing
-from phonolake.training.extractors import feature_set
-from phonolake.training.recordings import Answer, Recipe, answers
 
 
 @dataclass(frozen=True, slots=True)

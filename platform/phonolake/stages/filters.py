@@ -11,13 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from phonolake.errors import PhonolakeError, UsageError, unknown
+from phonolake.errors import PhonolakeError, UsageError
+from phonolake.lookup import runs
 from phonolake.models import filters as listening
 from phonolake.models import home, storage
 from phonolake.models.filters import Layer
 from phonolake.models.loaded import LoadedModel, LoadedNetwork
 from phonolake.models.sample_level import SR, SampleCNN
-from phonolake.store import catalog
+from phonolake.store import catalog, trained
 from phonolake.store.lake import Lake
 from phonolake.store.shards import replacing
 
@@ -83,15 +84,10 @@ def run(config: Config) -> list[LayerSummary]:
 
 def _of_lake(lake: Lake, model_or_run: str) -> LoadedModel:
     with catalog.connect(lake) as connection:
-        rows = connection.execute(
-            "SELECT m.run_id, m.model FROM models m JOIN runs r USING (run_id) ORDER BY r.finished_at DESC, m.run_id"
-        ).fetchall()
-    for run_id, model in rows:
-        if model_or_run in (run_id, model):
-            return storage.load(lake.root / "models" / run_id / "weights")
-    if not rows:
+        run = runs.find(runs.model_runs(connection), model_or_run)
+    if run is None:
         raise PhonolakeError("no model was trained yet: run `phonolake train` first")
-    raise unknown("model or run", model_or_run, {name for row in rows for name in row})
+    return storage.load(trained.weights(lake.root, run.run_id))
 
 
 def peaks_hz(layer: Layer) -> np.ndarray:

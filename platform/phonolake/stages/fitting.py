@@ -11,15 +11,17 @@ import pyarrow.parquet as pq
 
 from phonolake import execution
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.inference import inputs
+from phonolake.inference.predictor import Predictor
 from phonolake.lineage import CODE_VERSION, settings
 from phonolake.models import storage
 from phonolake.models.loaded import LoadedModel, wrap
+from phonolake.models.registry import NetworkCard
 from phonolake.records import TEST, TRAIN, VALID
-from phonolake.stages.training_task import TRACKS, WEIGHTS, Task
-from phonolake.store import unfinished
+from phonolake.stages.training_task import Task
+from phonolake.store import trained, unfinished
 from phonolake.store.shards import replacing
-from phonolake.training import inputs, model_inputs, report
-from phonolake.training.predict import read_features, score_shard
+from phonolake.training import report
 from phonolake.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def train_model(task: Task) -> None:
     PhonolakeError
         When no training track has the input, or the loss is no longer a number.
     """
-    if task.model.CARD.kind != "network":
+    if not isinstance(task.model.CARD, NetworkCard):
         _keep(task, _fit_estimator(task))
         return
     from phonolake.training import group
@@ -86,16 +88,16 @@ def _keep(task: Task, fitted: Fitted) -> None:
         "code_version": CODE_VERSION,
         "curve": fitted.curve,
     }
-    with replacing(task.folder / TRACKS) as temporary:
+    with replacing(task.folder / trained.TRACKS) as temporary:
         table = pa.table({"track_id": task.examples.track_ids, "part": task.examples.parts})
         pq.write_table(table, temporary)
     loaded = wrap(fitted.model, card, device=task.hardware.device)
     metrics = report.of_curve(task.run_id, fitted.curve, fitted.tracks) + _measure(task, loaded)
-    storage.save(fitted.model, card | {"metrics": metrics}, task.folder / WEIGHTS)
+    storage.save(fitted.model, card | {"metrics": metrics}, task.folder / trained.WEIGHTS)
 
 
 def _fit_network(task: Task) -> Fitted:
-    from phonolake.training import frozen, intake
+    from phonolake.training import augmentation, frozen
     from phonolake.training.checkpoint import Checkpoint
     from phonolake.training.loop import fit
 
@@ -119,7 +121,8 @@ def _fit_network(task: Task) -> Fitted:
         hardware=task.hardware,
         class_weights=_class_weights(task, recipe, train),
         checkpoint=Checkpoint(task.hidden / "checkpoint.pt"),
-        intake=intake.of(task.input, task.config.preprocessing, task.config.augment),
+        transforms=inputs.parse(task.input).transforms(task.config.preprocessing),
+        augmentation=augmentation.of_batches(task.config.augment),
     )
     network.eval()
     execution.tick(task.epochs - len(result.curve))  # what early stopping saved
@@ -141,18 +144,18 @@ def _build_arguments(task: Task) -> dict[str, Any]:
 
 
 def _batches(task: Task, recipe: Recipe, part: str) -> "TrackBatches":
-    from phonolake.training import intake
+    from phonolake.training import augmentation
     from phonolake.training.batches import TrackBatches
 
     return TrackBatches(
         task.paths,
         task.examples.of(part),
-        kind=inputs.of(task.input),
+        kind=inputs.series(task.input),
         n_steps=task.n_steps,
         batch_size=recipe.batch_size,
         seed=task.config.seed,
         crops=recipe.crops_per_track,
-        augmentation=intake.augmentation(task.config.augment),
+        augmentation=augmentation.of_audio(task.config.augment),
     )
 
 
@@ -181,10 +184,10 @@ def _class_weights(task: Task, recipe: Recipe, train: "TrackBatches") -> np.ndar
 
 def _fit_estimator(task: Task) -> Fitted:
     wanted = task.examples.of(TRAIN)
-    columns = model_inputs.columns_of(task.input)
+    read = inputs.vectors(task.input)
     x, y = [], []
     for path in task.paths:
-        track_ids, x_ND = read_features(path, columns)
+        track_ids, x_ND = read.read(path)
         held = [n for n, track_id in enumerate(track_ids) if track_id in wanted]
         x.append(x_ND[held])
         y += [wanted[track_ids[n]] for n in held]
@@ -197,19 +200,18 @@ def _fit_estimator(task: Task) -> Fitted:
 
 def _check_not_empty(n: int, task: Task) -> None:
     if not n:
-        made_by = "score" if task.input.startswith("embeddings:") else "extract"
-        raise PhonolakeError(f"none of the training tracks has {task.input}: run `phonolake {made_by}` for them first")
+        made_by = inputs.parse(task.input).made_by
+        raise PhonolakeError(f"none of the training tracks has {task.input}: run `{made_by}` for them first")
 
 
 def _measure(task: Task, model: LoadedModel) -> list[dict[str, Any]]:
     """Rows of `metrics` for the parts that the model did not learn from."""
-    columns = model_inputs.columns_of(task.input)
-    kind = None if columns else inputs.of(task.input)
+    predictor = Predictor.of(model)
     held_out = {part: task.examples.of(part) for part in (VALID, TEST)}
     wanted = {track_id for targets in held_out.values() for track_id in targets}
     found: dict[str, np.ndarray] = {}
     for path in task.paths:
-        for scored in score_shard(model, path, columns, kind, wanted):
+        for scored in predictor.score_shard(path, wanted):
             found[scored.track_id] = scored.probabilities
     rows = []
     for part, targets in held_out.items():

@@ -22,8 +22,7 @@ from phonolake.errors import UsageError
 from phonolake.lineage import digest
 from phonolake.search.index import IDS
 from phonolake.stages.common import Outcome, finish, now
-from phonolake.stages.train import TRACKS
-from phonolake.store import catalog, schema
+from phonolake.store import catalog, schema, trained
 from phonolake.store.lake import Change, Lake
 from phonolake.store.rewrite import holding, naming, without
 from phonolake.store.shards import SUFFIX, TEMPORARY, replacing, write_rows
@@ -180,7 +179,7 @@ def _purge_tables(lake: Lake, ids: list[str]) -> Iterator[Removed]:
 def _purge_models(lake: Lake, ids: list[str]) -> Iterator[Removed]:
     """The lists of tracks that models were trained and tested on."""
     wanted = pa.array(ids, pa.string())
-    for path in sorted(lake.root.glob(f"models/*/{TRACKS}")):
+    for path in sorted(lake.root.glob(f"{trained.FOLDER}/*/{trained.TRACKS}")):
         rows = pq.read_table(path)
         held = holding(rows, wanted)
         if pc.any(held).as_py():

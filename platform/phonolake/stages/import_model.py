@@ -15,17 +15,16 @@ import pyarrow.parquet as pq
 
 from phonolake.audio.decode import decode
 from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
+from phonolake.inference.crops import windows
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.models import choi_msd, choi_weights, home, registry, storage
 from phonolake.progress import say
 from phonolake.records import Hertz
 from phonolake.sources import folder as audio_folder
 from phonolake.stages.common import Outcome, finish, now
-from phonolake.stages.train import TRACKS, WEIGHTS
-from phonolake.store import query, schema, tracks
+from phonolake.store import query, schema, tracks, trained
 from phonolake.store.lake import MARKER, Change, Lake
 from phonolake.store.shards import replacing, write_rows
-from phonolake.training.crops import windows
 
 IMPORTABLE = (choi_msd.CARD.name,)
 # Clips whose statistics are computed: their first maps, two megabytes each, are in memory together.
@@ -118,12 +117,12 @@ def _card(config: Config) -> dict[str, Any]:
 def _register(lake: Lake, config: Config, network: Any, card: dict[str, Any], outcome: Outcome, started: Any) -> None:
     """Commit the model as a run of the lake: its folder first, then its rows."""
     run_id = str(outcome.run_id)
-    folder = lake.root / "models" / run_id
+    folder = trained.folder(lake.root, run_id)
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / TRACKS) as temporary:
+    with replacing(folder / trained.TRACKS) as temporary:
         # It learned from none of the lake's tracks.
         pq.write_table(pa.table({"track_id": pa.array([], pa.string()), "part": pa.array([], pa.string())}), temporary)
-    storage.save(network, card, folder / WEIGHTS)
+    storage.save(network, card, folder / trained.WEIGHTS)
     models = schema.table("models")
     row = {
         "run_id": run_id,

@@ -1,6 +1,6 @@
 """What a model is to read: its card's input, or what the user chose.
 
-Apart from `phonolake.stages.products`, since the models bring PyTorch, and workers that compute features do without.
+Apart from `phonolake.inference.inputs`, since only a lake knows which runs and which spectrograms of users there are.
 """
 
 import json
@@ -9,19 +9,21 @@ from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.features import contract
 from phonolake.features.configuration import Configuration, as_text
 from phonolake.features.contract import Spectrogram
+from phonolake.inference import inputs
+from phonolake.inference.inputs import Embeddings, Features, ModelInput, StoredSpectrogram
+from phonolake.lookup import runs
 from phonolake.models import registry
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import ModelCard, NetworkCard
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
-from phonolake.training.extractors import feature_set
 
 
-def chosen(lake: Lake, card: ModelCard, wanted: str | None) -> str:
+def chosen(lake: Lake, card: ModelCard, wanted: str | None) -> ModelInput:
     """What a model is to read: its card's input, or what the user chose.
 
     That is the ``features:NAME`` or ``embeddings:MODEL_OR_RUN`` of an estimator, or the ``spectrogram:NAME`` of a
-    network. A model's name stands for its newest run that has embeddings, and the answer names that run; a spectrogram
-    of the user's own is answered with its parameters.
+    network. A model's name stands for its newest run that has embeddings; a spectrogram of the user's own is answered
+    with its parameters.
 
     Raises
     ------
@@ -32,38 +34,36 @@ def chosen(lake: Lake, card: ModelCard, wanted: str | None) -> str:
         When the lake has no embeddings.
     """
     if wanted is None:
-        return card.input
+        return inputs.parse(card.input)
     kind, _, name = wanted.partition(":")
-    if kind == "spectrogram":
-        return f"spectrogram:{_spectrogram(lake, card, name)}"
-    if card.kind not in ("estimator", "embedder"):
+    if kind == StoredSpectrogram.kind:
+        return _spectrogram(lake, card, name)
+    if not card.reads_any_vectors:
         raise UsageError(f"{card.name} reads {card.input} only: --features and --embeddings are for estimators")
-    if kind == "features":
-        return f"features:{feature_set(name).name}"
+    if kind == Features.kind:
+        return inputs.parse(wanted)
     with catalog.connect(lake) as connection:
-        rows = connection.execute("SELECT run_id, model FROM embedding_models").fetchall()
-    if not rows:
+        run = runs.find(runs.with_embeddings(connection), name, what="model with embeddings")
+    if run is None:
         raise PhonolakeError("the lake has no embeddings yet: run `phonolake score` first")
-    for run_id, model in rows:
-        if name in (run_id, model):
-            if registry.get(model).CARD.kind != "network":
-                raise UsageError(f"{name} is no network: --embeddings takes the vectors of one")
-            return f"embeddings:{run_id}"
-    raise unknown("model with embeddings", name, {text for row in rows for text in row})
+    if not isinstance(registry.get(run.model).CARD, NetworkCard):
+        raise UsageError(f"{name} is no network: --embeddings takes the vectors of one")
+    return Embeddings(run.run_id)
 
 
-def _spectrogram(lake: Lake, card: ModelCard, name: str) -> str:
+def _spectrogram(lake: Lake, card: ModelCard, name: str) -> StoredSpectrogram:
     """The spectrogram called `name` as `contract.spectrogram` knows it, if the network can read it."""
-    kind, _, own_name = card.input.partition(":")
-    if card.kind != "network" or kind != "spectrogram":
+    own = inputs.parse(card.input)
+    if not (isinstance(card, NetworkCard) and isinstance(own, StoredSpectrogram)):
         raise UsageError(f"{card.name} reads {card.input}: --spectrogram is for networks that read spectrograms")
-    text = _with_parameters(lake, name)
-    found, own = contract.spectrogram(text), contract.spectrogram(own_name)
-    if found.segments:
+    wanted = StoredSpectrogram(_with_parameters(lake, name))
+    if wanted.recipe.segments:
         raise UsageError(f"{name} has several spectrograms of each track, and {card.name} reads one")
-    if _shape(found) != _shape(own):
-        raise UsageError(f"{card.name} is made for the {_shape(own)} of {own.name}, and {name} has {_shape(found)}")
-    return text
+    if _shape(wanted.recipe) != _shape(own.recipe):
+        raise UsageError(
+            f"{card.name} is made for the {_shape(own.recipe)} of {own.name}, and {name} has {_shape(wanted.recipe)}"
+        )
+    return wanted
 
 
 def _shape(recipe: Spectrogram) -> str:

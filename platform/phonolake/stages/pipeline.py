@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from phonolake.inference import inputs
+from phonolake.inference.inputs import Features, StoredSpectrogram
 from phonolake.models import registry
 from phonolake.progress import say
 from phonolake.stages import extract, index, ingest, score, split, train
@@ -43,9 +45,9 @@ def run(config: Config) -> list[Outcome]:
     lake = config.ingest.lake
     outcomes = [ingest.run(config.ingest)]
     models = choose_models(lake)
-    inputs = [registry.get(model).CARD.input.partition(":") for model in models]
-    features = tuple(dict.fromkeys(name for kind, _, name in inputs if kind == "features"))
-    spectrograms = tuple(dict.fromkeys(name for kind, _, name in inputs if kind == "spectrogram")) or ("mel-96-12k",)
+    read = [inputs.parse(registry.get(model).CARD.input) for model in models]
+    features = tuple(dict.fromkeys(r.name for r in read if isinstance(r, Features)))
+    spectrograms = tuple(dict.fromkeys(r.name for r in read if isinstance(r, StoredSpectrogram))) or ("mel-96-12k",)
     outcomes += extract.run(extract.Config(lake, features, spectrograms))
     if EMBEDDER not in models:
         outcomes.append(split.run(split.Config(lake, seed=config.seed)))

@@ -9,20 +9,23 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from phonolake import execution, progress
-from phonolake.errors import PhonolakeError, UsageError, unknown
+from phonolake.errors import PhonolakeError, UsageError
+from phonolake.inference import inputs
+from phonolake.inference.inputs import Embeddings
+from phonolake.inference.predictor import Predictor, Scored
 from phonolake.lineage import CODE_VERSION, digest
-from phonolake.models import registry, storage
-from phonolake.models.loaded import EMBEDDING, LoadedModel
+from phonolake.lookup import runs
+from phonolake.lookup.runs import ModelRun
+from phonolake.models import registry
+from phonolake.models.loaded import EMBEDDING
+from phonolake.models.registry import NetworkCard
 from phonolake.records import TEST
-from phonolake.stages import derive, products
+from phonolake.stages import derive
 from phonolake.stages.common import Outcome, count_tracks, finish, now
-from phonolake.stages.derive import Product
-from phonolake.stages.training_task import TRACKS, WEIGHTS
-from phonolake.store import catalog, schema
+from phonolake.store import catalog, schema, trained
 from phonolake.store.lake import Lake
+from phonolake.store.product import Product
 from phonolake.store.shards import writing
-from phonolake.training import inputs, model_inputs
-from phonolake.training.predict import Scored, score_shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +90,12 @@ def run(config: Config, device: str = "auto") -> list[Outcome]:
     started = now()
     lake = Lake.open(config.lake)
     models = _models(lake, config.runs)
-    first = tuple(run_id for run_id, model in models.items() if not model.reads_embeddings)
+    first = tuple(run_id for run_id, model in models.items() if not _reads_embeddings(model))
     if 0 < len(first) < len(models):
         # What others are to read must be in the lake before they are planned.
         rest = tuple(run_id for run_id in models if run_id not in first)
         return [outcome for runs in (first, rest) for outcome in run(replace(config, runs=runs), device)]
-    sources = {run_id: products.shards_of(lake, model.input) for run_id, model in models.items()}
+    sources = {run_id: inputs.parse(model.input).files(lake) for run_id, model in models.items()}
     tasks = plan(config)
     total = sum(map(len, sources.values()))
     with progress.task("score", total) as advance:
@@ -117,7 +120,7 @@ def _score(tasks: list[Task], device: str, advance: progress.Advance) -> None:
     gpus = execution.gpus() if device != "cpu" else 0
     if device.startswith("cuda") and not gpus:
         raise UsageError("GPUs are asked for, and Ray has none: try --device cpu")
-    on_gpu = [task for task in tasks if gpus and registry.get(task.model).CARD.kind == "network"]
+    on_gpu = [task for task in tasks if gpus and isinstance(registry.get(task.model).CARD, NetworkCard)]
     on_cpu = [task for task in tasks if task not in on_gpu]
     for place, todo, each in (("cpu", on_cpu, 0), ("cuda", on_gpu, 1)):
         if len({task.run_id for task in todo}) == len(todo):
@@ -134,13 +137,13 @@ def plan(config: Config) -> list[Task]:
     lake = Lake.open(config.lake)
     tasks = []
     for run_id, model in _models(lake, config.runs).items():
-        sources = products.shards_of(lake, model.input)
+        sources = inputs.parse(model.input).files(lake)
         wanted = [_predictions(run_id, config.held_out_only)]
-        if config.activations and registry.get(model.name).CARD.kind == "network":
+        if config.activations and isinstance(registry.get(model.model).CARD, NetworkCard):
             wanted.append(_activations(run_id, config.activations, config.segments))
         todo = {source for product in wanted for source in derive.missing(lake, product, sources)}
         tasks += [
-            Task(lake.root, run_id, model.name, source, config.held_out_only, config.activations, config.segments)
+            Task(lake.root, run_id, model.model, source, config.held_out_only, config.activations, config.segments)
             for source in sources
             if source in todo
         ]
@@ -161,44 +164,31 @@ def _activations(run_id: str, layer: str, segments: bool) -> Product:
     return Product(schema.table("activations"), f"{run_id}@{layer}", grain)
 
 
-@dataclass(frozen=True, slots=True)
-class _Trained:
-    """A run that trained or imported a model, and what that reads."""
-
-    run_id: str
-    name: str
-    input: str
-
-    @property
-    def reads_embeddings(self) -> bool:
-        return self.input.startswith("embeddings:")
+def _reads_embeddings(run: ModelRun) -> bool:
+    return isinstance(inputs.parse(run.input), Embeddings)
 
 
-def _models(lake: Lake, runs: tuple[str, ...]) -> dict[str, _Trained]:
+def _models(lake: Lake, wanted: tuple[str, ...]) -> dict[str, ModelRun]:
     """By run: those asked for, or the newest of each model and input that is not one of several folds."""
     with catalog.connect(lake) as connection:
-        rows = connection.execute(
-            "SELECT m.run_id, m.model, m.input, json_array_length(r.config, '$.folds') AS n_folds FROM models m "
-            "JOIN runs r USING (run_id) ORDER BY r.finished_at, m.run_id"
-        ).fetchall()
-    if runs:
-        known = {run_id: _Trained(run_id, *rest) for run_id, *rest, _ in rows}
-        for run_id in runs:
-            if run_id not in known:
-                raise unknown("run", run_id, known)
-        return {run_id: known[run_id] for run_id in runs}
-    newest = {(name, read): _Trained(run_id, name, read) for run_id, name, read, n_folds in rows if not n_folds}
-    if not newest:
+        known = runs.model_runs(connection)
+    if not known:
         raise PhonolakeError("no model was trained yet: run `phonolake train` first")
-    return {model.run_id: model for model in newest.values()}
+    if wanted:
+        found = [run for name in wanted if (run := runs.find(known, name, what="run"))]
+        return {run.run_id: run for run in found}
+    # The oldest first, so that the newest of each stays.
+    newest = {(run.model, run.input): run for run in reversed(known) if not run.is_fold}
+    if not newest:
+        raise PhonolakeError("no model was trained on its own yet: run `phonolake train`, or name folds with --run")
+    return {run.run_id: run for run in newest.values()}
 
 
-def _outcome(lake: Lake, config: Config, model: _Trained, sources: list[str]) -> Outcome:
-    name = products.table_of(model.input)
-    n = count_tracks(lake, name, sources)
+def _outcome(lake: Lake, config: Config, model: ModelRun, sources: list[str]) -> Outcome:
+    n = count_tracks(lake, inputs.parse(model.input).table, sources)
     asked = [config.held_out_only, sources, *([config.activations, config.segments] if config.activations else [])]
     score_id = f"score-{model.run_id}-{digest(asked, length=8)}"
-    return Outcome("score", score_id, n, n, 0, model.name)
+    return Outcome("score", score_id, n, n, 0, model.model)
 
 
 # -- one shard, on a worker -------------------------------------------------------------------------------------------
@@ -209,15 +199,15 @@ class Scorer:
 
     def __init__(self, device: str) -> None:
         self._device = device
-        self._folder: Path | None = None
-        self._model: LoadedModel | None = None
+        self._weights: Path | None = None
+        self._predictor: Predictor | None = None
 
     def __call__(self, task: Task) -> None:
         """Write what is wanted of one shard; its predictions appear last and mark it as finished."""
-        folder = task.lake / "models" / task.run_id
-        if folder != self._folder or self._model is None:
-            self._folder, self._model = folder, storage.load(folder / WEIGHTS, device=self._device)
-        score_one(task, self._model)
+        weights = trained.weights(task.lake, task.run_id)
+        if weights != self._weights or self._predictor is None:
+            self._weights, self._predictor = weights, Predictor.load(weights, device=self._device)
+        score_one(task, self._predictor)
         execution.tick()
 
 
@@ -226,21 +216,20 @@ def _score_alone(device: str, task: Task) -> None:
     Scorer(device)(task)
 
 
-def score_one(task: Task, model: LoadedModel) -> None:
+def score_one(task: Task, predictor: Predictor) -> None:
     """Write the predictions of one shard, after its embeddings and activations where the model has any."""
     lake = Lake(task.lake)
     card = registry.get(task.model).CARD
-    parts = dict(zip(*pq.read_table(lake.root / "models" / task.run_id / TRACKS).to_pydict().values(), strict=True))
-    read = model.card.get("input", card.input)  # imported networks read what they always do
-    columns = model_inputs.columns_of(read)
-    kind = None if columns else inputs.of(read)
-    source = lake.folder(products.table_of(read)) / task.source
+    learned = pq.read_table(trained.folder(lake.root, task.run_id) / trained.TRACKS)
+    parts = dict(zip(*learned.to_pydict().values(), strict=True))
+    layer = task.layer if isinstance(card, NetworkCard) else None
+    (source,) = predictor.input.paths(lake, (task.source,))
     wanted = {track_id for track_id, part in parts.items() if part == TEST} if task.held_out_only else None
     products_of = [_predictions(task.run_id, task.held_out_only)]
-    if not task.held_out_only and card.kind != "estimator":
+    if not task.held_out_only and card.embeds:
         products_of.append(_embeddings(task.run_id))
-    if task.layer and card.kind == "network":
-        products_of.append(_activations(task.run_id, task.layer, task.segments))
+    if layer:
+        products_of.append(_activations(task.run_id, layer, task.segments))
     stamp = {"model": task.model, "run_id": task.run_id, "source_shard": task.source, "code_version": CODE_VERSION}
     with ExitStack() as stack:
         # Left in reverse: what is opened first appears last.
@@ -250,10 +239,10 @@ def score_one(task: Task, model: LoadedModel) -> None:
             )
             for product in products_of
         }
-        for scored in score_shard(model, source, columns, kind, wanted, task.layer if kind else None):
+        for scored in predictor.score_shard(source, wanted, layer):
             row = {"track_id": scored.track_id} | stamp
             part = parts.get(scored.track_id)
-            for label, probability in zip(model.classes, scored.probabilities, strict=True):
+            for label, probability in zip(predictor.classes, scored.probabilities, strict=True):
                 append["predictions"](row | {"label": label, "probability": float(probability), "part": part})
             if "embeddings" in append and scored.embedding is not None:
                 append["embeddings"](row | {"embedding": scored.embedding.tolist()})

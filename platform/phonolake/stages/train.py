@@ -10,27 +10,26 @@ from functools import partial
 
 from phonolake import execution, progress
 from phonolake.errors import UsageError
-from phonolake.features import contract
+from phonolake.inference import inputs
+from phonolake.inference.inputs import ModelInput, SeriesInput, StoredSpectrogram
 from phonolake.lineage import CODE_VERSION, canonical, digest, settings
 from phonolake.models import registry, storage
-from phonolake.models.registry import ModelCard
+from phonolake.models.registry import ModelCard, NetworkCard
 from phonolake.records import TRAIN, VALID
 from phonolake.stages import examples as labelled
-from phonolake.stages import fitting, input_choice, products
+from phonolake.stages import fitting, input_choice
 from phonolake.stages.common import Outcome, finish, merge, now
 from phonolake.stages.examples import Examples
-from phonolake.stages.training_task import TRACKS, WEIGHTS, Config, Task
-from phonolake.store import catalog, schema
+from phonolake.stages.training_task import Config, Task
+from phonolake.store import catalog, schema, trained
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import sweep, write_rows
-from phonolake.training import intake, ray_wrapper
+from phonolake.training import augmentation, ray_wrapper
 from phonolake.training.recipe import Hardware
 
-__all__ = ["TRACKS", "WEIGHTS", "Config", "Hardware", "plan", "run"]
+__all__ = ["Config", "Hardware", "plan", "run"]
 
 AUTO = "auto"
-# Published training length of the 29-second clips of Choi et al. 2017, in frames of 21 ms, and the same in seconds.
-LONGEST_FRAMES, LONGEST_SECONDS = 1360, 29.0
 
 
 def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
@@ -92,7 +91,7 @@ def _train(todo: list[Task], hardware: Hardware, advance: progress.Advance, *, a
 def _wants_gpu(todo: list[Task], hardware: Hardware) -> bool:
     """Whether to train on GPUs; what is asked for and cannot be had is said before anything waits for it."""
     card = registry.get(todo[0].config.model).CARD
-    is_network = card.kind == "network"
+    is_network = isinstance(card, NetworkCard)
     if hardware.workers is not None and not is_network:
         raise UsageError(f"{todo[0].config.model} learns in one process: leave --workers out")
     if (hardware.workers or 1) > 1 and card.frozen_base:
@@ -110,18 +109,19 @@ def plan(config: Config) -> list[Task]:
     """What would be trained, without training it."""
     lake = Lake.open(config.lake)
     card = registry.get(config.model).CARD
-    if card.kind == "extractor":
+    if not card.learns:
         name = config.model
         raise UsageError(
             f"{name} learns nothing: `phonolake extract --features {name}` computes its values, and "
             f"`--features {name}` gives them to a classical model"
         )
-    split = config.split or ("none" if card.kind == "embedder" else labelled.choose_split(lake, config.dataset))
+    split = config.split or (labelled.choose_split(lake, config.dataset) if card.needs_labels else "none")
     # Where the card's own input was asked for by name, it is the same run as without.
-    card = replace(card, input=_input(lake, config, card))
-    _check_takes(config, card)
-    files = tuple(products.shards_of(lake, card.input))
-    n_steps = card.n_frames or _steps(lake, card.input)
+    read = _input(lake, config, card)
+    card = replace(card, input=read.text)
+    _check_versions(config, card, read)
+    files = tuple(read.files(lake))
+    n_steps = card.n_frames or _steps(lake, read)
     tasks = []
     for fold in config.folds or (None,):
         found = _examples(lake, config, card, split, fold)
@@ -134,30 +134,31 @@ def plan(config: Config) -> list[Task]:
     return tasks
 
 
-def _input(lake: Lake, config: Config, card: ModelCard) -> str:
-    """What the model reads, as `phonolake.training.model_inputs.recipe_of` knows it."""
-    kind = card.input.partition(":")[0]
-    if config.from_audio and (card.kind != "network" or kind != "spectrogram"):
+def _input(lake: Lake, config: Config, card: ModelCard) -> ModelInput:
+    own = inputs.parse(card.input)
+    if config.from_audio and not (isinstance(card, NetworkCard) and isinstance(own, StoredSpectrogram)):
         raise UsageError(f"{card.name} reads {card.input}, no spectrogram: leave --from-audio out")
     found = input_choice.chosen(lake, card, config.input)
-    return found.replace("spectrogram:", "computed:", 1) if config.from_audio else found
+    return inputs.ComputedSpectrogram(found.name) if config.from_audio else found
 
 
-def _check_takes(config: Config, card: ModelCard) -> None:
+def _check_versions(config: Config, card: ModelCard, read: ModelInput) -> None:
     """Refuse augmentation and preprocessing that do not fit the model."""
     if not (config.augment or config.preprocessing):
         return
-    if card.kind != "network":
+    if not isinstance(card, NetworkCard):
         raise UsageError(f"{card.name} is no network: leave --augment and --preprocessing out")
     if config.augment and card.frozen_base:
         raise UsageError(f"the features of {card.name} are computed once, from the tracks as they are: no --augment")
-    intake.of(card.input, config.preprocessing, config.augment)
+    augmentation.check(config.augment, read)
+    read.transforms(config.preprocessing)
 
 
 def _examples(lake: Lake, config: Config, card: ModelCard, split: str, fold: int | None) -> Examples:
-    if card.kind == "embedder":
+    if not card.needs_labels:
         return labelled.unlabelled(lake, config.dataset)
-    if card.kind == "estimator" and config.multi_label:
+    is_network = isinstance(card, NetworkCard)
+    if config.multi_label and not is_network:
         raise UsageError(f"{config.model} learns one label per track: --multi-label is for networks")
     found = labelled.collect(
         lake,
@@ -165,37 +166,26 @@ def _examples(lake: Lake, config: Config, card: ModelCard, split: str, fold: int
         split=split,
         test_fold=fold,
         dataset=config.dataset,
-        many=config.multi_label if card.kind == "network" else False,
+        many=config.multi_label if is_network else False,
         top=config.top_labels,
     )
-    if card.kind == "network":
+    if is_network:
         return found
     # Estimators need no validation tracks: they learn from them too.
     return replace(found, parts=tuple(TRAIN if part == VALID else part for part in found.parts))
 
 
-def _steps(lake: Lake, model_input: str) -> int:
-    """Length of a training crop: what the median track has, at most half a minute."""
-    kind, _, name = model_input.partition(":")
-    if kind in ("features", "embeddings"):
+def _steps(lake: Lake, read: ModelInput) -> int:
+    """Length of a training crop; 0 for rows of numbers."""
+    if not isinstance(read, SeriesInput):
         return 0
     with catalog.connect(lake) as connection:
-        if kind in ("audio", "computed"):
-            sql, parameters = "SELECT median(duration_seconds) FROM tracks", []
-        else:
-            sql = "SELECT median(n_frames) FROM spectrograms WHERE spectrogram = $1"
-            parameters = [contract.spectrogram(name).name]
-        ((median,),) = connection.execute(sql, parameters).fetchall()
-    if kind == "audio":
-        return int(min(LONGEST_SECONDS, median or 0) * int(name))
-    if kind == "computed":
-        median = (median or 0) * contract.spectrogram(name).frames_per_second + 1
-    return min(LONGEST_FRAMES, int(median or 0))
+        return read.crop_length(connection)
 
 
 def _publish(lake: Lake, task: Task) -> dict[str, Change]:
     """Rows of `models` and `metrics` for a finished model."""
-    card = storage.read_card(task.folder / WEIGHTS)
+    card = storage.read_card(task.folder / trained.WEIGHTS)
     models, metrics = schema.table("models"), schema.table("metrics")
     row = {
         "run_id": task.run_id,

@@ -3,16 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from phonolake.inference import inputs
 from phonolake.models import registry, storage
-from phonolake.stages import products
 from phonolake.stages.examples import Examples
-from phonolake.store import unfinished
+from phonolake.store import trained, unfinished
 from phonolake.store.lake import Lake
 from phonolake.training.recipe import Hardware
-
-# In the folder of a finished model.
-WEIGHTS = "weights"
-TRACKS = "tracks.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,7 @@ class Config:
     from_audio : bool
         A network's spectrograms are computed from the stored audio while it is read, not taken from the lake.
     augment : tuple of str
-        Learn from other takes of the tracks; see `phonolake.training.intake.AUGMENTATIONS`.
+        Learn from other versions of the tracks; see `phonolake.training.augmentation.AUGMENTATIONS`.
     preprocessing : str, optional
         Point of the grid of `phonolake.features.preprocessing`; kept with the model and used wherever it is.
     input : str, optional
@@ -82,7 +78,7 @@ class Task:
 
     @property
     def folder(self) -> Path:
-        return self.lake / "models" / self.run_id
+        return trained.folder(self.lake, self.run_id)
 
     @property
     def hidden(self) -> Path:
@@ -96,8 +92,7 @@ class Task:
     @property
     def paths(self) -> list[Path]:
         """Shards of what the model reads."""
-        folder = Lake(self.lake).folder(products.table_of(self.input))
-        return [folder / file for file in self.files]
+        return inputs.parse(self.input).paths(Lake(self.lake), self.files)
 
     @property
     def epochs(self) -> int:
@@ -106,4 +101,4 @@ class Task:
 
     @property
     def finished(self) -> bool:
-        return (self.folder / WEIGHTS / storage.CARD_FILE).is_file()
+        return (self.folder / trained.WEIGHTS / storage.CARD_FILE).is_file()

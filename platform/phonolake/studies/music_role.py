@@ -13,6 +13,7 @@ from typing import TypeVar
 from phonolake import execution, progress
 from phonolake.errors import UsageError, unknown
 from phonolake.models import registry
+from phonolake.models.registry import EstimatorCard
 from phonolake.studies import music_role_data as data
 from phonolake.studies import music_role_deviations as deviations
 from phonolake.studies import music_role_fits as fits
@@ -117,7 +118,7 @@ def _check(config: Config) -> None:
     if config.repeats < 1:
         raise UsageError(f"a study repeats its fits at least once, received {config.repeats}")
     for name in config.models:
-        if registry.get(name).CARD.kind != "estimator":
+        if not isinstance(registry.get(name).CARD, EstimatorCard):
             raise UsageError(f"the music-role study fits estimators, and {name!r} is none; see `phonolake models`")
     # Said before the first worker starts.
     clips = data.read(config.features, _BEST_VECTOR)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from phonolake.analysis import ensembles
+from phonolake.analysis.results import ensembles
 from phonolake.models import registry
 from phonolake.studies import music_role_data as data
 from phonolake.studies import music_role_fits as fits

@@ -13,15 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phonolake.audio.augment import Augmentation
+from phonolake.inference import rows
+from phonolake.inference.crops import random_crop, spread
+from phonolake.inference.inputs import Change, Row, SeriesInput
 from phonolake.records import Hertz
 from phonolake.seeds import track_rng
-from phonolake.training import group, inputs, order
-from phonolake.training.crops import random_crop, spread
-from phonolake.training.inputs import Change, Row, TrackInput
+from phonolake.training import group, order
 
 Target = int | np.ndarray
 Cut = Callable[[str, np.ndarray], list[np.ndarray]]
-# From a track to what makes its take of an epoch.
+# From a track to what changes its samples in an epoch.
 ChangeOf = Callable[[str], Change | None]
 # Crops by track by unit.
 Wanted = dict[int, dict[int, list[int]]]
@@ -41,8 +42,8 @@ class TrackBatches:
         Shards that hold `kind`.
     targets : mapping
         Class number, or multi-hot row, by track id; other tracks are passed over.
-    kind : TrackInput
-        See `phonolake.training.inputs`.
+    kind : SeriesInput
+        What goes on in time, see `phonolake.inference.inputs`.
     n_steps : int
         Length of a crop.
     batch_size : int
@@ -52,7 +53,7 @@ class TrackBatches:
     crops : int
         Crops per track in an epoch.
     augmentation : Augmentation, optional
-        Training reads other takes of the recordings; `kind` is one of audio.
+        Training reads other versions of the recordings; `kind` is one of audio.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class TrackBatches:
         files: Sequence[Path],
         targets: Mapping[str, Target],
         *,
-        kind: TrackInput,
+        kind: SeriesInput,
         n_steps: int,
         batch_size: int,
         seed: int,
@@ -80,7 +81,7 @@ class TrackBatches:
         for file in files:
             reader = pq.ParquetFile(file)
             for number in range(reader.num_row_groups):
-                held = inputs.first_rows(reader, number)
+                held = rows.first_rows(reader, number)
                 wanted = [(row, track_id) for row, track_id in held if track_id in targets]
                 if wanted:
                     places += [(len(self._groups), row) for row, _ in wanted]
@@ -103,9 +104,9 @@ class TrackBatches:
             return [random_crop(x_XT, self.n_steps, rng) for _ in range(self.crops)]
 
         own = [group.own_part(batch) for batch in ordered.batches]
-        return self._stream(own, ordered.units, cut, lambda track_id: self._take(track_id, epoch))
+        return self._stream(own, ordered.units, cut, lambda track_id: self._change(track_id, epoch))
 
-    def _take(self, track_id: str, epoch: int) -> Change | None:
+    def _change(self, track_id: str, epoch: int) -> Change | None:
         if (made := self._augmentation) is None:
             return None
         return lambda y: made.take(y, sr=Hertz(self.kind.sr), track_id=track_id, epoch=epoch, seed=self.seed)
@@ -131,7 +132,7 @@ class TrackBatches:
             if len(kept) > KEPT_GROUPS:
                 kept.popitem(last=False)
         kept.move_to_end(number)
-        return inputs.row(kept[number], int(self._row_N[track]), file)
+        return rows.row(kept[number], int(self._row_N[track]), file)
 
     def _stream(
         self, batches: list[np.ndarray], unit_N: np.ndarray, cut: Cut, change_of: ChangeOf = lambda _: None

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from phonolake.inference.prefetch import prefetched
 from phonolake.training.batches import TrackBatches
-from phonolake.training.prefetch import prefetched
 
 
 def is_frozen(network: nn.Module) -> bool:

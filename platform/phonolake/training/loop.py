@@ -16,12 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.inference.transforms import Transforms
 from phonolake.models.devices import find_device
 from phonolake.training import group
+from phonolake.training.augmentation import BatchAugmentation
 from phonolake.training.checkpoint import Checkpoint
-from phonolake.training.course import Course
-from phonolake.training.intake import Intake
 from phonolake.training.recipe import Hardware, Recipe
+from phonolake.training.schedule import Schedule
 from phonolake.training.steps import Batch, Trainer
 
 __all__ = ["Batch", "EpochReport", "Hardware", "Recipe", "TrainingResult", "fit"]
@@ -72,7 +73,8 @@ def fit(
     hardware: Hardware | None = None,
     class_weights: np.ndarray | None = None,
     checkpoint: Checkpoint | None = None,
-    intake: Intake | None = None,
+    transforms: Transforms | None = None,
+    augmentation: BatchAugmentation | None = None,
 ) -> TrainingResult:
     """Train a model in place.
 
@@ -102,8 +104,10 @@ def fit(
         See `phonolake.training.losses.balanced`.
     checkpoint : Checkpoint, optional
         Written after each epoch by the first worker; what it holds at the start is gone on with.
-    intake : Intake, optional
+    transforms : Transforms, optional
         What x goes through on the device before the model reads it.
+    augmentation : BatchAugmentation, optional
+        What happens to training batches after that.
 
     Raises
     ------
@@ -118,7 +122,7 @@ def fit(
     hardware = hardware or Hardware()
     device = find_device(hardware.device)
     with _random_state(device):
-        trainer = Trainer(model, recipe, hardware, device, class_weights, intake)
+        trainer = Trainer(model, recipe, hardware, device, class_weights, transforms, augmentation)
         training = _Training(trainer, recipe, checkpoint)
         for report in training.curve:
             if on_epoch is not None:
@@ -129,7 +133,7 @@ def fit(
                 on_epoch(training.curve[-1])
         training.put_best_back()
     model.eval()
-    return TrainingResult(tuple(training.curve), best_epoch=training.course.best_epoch or len(training.curve))
+    return TrainingResult(tuple(training.curve), best_epoch=training.schedule.best_epoch or len(training.curve))
 
 
 class _Training:
@@ -139,7 +143,7 @@ class _Training:
         self.trainer = trainer
         self.recipe = recipe
         self.checkpoint = checkpoint
-        self.course = Course(recipe.lr)
+        self.schedule = Schedule(recipe.lr)
         self.curve: list[EpochReport] = []
         self.best: dict[str, Tensor] | None = None
         self.over = False
@@ -153,7 +157,7 @@ class _Training:
         valid: Callable[[], Iterable[Batch]] | None,
         seed: int,
     ) -> None:
-        epoch, lr = len(self.curve) + 1, self.course.lr
+        epoch, lr = len(self.curve) + 1, self.schedule.lr
         _seed_epoch(seed, epoch)
         train_loss = self.trainer.train(batches_for_epoch(epoch), epoch, lr)
         loss, figures = (None, {}) if valid is None else self.trainer.validate(valid(), epoch)
@@ -166,8 +170,8 @@ class _Training:
 
     def _judge(self, epoch: int, loss: float, figures: Mapping[str, float]) -> None:
         figure = loss if self.recipe.monitor == "loss" else figures[self.recipe.monitor]
-        verdict = self.course.after(epoch, loss, figure, self.recipe)
-        if self.course.best_epoch == epoch:
+        verdict = self.schedule.after(epoch, loss, figure, self.recipe)
+        if self.schedule.best_epoch == epoch:
             self.best = self.trainer.weights()
         if verdict == "restart":
             self.put_best_back()
@@ -180,7 +184,7 @@ class _Training:
 
     def _state(self) -> dict[str, Any]:
         return {
-            "course": self.course.state(),
+            "course": self.schedule.state(),
             "curve": [asdict(report) for report in self.curve],
             "best": self.best,
             "over": self.over,
@@ -189,7 +193,7 @@ class _Training:
 
     def _restore(self, state: dict[str, Any]) -> None:
         try:
-            self.course = Course.of(state["course"])
+            self.schedule = Schedule.of(state["course"])
             self.curve = [EpochReport(**report) for report in state["curve"]]
             self.best, self.over = state["best"], state["over"]
             self.trainer.restore(state["trainer"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from phonolake.lineage import digest
+from phonolake.lineage import fingerprint
 from phonolake.metrics import classification
 from phonolake.records import TRAIN, VALID
 
@@ -45,7 +45,7 @@ def of_part(
         figures += [("f1", label, value, None) for label, value in zip(classes, f1_K, strict=True)]
     for k, label in enumerate(classes):
         figures += [("roc-auc", label, auc_K[k], 0.5), ("pr-auc", label, ap_K[k], float(share_K[k]))]
-    clips = clips_of(track_ids)
+    clips = fingerprint(track_ids)
     return [
         _row(run_id, part, metric, value, len(y_N), label=label, chance=guess, clips=clips)
         for metric, label, value, guess in figures
@@ -64,7 +64,7 @@ def _chance(y_N: np.ndarray, n_classes: int) -> dict[str, float]:
 
 def of_curve(run_id: str, curve: Sequence[Mapping[str, Any]], tracks: Mapping[str, Sequence[str]]) -> list[Row]:
     """The learning curve: losses in nats and the validation figures of each epoch; `tracks` are those of each part."""
-    clips = {part: clips_of(track_ids) for part, track_ids in tracks.items()}
+    clips = {part: fingerprint(track_ids) for part, track_ids in tracks.items()}
     rows = []
     for point in curve:
         series = [(TRAIN, "loss", point["train_loss"]), (VALID, "loss", point["valid_loss"])]
@@ -75,11 +75,6 @@ def of_curve(run_id: str, curve: Sequence[Mapping[str, Any]], tracks: Mapping[st
             if value is not None
         ]
     return rows
-
-
-def clips_of(track_ids: Sequence[str]) -> str:
-    """Fingerprint of a set of tracks: figures with the same one were measured on the same tracks."""
-    return digest(sorted(track_ids))
 
 
 def _row(run_id: str, part: str, metric: str, value: float, n: int, **more: Any) -> Row:

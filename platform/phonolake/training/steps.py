@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.inference.prefetch import prefetched
+from phonolake.inference.transforms import Transforms
 from phonolake.metrics import classification
 from phonolake.training import group, losses
-from phonolake.training.intake import Intake
-from phonolake.training.prefetch import prefetched
+from phonolake.training.augmentation import BatchAugmentation
 from phonolake.training.recipe import Hardware, Recipe
 
 Batch = tuple[np.ndarray, np.ndarray]
@@ -37,8 +38,10 @@ class Trainer:
     device : torch.device
     class_weights : ndarray or None
         Weights_K.
-    intake : Intake, optional
+    transforms : Transforms, optional
         What batches go through on the device, before the model.
+    augmentation : BatchAugmentation, optional
+        What happens to those of training after that.
     """
 
     def __init__(
@@ -48,10 +51,12 @@ class Trainer:
         hardware: Hardware,
         device: torch.device,
         class_weights: np.ndarray | None,
-        intake: Intake | None = None,
+        transforms: Transforms | None = None,
+        augmentation: BatchAugmentation | None = None,
     ) -> None:
         self.model = model.to(device)
-        self.intake = intake or Intake()
+        self.transforms = transforms or Transforms()
+        self.augmentation = augmentation or BatchAugmentation()
         self.recipe = recipe
         self.device = device
         self.dtype = _compute_type(hardware.precision, device)
@@ -134,7 +139,7 @@ class Trainer:
         return 0.0 if penalty is None else penalty
 
     def _losses(self, x: Tensor, y: np.ndarray) -> Tensor:
-        x, mix = self.intake.vary(self._read(x))
+        x, mix = self.augmentation(self._read(x))
         logits_BK = self._logits(self._shared, x)
         loss_B = self._loss_of(logits_BK, y)
         if mix is None:
@@ -142,7 +147,7 @@ class Trainer:
         return mix.share * loss_B + (1 - mix.share) * self._loss_of(logits_BK, y[mix.partners])
 
     def _read(self, x: Tensor) -> Tensor:
-        return self.intake.read(x.to(self.device, non_blocking=True).float())
+        return self.transforms(x.to(self.device, non_blocking=True).float())
 
     def _logits(self, network: nn.Module, x: Tensor) -> Tensor:
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):

@@ -1,0 +1,150 @@
+"""How good the search for wrong labels is, on collections whose truth is known."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+from phonolake.analysis.labels import noise_rates, noise_suspects
+from phonolake.errors import UsageError
+from phonolake.lookup.held_out import HeldOut
+from phonolake.metrics.classification import average_precision
+
+DEPTHS = (10, 20, 50, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """One figure.
+
+    Parameters
+    ----------
+    measure : str
+        ``precision at k`` (share of wrong labels among the first k suspects), ``average precision`` of the whole
+        ranking, ``false rate`` or ``missing rate`` (see `noise_rates.NoiseRate`).
+    about : str
+        Kind of suspect, or a label.
+    k : int or None
+        Suspects that were looked at.
+    value : float
+        The precision reached, or the rate that was estimated.
+    reference : float
+        What a random order reaches, or the true rate.
+    """
+
+    measure: str
+    about: str
+    k: int | None
+    value: float
+    reference: float
+
+
+def grade(held: HeldOut, true_NL: np.ndarray, *, depths: Sequence[int] = DEPTHS) -> list[Grade]:
+    """Hold suspects and estimated rates against the truth.
+
+    Parameters
+    ----------
+    true_NL : ndarray of bool
+        True labels, in the rows and columns of `held`.
+    depths : sequence of int
+        How many of the first suspects to look at; the number of labels that are wrong is added.
+
+    Raises
+    ------
+    UsageError
+        If the shapes differ.
+    """
+    true = np.asarray(true_NL, bool)
+    if true.shape != held.Y_NL.shape:
+        raise UsageError(f"expected true labels of shape {held.Y_NL.shape}, received {true.shape}")
+    grades = []
+    for kind in noise_suspects.KINDS:
+        ranked = noise_suspects.rank(held, kind=kind)
+        wrong = np.array([held.Y_NL[n, c] != true[n, c] for n, c, _ in ranked], bool)
+        if not len(wrong):
+            continue
+        chance = float(wrong.mean())
+        for k in sorted({k for k in (*depths, int(wrong.sum())) if 0 < k <= len(wrong)}):
+            grades.append(Grade("precision at k", kind, k, precision_at(wrong, k), chance))
+        if wrong.any():
+            scores = np.array([doubt for *_, doubt in ranked])
+            found = average_precision(y_true=wrong.astype(int)[:, None], scores=scores[:, None])[0]
+            grades.append(Grade("average precision", kind, None, float(found), chance))
+    estimated = noise_rates.estimate(held.labels, held.Y_NL, held.P_NL)
+    for guess, known in zip(estimated, noise_rates.truly(held.labels, held.Y_NL, true), strict=True):
+        about = guess.label or "all labels"
+        grades.append(Grade("false rate", about, None, guess.false_rate, known.false_rate))
+        grades.append(Grade("missing rate", about, None, guess.missing_rate, known.missing_rate))
+    return grades
+
+
+def precision_at(wrong: Sequence[bool] | np.ndarray, k: int) -> float:
+    """Share of wrong labels among the first k suspects; 0 where there are none."""
+    first = wrong[:k]
+    return float(np.mean(first)) if len(first) else 0.0
+
+
+def read_truth(path: str | Path) -> dict[str, set[str]]:
+    """True labels by track from a CSV file.
+
+    The file has the column ``track_id`` and either ``genre_true`` (the `truth.csv` of `phonolake synth`) or ``label``,
+    with one line for each label of a track and perhaps a ``value`` of 1 or 0.
+
+    Raises
+    ------
+    UsageError
+        If the file is missing or lacks a column.
+    """
+    try:
+        text = Path(path).expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read ({error})") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    names = reader.fieldnames or ()
+    column = next((name for name in ("genre_true", "label") if name in names), None)
+    if column is None or "track_id" not in names:
+        raise UsageError(f"{path} holds no truth: it needs track_id and genre_true, or track_id and label")
+    truth: dict[str, set[str]] = {}
+    for row in reader:
+        mine = truth.setdefault(row["track_id"], set())
+        if (row.get("value") or "1").strip() != "0":
+            mine.add(row[column])
+    return truth
+
+
+def align_truth(
+    connection: duckdb.DuckDBPyConnection, held: HeldOut, truth: Mapping[str, Iterable[str]]
+) -> tuple[HeldOut, np.ndarray]:
+    """Bring the truth into the rows and columns of `held`, and leave out tracks that it does not tell about.
+
+    Tracks are found by their id, or by their name in the dataset, whose leading zeros do not count: ``2`` is
+    ``fma:000002``.
+
+    Raises
+    ------
+    UsageError
+        If the truth tells about none of the tracks.
+    """
+    rows = connection.execute(
+        "SELECT track_id, source_id FROM tracks WHERE track_id IN (SELECT unnest($1))", [list(held.track_ids)]
+    ).fetchall()
+    by_name = {name.lstrip("0"): labels for name, labels in truth.items()}
+    source = {track_id: by_name.get(source_id.lstrip("0")) for track_id, source_id in rows}
+    known = [truth.get(track_id, source.get(track_id)) for track_id in held.track_ids]
+    kept = [n for n, labels in enumerate(known) if labels is not None]
+    if not kept:
+        raise UsageError(f"the truth tells about none of the tracks, such as {held.track_ids[0]!r}")
+    place = {label: c for c, label in enumerate(held.labels)}
+    true_NL = np.zeros((len(kept), len(held.labels)), bool)
+    for row, n in enumerate(kept):
+        for label in known[n] or ():
+            if label in place:
+                true_NL[row, place[label]] = True
+    Y_NL = held.Y_NL[kept]
+    if not Y_NL.any(axis=0).all():
+        raise UsageError("the truth leaves out every track of a label: give the truth of all tracks")
+    return HeldOut(tuple(held.track_ids[n] for n in kept), held.labels, held.P_NL[kept], Y_NL), true_NL

@@ -1,0 +1,1 @@
+"""What models reached, on which clips, and what it would be with others."""

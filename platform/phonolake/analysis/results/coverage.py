@@ -1,0 +1,183 @@
+"""On which clips a figure was computed, and what two runs reach on the clips that both were tested on.
+
+Shape suffixes: N clips, K labels.
+"""
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+
+from phonolake.errors import PhonolakeError
+from phonolake.lineage import fingerprint
+from phonolake.lookup import probabilities
+from phonolake.lookup.label_matrix import places
+from phonolake.lookup.runs import find, model_runs
+from phonolake.metrics import classification
+from phonolake.records import TEST
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """A trained run: its test figure, and the clips that it was computed on.
+
+    Parameters
+    ----------
+    n_clips : int
+        Clips that the figure was computed on.
+    n_official : int or None
+        Clips that the published split names for this part, in the lake or not; None for a split that is not published.
+    share : float or None
+        Of these, the share that was tested, in [0, 1].
+    clips : str
+        Fingerprint of the ids of the clips; None in lakes from before it was kept, unless their predictions are stored.
+        Two figures with the same one were computed on the same clips.
+    """
+
+    run_id: str
+    model: str
+    split: str
+    test_fold: int | None
+    metric: str
+    value: float | None
+    n_clips: int
+    n_official: int | None
+    share: float | None
+    clips: str | None
+
+
+def runs(connection: duckdb.DuckDBPyConnection, *, metric: str = "accuracy") -> list[Coverage]:
+    """Every trained run with its test figure, the newest first.
+
+    Parameters
+    ----------
+    metric : str
+        Figure to show; the macro ROC-AUC stands for runs that have none of this name.
+    """
+    rows = connection.execute(
+        """
+        WITH figures AS (
+            SELECT run_id, metric, value, n, clips FROM metrics
+            WHERE part = 'test' AND label IS NULL AND epoch IS NULL
+            QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY metric <> $1, metric <> 'roc-auc', metric) = 1
+        ), sides AS (
+            SELECT split, part AS side, track_id FROM official_splits WHERE part IS NOT NULL
+            UNION SELECT split, fold::VARCHAR, track_id FROM official_splits WHERE fold IS NOT NULL
+        ), official AS (SELECT split, side, count(*) AS n FROM sides GROUP BY split, side),
+        trained AS (SELECT *, coalesce(test_fold::VARCHAR, $2) AS side FROM models),
+        published AS (SELECT run_id, side, split FROM trained SEMI JOIN official USING (split, side)),
+        tested AS (
+            SELECT DISTINCT run_id, track_id FROM predictions
+            WHERE part = 'test' AND run_id IN (SELECT run_id FROM published)
+        ), shared AS (
+            SELECT run_id, count(s.track_id) AS n FROM tested t JOIN published p USING (run_id)
+            LEFT JOIN sides s ON (s.split, s.side, s.track_id) = (p.split, p.side, t.track_id) GROUP BY run_id
+        )
+        SELECT m.run_id, m.model, m.split, m.test_fold, coalesce(f.metric, ''), f.value, coalesce(f.n, 0), o.n,
+            coalesce(s.n, f.n, 0) / o.n, f.clips
+        FROM trained m LEFT JOIN figures f USING (run_id) LEFT JOIN runs r USING (run_id)
+        LEFT JOIN official o USING (split, side) LEFT JOIN shared s USING (run_id)
+        ORDER BY r.finished_at DESC NULLS LAST, m.run_id
+        """,
+        [metric, TEST],
+    ).fetchall()
+    return [Coverage(*(*row[:-1], row[-1] or _fingerprint(connection, row[0]))) for row in rows]
+
+
+def _fingerprint(connection: duckdb.DuckDBPyConnection, run_id: str) -> str | None:
+    """Fingerprint of the test clips of a run whose predictions are stored."""
+    ids = connection.execute(
+        "SELECT DISTINCT track_id FROM predictions WHERE part = 'test' AND run_id = $1", [run_id]
+    ).fetchall()
+    return fingerprint(track_id for (track_id,) in ids) or None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One figure of two runs on the clips that both were tested on."""
+
+    metric: str
+    first: float
+    second: float
+    difference: float
+    n_clips: int
+    share_of_first: float
+    share_of_second: float
+    clips: str
+
+
+def compare(connection: duckdb.DuckDBPyConnection, first: str, second: str) -> list[Comparison]:
+    """Hold two runs, or two cross-validated models, against each other on their common test clips.
+
+    Parameters
+    ----------
+    first, second : str
+        Run ids, or names of models: all the runs of a model then count together, each for the clips that it held out.
+
+    Raises
+    ------
+    UsageError
+        For an unknown run or model.
+    PhonolakeError
+        When there are no stored test predictions, no common clips, or the two know different labels.
+    """
+    a, b = _held_out(connection, first), _held_out(connection, second)
+    if a.labels != b.labels:
+        different = sorted(set(a.labels) ^ set(b.labels))[:5]
+        raise PhonolakeError(f"{first} and {second} know different labels: {different}")
+    common = sorted(set(a.clips) & set(b.clips))
+    if not common:
+        raise PhonolakeError(f"{first} and {second} were tested on no common clip")
+    Y_NK = _truth(connection, common, a.labels, a.source)
+    figures = [_figures(Y_NK, run.P_NK[places(common, run.clips)]) for run in (a, b)]
+    facts = (len(common), len(common) / len(a.clips), len(common) / len(b.clips), fingerprint(common))
+    return [
+        Comparison(metric, one, two, two - one, *facts)
+        for (metric, one), two in zip(figures[0].items(), figures[1].values(), strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _HeldOut:
+    """Probabilities P_NK of the test clips of some runs of one model; clips and labels in order."""
+
+    labels: list[str]
+    source: str
+    clips: tuple[str, ...]
+    P_NK: np.ndarray
+
+
+def _held_out(connection: duckdb.DuckDBPyConnection, name: str) -> _HeldOut:
+    newest = find(model_runs(connection), name, what="run or model")
+    if newest is None:
+        raise PhonolakeError("no model was trained yet: run `phonolake train` first")
+    found = probabilities.read(
+        connection,
+        "SELECT track_id, label, probability FROM held_out(model_or_run := $1) WHERE label_source = $2",
+        [name, newest.label_source],
+    )
+    if not found.track_ids:
+        raise PhonolakeError(
+            f"no test predictions of {name} are stored: run `phonolake score --run {newest.run_id}` first"
+        )
+    labels = sorted(newest.labels)
+    column = places(labels, found.labels)
+    P_NK = np.zeros((len(found.track_ids), len(labels)))
+    P_NK[:, column >= 0] = np.nan_to_num(found.P_NL[:, column[column >= 0]])
+    return _HeldOut(labels, newest.label_source, found.track_ids, P_NK)
+
+
+def _truth(connection: duckdb.DuckDBPyConnection, ids: list[str], names: list[str], source: str) -> np.ndarray:
+    """Y_NK, 1 where a label holds."""
+    said = connection.sql("SELECT track_id, label FROM labels_by($1) WHERE value = 1", params=[source]).to_arrow_table()
+    row, column = places(said["track_id"], ids), places(said["label"], names)
+    known = (row >= 0) & (column >= 0)
+    Y_NK = np.zeros((len(ids), len(names)), int)
+    Y_NK[row[known], column[known]] = 1
+    return Y_NK
+
+
+def _figures(Y_NK: np.ndarray, p_NK: np.ndarray) -> dict[str, float]:
+    """Macro ROC-AUC and PR-AUC; accuracy and macro F1 where every clip has one label."""
+    one_label = (Y_NK.sum(axis=1) == 1).all()
+    return classification.overall(y_true=Y_NK.argmax(axis=1) if one_label else Y_NK, scores=p_NK)

@@ -1,0 +1,30 @@
+"""The vector of a recording that no lake holds, by a model of a lake: as if the lake had taken the recording in."""
+
+import numpy as np
+
+from phonolake.errors import UsageError
+from phonolake.inference.inputs import Embeddings
+from phonolake.inference.outside import OutsideRecording
+from phonolake.inference.predictor import Predictor
+from phonolake.store import trained
+from phonolake.store.lake import Lake
+
+
+def embed(lake: Lake, run_id: str, recording: OutsideRecording) -> np.ndarray:
+    """The embedding_E of a recording by the model of a run.
+
+    Raises
+    ------
+    AudioError
+        When the recording cannot be decoded, or is not what the model can read.
+    UsageError
+        When the model gives no embedding, or reads what cannot be made of one recording.
+    """
+    predictor = Predictor.load(trained.weights(lake.root, run_id))
+    if isinstance(predictor.input, Embeddings):
+        scored = predictor.score(embed(lake, predictor.input.run_id, recording))
+    else:
+        scored = predictor.score_recording(recording)
+    if scored.embedding is None:
+        raise UsageError(f"{run_id} gives no embedding")
+    return scored.embedding

@@ -1,0 +1,88 @@
+"""Recordings that no lake holds: a file on this machine, or what a stranger handed in."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from phonolake.audio.confined import decode_confined
+from phonolake.audio.decode import decode, probe, stream
+from phonolake.audio.encoded import Encoded, OnDisk
+from phonolake.errors import AudioError, PhonolakeError, UsageError
+from phonolake.inference import recordings
+from phonolake.inference.recordings import Recipe
+from phonolake.records import Hertz, Seconds
+
+
+class OutsideRecording(Protocol):
+    """Something that can be decoded; every method may raise an `AudioError`."""
+
+    def samples(self, sr: Hertz) -> np.ndarray:
+        """All of it, mono float32 of shape (T,) at `sr`."""
+
+    def blocks(self, sr: Hertz) -> Iterable[np.ndarray]:
+        """The same in blocks of some length, one after the other."""
+
+    def computed(self, recipe: Recipe) -> np.ndarray:
+        """What `extract` would store of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFile:
+    """A file that was probed already."""
+
+    data: Encoded
+    duration: Seconds
+
+    def samples(self, sr: Hertz) -> np.ndarray:
+        return decode(self.data, sr=sr)
+
+    def blocks(self, sr: Hertz) -> Iterable[np.ndarray]:
+        return stream(self.data, sr=sr)
+
+    def computed(self, recipe: Recipe) -> np.ndarray:
+        found = recordings.answers([recipe], self.data, self.duration)[recipe.name]
+        if isinstance(found, AudioError):
+            raise found
+        return found[0].values
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Bytes as received, which a process with bounds of its own decodes; `extension` is without the dot."""
+
+    data: bytes
+    extension: str
+
+    def samples(self, sr: Hertz) -> np.ndarray:
+        return decode_confined(self.data, sr=sr, extension=self.extension)
+
+    def blocks(self, sr: Hertz) -> Iterable[np.ndarray]:
+        return [self.samples(sr)]
+
+    def computed(self, recipe: Recipe) -> np.ndarray:
+        return recordings.of_samples(recipe, self.samples(recipe.sr))
+
+
+@contextmanager
+def opened(file: str) -> Iterator[RecordingFile]:
+    """The recording in a file, while the block runs.
+
+    Raises
+    ------
+    UsageError
+        When there is no such file.
+    PhonolakeError
+        When it cannot be decoded, here or in the block.
+    """
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise UsageError(f"there is no file {file}")
+    try:
+        with OnDisk(path) as data:
+            yield RecordingFile(data, probe(data, extension=path.suffix[1:]).duration)
+    except AudioError as error:
+        raise PhonolakeError(f"{file} cannot be used ({error})") from error

@@ -1,0 +1,247 @@
+"""The one way to ask a model: what it reads is cut, transformed, scored and pooled here, whoever asks.
+
+A clip's answer is the mean over its windows, or over its rows where a model reads segments.
+
+Shape suffixes: W windows, X any axes, T steps in time, N tracks, D features, K classes, E embedding values.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+
+from phonolake.errors import AudioError, UsageError
+from phonolake.inference import inputs, rows
+from phonolake.inference.crops import window_starts, windows
+from phonolake.inference.inputs import Audio, ModelInput, SeriesInput, VectorInput
+from phonolake.inference.outside import OutsideRecording
+from phonolake.inference.prefetch import prefetched
+from phonolake.inference.recordings import Samples
+from phonolake.inference.transforms import Transforms
+from phonolake.models import registry, storage
+from phonolake.models.loaded import EMBEDDING, LoadedModel, LoadedNetwork
+from phonolake.records import Hertz
+
+# Windows that go through the network at once: short tracks are scored together, and an hour of music does not fill the
+# memory.
+TOGETHER, WINDOWS = 16, 64
+
+# Track id, windows_WXT, and the first step of each window.
+Cut = tuple[str, np.ndarray, list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a model says about a track.
+
+    Parameters
+    ----------
+    track_id : str
+    probabilities : ndarray, shape (K,)
+        In the order of the model's classes.
+    embedding : ndarray, shape (E,), or None
+        Where the model has one: mean over the windows.
+    window_activations : ndarray, shape (W, channels), or None
+        What the layer that was asked for gives for each window.
+    starts : list of int
+        First step of each window.
+    """
+
+    track_id: str
+    probabilities: np.ndarray
+    embedding: np.ndarray | None
+    window_activations: np.ndarray | None = None
+    starts: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A stored model together with what it reads and the transforms that its card names."""
+
+    model: LoadedModel
+    input: ModelInput
+    transforms: Transforms
+
+    @classmethod
+    def of(cls, model: LoadedModel) -> "Predictor":
+        """The predictor of a model; an imported network, whose card names no input, reads what it always does."""
+        read = inputs.parse(model.card.get("input", registry.get(model.card["model"]).CARD.input))
+        return cls(model, read, read.transforms(model.card.get("preprocessing")))
+
+    @classmethod
+    def load(cls, weights: Path, *, device: str = "cpu") -> "Predictor":
+        """The predictor of a stored model; the errors are those of `phonolake.models.storage.load`."""
+        return cls.of(storage.load(weights, device=device))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the probabilities."""
+        return self.model.classes
+
+    @property
+    def window(self) -> int:
+        """Length of a window in steps of the input, which the network was built for."""
+        return int(self.model.card["build"]["n_frames"])
+
+    # -- tracks of a lake ----------------------------------------------------------------------------------------------
+
+    def score_shard(self, path: Path, wanted: Set[str] | None = None, layer: str | None = None) -> Iterator[Scored]:
+        """Score the tracks of a shard of what the model reads.
+
+        Parameters
+        ----------
+        path : Path
+        wanted : set of str, optional
+            Ids of the tracks to score; all of them by default.
+        layer : str, optional
+            Layer of a network whose activations are wanted too; see `LoadedNetwork.listening`.
+
+        Raises
+        ------
+        UsageError
+            For a layer of a model that is no network, or that the network does not have.
+        """
+        if layer is not None and not isinstance(self.model, LoadedNetwork):
+            raise UsageError(f"{self.model.card['model']} has no layers: leave --layer out")
+        if isinstance(self.input, VectorInput):
+            return self._score_vectors(*self.input.read(path), wanted)
+        assert isinstance(self.input, SeriesInput)
+        return self._score_series(path, self.input, wanted, layer)
+
+    def _score_vectors(self, track_ids: list[str], x_ND: np.ndarray, wanted: Set[str] | None) -> Iterator[Scored]:
+        """Where a track has several rows, one for each segment of it, its answer is their mean."""
+        if wanted is not None:
+            held = [n for n, track_id in enumerate(track_ids) if track_id in wanted]
+            track_ids, x_ND = [track_ids[n] for n in held], x_ND[held]
+        if not track_ids:
+            return
+        p_NK, e_NE = self.model.predict_and_embed(x_ND)
+        of_track: dict[str, list[int]] = {}
+        for n, track_id in enumerate(track_ids):
+            of_track.setdefault(track_id, []).append(n)
+        for track_id, own in of_track.items():
+            yield Scored(track_id, p_NK[own].mean(axis=0), None if e_NE is None else e_NE[own].mean(axis=0))
+
+    def _score_series(
+        self, path: Path, read: SeriesInput, wanted: Set[str] | None, layer: str | None
+    ) -> Iterator[Scored]:
+        groups = range(pq.ParquetFile(path).num_row_groups)
+        tracks = (track for group in groups for track in rows.tracks(path, group, read, wanted))
+        for together in _gathered(prefetched(tracks, lambda track: self._cut(read, *track))):
+            yield from self._score_together(together, layer)
+
+    # -- one track -----------------------------------------------------------------------------------------------------
+
+    def score(self, x: np.ndarray) -> Scored:
+        """Score one track of any length: its array_XT, or its numbers_D, as they come from the input."""
+        if isinstance(self.input, VectorInput):
+            (scored,) = self._score_vectors([""], x[None], None)
+            return scored
+        assert isinstance(self.input, SeriesInput)
+        (scored,) = self._score_together([self._cut(self.input, "", x)], None)
+        return scored
+
+    def score_recording(self, recording: OutsideRecording) -> Scored:
+        """Score a recording that no lake holds, as `score_shard` would after ingest and extract.
+
+        Raises
+        ------
+        AudioError
+            When it cannot be decoded, or is not what the model can read.
+        UsageError
+            When the model reads what cannot be made of one recording.
+        """
+        if not isinstance(self.input, Audio):
+            return self.score(self.input.of(recording))
+        # Waveforms of any length: some windows at a time.
+        answers = [self._answers(x_WS) for x_WS in self._waveforms(recording, self.input.sr)]
+        if not answers:
+            raise AudioError("empty", "it holds no audio")
+        return _pooled("", *_joined(answers))
+
+    def _waveforms(self, recording: OutsideRecording, sr: int) -> Iterator[np.ndarray]:
+        """Windows_WS side by side, as `_cut` cuts them."""
+        samples, length = Samples(recording.blocks(Hertz(sr))), self.window
+        for first in count(step=WINDOWS):
+            x_S = samples.read(first * length, (first + WINDOWS) * length)
+            # Less than a window counts where it is all that there is.
+            if len(x_S) < (1 if first == 0 else length):
+                return
+            yield windows(x_S, length, whole=True)
+
+    def score_windows(self, x_WXT: np.ndarray) -> np.ndarray:
+        """Probabilities_WK of windows of the input, each as long as the network was built for."""
+        return self._answers(x_WXT)[0]
+
+    # -- windows -------------------------------------------------------------------------------------------------------
+
+    def _cut(self, read: SeriesInput, track_id: str, x_XT: np.ndarray) -> Cut:
+        starts = window_starts(x_XT.shape[-1], self.window, whole=read.whole_windows)
+        return track_id, windows(x_XT, self.window, whole=read.whole_windows), starts
+
+    def _score_together(self, tracks: Sequence[Cut], layer: str | None) -> Iterator[Scored]:
+        with self._listening(layer) as heard:
+            p_WK, e_WE = self._answers(np.concatenate([x for _, x, _ in tracks]))
+        activations = e_WE if layer == EMBEDDING else np.concatenate(heard) if heard else None
+        first = 0
+        for track_id, _, starts in tracks:
+            own = slice(first, first + len(starts))
+            first += len(starts)
+            kept = None if activations is None else activations[own]
+            yield _pooled(track_id, p_WK[own], None if e_WE is None else e_WE[own], kept, starts)
+
+    def _answers(self, x_WXT: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Probabilities_WK and embeddings_WE of windows, some of them at a time."""
+        return _joined(
+            [
+                self.model.predict_and_embed(self._transformed(x_WXT[n : n + WINDOWS].astype(np.float32)))
+                for n in range(0, len(x_WXT), WINDOWS)
+            ]
+        )
+
+    def _transformed(self, x: np.ndarray) -> np.ndarray:
+        """What the network reads, computed where it computes."""
+        if not isinstance(self.model, LoadedNetwork) or self.transforms == Transforms():
+            return x
+        with torch.inference_mode():
+            ready: np.ndarray = self.transforms(torch.from_numpy(x).to(self.model.device)).cpu().numpy()
+        return ready
+
+    def _listening(self, layer: str | None) -> AbstractContextManager[list[np.ndarray]]:
+        if layer in (None, EMBEDDING):
+            return nullcontext([])
+        assert isinstance(self.model, LoadedNetwork)
+        return self.model.listening(layer)
+
+
+def _gathered(tracks: Iterable[Cut]) -> Iterator[list[Cut]]:
+    """Tracks in groups of `TOGETHER` windows or a little more."""
+    waiting: list[Cut] = []
+    for track in tracks:
+        waiting.append(track)
+        if sum(len(starts) for *_, starts in waiting) >= TOGETHER:
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
+
+
+def _joined(answers: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> tuple[np.ndarray, np.ndarray | None]:
+    embeddings = [e_WE for _, e_WE in answers if e_WE is not None]
+    return np.concatenate([p_WK for p_WK, _ in answers]), np.concatenate(embeddings) if embeddings else None
+
+
+def _pooled(
+    track_id: str,
+    p_WK: np.ndarray,
+    e_WE: np.ndarray | None,
+    activations: np.ndarray | None = None,
+    starts: Sequence[int] = (),
+) -> Scored:
+    embedding = None if e_WE is None else e_WE.mean(axis=0)
+    return Scored(track_id, p_WK.mean(axis=0), embedding, activations, list(starts))

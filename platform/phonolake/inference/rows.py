@@ -1,0 +1,43 @@
+"""The tracks of one row group of a shard, as what goes on in time is read from it."""
+
+from collections.abc import Iterator, Set
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phonolake.inference.inputs import Row, SeriesInput
+from phonolake.store import pieces
+from phonolake.store.pieces import Pieces
+
+
+def first_rows(reader: pq.ParquetFile, group: int) -> list[tuple[int, str]]:
+    """Number and track of each row of a row group that a track is read from: a further piece of its audio is none."""
+    found = reader.read_row_group(group, ["track_id", pieces.NUMBER])
+    track_ids = found["track_id"].to_pylist()
+    if pieces.NUMBER not in found.column_names:
+        return list(enumerate(track_ids))
+    numbers = found[pieces.NUMBER].to_pylist()
+    return [(n, track_id) for n, track_id in enumerate(track_ids) if not numbers[n]]
+
+
+def row(table: pa.Table, n: int, file: Path) -> Row:
+    """One of the `first_rows` of a table that was read from `file`; its values are not copied."""
+    found = {name: table[name][n] for name in table.column_names}
+    if pieces.NUMBER in found and found[pieces.NUMBER].is_valid:
+        found["bytes"] = Pieces(file, found["track_id"].as_py())
+    return found
+
+
+def tracks(
+    file: Path, group: int, kind: SeriesInput, wanted: Set[str] | None = None
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Track ids and whole arrays of one row group, or of the `wanted` tracks in it."""
+    reader = pq.ParquetFile(file)
+    held = [(n, track_id) for n, track_id in first_rows(reader, group) if wanted is None or track_id in wanted]
+    if not held:
+        return
+    table = reader.read_row_group(group, kind.columns)
+    for n, track_id in held:
+        yield track_id, kind.array(row(table, n, file))

@@ -1,0 +1,56 @@
+"""Which words fit a recording: tags by a stored tagger, for files that no lake has to know.
+
+Shape suffixes: S samples, K tags.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from phonolake.errors import UsageError
+from phonolake.inference import outside
+from phonolake.inference.predictor import Predictor
+from phonolake.models import home, registry
+from phonolake.models.registry import NetworkCard
+
+TAGGER = "choi-msd"
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One tag of a file, with its probability and its rank from 1."""
+
+    file: str
+    rank: int
+    tag: str
+    probability: float
+
+
+def tag(files: Sequence[str], *, model: str = TAGGER, top: int = 5) -> Iterator[Tag]:
+    """The most probable tags of audio files, file by file, just as `phonolake score` would give them.
+
+    Parameters
+    ----------
+    files : sequence of str
+        Paths.
+    model : str
+        Network in the model home.
+    top : int
+        Tags per file.
+
+    Raises
+    ------
+    UsageError
+        When the model is no network, is not there or cannot tag yet, or there is no such file.
+    PhonolakeError
+        For a file that cannot be decoded, after the files before it.
+    """
+    if not isinstance(registry.get(model).CARD, NetworkCard):
+        raise UsageError(f"{model} is no network: `tag` needs one of the model home, such as {TAGGER!r}")
+    tagger = Predictor.of(home.load(model))
+    for file in files:
+        with outside.opened(file) as recording:
+            probabilities_K = tagger.score_recording(recording).probabilities
+        for rank, k in enumerate(np.argsort(-probabilities_K, kind="stable")[:top], start=1):
+            yield Tag(file, rank, tagger.classes[k], float(probabilities_K[k]))

@@ -1,0 +1,101 @@
+"""Which run is meant: the one answer to a model's or run's name, for commands, pages, Python and other questions.
+
+The id of a run names that run. A model's name stands for its newest run. Without a name the newest run counts that can
+answer what is asked. Newest means finished last; of those that finished together the first by id.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+
+from phonolake.errors import unknown
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRun:
+    """A run that trained or imported a model.
+
+    Parameters
+    ----------
+    input : str
+        What the model reads, as `phonolake.inference.inputs.parse` takes it.
+    labels : tuple of str
+        Its classes; empty for a model without probabilities.
+    label_source : str
+        Whose labels it learned.
+    is_fold : bool
+        Whether it was trained as one of several folds.
+    """
+
+    run_id: str
+    model: str
+    input: str
+    labels: tuple[str, ...]
+    label_source: str
+    split: str
+    test_fold: int | None
+    is_fold: bool
+    finished_at: datetime | None
+
+
+def model_runs(connection: duckdb.DuckDBPyConnection) -> list[ModelRun]:
+    """Every run that trained or imported a model, the newest first."""
+    rows = connection.execute(
+        "SELECT m.run_id, m.model, m.input, m.labels, coalesce(m.card->>'$.config.labels', 'dataset'), m.split, "
+        "m.test_fold, coalesce(json_array_length(r.config, '$.folds'), 0) > 0, r.finished_at "
+        "FROM models m LEFT JOIN runs r USING (run_id) ORDER BY r.finished_at DESC NULLS LAST, m.run_id"
+    ).fetchall()
+    return [ModelRun(run_id, model, read, tuple(labels), *rest) for run_id, model, read, labels, *rest in rows]
+
+
+def with_embeddings(connection: duckdb.DuckDBPyConnection) -> list[ModelRun]:
+    """Runs whose embeddings are in the lake, the newest first."""
+    rows = connection.execute("SELECT DISTINCT run_id FROM embedding_models").fetchall()
+    scored = {run_id for (run_id,) in rows}
+    return [run for run in model_runs(connection) if run.run_id in scored]
+
+
+def find(
+    runs: Sequence[ModelRun],
+    name: str | None,
+    *,
+    what: str = "model or run",
+    among: Callable[[ModelRun], bool] | None = None,
+) -> ModelRun | None:
+    """The run that a name stands for; None where there is none at all.
+
+    Parameters
+    ----------
+    runs : sequence of ModelRun
+        The newest first.
+    name : str, optional
+        A run, or a model.
+    what : str
+        What the name is of, for the error.
+    among : callable, optional
+        Whether a run can answer; the others are passed over, as if they were not there.
+
+    Raises
+    ------
+    UsageError
+        For a name that none of those that can answer has.
+    """
+    able = [run for run in runs if among is None or among(run)]
+    if name is None:
+        return able[0] if able else None
+    if not able:
+        return None
+    # An id comes first: nobody should be kept from a run by a model that is called like it.
+    for known in ([run.run_id for run in able], [run.model for run in able]):
+        if name in known:
+            return able[known.index(name)]
+    raise unknown(what, name, {known for run in able for known in (run.run_id, run.model)})
+
+
+def label_source(connection: duckdb.DuckDBPyConnection, name: str) -> str:
+    """Whose labels a run, or the newest run of a model, learned; those of the dataset where there is no such run."""
+    called = [run for run in model_runs(connection) if name in (run.run_id, run.model)]
+    found = find(called, name)
+    return "dataset" if found is None else found.label_source
