@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phonolake.errors import PhonolakeError, UsageError, unknown
+from phonolake.files import replacing
 from phonolake.models import filters as listening
 from phonolake.models import home, storage
 from phonolake.models.filters import Layer
@@ -19,7 +20,6 @@ from phonolake.models.loaded import LoadedModel, LoadedNetwork
 from phonolake.models.sample_level import SR, SampleCNN
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
-from phonolake.store.shards import replacing
 
 FIGURE, TABLE = "filters.png", "filters.parquet"
 

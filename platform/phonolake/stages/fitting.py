@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 
 from phonolake import execution
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.files import replacing
 from phonolake.lineage import CODE_VERSION, settings
 from phonolake.models import storage
 from phonolake.models.loaded import LoadedModel, wrap
 from phonolake.records import TEST, TRAIN, VALID
 from phonolake.stages.training_task import TRACKS, WEIGHTS, Task
 from phonolake.store import unfinished
-from phonolake.store.shards import replacing
 from phonolake.training import inputs, model_inputs, report
 from phonolake.training.predict import read_features, score_shard
 from phonolake.training.recipe import Recipe

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from phonolake.audio.decode import decode
 from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
+from phonolake.files import replacing, sha256
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.models import choi_msd, choi_weights, home, registry, storage
 from phonolake.progress import say
@@ -24,7 +25,7 @@ from phonolake.stages.common import Outcome, finish, now
 from phonolake.stages.train import TRACKS, WEIGHTS
 from phonolake.store import query, schema, tracks
 from phonolake.store.lake import MARKER, Change, Lake
-from phonolake.store.shards import replacing, write_rows
+from phonolake.store.shards import write_rows
 from phonolake.training.crops import windows
 
 IMPORTABLE = (choi_msd.CARD.name,)
@@ -108,7 +109,7 @@ def _card(config: Config) -> dict[str, Any]:
         "activation": "sigmoid",
         "weights": {
             "url": choi_weights.URL,
-            "sha256": hashlib.sha256(Path(config.file).read_bytes()).hexdigest(),
+            "sha256": sha256(Path(config.file)),
             "licence": "MIT, (c) 2016 Keunwoo Choi",
         },
         "code_version": CODE_VERSION,
