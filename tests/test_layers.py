@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "platform" / "phonolake"
 
 # A unit is a folder or a module directly below phonolake/, or one of the two programs beside it.
-FOUNDATION = {"records", "errors", "lineage", "progress", "registry", "seeds"}
+FOUNDATION = {"records", "errors", "files", "lineage", "progress", "registry", "seeds"}
 ARRAYS = {"audio", "features", "models", "metrics", "search", "synthesis"}
 BELOW_STAGES = FOUNDATION | ARRAYS | {"store", "sources", "transfer", "inference", "training", "lookup"}
 LIBRARY = BELOW_STAGES | {"execution", "stages", "analysis", "annotation", "studies"}
@@ -24,6 +24,8 @@ ALLOWED: dict[str, set[str]] = {
     # Small things that everyone may use.
     "records": set(),
     "errors": set(),
+    # Whole files and folders, checksums, locks.
+    "files": {"errors"},
     "lineage": set(),
     "progress": set(),
     "registry": {"errors"},

@@ -13,12 +13,12 @@ from phonolake import execution
 from phonolake.audio.decode import decode
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.features import contract, mel_96_12k, mfcc_120
+from phonolake.files import TEMPORARY
 from phonolake.inference import inputs, products
 from phonolake.stages import extract, ingest
 from phonolake.stages.extract import Config
 from phonolake.store import catalog, schema, tracks
 from phonolake.store.lake import Lake
-from phonolake.store.shards import TEMPORARY
 from phonolake.store.verify import verify
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("ray_session")]

@@ -16,12 +16,12 @@ import pytest
 import soundfile as sf
 
 from phonolake.errors import UsageError
+from phonolake.files import TEMPORARY
 from phonolake.records import Recording, Seconds
 from phonolake.stages import extract, ingest, ingest_plan
 from phonolake.stages.ingest import Config
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
-from phonolake.store.shards import TEMPORARY
 from phonolake.store.verify import kept, verify
 from phonolake.synthesis import fma
 

@@ -1,6 +1,7 @@
 """Commits: all tables at once or none, the same commit twice is one, killed ones heal, and two jobs lose nothing."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.files import TEMPORARY
 from phonolake.store import catalog, query, schema
 from phonolake.store.lake import FORMAT, MARKER, Change, Lake
 from phonolake.store.schema import Column, TableSchema
-from phonolake.store.shards import TEMPORARY, Shard, write_rows
+from phonolake.store.shards import Shard, write_rows
 from phonolake.store.verify import verify
 
 TRACKS, LABELS = schema.table("tracks"), schema.table("labels")
@@ -477,3 +479,42 @@ def test_any_sequence_of_commits_gives_what_a_set_gives(sequence: list[tuple[set
                 model = (model - remove) | add
             expected = {shards[stem].file: shards[stem] for stem in model}
             assert Lake.open(lake.root).shards("tracks") == expected
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"commitInfo":{"timest', b"\0" * 300])
+def test_a_log_entry_that_a_loss_of_power_tore_is_passed_over(torn: bytes, tmp_path: Path) -> None:
+    """The entry behind the published one was never promised to anybody: readers and the next commit do without it."""
+    lake = Lake.create(tmp_path / "lake")
+    lake.commit({"tracks": Change(TRACKS, [tracks(lake, "a", "d:1")])})
+    entries = lake.folder("tracks") / "_delta_log"
+    (entries / f"{lake.versions()['tracks'] + 1:020d}.json").write_bytes(torn)
+    assert list(lake.shards("tracks")) == ["a.parquet"]
+    lake.commit({"tracks": Change(TRACKS, [tracks(lake, "b", "d:2")])})
+    assert list(lake.shards("tracks")) == ["a.parquet", "b.parquet"]
+    assert seen(lake) == ["d:1", "d:2"]
+
+
+def test_what_is_published_is_on_the_disk_before_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards, checksums and log entries are forced to the disk, with their names, before `lake.json` names them."""
+    lake = Lake.create(tmp_path / "lake")
+    forced: set[int] = set()
+    real_fsync, real_replace = os.fsync, os.replace
+
+    def fsync(handle: int) -> None:
+        forced.add(os.fstat(handle).st_ino)
+        real_fsync(handle)
+
+    def replace(source: Any, target: Any) -> None:
+        if Path(target).name == "lake.json":
+            loose = [p for p in (lake.root / "tables").rglob("*") if p.stat().st_ino not in forced]
+            assert loose == []
+            assert (lake.root / "tables").stat().st_ino in forced
+            published.append(Path(target))
+        real_replace(source, target)
+
+    published: list[Path] = []
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    for n in range(3):
+        lake.commit({"tracks": Change(TRACKS, [tracks(lake, f"s{n}", f"d:{n}")])})
+    assert len(published) == 3

@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from phonolake.errors import PhonolakeError
+from phonolake.files import replacing
 from phonolake.store import schema
-from phonolake.store.shards import Shard, describe, replacing, write_rows, writing
+from phonolake.store.shards import Shard, describe, write_rows, writing
 
 TRACKS = schema.table("tracks").arrow
 AUDIO = schema.table("audio").arrow

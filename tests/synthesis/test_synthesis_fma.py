@@ -164,7 +164,7 @@ def test_no_unfinished_file_stays_when_the_disk_fails(tmp_path, monkeypatch):
     def fail(source, target):
         raise OSError("no space left")
 
-    monkeypatch.setattr("phonolake.synthesis.files.os.replace", fail)
+    monkeypatch.setattr("phonolake.files.os.replace", fail)
     with pytest.raises(OSError, match="no space left"):
         fma.write_track(fma.plan(CONFIG)[0], CONFIG, tmp_path)
     assert digests(tmp_path) == {}

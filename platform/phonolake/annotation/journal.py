@@ -9,7 +9,6 @@ A file for each answer, or a publication for each answer, would be as safe. But 
 shards, or a Delta log that takes longer to read than to listen: `publication` folds the journal into one shard.
 """
 
-import fcntl
 import json
 import os
 import re
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.files import lock, sync
 from phonolake.lineage import digest
 from phonolake.store.lake import Lake
 
@@ -122,7 +122,7 @@ def forget(lake: Lake, track_ids: Collection[str]) -> Iterator[tuple[Path, int]]
     for path in _journals(lake):
         try:
             with open(path, "r+b", buffering=0) as journal:
-                fcntl.flock(journal, fcntl.LOCK_EX)
+                lock(journal)
                 spans = list(_about(journal, track_ids))
                 for start, length in spans:
                     os.pwrite(journal.fileno(), b" " * length, start)
@@ -186,21 +186,12 @@ def _open(lake: Lake, rater: str) -> Iterator[BinaryIO]:
         path.parent.mkdir(exist_ok=True)
         new = not path.exists()
         with open(path, "a+b", buffering=0) as journal:
-            fcntl.flock(journal, fcntl.LOCK_EX)
+            lock(journal)
             if new:
-                _sync_folder(path.parent)
+                sync(path.parent)
             yield journal
     except OSError as error:
         raise PhonolakeError(f"the answer was not kept ({error}): make {path} writable and answer again") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force the name of a new file to the disk too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _append(journal: BinaryIO, lines: Sequence[dict[str, Any]]) -> None:

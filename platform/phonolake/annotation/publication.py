@@ -4,13 +4,13 @@ Journals are on the disk at once; SQL sees an answer when it is published. The p
 sample is done and whenever it is opened, and every command about annotations publishes first.
 """
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from phonolake.annotation import journal
 from phonolake.annotation.journal import Answer
 from phonolake.errors import PhonolakeError
+from phonolake.files import locked
 from phonolake.lineage import digest
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
@@ -60,8 +60,7 @@ def publish(lake: Lake) -> int:
 def _alone(lake: Lake) -> Iterator[None]:
     """Two publications at once would each replace the same shard by one of their own, and both would stay."""
     try:
-        with open(lake.root / journal.FOLDER / ".lock", "a", encoding="utf-8") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with locked(lake.root / journal.FOLDER / ".lock"):
             yield
     except OSError as error:
         raise PhonolakeError(

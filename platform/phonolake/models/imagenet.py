@@ -4,7 +4,6 @@ The files are those of torchvision (BSD licence); the hexadecimal digits in a fi
 lie in the model home, in ``imagenet/``: put there by hand, or downloaded on first use.
 """
 
-import hashlib
 import pickle
 import urllib.error
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from phonolake.errors import PhonolakeError
+from phonolake.files import sha256
 from phonolake.models import home
 
 # RGB statistics of ImageNet after scaling to [0, 1], with which these weights were trained.
@@ -58,8 +58,7 @@ def fetch(base: str, *, url: str | None = None) -> Path:
                 f"the ImageNet weights of {base} are neither at {path} nor can they be downloaded ({error}): put "
                 f"{path.name} there, or train {base}-random"
             ) from error
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256(path)
     if not found.startswith(expected):
         raise PhonolakeError(f"{path} is not the published file: its sha256 begins with {found[:8]}; delete it")
     return path

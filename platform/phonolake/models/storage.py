@@ -5,18 +5,18 @@ holds: only skops' own list of harmless types and those on the model's card are 
 """
 
 import json
-import shutil
 import zipfile
 import zlib
 from collections.abc import Mapping
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
 from phonolake.errors import PhonolakeError, UsageError, unknown
+from phonolake.files import read_folder, replacing_folder, standing
 from phonolake.models import registry
 from phonolake.models.loaded import ACTIVATIONS, LoadedModel, wrap
 from phonolake.models.registry import Network, NetworkCard
@@ -42,8 +42,7 @@ _DAMAGE = (
 def save(model: Any, card: Mapping[str, Any], folder: Path) -> Path:
     """Store a trained model. The same model and card give the same bytes.
 
-    The folder is written under another name beside its place and then renamed, so that no reader sees half of it. A
-    model that was there before steps aside first, so for an instant there is none.
+    It takes the place of a model that was there before, whole or not at all, and is on the disk when this returns.
 
     Parameters
     ----------
@@ -70,14 +69,9 @@ def save(model: Any, card: Mapping[str, Any], folder: Path) -> Path:
     _check_fit(model, card)
     if folder.exists() and not (folder / CARD_FILE).is_file():
         raise UsageError(f"{folder} exists and is not a stored model; choose another place for the model.")
-    staging = folder.with_name(f".{folder.name}.{uuid4().hex}")
-    staging.mkdir(parents=True)
-    try:
+    with replacing_folder(folder) as staging:
         (staging / CARD_FILE).write_text(text, encoding="utf-8")
         _write_weights(model, staging)
-        _publish(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return folder
 
 
@@ -98,7 +92,10 @@ def load(folder: Path, *, device: str = "cpu") -> LoadedModel:
     PhonolakeError
         If the files are damaged, belong to other build arguments, or hold types that the model's card does not trust.
     """
-    folder = Path(folder)
+    return read_folder(Path(folder), partial(_load, device=device))
+
+
+def _load(folder: Path, *, device: str) -> LoadedModel:
     card = read_card(folder)
     module = registry.get(card["model"])
     if missing := _missing_keys(card):
@@ -170,26 +167,9 @@ def _write_weights(model: Any, folder: Path) -> None:
         (folder / ESTIMATOR_FILE).write_bytes(_canonical_skops(skops.io.dumps(model)))
 
 
-def _publish(staging: Path, folder: Path) -> None:
-    if not folder.exists():
-        staging.rename(folder)
-        return
-    # A folder that holds files cannot be renamed over: the old one steps aside first.
-    retired = folder.with_name(f".{folder.name}.{uuid4().hex}")
-    folder.rename(retired)
-    try:
-        staging.rename(folder)
-    except OSError:
-        if not folder.exists():
-            retired.rename(folder)
-        raise
-    finally:
-        shutil.rmtree(retired, ignore_errors=True)
-
-
 def read_card(folder: Path) -> dict[str, Any]:
     """Read what `save` was given, without the weights; the errors are those of `load`."""
-    path = folder / CARD_FILE
+    path = standing(folder) / CARD_FILE
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -7,9 +7,6 @@ Shape suffixes: N tracks, D values of an embedding, Q queries.
 """
 
 import json
-import os
-import shutil
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phonolake.errors import PhonolakeError
+from phonolake.files import read_folder, replacing_folder, standing
 
 if TYPE_CHECKING:
     import faiss
@@ -97,26 +95,18 @@ def build(x_ND: np.ndarray, track_ids: list[str], card: dict[str, Any]) -> Index
 
 
 def save(index: Index, folder: Path) -> None:
-    """Write an index under another name and rename it into place; one that is there already steps aside first."""
+    """Put an index in the place of what is at `folder`, whole or not at all."""
     faiss = load_faiss()
-    staging, retired = (folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp") for _ in range(2))
-    staging.mkdir(parents=True)
-    try:
+    with replacing_folder(folder) as staging:
         faiss.write_index(index.faiss, str(staging / INDEX))
         (staging / IDS).write_text(json.dumps(index.track_ids, ensure_ascii=False), encoding="utf-8")
         (staging / CARD).write_text(json.dumps(index.card, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        if folder.exists():
-            os.rename(folder, retired)
-        os.rename(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        shutil.rmtree(retired, ignore_errors=True)
 
 
 def read_card(folder: Path) -> dict[str, Any] | None:
     """What an index is of; None where there is none, or none that can be read."""
     try:
-        card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        card: dict[str, Any] = json.loads((standing(folder) / CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return card if isinstance(card, dict) else None
@@ -124,6 +114,10 @@ def read_card(folder: Path) -> dict[str, Any] | None:
 
 def load(folder: Path) -> Index:
     """Read an index; the vectors stay on disk until they are looked at."""
+    return read_folder(folder, _load)
+
+
+def _load(folder: Path) -> Index:
     faiss = load_faiss()
     card = read_card(folder)
     if card is None:

@@ -11,12 +11,13 @@ from urllib.parse import quote
 from phonolake.audio import samples
 from phonolake.audio.decode import probe
 from phonolake.errors import AudioError
+from phonolake.files import replacing
 from phonolake.lineage import digest
 from phonolake.stages.common import Outcome, finish
 from phonolake.store import catalog, schema
 from phonolake.store.lake import MARKER, Change, Lake
 from phonolake.store.rewrite import without
-from phonolake.store.shards import replacing, write_rows
+from phonolake.store.shards import write_rows
 from phonolake.transfer import states
 
 

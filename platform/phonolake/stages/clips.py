@@ -17,6 +17,7 @@ import numpy as np
 from phonolake import execution, progress
 from phonolake.audio import cut
 from phonolake.errors import AudioError, PhonolakeError, UsageError
+from phonolake.files import replacing
 from phonolake.records import Recording, Seconds
 from phonolake.sources import contract
 from phonolake.sources.options import parse
@@ -25,7 +26,6 @@ from phonolake.stages.clip_ledger import Clip, Result
 from phonolake.stages.common import Outcome, now
 from phonolake.stages.download import PRIVATE
 from phonolake.store.lake import Lake
-from phonolake.store.shards import replacing
 from phonolake.transfer import http, states, video
 from phonolake.transfer.http import Patience
 from phonolake.transfer.pace import Pace

@@ -1,6 +1,5 @@
 """Fetch: download published weights from their public home, checked against the hash that is known here."""
 
-import hashlib
 import shutil
 import urllib.error
 import urllib.request
@@ -8,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phonolake.errors import PhonolakeError, unknown
+from phonolake.files import replacing
+from phonolake.files import sha256 as sha256_of
 from phonolake.models import choi_weights, home, imagenet
 from phonolake.progress import say
 from phonolake.stages import import_model
 from phonolake.stages.common import Outcome
-from phonolake.store.shards import replacing
 
 DOWNLOADS = "downloads"
 TIMEOUT_SECONDS = 30
@@ -67,7 +67,7 @@ def download(url: str, path: Path, *, sha256: str) -> None:
     PhonolakeError
         When the server cannot be reached, or sends something else.
     """
-    if path.is_file() and _sha256(path) == sha256:
+    if path.is_file() and sha256_of(path) == sha256:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     say(f"Downloading {url}.")
@@ -79,10 +79,5 @@ def download(url: str, path: Path, *, sha256: str) -> None:
             raise PhonolakeError(
                 f"{url} cannot be downloaded ({error}); with the file from elsewhere use `phonolake models import`"
             ) from error
-        if (found := _sha256(temporary)) != sha256:
+        if (found := sha256_of(temporary)) != sha256:
             raise PhonolakeError(f"{url} sent another file than expected: its sha256 is {found}, not {sha256}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

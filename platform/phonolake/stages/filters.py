@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.files import replacing
 from phonolake.lookup import runs
 from phonolake.models import filters as listening
 from phonolake.models import home, storage
@@ -20,7 +21,6 @@ from phonolake.models.loaded import LoadedModel, LoadedNetwork
 from phonolake.models.sample_level import SR, SampleCNN
 from phonolake.store import catalog, trained
 from phonolake.store.lake import Lake
-from phonolake.store.shards import replacing
 
 FIGURE, TABLE = "filters.png", "filters.parquet"
 

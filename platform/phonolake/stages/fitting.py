@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from phonolake import execution
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.files import replacing
 from phonolake.inference import inputs
 from phonolake.inference.predictor import Predictor
 from phonolake.lineage import CODE_VERSION, settings
@@ -20,7 +21,6 @@ from phonolake.models.registry import NetworkCard
 from phonolake.records import TEST, TRAIN, VALID
 from phonolake.stages.training_task import Task
 from phonolake.store import trained, unfinished
-from phonolake.store.shards import replacing
 from phonolake.training import report
 from phonolake.training.recipe import Recipe
 

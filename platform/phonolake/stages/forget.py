@@ -19,13 +19,14 @@ import pyarrow.parquet as pq
 
 from phonolake.annotation import journal
 from phonolake.errors import UsageError
+from phonolake.files import TEMPORARY, replacing
 from phonolake.lineage import digest
 from phonolake.search.index import IDS
 from phonolake.stages.common import Outcome, finish, now
 from phonolake.store import catalog, schema, trained
 from phonolake.store.lake import Change, Lake
 from phonolake.store.rewrite import holding, naming, without
-from phonolake.store.shards import SUFFIX, TEMPORARY, replacing, write_rows
+from phonolake.store.shards import SUFFIX, write_rows
 
 TOMBSTONES = "forgotten"
 

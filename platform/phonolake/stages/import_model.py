@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from phonolake.audio.decode import decode
 from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
+from phonolake.files import replacing, sha256
 from phonolake.inference.crops import windows
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.models import choi_msd, choi_weights, home, registry, storage
@@ -24,7 +25,7 @@ from phonolake.sources import folder as audio_folder
 from phonolake.stages.common import Outcome, finish, now
 from phonolake.store import query, schema, tracks, trained
 from phonolake.store.lake import MARKER, Change, Lake
-from phonolake.store.shards import replacing, write_rows
+from phonolake.store.shards import write_rows
 
 IMPORTABLE = (choi_msd.CARD.name,)
 # Clips whose statistics are computed: their first maps, two megabytes each, are in memory together.
@@ -107,7 +108,7 @@ def _card(config: Config) -> dict[str, Any]:
         "activation": "sigmoid",
         "weights": {
             "url": choi_weights.URL,
-            "sha256": hashlib.sha256(Path(config.file).read_bytes()).hexdigest(),
+            "sha256": sha256(Path(config.file)),
             "licence": "MIT, (c) 2016 Keunwoo Choi",
         },
         "code_version": CODE_VERSION,

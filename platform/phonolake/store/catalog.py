@@ -13,9 +13,10 @@ from typing import Protocol
 import duckdb
 import pyarrow as pa
 
+from phonolake.files import replacing
 from phonolake.store import schema as schemas
 from phonolake.store.schema import Column, TableSchema, literal, quote
-from phonolake.store.shards import Shard, replacing
+from phonolake.store.shards import Shard
 
 FILE = "catalog.duckdb"
 FEATURES = "features"

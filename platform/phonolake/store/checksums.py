@@ -5,12 +5,13 @@ for one. Lines are only ever added, before the log names the shard; the last one
 that are older than this have none, and are held against what Parquet itself guards.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from phonolake.files import sha256, sync
 
 NAME = "_SHA256SUMS"
 LINE = re.compile(r"([0-9a-f]{64})  (.+)")
@@ -28,6 +29,8 @@ def record(folder: Path, files: Collection[str]) -> None:
             lines.write("\n" + "".join(new))
             lines.flush()
             os.fsync(lines.fileno())
+    # Their names too, and that of the checksums: the log may only name what is on the disk.
+    sync(folder)
 
 
 def recorded(folder: Path) -> dict[str, str]:
@@ -38,9 +41,3 @@ def recorded(folder: Path) -> dict[str, str]:
     # A line that a killed writer left half-written is passed over.
     lines = map(LINE.fullmatch, path.read_text(encoding="utf-8", errors="replace").split("\n"))
     return {line[2]: line[1] for line in lines if line}
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

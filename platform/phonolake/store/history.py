@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from phonolake.errors import PhonolakeError
+from phonolake.files import sync
 
 LOG = "_delta_log"
 
@@ -39,6 +40,40 @@ def earlier(folder: Path, version: int) -> dict[str, int]:
         for kind, file in _actions(entry):
             named[file] = version if kind == "add" else number - 1
     return {file: last for file, last in named.items() if last < version}
+
+
+def drop_torn(folder: Path, version: int) -> None:
+    """Remove entries behind `version` that a loss of power left half-written, and what follows them.
+
+    Nobody was told of them: a version is published when its entry is on the disk.
+    """
+    torn = False
+    for entry in _behind(folder, version):
+        torn = torn or not _is_whole(entry)
+        if torn:
+            entry.unlink()
+
+
+def force(folder: Path, version: int) -> None:
+    """Force the entries behind `version` to the disk, with their names."""
+    log = folder / LOG
+    for path in [*_behind(folder, version), *log.glob("*.checkpoint*"), *log.glob("_last_checkpoint")]:
+        sync(path)
+    # The folders themselves are new with the first version.
+    for path in (log, folder, folder.parent) if version < 0 else (log,):
+        sync(path)
+
+
+def _behind(folder: Path, version: int) -> list[Path]:
+    return sorted(entry for entry in (folder / LOG).glob("*.json") if int(entry.stem) > version)
+
+
+def _is_whole(entry: Path) -> bool:
+    try:
+        lines = entry.read_text(encoding="utf-8").splitlines()
+        return bool(lines) and all(isinstance(json.loads(line), dict) for line in lines)
+    except ValueError:
+        return False
 
 
 def _actions(entry: Path) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,6 @@ a track without its audio, and a run that was killed half-way is invisible until
 from what is published, and undoes what a killed one left in a log.
 """
 
-import fcntl
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -27,9 +26,10 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from phonolake.errors import PhonolakeError, UsageError
-from phonolake.store import catalog, checksums
+from phonolake.files import TEMPORARY, locked, replacing
+from phonolake.store import catalog, checksums, history
 from phonolake.store.schema import TableSchema, shape
-from phonolake.store.shards import SEPARATOR, SUFFIX, TEMPORARY, Shard, replacing
+from phonolake.store.shards import SEPARATOR, SUFFIX, Shard
 
 FORMAT = 1
 MARKER = "lake.json"
@@ -191,8 +191,7 @@ class Lake:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One publication at a time; the kernel frees the lock of a process that was killed."""
-        with open(self.root / ".lock", "a", encoding="utf-8") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with locked(self.root / ".lock"):
             yield
 
     def _uri(self, table: str) -> str:
@@ -225,6 +224,8 @@ class Lake:
         arrow = change.schema.arrow
         self.folder(table).mkdir(parents=True, exist_ok=True)
         checksums.record(self.folder(table), [shard.file for shard in change.add])
+        published = self.versions().get(table, -1)
+        history.drop_torn(self.folder(table), published)
         try:
             log = DeltaTable.create(self._uri(table), arrow, mode="ignore", configuration=KEEP_LOG)
             if shape(_arrow_schema(log)) != shape(arrow):
@@ -243,6 +244,7 @@ class Lake:
                 log.create_write_transaction(adds + removes, mode="append", schema=arrow)
         except DeltaError as error:
             raise PhonolakeError(f"{table} could not be committed ({error}): run the command again") from error
+        history.force(self.folder(table), published)
         return self._log(table).version()
 
 

@@ -6,10 +6,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from phonolake.files import replacing
 from phonolake.lineage import digest
 from phonolake.store.lake import Change, Lake
 from phonolake.store.schema import TableSchema
-from phonolake.store.shards import SUFFIX, ShardWriter, describe, replacing
+from phonolake.store.shards import SUFFIX, ShardWriter, describe
 
 # Columns that name a track: a row about two tracks goes with either of them.
 NAMING = ("track_id", "other_id")

@@ -1,8 +1,5 @@
 """Write one Parquet shard so that a reader sees all of it or nothing, and the same rows give the same bytes."""
 
-import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phonolake.errors import PhonolakeError
+from phonolake.files import is_spare, remove, replacing
 
 SUFFIX = ".parquet"
 SEPARATOR = "--"  # between the parts of a name: what the rows are, its version, what they were made of
-TEMPORARY = ".tmp"
 LARGE = 32 << 20  # bytes of a row group that are worth not being copied
 
 
@@ -29,35 +26,11 @@ class Shard:
     bytes: int
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to that takes the place of `path` when the block ends well, and vanishes when it does not.
-
-    The temporary name does not end in ``.parquet``: a glob over the folder never sees it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}{TEMPORARY}"
-    try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is still there."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def sweep(folder: Path) -> None:
     """Remove what killed writers left unfinished in a folder of weights or indexes: all that has a hidden name."""
     for path in folder.glob(".*"):
-        remove(path)
+        if is_spare(path):
+            remove(path)
 
 
 class ShardWriter:

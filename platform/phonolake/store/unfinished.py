@@ -1,10 +1,11 @@
 """Folders of trainings that are not finished: whether somebody still needs what they hold."""
 
-import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from phonolake.files import is_locked, locked
 
 TRAINING = ".training"
 LOCK = "lock"
@@ -19,25 +20,13 @@ def held(folder: Path) -> Iterator[None]:
     The system lets go of it when the process ends, however it ends.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / LOCK, "a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
+    with locked(folder / LOCK, shared=True):
         yield
 
 
 def is_needed(folder: Path, *, finished: bool) -> bool:
     """Whether a process of this machine holds the folder, or an unfinished training wrote to it within the last day."""
-    if _is_held(folder):
+    if is_locked(folder / LOCK):
         return True
     newest = max((path.stat().st_mtime for path in folder.glob("*") if path.name != LOCK), default=0.0)
     return not finished and time.time() - newest < KEPT_SECONDS
-
-
-def _is_held(folder: Path) -> bool:
-    try:
-        with open(folder / LOCK) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False

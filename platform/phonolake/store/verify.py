@@ -8,10 +8,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from phonolake.files import TEMPORARY, is_spare, remove, sha256
 from phonolake.store import catalog, checksums, history, unfinished
 from phonolake.store.lake import Lake
 from phonolake.store.schema import shape
-from phonolake.store.shards import SUFFIX, TEMPORARY, remove
+from phonolake.store.shards import SUFFIX
 
 # Columns that tell the rows of a table apart.
 KEYS = {
@@ -119,6 +120,8 @@ def leftovers(lake: Lake) -> Iterator[Path]:
     for pattern in (".*", "models/*/.*", "indexes/.*"):
         for path in sorted(lake.root.glob(pattern)):
             finished = (path.parent / "weights").is_dir()
+            if not is_spare(path):
+                continue
             if path.name == unfinished.TRAINING and unfinished.is_needed(path, finished=finished):
                 continue
             # Models and indexes are written as a folder under a hidden name; in the root such a folder is not ours.
@@ -171,7 +174,7 @@ def _read_through(path: Path, rows: int, columns: pa.Schema) -> str | None:
 
 def _changed(path: Path, expected: str | None) -> str | None:
     """What Parquet's own checksums do not see; a shard of an older lake has none to hold it against."""
-    return None if expected in (None, checksums.sha256(path)) else "its bytes changed since it was written"
+    return None if expected in (None, sha256(path)) else "its bytes changed since it was written"
 
 
 def _doubles(lake: Lake) -> Iterator[Finding]:

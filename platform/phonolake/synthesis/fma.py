@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 import soundfile as sf
 
+from phonolake.files import write
 from phonolake.records import Hertz
 from phonolake.synthesis.damage import damage
-from phonolake.synthesis.files import write_whole
 from phonolake.synthesis.music import compose, tags
 from phonolake.synthesis.planning import Config, PlannedTrack, plan
 
@@ -88,7 +88,7 @@ def write_track(track: PlannedTrack, config: Config, root: Path) -> int:
         Bytes written.
     """
     data = render(track, config)
-    write_whole(audio_path(track, root), data)
+    write(audio_path(track, root), data)
     return len(data)
 
 
@@ -169,4 +169,4 @@ def _truth_table(tracks: Sequence[PlannedTrack]) -> pd.DataFrame:
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:
-    write_whole(path, table.to_csv(lineterminator="\n").encode())
+    write(path, table.to_csv(lineterminator="\n").encode())

@@ -1,16 +1,15 @@
 """Where a training stands after an epoch, on disk, so that one that was killed goes on from there."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
-from uuid import uuid4
 
 import torch
 
 from phonolake.errors import PhonolakeError
+from phonolake.files import replacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +20,8 @@ class Checkpoint:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Put `state` in the place of what was there, in one rename."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.{uuid4().hex[:8]}.tmp")
-        try:
-            with open(temporary, "wb") as file:
-                torch.save(dict(state), file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(self.path) as temporary:
+            torch.save(dict(state), temporary)
 
     def load(self) -> dict[str, Any] | None:
         """What was saved last; None before the first time.

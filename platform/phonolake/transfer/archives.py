@@ -5,10 +5,8 @@ import errno
 import io
 import os
 import re
-import shutil
 import stat
 import tarfile
-import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from phonolake.errors import PhonolakeError
+from phonolake.files import remove, sync, temporary_beside
 
 # A zip that its owners cut in pieces: mp3.zip.001, mp3.zip.002 ...
 PIECE = re.compile(r"(?P<whole>.+\.zip)\.\d{3}", re.IGNORECASE)
@@ -81,7 +80,7 @@ def unpack(archive: Path, target: Path, *, limits: Limits = Limits(), pieces: Se
         more than `limits` allow. Nothing is changed then.
     """
     target.mkdir(parents=True, exist_ok=True)
-    staging = target / f".{archive.name}.{uuid.uuid4().hex[:8]}.tmp"
+    staging = temporary_beside(target / archive.name)
     staging.mkdir()
     try:
         names = list(_write_all(archive, pieces, staging, limits))
@@ -90,13 +89,15 @@ def unpack(archive: Path, target: Path, *, limits: Limits = Limits(), pieces: Se
             place = target / name
             place.parent.mkdir(parents=True, exist_ok=True)
             os.replace(staging / name, place)
+        for folder in sorted({(target / name).parent for name in names}):
+            sync(folder)
     except DAMAGE as error:
         # An impossible place (EINVAL) is the archive's fault, anything else that has a number is the disk's.
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise PhonolakeError(f"{archive} is damaged ({error}): remove it and download it again") from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        remove(staging)
     return [target / name for name in names]
 
 
@@ -135,6 +136,7 @@ def _write_all(archive: Path, pieces: Sequence[Path], staging: Path, limits: Lim
                 if written > allowance:
                     raise _refused(archive, f"it unpacks to more than {allowance} bytes, which looks like a bomb")
                 sink.write(block)
+        sync(place)
         yield name
 
 

@@ -4,7 +4,6 @@ import email.utils
 import hashlib
 import http.client
 import json
-import os
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.files import take_place
 
 BLOCK = 1 << 20
 PART, ORIGIN = ".part", ".origin"
@@ -131,9 +131,7 @@ def fetch(
         # What is wrong as a whole must not be gone on with.
         forget(target)
         raise
-    with open(part, "rb") as written:
-        os.fsync(written.fileno())
-    os.replace(part, target)
+    take_place(part, target)
     forget(target)
     return True
 

@@ -1,10 +1,11 @@
 """A rate limit that several processes keep together."""
 
-import fcntl
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
+
+from phonolake.files import lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,13 @@ class Pace:
     def hold(self, seconds: float) -> None:
         """Give out no slot for so many seconds: the server asked everyone to wait."""
         with open(self.path, "a+", encoding="ascii") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file)
             _write(file, max(_read(file), time.time() + seconds))
 
     def _take(self) -> float:
         """Take a slot that is free now (0), or say how long none will be."""
         with open(self.path, "a+", encoding="ascii") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file)
             now, free = time.time(), _read(file)
             if free > now:
                 return free - now

@@ -16,8 +16,8 @@ import soundfile as sf
 
 from phonolake import registry
 from phonolake.errors import UsageError
+from phonolake.files import write
 from phonolake.records import Hertz, Seconds
-from phonolake.synthesis.files import write_whole
 from phonolake.synthesis.music import GENRES, compose
 
 SUBTYPES = {"WAV": "PCM_16", "AU": "PCM_16", "MP3": "MPEG_LAYER_III"}
@@ -141,14 +141,14 @@ def write_track(clip: Clip, config: Config, root: Path) -> int:
     buffer = io.BytesIO()
     sf.write(buffer, samples, clip.sr, format=clip.container, subtype=SUBTYPES[clip.container])
     data = buffer.getvalue()
-    write_whole(audio_path(clip, root), data)
+    write(audio_path(clip, root), data)
     return len(data)
 
 
 def write_metadata(clips: Sequence[Clip], config: Config, root: Path) -> None:
     """Write all files that are no audio."""
     for name, data in get(config.layout).files(clips, config).items():
-        write_whole(root.joinpath(*name.split("/")), data)
+        write(root.joinpath(*name.split("/")), data)
 
 
 def parts(n: int) -> list[str]:

@@ -1,0 +1,220 @@
+"""Files and folders that are there as a whole or not at all, their checksums, and locks that the kernel frees.
+
+Whatever is written goes under a hidden name first, is forced to the disk, and only then takes its place by one rename,
+which is forced to the disk too. So a kill or a loss of power at any line leaves the old or the new, never neither.
+"""
+
+import ctypes
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from phonolake.errors import PhonolakeError
+
+Found = TypeVar("Found")
+
+TEMPORARY = ".tmp"
+# A folder that stepped aside where two folders cannot change places at once.
+RETIRED = ".retired"
+# What renameat2(2) calls them.
+_HERE, _EXCHANGE = -100, 2
+# A file system that cannot exchange, as NFS, says one of these.
+_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
+# A folder that is replaced this often while it is read is replaced by somebody gone wild.
+READINGS = 100
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write to that takes the place of `path` when the block ends well, and vanishes when it does not.
+
+    The temporary name is hidden and does not end as `path` does: a glob over the folder never sees it. When the block
+    has ended, the file is on the disk under its name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_beside(path)
+    try:
+        yield temporary
+        take_place(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def take_place(finished: Path, path: Path) -> None:
+    """Give a finished file on the same disk the name `path`; what had it goes."""
+    sync(finished)
+    os.replace(finished, path)
+    sync(path.parent)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Put `data` in the place of what a file holds."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to write into that takes the place of `folder` and all that is in it, as `replacing` does.
+
+    The old and the new folder change places at once. Where the file system cannot do that, the old one steps aside for
+    an instant under a name that `standing` knows.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = temporary_beside(folder)
+    staging.mkdir()
+    try:
+        yield staging
+        for below, _, names in os.walk(staging):
+            for name in names:
+                sync(Path(below, name))
+            sync(Path(below))
+        _take_place(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def standing(folder: Path) -> Path:
+    """Where what was last put at `folder` lies: there, or beside it when a kill fell between its two renames."""
+    retired = _retired(folder)
+    return retired if not folder.exists() and retired.exists() else folder
+
+
+def is_spare(hidden: Path) -> bool:
+    """Whether nothing is lost with a hidden file or folder: it does not stand for a folder that is missing."""
+    name = hidden.name
+    return not (name.endswith(RETIRED) and standing(hidden.with_name(name[1 : -len(RETIRED)])) == hidden)
+
+
+def read_folder(folder: Path, read: Callable[[Path], Found]) -> Found:
+    """Read several files of a folder that somebody may replace meanwhile: all of them are of the same one.
+
+    Parameters
+    ----------
+    read : callable
+        Is given the folder to read from, and is called again when the folder was replaced under it.
+    """
+    for _ in range(READINGS):
+        place = standing(folder)
+        before = _identity(place)
+        try:
+            found = read(place)
+        except Exception:
+            if _identity(place) == before and place == standing(folder):
+                raise
+            continue
+        if _identity(place) == before:
+            return found
+    raise PhonolakeError(f"{folder} is replaced again and again while it is read: wait for the jobs that do so")
+
+
+def sync(path: Path) -> None:
+    """Force a file, or the names in a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is still there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def temporary_beside(path: Path) -> Path:
+    """A hidden name beside `path` that nobody else uses."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{TEMPORARY}")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs, alone or with others that share it.
+
+    The kernel frees the lock of a process that ends, however it ends.
+    """
+    with open(path, "a", encoding="utf-8") as file:
+        lock(file, shared=shared)
+        yield
+
+
+def lock(file: IO[Any], *, shared: bool = False, wait: bool = True) -> bool:
+    """Lock an open file until it is closed; False when somebody else holds it and `wait` is not wanted."""
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock file `path`; nobody holds one that is not there."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return not lock(file, wait=False)
+    except FileNotFoundError:
+        return False
+
+
+def _retired(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}{RETIRED}")
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        facts = os.stat(folder)
+    except FileNotFoundError:
+        return None
+    return facts.st_ino, facts.st_ctime_ns
+
+
+def _take_place(staging: Path, folder: Path) -> None:
+    """Give `staging` the name of `folder`; what had it goes."""
+    retired = _retired(folder)
+    try:
+        os.rename(staging, folder)  # there is none yet, or an empty one
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if not exchange(staging, folder):
+            # What an earlier kill left aside is older than the folder that stands there.
+            shutil.rmtree(retired, ignore_errors=True)
+            os.rename(folder, retired)
+            sync(folder.parent)
+            try:
+                os.rename(staging, folder)
+            except OSError:
+                os.rename(retired, folder)
+                raise
+    sync(folder.parent)
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two folders change names in one step; False where the system or the file system cannot."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is None:
+        return False
+    if call(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _CANNOT:
+        return False
+    raise OSError(number, os.strerror(number), str(one), None, str(other))
