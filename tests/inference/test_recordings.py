@@ -1,6 +1,7 @@
 """One recording through the recipes: shared, in segments, and longer than memory."""
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ import soundfile as sf
 from phonolake.audio.decode import decode
 from phonolake.errors import AudioError, UsageError
 from phonolake.features import contract
-from phonolake.features.pooling import pool
+from phonolake.features.contract import FeatureSet
+from phonolake.features.pooling import Pooling
 from phonolake.inference import extractors, recordings
 from phonolake.inference.recordings import Samples, answers
 from phonolake.records import Seconds
@@ -177,17 +179,36 @@ def test_spectrograms_that_need_all_of_a_long_recording_are_refused(monkeypatch:
 def test_pooling_means_and_deviations_is_exact() -> None:
     rng = np.random.default_rng(0)
     parts = [rng.normal(k, 1 + k, 100 * (k + 1)) for k in range(3)]
-    columns = ("x_mean", "x_std", "x_min_01", "x_max_01", "tempo")
+    columns = ("x_mean", "x_std", "least", "most", "bpm")
+    pooling = Pooling(frozenset({"least"}), frozenset({"most"}), frozenset({"bpm"}), {"x_std": "x_mean"})
     rows = np.array([[p.mean(), p.std(), p.min(), p.max(), 60.0 * (k + 1)] for k, p in enumerate(parts)])
-    pooled = pool(columns, rows, np.array([len(p) for p in parts]))
+    pooled = pooling.pool(columns, rows, np.array([len(p) for p in parts]))
     whole = np.concatenate(parts)
     np.testing.assert_allclose(pooled, [whole.mean(), whole.std(), whole.min(), whole.max(), 120.0])
+
+
+def test_a_name_alone_does_not_decide_how_a_column_is_pooled() -> None:
+    rows = np.array([[0.2, 1.0], [0.6, 3.0]])
+    np.testing.assert_allclose(Pooling().pool(("key_minor_share", "tempo"), rows, np.ones(2)), [0.4, 2.0])
+
+
+@pytest.mark.parametrize("recipe", contract.feature_sets().values(), ids=lambda recipe: recipe.name)
+def test_pooling_names_columns_that_there_are(recipe: FeatureSet) -> None:
+    names = {name for name, _ in recipe.columns}
+    pooling = recipe.pooling
+    groups = (pooling.minima, pooling.maxima, pooling.medians, frozenset(pooling.deviations))
+    assert set(pooling.deviations.values()) | set().union(*groups) <= names
+    assert sum(map(len, groups)) == len(frozenset().union(*groups))
+    # Of the statistics that the papers take, these are no means of the whole.
+    special = re.compile(r"(_(min|max|std)(_\d+)?|^tempo)$")
+    assert {name for name in names if special.search(name)} == set().union(*groups)
 
 
 PROGRAM = """
 import sys
 from pathlib import Path
 from phonolake.features import contract
+from phonolake.features.contract import FeatureSet
 from phonolake.inference.recordings import answers
 recipes = [contract.feature_set("music-role-97"), contract.feature_set("mfcc-120"), contract.spectrogram("mel-96-12k")]
 found = answers(recipes, Path(sys.argv[1]).read_bytes(), 3 * 3600.0)

@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -12,6 +12,7 @@ from phonolake import registry
 from phonolake.errors import UsageError, unknown
 from phonolake.features.clip import Clip
 from phonolake.features.configuration import Configuration, from_text
+from phonolake.features.pooling import Pooling
 from phonolake.records import Hertz
 
 
@@ -130,6 +131,8 @@ class FeatureSet:
         Paper or definition.
     compute : callable
         A `Clip` at `sr` to float64 of shape (len(columns),). An `AudioError` makes the track a reject.
+    pooling : Pooling
+        How values of a recording too long for one piece are made of those of its parts.
     segments : Segments, optional
         Where each piece of a recording gets values of its own.
     """
@@ -140,6 +143,7 @@ class FeatureSet:
     columns: tuple[tuple[str, str], ...]
     source: str
     compute: Callable[[Clip], np.ndarray]
+    pooling: Pooling = field(default_factory=Pooling)
     segments: Segments | None = None
 
     @property

@@ -12,6 +12,7 @@ import numpy as np
 from phonolake.features import descriptors, harmony
 from phonolake.features.clip import Clip
 from phonolake.features.contract import FeatureSet
+from phonolake.features.pooling import Pooling
 from phonolake.features.statistics import seven
 from phonolake.records import Hertz
 
@@ -98,6 +99,10 @@ def _columns() -> tuple[tuple[str, str], ...]:
     return tuple(columns)
 
 
+def _all(statistic: str) -> list[str]:
+    return [f"{name}_{statistic}_{k:02d}" for name, (size, _) in SERIES.items() for k in range(1, size + 1)]
+
+
 FEATURES = FeatureSet(
     name="fma-518",
     version=1,
@@ -105,4 +110,9 @@ FEATURES = FeatureSet(
     columns=_columns(),
     source="Defferrard, Benzi, Vandergheynst, Bresson 2017, Sec. 3.3, and their feature extraction",
     compute=compute,
+    pooling=Pooling(
+        minima=frozenset(_all("min")),
+        maxima=frozenset(_all("max")),
+        deviations=dict(zip(_all("std"), _all("mean"), strict=True)),
+    ),
 )

@@ -8,6 +8,7 @@ import numpy as np
 from phonolake.features import descriptors
 from phonolake.features.clip import Clip
 from phonolake.features.contract import FeatureSet
+from phonolake.features.pooling import Pooling
 from phonolake.records import Hertz
 
 SR = Hertz(12_000)
@@ -72,16 +73,27 @@ def _statistics(*series: np.ndarray) -> np.ndarray:
     return np.concatenate([statistic for s in series for statistic in (s.mean(axis=0), s.std(axis=0))])
 
 
+def _name(k: int, order: int, statistic: str) -> str:
+    return f"mfcc{k:02d}_{'d' * order}{'_' if order else ''}{statistic}"
+
+
 def _columns(change: str) -> tuple[tuple[str, str], ...]:
     columns = []
     for order, what in enumerate(("", f"first {change} of ", f"second {change} of ")):
         for statistic in ("mean", "std"):
             for k in range(1, N_MFCC + 1):
-                name = f"mfcc{k:02d}_{'d' * order}{'_' if order else ''}{statistic}".replace("__", "_")
-                columns.append((name, f"{statistic} over frames of the {what}MFCC {k} (dB, orthonormal DCT-II)"))
+                columns.append(
+                    (
+                        _name(k, order, statistic),
+                        f"{statistic} over frames of the {what}MFCC {k} (dB, orthonormal DCT-II)",
+                    )
+                )
     return tuple(columns)
 
 
+POOLING = Pooling(
+    deviations={_name(k, order, "std"): _name(k, order, "mean") for order in range(3) for k in range(1, N_MFCC + 1)}
+)
 FEATURES = (
     FeatureSet(
         name="mfcc-120",
@@ -90,6 +102,7 @@ FEATURES = (
         columns=_columns("difference"),
         source="Pons & Serra 2019, Sec. 3 (baseline); librosa defaults at 12 kHz, plain differences",
         compute=compute,
+        pooling=POOLING,
     ),
     FeatureSet(
         name="mfcc-120-delta",
@@ -98,5 +111,6 @@ FEATURES = (
         columns=_columns("delta"),
         source="Pons & Serra 2019, Sec. 3 (baseline); librosa defaults at 12 kHz, deltas over nine frames",
         compute=compute_delta,
+        pooling=POOLING,
     ),
 )

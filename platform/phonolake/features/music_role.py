@@ -12,6 +12,7 @@ import numpy as np
 from phonolake.features import descriptors, harmony, kernels, rhythm
 from phonolake.features.clip import Clip
 from phonolake.features.contract import FeatureSet
+from phonolake.features.pooling import Pooling
 from phonolake.features.statistics import standardised
 from phonolake.records import Hertz
 
@@ -127,6 +128,9 @@ def _columns(n_mfcc: int, whole: bool, corrected: bool) -> tuple[tuple[str, str]
 
 def _set(name: str, n_mfcc: int, whole: bool, corrected: bool) -> FeatureSet:
     columns = _columns(n_mfcc, whole, corrected)
+    names = {column for column, _ in columns}
+    # The deviation of the signal too stands beside the mean of its magnitude, as the authors chose them.
+    deviations = {column: column.removesuffix("std") + "mean" for column in names if column.endswith("_std")}
     return FeatureSet(
         name=name + "-corrected" * corrected,
         version=1,
@@ -134,6 +138,7 @@ def _set(name: str, n_mfcc: int, whole: bool, corrected: bool) -> FeatureSet:
         columns=columns,
         source=SOURCE + ("without offsets, duplicate and rounding" if corrected else "as published"),
         compute=partial(compute, columns=tuple(n for n, _ in columns), corrected=corrected),
+        pooling=Pooling(medians=frozenset({"tempo"}), deviations=deviations),
     )
 
 

@@ -16,7 +16,6 @@ from phonolake.audio.encoded import Encoded
 from phonolake.errors import AudioError
 from phonolake.features.clip import Clip
 from phonolake.features.contract import FeatureSet, Segments, Spectrogram
-from phonolake.features.pooling import pool
 from phonolake.records import Hertz, Seconds
 
 Recipe = FeatureSet | Spectrogram
@@ -169,7 +168,7 @@ def _pooled(recipe: FeatureSet, samples: Samples, duration: Seconds) -> np.ndarr
         weights.append(len(y))
         start += size
     names = tuple(name for name, _ in recipe.columns)
-    return pool(names, np.array(values), np.array(weights))
+    return recipe.pooling.pool(names, np.array(values), np.array(weights))
 
 
 def _joined(recipe: Spectrogram, samples: Samples) -> np.ndarray:
