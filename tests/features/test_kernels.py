@@ -7,6 +7,8 @@ from phonolake.features import descriptors, harmony, kernels, rhythm, spectral
 from phonolake.features.clip import Clip
 from phonolake.features.statistics import seven, standardised
 
+from . import plain_kernels
+
 pytestmark = pytest.mark.timeout(60)
 
 SR = 22_050
@@ -34,7 +36,7 @@ def test_windows_of_a_recording(n: int, length: int) -> None:
     hop, n_frames = 3, 1 + n // 3
     padded = np.pad(y, (length // 2, 2 * length))
     whole = np.stack([window * padded[t * hop : t * hop + length] for t in range(n_frames)])
-    for function in (kernels.windowed, kernels.windowed.plain):
+    for function in (kernels.windowed, plain_kernels.windowed):
         for start in {0, 1, n_frames // 2, n_frames - 1} & set(range(n_frames)):
             out = np.full((min(4, n_frames - start), length), np.nan)
             function(y, start, hop, window, out)
@@ -45,7 +47,7 @@ def test_power_of_a_spectrum() -> None:
     rng = np.random.default_rng(0)
     for dtype in (np.complex64, np.complex128):
         spectrum = (rng.normal(size=(7, 33)) + 1j * rng.normal(size=(7, 33))).astype(dtype)
-        for function in (kernels.power, kernels.power.plain):
+        for function in (kernels.power, plain_kernels.power):
             out = np.empty(spectrum.shape, np.float32)
             function(spectrum, out)
             np.testing.assert_allclose(out, np.abs(spectrum) ** 2, rtol=1e-6)
@@ -58,7 +60,7 @@ def test_bands(n_frames: int) -> None:
     basis = spectral.mel_filterbank(sr=8000, n_fft=256, n_mels=40)
     np.testing.assert_allclose(compiled, values.astype(np.float64) @ basis.T.astype(np.float64), rtol=1e-5)
     plain = np.empty_like(compiled)
-    kernels.bands.plain(values, basis, np.zeros((40, 2), np.int64), plain)
+    plain_kernels.bands(values, basis, np.zeros((40, 2), np.int64), plain)
     np.testing.assert_allclose(compiled, plain, rtol=1e-5)
 
 
@@ -66,7 +68,7 @@ def test_bands(n_frames: int) -> None:
 def test_shape(silent: bool) -> None:
     values = power() * (0 if silent else 1)
     found = []
-    for function in (kernels.shape, kernels.shape.plain):
+    for function in (kernels.shape, plain_kernels.shape):
         out = np.empty((len(values), 5))
         function(values, 0.85, out)
         found.append(out)
@@ -77,7 +79,7 @@ def test_shape(silent: bool) -> None:
 
 def test_pitches() -> None:
     for values in (power(), power() * 0, power(n_bins=20)):
-        compiled, plain = kernels.pitches(values, 3, 15, 0.1), kernels.pitches.plain(values, 3, 15, 0.1)
+        compiled, plain = kernels.pitches(values, 3, 15, 0.1), plain_kernels.pitches(values, 3, 15, 0.1)
         np.testing.assert_allclose(compiled[0], plain[0], rtol=1e-9)
         np.testing.assert_allclose(compiled[1], plain[1], rtol=1e-9)
 
@@ -87,7 +89,7 @@ def test_moments() -> None:
 
     y = np.random.default_rng(3).gamma(2, 0.1, 5000).astype(np.float32) - np.float32(0.1)
     compiled = kernels.moments(y)
-    np.testing.assert_allclose(compiled, kernels.moments.plain(y), rtol=1e-9)
+    np.testing.assert_allclose(compiled, plain_kernels.moments(y), rtol=1e-9)
     for row, values in zip(compiled, (y.astype(np.float64), np.abs(y).astype(np.float64)), strict=True):
         skew, kurtosis = standardised(row)
         assert row[0] == pytest.approx(values.mean())

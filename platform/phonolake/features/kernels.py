@@ -1,4 +1,4 @@
-"""Loops over frames, compiled by numba where it is installed; each has a plain numpy twin of the same result.
+"""Loops over frames, compiled by numba on their first call.
 
 Compiled code is kept in the cache of numba, so that one worker compiles and the others read. All take power spectra of
 shape (T, F), one frame after the other in memory, and take the root of a power where a magnitude is wanted.
@@ -15,19 +15,10 @@ FASTMATH = {"reassoc", "contract", "nsz", "arcp", "nnan"}
 
 
 class Kernel:
-    """A function written as loops for numba, beside its twin in numpy.
+    """A function written as loops, which numba compiles when it is called first: listing features does without it."""
 
-    Parameters
-    ----------
-    loops : callable
-        What numba compiles on the first call.
-    plain : callable
-        What is called where numba is not installed.
-    """
-
-    def __init__(self, loops: Callable[..., Any], plain: Callable[..., Any]) -> None:
+    def __init__(self, loops: Callable[..., Any]) -> None:
         self.loops = loops
-        self.plain = plain
         self.__doc__ = loops.__doc__
 
     def __call__(self, *arguments: Any) -> Any:
@@ -35,11 +26,9 @@ class Kernel:
 
     @cached_property
     def function(self) -> Callable[..., Any]:
-        """The compiled loops, or the plain twin."""
-        try:
-            from numba import njit
-        except ModuleNotFoundError:
-            return self.plain
+        """The compiled loops."""
+        from numba import njit
+
         options: dict[str, Any] = {"nogil": True, "fastmath": FASTMATH}
         try:
             compiled = njit(self.loops, cache=True, **options)
@@ -48,25 +37,10 @@ class Kernel:
         return compiled
 
 
-def kernel(plain: Callable[..., Any]) -> Callable[[Callable[..., Any]], Kernel]:
-    """Make a `Kernel` of the decorated loops."""
-    return lambda loops: Kernel(loops, plain)
-
-
 # -- windows ----------------------------------------------------------------------------------------------------------
 
 
-def _windowed_plain(y_N: np.ndarray, start: int, hop_length: int, window_L: np.ndarray, out_TL: np.ndarray) -> None:
-    n_frames, length = out_TL.shape
-    first = start * hop_length - length // 2
-    last = first + (n_frames - 1) * hop_length + length
-    part = y_N[max(0, first) : max(0, last)]
-    before = max(0, -first)
-    part = np.pad(part, (before, last - first - before - len(part)))
-    np.multiply(np.lib.stride_tricks.sliding_window_view(part, length)[::hop_length], window_L, out=out_TL)
-
-
-@kernel(_windowed_plain)
+@Kernel
 def windowed(y_N: np.ndarray, start: int, hop_length: int, window_L: np.ndarray, out_TL: np.ndarray) -> None:
     """Write centred frames of a recording, from number `start` on, times a window; beyond its ends are zeros."""
     n_frames, length = out_TL.shape
@@ -84,12 +58,7 @@ def windowed(y_N: np.ndarray, start: int, hop_length: int, window_L: np.ndarray,
 # -- power of complex spectra -----------------------------------------------------------------------------------------
 
 
-def _power_plain(spectrum_TF: np.ndarray, power_TF: np.ndarray) -> None:
-    np.multiply(spectrum_TF.real, spectrum_TF.real, out=power_TF)
-    power_TF += spectrum_TF.imag * spectrum_TF.imag
-
-
-@kernel(_power_plain)
+@Kernel
 def power(spectrum_TF: np.ndarray, power_TF: np.ndarray) -> None:
     """Write the squared magnitudes of a complex spectrum."""
     n_frames, n_bins = spectrum_TF.shape
@@ -102,15 +71,11 @@ def power(spectrum_TF: np.ndarray, power_TF: np.ndarray) -> None:
 # -- bands ------------------------------------------------------------------------------------------------------------
 
 
-def _bands_plain(power_TF: np.ndarray, basis_MF: np.ndarray, _: np.ndarray, out_TM: np.ndarray) -> None:
-    np.matmul(power_TF, basis_MF.T, out=out_TM)
-
-
 # Frames side by side fill a vector register, however few bins a band has.
 LANES = 8
 
 
-@kernel(_bands_plain)
+@Kernel
 def bands(power_TF: np.ndarray, basis_MF: np.ndarray, spans_M2: np.ndarray, out_TM: np.ndarray) -> None:
     """Write the weighted sums over bands; `spans_M2` says from which bin up to which a band has weights."""
     n_frames, n_bins = power_TF.shape
@@ -141,23 +106,7 @@ def bands(power_TF: np.ndarray, basis_MF: np.ndarray, spans_M2: np.ndarray, out_
 # -- centre and spread of a spectrum ----------------------------------------------------------------------------------
 
 
-def _shape_plain(power_TF: np.ndarray, roll_percent: float, out_T5: np.ndarray) -> None:
-    bins = np.arange(power_TF.shape[1], dtype=np.float64)
-    for start in range(0, len(power_TF), 256):
-        part = slice(start, start + 256)
-        magnitude = np.sqrt(power_TF[part]).astype(np.float64)
-        total = magnitude.sum(axis=1)
-        total[total == 0] = 1.0
-        centroid = magnitude @ bins / total
-        out_T5[part, 0] = centroid
-        deviation = np.abs(bins - centroid[:, None])
-        for column, p in enumerate((2, 3, 4), start=1):
-            out_T5[part, column] = ((magnitude * deviation**p).sum(axis=1) / total) ** (1 / p)
-        cumulative = magnitude.astype(np.float32).cumsum(axis=1)
-        out_T5[part, 4] = (cumulative < np.float32(roll_percent) * cumulative[:, -1:]).sum(axis=1)
-
-
-@kernel(_shape_plain)
+@Kernel
 def shape(power_TF: np.ndarray, roll_percent: float, out_T5: np.ndarray) -> None:
     """Write centroid, bandwidths of order 2, 3 and 4, and roll-off of each frame, in bins."""
     n_frames, n_bins = power_TF.shape
@@ -193,19 +142,7 @@ def shape(power_TF: np.ndarray, roll_percent: float, out_T5: np.ndarray) -> None
 # -- pitches ----------------------------------------------------------------------------------------------------------
 
 
-def _pitches_plain(values_TF: np.ndarray, low: int, high: int, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    near = values_TF[:, low - 1 : high + 1]
-    loud = near * (near > threshold * values_TF.max(axis=1, keepdims=True))
-    before, at, after = near[:, :-2], near[:, 1:-1], near[:, 2:]
-    t, k = np.nonzero((loud[:, 1:-1] > loud[:, :-2]) & (loud[:, 1:-1] >= loud[:, 2:]))
-    before, at, after = (x[t, k].astype(np.float64) for x in (before, at, after))
-    curvature, slope = after + before - 2 * at, (after - before) / 2
-    inside = np.abs(slope) < np.abs(curvature)
-    shift = np.where(inside, -slope / np.where(inside, curvature, 1.0), 0.0)
-    return k + low + shift, at + 0.5 * slope * shift
-
-
-@kernel(_pitches_plain)
+@Kernel
 def pitches(values_TF: np.ndarray, low: int, high: int, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Positions in bins (low <= k < high) and heights of the spectral peaks above a part of each frame's maximum.
 
@@ -239,16 +176,7 @@ def pitches(values_TF: np.ndarray, low: int, high: int, threshold: float) -> tup
 # -- moments ----------------------------------------------------------------------------------------------------------
 
 
-def _moments_plain(y_N: np.ndarray) -> np.ndarray:
-    rows = []
-    for y in (y_N.astype(np.float64), np.abs(y_N).astype(np.float64)):
-        deviation = y - y.mean()
-        squared = deviation * deviation
-        rows.append([y.mean(), squared.mean(), (squared * deviation).mean(), (squared * squared).mean()])
-    return np.array(rows)
-
-
-@kernel(_moments_plain)
+@Kernel
 def moments(y_N: np.ndarray) -> np.ndarray:
     """Mean and central moments of order 2, 3 and 4, of y (first row) and of |y|: shape (2, 4)."""
     n = len(y_N)

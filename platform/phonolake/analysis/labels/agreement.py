@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 
-from phonolake.metrics.agreement import cohen_kappa
-
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
@@ -38,6 +36,8 @@ def between_raters(connection: duckdb.DuckDBPyConnection, *, sample: str | None 
     sample : str, optional
         Only questions of this sample, whoever asked them first.
     """
+    from sklearn.metrics import cohen_kappa_score  # late: it takes a second to import
+
     rows = connection.execute(
         "SELECT a.rater, b.rater, a.label, a.value, b.value FROM annotations a JOIN annotations b "
         "ON a.track_id = b.track_id AND a.label = b.label AND a.rater < b.rater "
@@ -52,7 +52,9 @@ def between_raters(connection: duckdb.DuckDBPyConnection, *, sample: str | None 
     found = []
     for (rater_a, rater_b, label), pairs in groups.items():
         first_N, second_N = np.array(pairs).T
-        kappa = cohen_kappa(first_N, second_N)
         agreed = float(np.mean(first_N == second_N))
-        found.append(Agreement(rater_a, rater_b, label, len(pairs), agreed, None if np.isnan(kappa) else kappa))
+        # Two who always say the same one thing leave chance nothing to fall short of.
+        same = len(np.unique(pairs)) == 1
+        kappa = None if same else float(cohen_kappa_score(first_N, second_N))
+        found.append(Agreement(rater_a, rater_b, label, len(pairs), agreed, kappa))
     return sorted(found, key=lambda a: (a.rater_a, a.rater_b, a.label is not None, a.label or ""))

@@ -21,7 +21,7 @@ from phonolake.analysis.labels.reannotation import Answers
 from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.lookup.label_matrix import coded
 from phonolake.metrics.classification import macro, roc_auc
-from phonolake.metrics.intervals import CONFIDENCE, normal_quantile
+from phonolake.metrics.intervals import CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +140,13 @@ def correlate(
     n = len(pairs)
     if n < 2 or (np.ptp(pairs, axis=0) == 0).any():
         return Correlation(name, between, *(float("nan"),) * 3, n)
-    value = float(np.clip(np.corrcoef(pairs.T)[0, 1], -1, 1))
+    from scipy.stats import pearsonr  # late: it takes half a second to import
+
+    found = pearsonr(*pairs.T)
+    value = float(found.statistic)
     if n < 4 or abs(value) == 1:
         return Correlation(name, between, value, float("nan"), float("nan"), n)
-    half = normal_quantile(confidence) / np.sqrt(n - 3)
-    low, high = np.tanh(np.arctanh(value) + np.array([-half, half]))
+    low, high = found.confidence_interval(confidence)
     return Correlation(name, between, value, float(low), float(high), n)
 
 
