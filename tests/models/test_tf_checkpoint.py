@@ -45,6 +45,12 @@ def test_the_checksum_is_the_one_of_the_standard() -> None:
     assert tf_files.crc32c(bytes(32)) == 0x8A9136AA
 
 
+@pytest.mark.parametrize("n", [0, 1, 65_535, 65_536, 66_559, 131_072, 200_001])
+def test_long_checksums_are_those_of_byte_after_byte(n: int) -> None:
+    content = RNG.bytes(n)
+    assert sstable.masked_crc32c(content) == int.from_bytes(tf_files.masked(content), "little")
+
+
 @given(
     st.dictionaries(
         st.text("abc/_", min_size=1, max_size=9),
@@ -255,5 +261,5 @@ def survive_graph(seed: int) -> bool:
 @pytest.mark.parametrize("n", [50, pytest.param(2000, marks=pytest.mark.slow)])
 def test_a_mutation_is_an_error_or_the_right_tensors_in_bounded_memory(attempt: Callable[[int], bool], n: int) -> None:
     outcomes = [attempt(seed) for seed in range(n)]
-    # Some are noticed, and some touch what nobody reads.
-    assert 0 < outcomes.count(False) < n
+    # Most are noticed; of many, some touch what nobody reads.
+    assert n // 4 < outcomes.count(False) < n + (n < 100)

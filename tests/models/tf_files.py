@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 
 import numpy as np
 
@@ -18,6 +19,7 @@ def remainder(crc: int) -> int:
 REMAINDERS = [remainder(byte) for byte in range(256)]
 
 
+@cache
 def crc32c(data: bytes) -> int:
     crc = 0xFFFFFFFF
     for byte in data:
