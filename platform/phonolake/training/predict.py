@@ -91,8 +91,9 @@ def score_track(model: LoadedModel, track_id: str, x_XT: np.ndarray, kind: Track
 
 def _cut(model: LoadedModel, track_id: str, x_XT: np.ndarray, kind: TrackInput) -> Cut:
     n_steps = model.card["build"]["n_frames"]
-    # Waveforms are cut as they were published, side by side; the rest of a spectrogram gets a window of its own.
-    whole = isinstance(kind, Waveforms)
+    # Waveforms are cut as they were published, side by side; the rest of a spectrogram gets a window of its own, unless
+    # the card says otherwise.
+    whole = isinstance(kind, Waveforms) or model.card.get("windows") == "whole"
     starts = window_starts(x_XT.shape[-1], n_steps, whole=whole)
     return track_id, windows(x_XT, n_steps, whole=whole), starts
 
