@@ -8,7 +8,9 @@ INSTALLED := .venv/installed-$(FAISS)
 
 .PHONY: demo setup test lint bench chaos
 
+# The tagger (29 MB) is worth having and not needed.
 demo: setup
+	$(BIN)/phonolake models fetch musicnn-msd --format csv > /dev/null || echo "The demo goes on without a pretrained tagger."
 	$(BIN)/phonolake demo demo
 
 setup: $(INSTALLED)

@@ -34,11 +34,14 @@ class Config:
         What is synthesised.
     max_epochs : int
         Epochs of the network.
+    pretrained : str, optional
+        A tagger of the model home.
     """
 
     root: Path
     corpus: fma.Config
     max_epochs: int
+    pretrained: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Summary:
         Test figures of the models, with chance.
     track_id : str
         Track whose `neighbours` are shown; `label` is its class.
+    tags : list of (model, tag, probability)
+        What the pretrained tagger hears in it; empty without one.
     suspects : list of (LabelSuspect, bool)
         First suspects, and whether the label is wrong in truth.
     n_planted : int
@@ -68,6 +73,7 @@ class Summary:
     track_id: str
     label: str
     neighbours: list[Neighbour]
+    tags: list[tuple[str, str, float]]
     suspects: list[tuple[LabelSuspect, bool]]
     n_planted: int
     precision: float
@@ -79,15 +85,21 @@ def run(config: Config) -> Summary:
     music, lake_path = config.root / MUSIC, str(config.root / LAKE)
     tracks = synthesize.run(config.corpus, music)
     took_in = ingest.Config(lake_path, str(music), "fma")
-    outcomes = pipeline.run(pipeline.Config(took_in, config.corpus.seed, config.max_epochs))
+    outcomes = pipeline.run(pipeline.Config(took_in, config.corpus.seed, config.max_epochs, config.pretrained))
     crossval.run(crossval.Config(lake_path, (pipeline.CLASSICAL,), seed=config.corpus.seed))
     lake = Lake.open(lake_path)
     wrong = {f"fma:{track.track_id:06d}" for track in tracks if track.mislabelled}
     with query.connect(lake) as connection:
-        return _sum_up(lake, connection, outcomes, wrong)
+        return _sum_up(lake, connection, outcomes, wrong, config.pretrained)
 
 
-def _sum_up(lake: Lake, connection: duckdb.DuckDBPyConnection, outcomes: list[Outcome], wrong: set[str]) -> Summary:
+def _sum_up(
+    lake: Lake,
+    connection: duckdb.DuckDBPyConnection,
+    outcomes: list[Outcome],
+    wrong: set[str],
+    pretrained: str | None,
+) -> Summary:
     ranked = noise_suspects.suspects(held_out.read_held_out(connection))
     planted = wrong & {suspect.track_id for suspect in ranked}
     trained = [o.run_id for o in outcomes if o.stage == "train" and o.run_id]
@@ -104,6 +116,9 @@ def _sum_up(lake: Lake, connection: duckdb.DuckDBPyConnection, outcomes: list[Ou
         track_id=track_id,
         label=label,
         neighbours=neighbours.similar(lake, track_id, k=5),
+        tags=connection.execute(
+            "SELECT model, label, probability FROM top_tags($1, 5, $2) WHERE model = $2", [track_id, pretrained]
+        ).fetchall(),
         suspects=[(suspect, suspect.track_id in wrong) for suspect in ranked[:SUSPECTS]],
         n_planted=len(planted),
         precision=noise_grading.precision_at([suspect.track_id in planted for suspect in ranked], len(planted)),

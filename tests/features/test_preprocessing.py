@@ -87,12 +87,14 @@ CONFIGURATIONS = {
     "mel-128-22k-729": contract.spectrogram("mel-128-22k-729").config,
     "stft": Configuration(sr=12_000, n_fft=512, hop_length=256, ref="max", top_db=None),
     "linear": Configuration(sr=12_000, n_fft=400, hop_length=160, n_mels=20, fmin=50, fmax=5000, scale="linear"),
+    "mel-96-16k-musicnn": contract.spectrogram("mel-96-16k-musicnn").config,
+    "mirrored": Configuration(sr=12_000, n_fft=401, hop_length=100, n_mels=20, scale="log", pad_mode="reflect"),
     "emphasised": Configuration(sr=12_000, n_fft=512, hop_length=256, n_mels=96, pre_emphasis=0.97),
 }
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-@pytest.mark.parametrize("n", [1, 700, 24_000])
+@pytest.mark.parametrize("n", [0, 1, 2, 100, 700, 24_000])
 @pytest.mark.parametrize("on", DEVICES)
 def test_tensors_give_what_arrays_give(name: str, n: int, on: str) -> None:
     from phonolake.features.clip import Clip
@@ -104,6 +106,19 @@ def test_tensors_give_what_arrays_give(name: str, n: int, on: str) -> None:
     for clip, result in zip(y, found, strict=True):
         tolerance = 1e-2 if on == "cuda" else 1e-3
         np.testing.assert_allclose(result, config.compute(Clip(clip, config.sr)), rtol=1e-4, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize("n", [0, 1, 2, 100, 700, 24_000])
+def test_frames_of_one_recording_give_what_arrays_give(name: str, n: int) -> None:
+    from phonolake.features.clip import Clip
+
+    config = CONFIGURATIONS[name]
+    assert config is not None
+    y = np.random.default_rng(0).normal(0, 0.1, n).astype(np.float32)
+    frames_BTN = torch.from_numpy(device.frames(y, config).T.copy())[None]
+    found = device.of_frames(frames_BTN, config)[0].numpy()
+    np.testing.assert_allclose(found, config.compute(Clip(y, config.sr)), rtol=1e-4, atol=1e-3)
 
 
 def test_what_is_no_spectrogram_of_a_whole_clip_is_left_to_extraction() -> None:

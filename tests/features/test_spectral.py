@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from phonolake.audio.decode import decode
 from phonolake.errors import AudioError
-from phonolake.features import mel_96_12k, mfcc_120, spectral
+from phonolake.features import contract, mel_96_12k, mfcc_120, spectral
 from phonolake.features.spectral import cosine_basis, decibels, mel_filterbank, mel_power
 
 pytestmark = pytest.mark.timeout(60)
@@ -68,6 +68,22 @@ def test_mel_filters_are_those_of_librosa(sr: int, n_fft: int, n_mels: int) -> N
     assert ours.shape == theirs.shape == (n_mels, 1 + n_fft // 2)
     assert ours.dtype == np.float32
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:n_fft=.* is too large")
+def test_mirrored_ends_are_those_of_librosa(signal: np.ndarray) -> None:
+    ours = contract.spectrogram("mel-96-16k-musicnn").of(signal)
+    power = librosa.feature.melspectrogram(
+        y=signal, sr=16_000, n_fft=512, hop_length=256, n_mels=96, pad_mode="reflect"
+    )
+    np.testing.assert_allclose(ours, np.log10(1 + 10_000 * power), atol=1e-4)
+
+
+@given(st.integers(1, 40), st.integers(0, 100), st.integers(0, 100))
+def test_a_recording_is_mirrored_as_often_as_needed(n: int, before: int, after: int) -> None:
+    np.testing.assert_array_equal(
+        spectral.reflected(n, before, after), np.pad(np.arange(n), (before, after), mode="reflect")
+    )
 
 
 @pytest.mark.filterwarnings("ignore:n_fft=.* is too large")

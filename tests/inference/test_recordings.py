@@ -144,7 +144,7 @@ def test_samples_are_read_forwards() -> None:
 
 
 @pytest.mark.parametrize("seconds", [7.0, 6.0, 8.192])
-@pytest.mark.parametrize("name", ["mel-96-12k", "mel-128-22k-729", "stft-257-12k"])
+@pytest.mark.parametrize("name", ["mel-96-12k", "mel-128-22k-729", "mel-96-16k-musicnn", "stft-257-12k"])
 def test_joined_spectrograms_are_those_of_the_whole(name: str, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     data, recipe = flac(seconds, sr=24_000), contract.spectrogram(name)
     whole = values(answers([recipe], data, Seconds(seconds))[name])

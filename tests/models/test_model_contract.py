@@ -19,6 +19,7 @@ INPUTS = {
     "stft-257-12k": ((257,), -40, 20),
     "mel-128x128": ((128,), -40, 20),
     "mel-128-22k-729": ((128,), 1, 0.3),
+    "mel-96-16k-musicnn": ((96,), 1, 0.5),
     "mel-96-picture": ((3, 216), 0.5, 0.2),
     "12000": ((), 0, 0.1),
     "22050": ((), 0, 0.1),
@@ -26,6 +27,8 @@ INPUTS = {
 # Networks of a family that differ in sizes alone: these stand for the others, whose sizes have tests of their own.
 FEW = {"sample-3-9", "sample-2-6-by-256", "frame-raw-729-243"}
 VARIANTS = ("-as-described", "-repository")
+# Of these the networks are those of the collection MagnaTagATune, apart from the pools, which have tests of their own.
+TWINS = {"musicnn-msd", "vgg-msd"}
 # Bases of twenty million weights, some of which must be downloaded, have a test module of their own.
 TRANSFER = ("vgg16", "resnet50")
 
@@ -43,6 +46,8 @@ def length(name: str) -> int:
     card = registry.get(name).CARD
     if name == "choi-msd":
         return N_FRAMES * 256
+    if name.startswith("musicnn"):
+        return N_FRAMES
     return card.n_frames or N_FRAMES
 
 
@@ -66,7 +71,7 @@ def fitted(name: str, *, seed: int = 0) -> tuple[Any, dict[str, Any], np.ndarray
 
 def ours(card: registry.ModelCard) -> bool:
     """Whether the model goes through all tests of this module."""
-    if card.kind == "extractor" or card.name.startswith(TRANSFER) or card.name.endswith(VARIANTS):
+    if card.kind == "extractor" or card.name.startswith(TRANSFER) or card.name.endswith(VARIANTS) or card.name in TWINS:
         return False
     return card.name in FEW or not card.name.startswith(("sample-", "frame-raw-"))
 

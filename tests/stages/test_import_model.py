@@ -149,7 +149,7 @@ def test_wrong_requests_say_what_to_do(empty_home: Path, tmp_path: Path, call: C
         (("tag", "song.mp3"), "`phonolake models fetch choi-msd`"),
         (("tag", "song.mp3", "--model", "svm-rbf"), "svm-rbf is no network"),
         (("models", "import", "k2c2", WEIGHTS), "Known: choi-msd"),
-        (("models", "fetch", "k2c2"), "Known: choi-msd, resnet50, vgg16"),
+        (("models", "fetch", "k2c2"), "Known: choi-msd, musicnn-msd, musicnn-mtt, resnet50, vgg-msd, vgg-mtt, vgg16"),
         (("models", "import", "choi-msd", tmp_path / "no.hdf5"), "there is no file"),
         (("models", "import", "choi-msd", WEIGHTS, "--calibrate", tmp_path / "no"), "neither a lake nor a folder"),
         (("models", "import", "choi-msd", WEIGHTS, "--calibrate", tmp_path / "none"), "nothing to calibrate with"),

@@ -14,7 +14,7 @@ from phonolake.cli.main import main
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.features import configuration, contract
 from phonolake.features.configuration import Configuration
-from phonolake.inference import inputs
+from phonolake.inference import inputs, products
 from phonolake.inference.predictor import Predictor
 from phonolake.models import storage
 from phonolake.stages import extract, fitting, score, train
@@ -96,17 +96,27 @@ def test_one_that_is_no_longer_there_is_named(lake: Lake) -> None:
     st.sampled_from([0, 0.0, 30, 30.5]),
     st.sampled_from([None, 4000, 3999.5]),
     st.sampled_from([1.0, 2.0, 1, 2]),
-    st.sampled_from(["decibel", "log", "linear"]),
+    st.sampled_from(["decibel", "log", "log10", "linear"]),
     st.sampled_from([None, 60, 80.0]),
+    st.sampled_from(["constant", "reflect"]),
 )
 def test_the_text_of_a_configuration_is_that_configuration(
-    fmin: float, fmax: float | None, power: float, scale: Any, top_db: float | None
+    fmin: float, fmax: float | None, power: float, scale: Any, top_db: float | None, pad_mode: Any
 ) -> None:
-    config = Configuration(8000, 512, 128, 64, fmin=fmin, fmax=fmax, power=power, scale=scale, top_db=top_db)
+    config = Configuration(
+        8000, 512, 128, 64, fmin=fmin, fmax=fmax, power=power, scale=scale, top_db=top_db, pad_mode=pad_mode
+    )
     name, again = configuration.from_text(configuration.as_text("mine", config))
     # Also to the type of its numbers, which the version of a shard hangs on.
     assert (name, repr(again)) == ("mine", repr(config))
     assert contract.spectrogram(configuration.as_text("mine", config)).config == config
+
+
+def test_a_lake_from_before_there_were_mirrored_ends_goes_on(lake: Lake) -> None:
+    """The version is part of the names of shards: at what was usual then it is the one of then."""
+    assert products.product(contract.spectrogram(OWN)).version == "9225ac3c"
+    mirrored = contract.spectrogram(OWN + ",pad_mode=reflect")
+    assert products.product(mirrored).version != products.product(contract.spectrogram(OWN)).version
 
 
 def test_the_lake_says_what_was_read(lake: Lake) -> None:

@@ -16,18 +16,20 @@ if TYPE_CHECKING:
 @click.argument("folder", metavar="[DIR]", default="demo", type=click.Path(path_type=Path))
 @click.option("--tracks", type=click.IntRange(80), default=256, show_default=True, metavar="N", help="Tracks.")
 @click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Of the network.")
+@options.pretrained
 @options.seed
 @options.form
-def demo(folder: Path, tracks: int, epochs: int, seed: int, form: str) -> None:
+def demo(folder: Path, tracks: int, epochs: int, pretrained: str | None, seed: int, form: str) -> None:
     """Make a synthetic corpus in DIR and take it through every stage."""
     from phonolake import demo as whole
     from phonolake.inference import tagging
     from phonolake.models import home
     from phonolake.records import Seconds
+    from phonolake.stages import pipeline
     from phonolake.synthesis import fma
 
     corpus = fma.Config(n_tracks=tracks, seed=seed, label_noise=0.1, n_corrupt=12, duration=Seconds(8))
-    summary = whole.run(whole.Config(folder, corpus, epochs))
+    summary = whole.run(whole.Config(folder, corpus, epochs, pipeline.tagger(pretrained)))
     _print(summary, form)
     lake = folder / whole.LAKE
     click.echo(
@@ -52,6 +54,9 @@ def _print(summary: "Summary", form: str) -> None:
     emit(summary.figures, form)
     title(f"Tracks that sound like {summary.track_id} ({summary.label})")
     emit(summary.neighbours, form)
+    if summary.tags:
+        title(f"What a tagger hears in it that never learned from this music ({summary.tags[0][0]})")
+        emit(summary.tags, form, columns=("model", "tag", "probability"))
     title(
         f"Suspected labels: of the first {summary.n_planted}, {summary.precision:.0%} are wrong in truth "
         f"(of all tracks, {summary.chance:.0%})"

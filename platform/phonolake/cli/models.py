@@ -6,7 +6,9 @@ from phonolake.cli import options
 from phonolake.cli.output import emit
 
 calibrate = click.option(
-    "--calibrate", metavar="MUSIC", help="Lake or folder of recordings for its batch-norm statistics; needed to tag."
+    "--calibrate",
+    metavar="MUSIC",
+    help="Lake or folder of recordings for the statistics of choi-msd, which it needs to tag.",
 )
 register = click.option(
     "--lake", envvar="PHONOLAKE_LAKE", show_envvar=True, metavar="L", help="Also a run of this lake."
@@ -55,7 +57,7 @@ def show(name: str, form: str) -> None:
 @register
 @options.form
 def import_model(name: str, file: str, calibrate: str | None, lake: str | None, form: str) -> None:
-    """Take the published weights of model NAME from FILE into the model home."""
+    """Take the published weights of model NAME from FILE (a wheel or folder for musicnn) into the model home."""
     from phonolake.stages import import_model as stage
 
     emit(stage.run(stage.Config(name, file, calibrate, lake)), form)
@@ -68,7 +70,7 @@ def import_model(name: str, file: str, calibrate: str | None, lake: str | None, 
 @register
 @options.form
 def fetch(name: str, url: str | None, calibrate: str | None, lake: str | None, form: str) -> None:
-    """Download the published weights of NAME (choi-msd, vgg16, resnet50) and check them."""
+    """Download the published weights of NAME (choi-msd, musicnn-msd, vgg-msd, ...) and check them."""
     from phonolake.stages import fetch_model as stage
 
     emit(stage.run(stage.Config(name, url, calibrate, lake)), form)

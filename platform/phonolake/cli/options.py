@@ -40,7 +40,11 @@ labels = click.option(
 )
 split = click.option("--split", metavar="NAME", help="Split to use; the dataset's own, else the random folds.")
 max_epochs = click.option("--max-epochs", type=click.IntRange(1), metavar="N", help="Instead of the network's recipe.")
-
+pretrained = click.option(
+    "--pretrained",
+    metavar="NAME",
+    help="Tagger of the model home that tags and embeds the music, or none; by default one of musicnn if it is there.",
+)
 device = click.option(
     "--device", default="auto", show_default=True, metavar="D", help="cpu, cuda, or auto: GPUs where Ray has some."
 )

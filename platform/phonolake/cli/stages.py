@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @options.lake
 @options.seed
 @options.max_epochs
+@options.pretrained
 @options.dry_run
 @options.form
 def run(
@@ -31,6 +32,7 @@ def run(
     lake: str,
     seed: int,
     max_epochs: int | None,
+    pretrained: str | None,
     dry_run: bool,
     form: str,
     **usable: Any,
@@ -39,7 +41,8 @@ def run(
     from phonolake.stages import ingest as stage
     from phonolake.stages import pipeline
 
-    config = pipeline.Config(stage.Config(lake, folder, source, name, **usable), seed, max_epochs)
+    tagger = pipeline.tagger(pretrained)
+    config = pipeline.Config(stage.Config(lake, folder, source, name, **usable), seed, max_epochs, tagger)
     if dry_run:
         datasets.announce(config.ingest, form)
         return

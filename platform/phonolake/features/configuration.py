@@ -1,7 +1,7 @@
 """Spectrograms by their parameters: those of the papers, and any that a user gives."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -10,8 +10,11 @@ from phonolake.errors import UsageError, unknown
 from phonolake.features import pictures, spectral
 from phonolake.features.clip import Clip
 
-Scale = Literal["decibel", "log", "linear"]
+Scale = Literal["decibel", "log", "log10", "linear"]
 Reference = Literal["one", "max"]
+PadMode = Literal["constant", "reflect"]
+# Parameters that came later: at these values a configuration is the one that it was without them.
+_LATER = {"pad_mode": "constant"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +33,14 @@ class Configuration:
         Where the mel bands begin and end in hertz; up to sr / 2 by default.
     power : {1.0, 2.0}
         Whether magnitudes or powers are summed up in bands.
-    scale : {"decibel", "log", "linear"}
-        Decibels, log(1 + gain x), or as it is.
+    scale : {"decibel", "log", "log10", "linear"}
+        Decibels, the natural or the decadic logarithm of 1 + gain x, or as it is.
     ref : {"one", "max"}
         What decibels are relative to: 1, or the loudest value of the recording.
     top_db : float, optional
         Decibels end this far below the loudest value; None for no such floor.
     gain : float
-        For the scale "log".
+        For the scales "log" and "log10".
     offset, duration : float
         A part of the recording, in seconds. It begins earlier where the recording would end before the part does, with
         the recording where that would end before the part begins (short clips are often silent towards their end), and
@@ -46,6 +49,8 @@ class Configuration:
         Part of each sample that is taken off the next one before all else.
     picture : int, optional
         Draw it in colours on a square with this many pixels to the side.
+    pad_mode : {"constant", "reflect"}
+        What lies beyond the ends for the first and last windows: zeros, or the recording mirrored at its end.
     """
 
     sr: int
@@ -63,6 +68,7 @@ class Configuration:
     duration: float | None = None
     pre_emphasis: float = 0.0
     picture: int | None = None
+    pad_mode: PadMode = "constant"
 
     def __post_init__(self) -> None:
         for ok, name, want in self._rules():
@@ -87,6 +93,7 @@ class Configuration:
             (self.power in (1.0, 2.0), "power", "1 or 2"),
             (self.scale in get_args(Scale), "scale", " or ".join(get_args(Scale))),
             (self.ref in get_args(Reference), "ref", " or ".join(get_args(Reference))),
+            (self.pad_mode in get_args(PadMode), "pad_mode", " or ".join(get_args(PadMode))),
             (self.top_db is None or self.top_db > 0, "top_db", "above 0, or null"),
             (self.gain > 0, "gain", "above 0"),
             (self.offset >= 0, "offset", "at least 0 seconds"),
@@ -95,6 +102,11 @@ class Configuration:
             (side is None or (type(side) is int and 1 <= side <= 4096), "picture", "a whole number 1 ... 4096"),
             (side is None or (self.scale == "decibel" and self.top_db is not None), "picture", "null unless decibel"),
         ]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The parameters that tell it from others, without those that came later and are at what was usual before."""
+        return {name: value for name, value in asdict(self).items() if name not in _LATER or value != _LATER[name]}
 
     @property
     def n_bands(self) -> int:
@@ -114,7 +126,7 @@ class Configuration:
         if self.picture:
             return "red, green and blue from 0 to 1"
         plain = "power" if self.power == 2.0 else "magnitude"
-        return {"decibel": "dB", "log": f"log(1 + {self.gain:g} x {plain})", "linear": plain}[self.scale]
+        return {"decibel": "dB", "linear": plain}.get(self.scale, f"{self.scale}(1 + {self.gain:g} x {plain})")
 
     @property
     def streams(self) -> bool:
@@ -137,7 +149,10 @@ class Configuration:
         if self.scale == "decibel":
             squared = values_TM if self.power == 2.0 else np.square(values_TM)
             return spectral.decibels(squared, top_db=None, ref=None if self.ref == "max" else 1.0)
-        return np.log1p(np.float32(self.gain) * values_TM) if self.scale == "log" else values_TM.copy()
+        if self.scale == "linear":
+            return values_TM.copy()
+        logarithm = np.log1p(np.float32(self.gain) * values_TM)
+        return logarithm if self.scale == "log" else np.divide(logarithm, np.float32(np.log(10.0)), out=logarithm)
 
     def finish(self, values_FT: np.ndarray, loudest: float | None = None) -> np.ndarray:
         """Let decibels end `top_db` below the loudest value, in place."""
@@ -147,6 +162,18 @@ class Configuration:
         return np.maximum(values_FT, values_FT.dtype.type(top - self.top_db), out=values_FT)
 
     def _linear(self, clip: Clip) -> np.ndarray:
+        """Power or magnitude in bands: float32 of shape (T, n_bands)."""
+        if self.pad_mode == "constant" or not len(clip.y):
+            return self._in_bands(clip)
+        # Mirrored by a whole number of hops, so that the frames are those of the recording and some more on each side.
+        more = -(-self.n_fft // (2 * self.hop_length))
+        n, around = len(clip.y), more * self.hop_length
+        mirrored = clip.once(
+            ("reflected", around), lambda: Clip(clip.y[spectral.reflected(n, around, around)], clip.sr)
+        )
+        return self._in_bands(mirrored)[more : more + spectral.frame_count(n, self.hop_length)]
+
+    def _in_bands(self, clip: Clip) -> np.ndarray:
         stft = {"n_fft": self.n_fft, "hop_length": self.hop_length}
         if self.n_mels is None:
             power_TF = clip.power(**stft)

@@ -100,7 +100,7 @@ class Spectrogram:
     @property
     def identity(self) -> tuple:
         """What decides about the values."""
-        given = (asdict(self.config),) if self.version == 0 and self.config else ()
+        given = (self.config.identity,) if self.version == 0 and self.config else ()
         return (self.name, self.version, self.sr, self.n_bands, *given)
 
     @property

@@ -36,9 +36,9 @@ def spectrogram(y_BN: "Tensor", config: Configuration) -> "Tensor":
     check(config)
     if config.pre_emphasis:
         earlier_BN = y_BN.roll(1, dims=1)
-        earlier_BN[:, 0] = 0
+        earlier_BN[:, :1] = 0
         y_BN = y_BN - config.pre_emphasis * earlier_BN
-    return of_frames(_frames(y_BN, config.n_fft, config.hop_length), config)
+    return of_frames(_frames(y_BN, config), config)
 
 
 def configuration(name: str) -> Configuration:
@@ -70,8 +70,10 @@ def frames(y: np.ndarray, config: Configuration) -> np.ndarray:
     check(config)
     if config.pre_emphasis:
         y = np.append(y[:1], y[1:] - np.float32(config.pre_emphasis) * y[:-1])
-    padded = np.pad(y, (config.n_fft // 2, config.n_fft // 2 + config.n_fft))
-    n_frames = spectral.frame_count(len(y), config.hop_length)
+    n_frames, half = spectral.frame_count(len(y), config.hop_length), config.n_fft // 2
+    if config.pad_mode == "reflect" and len(y):
+        y, half = y[spectral.reflected(len(y), half, config.n_fft - half)], 0
+    padded = np.pad(y, (half, half + config.n_fft))
     return np.lib.stride_tricks.sliding_window_view(padded, config.n_fft)[:: config.hop_length][:n_frames].T
 
 
@@ -83,21 +85,24 @@ def of_frames(frames_BTN: "Tensor", config: Configuration) -> "Tensor":
     if config.n_mels is not None:
         basis_MF = _filters(config.sr, config.n_fft, config.n_mels, config.fmin, config.fmax, values_BFT.device)
         values_BFT = basis_MF @ values_BFT
-    if config.scale == "log":
-        return (config.gain * values_BFT).log1p()
     if config.scale == "linear":
         return values_BFT
+    if config.scale != "decibel":
+        logarithm_BFT = (config.gain * values_BFT).log1p()
+        return logarithm_BFT if config.scale == "log" else logarithm_BFT / float(np.log(10.0))
     return _decibels(values_BFT if config.power == 2.0 else values_BFT.square(), config)
 
 
-def _frames(y_BN: "Tensor", n_fft: int, hop_length: int) -> "Tensor":
+def _frames(y_BN: "Tensor", config: Configuration) -> "Tensor":
     import torch
 
-    half = n_fft // 2
+    n, half = y_BN.shape[1], config.n_fft // 2
+    n_frames = spectral.frame_count(n, config.hop_length)
+    if config.pad_mode == "reflect" and n:
+        y_BN, half = y_BN[:, torch.from_numpy(spectral.reflected(n, half, config.n_fft - half))], 0
     # Enough for a window of odd length, too; frames beyond the last centre are not taken.
-    padded_BN = torch.nn.functional.pad(y_BN, (half, half + n_fft))
-    n_frames = spectral.frame_count(y_BN.shape[1], hop_length)
-    return padded_BN.unfold(1, n_fft, hop_length)[:, :n_frames]
+    padded_BN = torch.nn.functional.pad(y_BN, (half, half + config.n_fft))
+    return padded_BN.unfold(1, config.n_fft, config.hop_length)[:, :n_frames]
 
 
 def _power(frames_BTN: "Tensor") -> "Tensor":

@@ -17,6 +17,12 @@ CONFIGURATIONS = {
         Configuration(sr=22_050, n_fft=2048, hop_length=604, n_mels=128, ref="max", offset=15.5, duration=3.5),
         "Bjelikj, García, Jordán, Alonso (KTH DT2119), as in their code: 3.5 s from 15.5 s on, dB below the maximum",
     ),
+    "mel-96-16k-musicnn": (
+        Configuration(
+            sr=16_000, n_fft=512, hop_length=256, n_mels=96, scale="log10", gain=10_000.0, pad_mode="reflect"
+        ),
+        "Pons & Serra 2019, musicnn: log10(1 + 10,000 x power) with mirrored ends, in float32 where theirs is float16",
+    ),
     "mel-96-picture": (Configuration(**PICTURE, ref="max"), ROLE_SOURCE + "as its notebook draws it"),
     "mel-96-picture-emphasised": (
         Configuration(**PICTURE, ref="max", pre_emphasis=0.97),

@@ -20,6 +20,16 @@ def frame_count(n: int, hop_length: int) -> int:
     return 1 + n // hop_length
 
 
+def reflected(n: int, before: int, after: int) -> np.ndarray:
+    """Numbers of the samples of a recording of `n` >= 1 that is mirrored beyond its ends: int64, before + n + after.
+
+    The samples at the ends themselves are not repeated; what is short is mirrored as often as needed.
+    """
+    period = max(1, 2 * (n - 1))
+    place = np.arange(-before, n + after) % period
+    return np.minimum(place, period - place) if n > 1 else np.zeros_like(place)
+
+
 def power_spectrum(y: np.ndarray, *, n_fft: int, hop_length: int) -> tuple[np.ndarray, np.ndarray]:
     """Squared magnitudes of the short-time Fourier transform.
 

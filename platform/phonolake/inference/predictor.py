@@ -181,8 +181,9 @@ class Predictor:
     # -- windows -------------------------------------------------------------------------------------------------------
 
     def _cut(self, read: SeriesInput, track_id: str, x_XT: np.ndarray) -> Cut:
-        starts = window_starts(x_XT.shape[-1], self.window, whole=read.whole_windows)
-        return track_id, windows(x_XT, self.window, whole=read.whole_windows), starts
+        whole = read.whole_windows or self.model.card.get("windows") == "whole"
+        starts = window_starts(x_XT.shape[-1], self.window, whole=whole)
+        return track_id, windows(x_XT, self.window, whole=whole), starts
 
     def _score_together(self, tracks: Sequence[Cut], layer: str | None) -> Iterator[Scored]:
         with self._listening(layer) as heard:

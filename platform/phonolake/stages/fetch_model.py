@@ -1,4 +1,7 @@
-"""Fetch: download published weights from their public home, checked against the hash that is known here."""
+"""Fetch: download published weights from their public home, checked against the hash that is known here.
+
+The networks of musicnn lie in a package of the Python package index, which pip downloads without installing it.
+"""
 
 import shutil
 import urllib.error
@@ -10,9 +13,11 @@ from phonolake.errors import PhonolakeError, unknown
 from phonolake.files import replacing
 from phonolake.files import sha256 as sha256_of
 from phonolake.models import choi_weights, home, imagenet
+from phonolake.models.importers import musicnn_package
 from phonolake.progress import say
 from phonolake.stages import import_model
 from phonolake.stages.common import Outcome
+from phonolake.transfer import wheels
 
 DOWNLOADS = "downloads"
 TIMEOUT_SECONDS = 30
@@ -54,9 +59,29 @@ def run(config: Config) -> list[Outcome]:
     if config.model in imagenet.FILES:
         path = imagenet.fetch(config.model, url=config.url)
         return [Outcome("fetch", None, 1, 1, 0, str(path))]
-    path = home.folder() / DOWNLOADS / f"{config.model}.hdf5"
-    download(config.url or choi_weights.URL, path, sha256=choi_weights.SHA256)
+    path = _published(config)
     return import_model.run(import_model.Config(config.model, str(path), config.calibrate, config.lake))
+
+
+def _published(config: Config) -> Path:
+    """The file that holds the weights, downloaded unless it is there."""
+    folder = home.folder() / DOWNLOADS
+    if config.model not in musicnn_package.NETWORKS:
+        path = folder / f"{config.model}.hdf5"
+        download(config.url or choi_weights.URL, path, sha256=choi_weights.SHA256)
+        return path
+    path = folder / musicnn_package.WHEEL
+    if config.url:
+        download(config.url, path, sha256=musicnn_package.WHEEL_SHA256)
+    else:
+        requirement = f"{musicnn_package.NAME}=={musicnn_package.VERSION}"
+        try:
+            wheels.download(requirement, path, sha256=musicnn_package.WHEEL_SHA256)
+        except PhonolakeError as error:
+            raise PhonolakeError(
+                f"{error}; with the wheel from elsewhere use `phonolake models import {config.model} FILE`"
+            ) from error
+    return path
 
 
 def download(url: str, path: Path, *, sha256: str) -> None:

@@ -1,6 +1,7 @@
 """Import: weights that others trained and published become a stored model, in the model home and in a lake.
 
-The published tagger normalises by batch statistics that were never kept, so they are computed from stated music here.
+The published tagger choi-msd normalises by batch statistics that were never kept, so they are computed from stated
+music here; the networks of musicnn have theirs in the file.
 """
 
 import hashlib
@@ -19,15 +20,19 @@ from phonolake.files import replacing, sha256
 from phonolake.inference.crops import windows
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.models import choi_msd, choi_weights, home, registry, storage
+from phonolake.models.choi_msd import ChoiTagger
+from phonolake.models.importers import musicnn_weights
+from phonolake.models.loaded import LoadedNetwork
+from phonolake.models.registry import Network
 from phonolake.progress import say
 from phonolake.records import Hertz
 from phonolake.sources import folder as audio_folder
 from phonolake.stages.common import Outcome, finish, now
 from phonolake.store import query, schema, tracks, trained
 from phonolake.store.lake import MARKER, Change, Lake
-from phonolake.store.shards import write_rows
+from phonolake.store.shards import SUFFIX, write_rows
 
-IMPORTABLE = (choi_msd.CARD.name,)
+IMPORTABLE = (choi_msd.CARD.name, *musicnn_weights.NAMES)
 # Clips whose statistics are computed: their first maps, two megabytes each, are in memory together.
 CLIPS = 128
 
@@ -41,10 +46,10 @@ class Config:
     model : str
         Name in the registry.
     file : str
-        The published file.
+        The published file; of the networks of musicnn the package's wheel, its folder, or an unpacked copy.
     calibrate : str, optional
-        A lake, or a folder of recordings, whose music the batch-norm statistics are taken from. Without, the model has
-        label vectors and cannot tag.
+        For choi-msd a lake, or a folder of recordings, whose music the batch-norm statistics are taken from. Without,
+        it has label vectors and cannot tag.
     lake : str, optional
         A lake that gets the model as one of its runs, so that it can be scored with.
     """
@@ -70,17 +75,20 @@ def run(config: Config) -> list[Outcome]:
     Raises
     ------
     UsageError
-        For a model that cannot be imported, or a file, folder or lake that does not exist.
+        For a model that cannot be imported or needs no calibration, or a file, folder or lake that does not exist.
     PhonolakeError
         When the file is not the published one, or none of the music can be decoded.
     """
     if config.model not in IMPORTABLE:
         raise unknown("model with published weights", config.model, IMPORTABLE)
+    if config.calibrate is not None and config.model in musicnn_weights.NAMES:
+        raise UsageError(
+            f"{config.model} has its statistics in the file and needs no calibration: leave --calibrate out"
+        )
     started = now()
     lake = None if config.lake is None else Lake.open(config.lake)
-    network = choi_weights.read(Path(config.file))
-    card = _card(config)
-    if config.calibrate is not None:
+    network, card = _published(config)
+    if config.calibrate is not None and isinstance(network, ChoiTagger):
         music = _music(config.calibrate)
         say(f"Calibrating with {len(music.clips)} clips of {music.recordings} recordings.")
         network.calibrate(music.clips)
@@ -98,6 +106,32 @@ def run(config: Config) -> list[Outcome]:
     if lake is not None:
         _register(lake, config, network, card, outcome, started)
     return [outcome]
+
+
+def of_home(name: str, lake_path: str) -> Outcome:
+    """Make a model of the model home a run of a lake, once.
+
+    Raises
+    ------
+    UsageError
+        When there is no such model.
+    """
+    started, lake = now(), Lake.open(lake_path)
+    model = home.load(name)
+    assert isinstance(model, LoadedNetwork)
+    card = dict(model.card)
+    outcome = Outcome("import", f"{name}-{digest(card)}", 0, 0, 0, name)
+    if f"{outcome.run_id}{SUFFIX}" not in lake.shards("models"):
+        _register(lake, Config(name, str(home.place(name)), lake=lake_path), model.network, card, outcome, started)
+    return outcome
+
+
+def _published(config: Config) -> tuple[Network, dict[str, Any]]:
+    """The network as it was published, and its card."""
+    if config.model in musicnn_weights.NAMES:
+        network, card = musicnn_weights.read(config.model, Path(config.file).expanduser())
+        return network, card | {"code_version": CODE_VERSION}
+    return choi_weights.read(Path(config.file)), _card(config)
 
 
 def _card(config: Config) -> dict[str, Any]:
@@ -128,7 +162,7 @@ def _register(lake: Lake, config: Config, network: Any, card: dict[str, Any], ou
     row = {
         "run_id": run_id,
         "model": config.model,
-        "input": registry.get(config.model).CARD.input,
+        "input": card.get("input", registry.get(config.model).CARD.input),
         "labels": card["classes"],
         "split": "none",
         "test_fold": None,

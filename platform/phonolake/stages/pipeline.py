@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from phonolake.inference import inputs
 from phonolake.inference.inputs import Features, StoredSpectrogram
-from phonolake.models import registry
+from phonolake.models import home, registry
+from phonolake.models.importers import musicnn_weights
 from phonolake.progress import say
-from phonolake.stages import extract, index, ingest, score, split, train
+from phonolake.stages import extract, import_model, index, ingest, score, split, train
 from phonolake.stages.common import Outcome
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
@@ -14,6 +15,7 @@ from phonolake.store.lake import Lake
 NETWORK = "k2c2"
 CLASSICAL = "random-forest"
 EMBEDDER = "scaled-mfcc"
+NO_TAGGER = "none"
 # Fewer tracks of a class than this cannot be dealt into train, valid and test.
 LEAST_PER_CLASS = 5
 
@@ -30,36 +32,55 @@ class Config:
         Seed of the random folds and of the models.
     max_epochs : int, optional
         Instead of the network's recipe.
+    pretrained : str, optional
+        A tagger of the model home, whose tags and neighbours need no training.
     """
 
     ingest: ingest.Config
     seed: int = 0
     max_epochs: int | None = None
+    pretrained: str | None = None
 
 
 def run(config: Config) -> list[Outcome]:
     """Ingest, extract, split, train, score and index.
 
-    Music that has labels to tell apart gets a network and a classical model; other music is embedded by its timbre.
+    Music that has labels to tell apart gets a network and a classical model; other music is embedded by the pretrained
+    tagger where there is one, or by its timbre.
+
+    Raises
+    ------
+    UsageError
+        When the pretrained tagger is not in the model home, before anything is done.
     """
     lake = config.ingest.lake
+    if config.pretrained is not None:
+        home.load(config.pretrained)
     outcomes = [ingest.run(config.ingest)]
-    models = choose_models(lake)
+    taggers = [import_model.of_home(config.pretrained, lake)] if config.pretrained else []
+    models = choose_models(lake, config.pretrained)
     read = [inputs.parse(registry.get(model).CARD.input) for model in models]
     features = tuple(dict.fromkeys(r.name for r in read if isinstance(r, Features)))
     spectrograms = tuple(dict.fromkeys(r.name for r in read if isinstance(r, StoredSpectrogram))) or ("mel-96-12k",)
     outcomes += extract.run(extract.Config(lake, features, spectrograms))
-    if EMBEDDER not in models:
+    if NETWORK in models:
         outcomes.append(split.run(split.Config(lake, seed=config.seed)))
     trained = []
     for model in models:
         trained += train.run(train.Config(lake, model, seed=config.seed, max_epochs=config.max_epochs))
-    outcomes += trained
-    outcomes += score.run(score.Config(lake, tuple(o.run_id for o in trained if o.run_id)))
+    outcomes += [*taggers, *trained]
+    outcomes += score.run(score.Config(lake, tuple(o.run_id for o in (*taggers, *trained) if o.run_id)))
     return outcomes + index.run(index.Config(lake))
 
 
-def choose_models(lake: str) -> tuple[str, ...]:
+def tagger(named: str | None) -> str | None:
+    """The tagger that is meant: a name, ``none``, or by default the first network of musicnn in the model home."""
+    if named is None:
+        return next((name for name in musicnn_weights.NAMES if home.has(name)), None)
+    return None if named == NO_TAGGER else named
+
+
+def choose_models(lake: str, pretrained: str | None = None) -> tuple[str, ...]:
     """The models that the labels of a lake can carry; the embedding that neighbours use by default comes last."""
     with catalog.connect(Lake.open(lake)) as connection:
         counts = connection.execute(
@@ -69,6 +90,6 @@ def choose_models(lake: str) -> tuple[str, ...]:
         return CLASSICAL, NETWORK
     say(
         f"{len(counts)} label(s), and a model needs two or more with {LEAST_PER_CLASS} tracks each: "
-        f"no training, neighbours come from {EMBEDDER}."
+        f"no training, neighbours come from {pretrained or EMBEDDER}."
     )
-    return (EMBEDDER,)
+    return () if pretrained else (EMBEDDER,)
