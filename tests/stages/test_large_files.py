@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import soundfile as sf
 
 from phonolake import execution
 from phonolake.analysis.collection import neighbours
-from phonolake.audio import decode as decoding
-from phonolake.audio.encoded import OnDisk, last_place, opened, sha256
+from phonolake.audio.encoded import OnDisk, find, opened, sha256
 from phonolake.errors import AudioError
 from phonolake.inference import inputs, recordings
 from phonolake.inference import rows as stored_rows
@@ -50,9 +50,9 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     y = np.random.default_rng(0).normal(0, 0.1, (4 * SR, 2))
     for name in ("a.wav", "b.flac", "c.ogg", "d.mp3", "e.aiff"):
         sf.write(root / name, np.roll(y, ord(name[0]) * 999, axis=0), SR)
-    with decoding.av.open(str(root / "f.m4a"), "w") as container:
+    with av.open(str(root / "f.m4a"), "w") as container:
         stream = container.add_stream("aac", rate=SR, layout="mono")
-        frame = decoding.av.AudioFrame.from_ndarray(y[None, :, 0].astype(np.float32), "fltp", "mono")
+        frame = av.AudioFrame.from_ndarray(y[None, :, 0].astype(np.float32), "fltp", "mono")
         frame.sample_rate = SR
         container.mux([*stream.encode(frame), *stream.encode(None)])
     sf.write(root / "g-small.wav", y[: SR // 2, :1], SR)
@@ -220,7 +220,9 @@ def test_a_file_on_the_disk_is_read_as_bytes_are(tmp_path: Path, monkeypatch: py
         assert found[6000:] == b""
         assert sha256(found) == sha256(data)
         for mark in (data[:4], data[699:702], data[1397:1401], data[-3:], b"no such mark"):
-            assert last_place(found, mark) == last_place(data, mark) == data.rfind(mark)
+            places = [i for i in range(len(data)) if data.startswith(mark, i)]
+            assert list(find(found, mark)) == list(find(data, mark)) == places
+            assert list(find(found, mark, 1399)) == [place for place in places if place >= 1399]
         with opened(found) as one, opened(data) as other:
             for offset, whence, n in ((10, 0, 20), (-5, 1, 900), (-30, 2, 100), (9000, 0, 5)):
                 assert one.seek(offset, whence) == other.seek(offset, whence)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from phonolake.audio.encoded import Encoded, last_place
+from phonolake.audio.encoded import Encoded
 from phonolake.errors import AudioError
 
 # Families of file name endings by the container that belongs inside.
@@ -75,18 +75,6 @@ def check_promise(found: str | None, extension: str) -> None:
         raise AudioError("wrong-extension", f"{found} data under the name .{extension}: rename the file to take it in")
 
 
-def check_complete(data: Encoded) -> None:
-    """Raise ``truncated`` when the container itself shows that the end is missing.
-
-    libsndfile trusts what is there and reads such files short in silence.
-    """
-    container = sniff(data)
-    if container == "OGG":
-        _check_ogg_ends(data)
-    elif container in ("WAV", "AIFF", "AU"):
-        _check_length(data, container)
-
-
 def chunks(data: Encoded, container: str) -> Iterator[bytes]:
     """Names of the chunks of a WAV or AIFF file, four bytes each, as far as their lengths lead."""
     start = 12
@@ -96,40 +84,3 @@ def chunks(data: Encoded, container: str) -> Iterator[bytes]:
         yield data[start : start + 4]
         size = int.from_bytes(data[start + 4 : start + 8], "little" if container == "WAV" else "big")
         start += 8 + size + size % 2
-
-
-def mp3_states_length(data: Encoded) -> bool:
-    """Whether the first MPEG frame says how many there are (a Xing, Info or VBRI header)."""
-    start = 0
-    head = data[:10]
-    if head[:3] == b"ID3" and len(head) == 10:
-        # ID3v2 sizes have seven bits to the byte.
-        start = 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
-    first = data[start : start + 4096]
-    return any(mark in first for mark in (b"Xing", b"Info", b"VBRI"))
-
-
-def _check_ogg_ends(data: Encoded) -> None:
-    """Raise ``truncated`` when the last Ogg page does not close its stream (RFC 3533, header flag 0x04).
-
-    The length field went with the missing pages.
-    """
-    start = last_place(data, b"OggS")
-    header = data[start : start + 27]
-    complete = False
-    if len(header) == 27:
-        sizes = data[start + 27 : start + 27 + header[26]]
-        complete = len(sizes) == header[26] and len(data) >= start + 27 + header[26] + sum(sizes)
-    if not complete or not header[5] & 0x04:
-        raise AudioError("truncated", "the Ogg stream has no last page")
-
-
-def _check_length(data: Encoded, container: str) -> None:
-    """Raise ``truncated`` when a header promises more bytes than there are; one that may be padding does not count."""
-    if container == "AU":
-        header, size = (int.from_bytes(data[i : i + 4], "big") for i in (4, 8))
-    else:
-        header, size = 8, int.from_bytes(data[4:8], "little" if container == "WAV" else "big")
-    # 0 and -1 mean that whoever wrote the header did not know.
-    if size not in (0, 0xFFFFFFFF) and header + size > len(data) + 1:
-        raise AudioError("truncated", f"the header promises {header + size} bytes, the file has {len(data)}")

@@ -16,7 +16,7 @@ import numpy as np
 import soundfile as sf
 
 from phonolake.audio import samples
-from phonolake.audio.decode import OPTIONS, Interleaver
+from phonolake.audio.ffmpeg import OPTIONS, Interleaver
 from phonolake.errors import AudioError
 from phonolake.records import Hertz, Seconds
 

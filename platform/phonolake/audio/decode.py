@@ -1,39 +1,35 @@
 """Decode audio from bytes, block by block, so that memory does not grow with the length of a recording.
 
-libsndfile (soundfile) reads WAV, FLAC, Ogg, MP3, AIFF and AU; PyAV reads the rest (m4a, wma, webm), and streams that
-do not state their length, where libsndfile stops at its guess. Channels are averaged: FFmpeg's own down-mix to mono is
-3 dB louder.
+libsndfile (soundfile) reads WAV, FLAC, Ogg, MP3, AIFF, AU and CAF; FFmpeg (PyAV) reads the rest (m4a, wma, webm), and
+MP3 whose header does not state its length, or states it wrong. What a file consists of is found in its bytes, since
+both trust headers and stop where these say. Channels are averaged: FFmpeg's own down-mix to mono is 3 dB louder.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, pairwise
+from typing import BinaryIO
 
-import av
 import numpy as np
 import soundfile as sf
 import soxr
 
-from phonolake.audio import containers
-from phonolake.audio.encoded import Encoded, opened
+from phonolake.audio import asides, boxes, containers, ffmpeg, flac, layout, mpeg
+from phonolake.audio.encoded import Encoded, Part, opened
+from phonolake.audio.reading import Header, Reading
 from phonolake.errors import AudioError
 from phonolake.records import Hertz, Seconds
 
 BLOCK = 1 << 18
 NO_LENGTH = 1 << 62  # libsndfile's way of saying so is the largest number
-BY_PYAV = {"MP4", "ASF", "MATROSKA", "AAC"}
-# FFmpeg also knows playlists, which name other files and hosts: what is called music must not make it open them.
-OPTIONS = {
-    "format_whitelist": "aac,aiff,asf,au,caf,flac,matroska,mov,mp3,ogg,w64,wav",
-    "protocol_whitelist": "none",
-}
-# Bare streams, whose length FFmpeg guesses from their first bit rate.
-GUESSED = {"AAC", "MP3"}
+BY_FFMPEG = {"MP4", "ASF", "MATROSKA", "AAC"}
 LOWEST_SR, HIGHEST_SR = 1_000, 1_000_000
 FLOOR_DBFS = -200.0
 # Eight steps of 16 bits below 1: what an encoder leaves of samples that were cut off at full scale.
 FULL_SCALE = 1 - 2**-12
+# Bytes behind the last packet that need not be understood, and how much sound they may be at most.
+FOREIGN, FOREIGN_SECONDS = 1 << 12, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +54,6 @@ class AudioFacts:
         return Seconds(self.n_samples / self.sr)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What the container claims; `expected` is its number of samples per channel, or None where it does not tell."""
-
-    container: str
-    codec: str
-    sr: Hertz
-    channels: int
-    expected: int | None
-
-
 def probe(data: Encoded, *, extension: str = "") -> AudioFacts:
     """Decode a whole recording and measure it.
 
@@ -83,11 +68,15 @@ def probe(data: Encoded, *, extension: str = "") -> AudioFacts:
     ------
     AudioError
         ``empty``, ``not-audio``, ``wrong-extension``, ``truncated`` (fewer samples than the container promises),
-        ``corrupt`` (a frame cannot be decoded) or ``not-finite`` (NaN or infinite samples).
+        ``corrupt`` (a part is damaged or cannot be decoded), ``undecoded`` (bytes that may be samples are in no part
+        that the decoder reads) or ``not-finite`` (NaN or infinite samples).
     """
     containers.check_container(data, extension)
-    containers.check_complete(data)
-    header, blocks = open_blocks(data)
+    found = layout.examine(data, check=True)
+    if found.fault:
+        raise found.fault
+    reading = _open(found)
+    header, blocks = reading.header, reading.blocks()
     containers.check_promise(header.container, extension)
     n_samples, n_values, n_clipped, peak, energy = 0, 0, 0, 0.0, 0.0
     for x_TC in blocks:
@@ -100,9 +89,8 @@ def probe(data: Encoded, *, extension: str = "") -> AudioFacts:
         energy += float(np.square(x_TC, dtype=np.float64).sum())
     if not np.isfinite(energy):
         raise AudioError("not-finite", "the recording holds NaN or infinite samples")
-    if header.expected and n_samples < header.expected - header.sr // 10:
-        found, promised = n_samples / header.sr, header.expected / header.sr
-        raise AudioError("truncated", f"{found:.2f} s of {promised:.2f} s could be decoded")
+    if reading.fault:
+        raise reading.fault
     rms = np.sqrt(energy / max(1, n_values))
     return AudioFacts(
         header.container,
@@ -200,29 +188,51 @@ class _Resampler:
 
 
 def open_blocks(data: Encoded) -> tuple[Header, Iterator[np.ndarray]]:
-    """Header and an iterator over blocks of shape (n, channels), float32."""
-    header, blocks = _open_any(data)
-    if not LOWEST_SR <= header.sr <= HIGHEST_SR:
+    """Header and an iterator over blocks of shape (n, channels), float32; the number of channels may change."""
+    reading = _open(layout.examine(data))
+    return reading.header, reading.blocks()
+
+
+def _open(found: layout.Layout) -> Reading:
+    reading = _open_part(found.container, found.parts[0])
+    if len(found.parts) > 1:
+        reading = _chained(reading, [partial(_open_part, found.container, part) for part in found.parts[1:]])
+    if not LOWEST_SR <= reading.header.sr <= HIGHEST_SR:
         # Resampling from 1 Hz would make gigabytes out of a few bytes.
-        raise AudioError("corrupt", f"the header claims a sampling rate of {header.sr} Hz")
-    return header, blocks
+        raise AudioError("corrupt", f"the header claims a sampling rate of {reading.header.sr} Hz")
+    return reading
 
 
-def _open_any(data: Encoded) -> tuple[Header, Iterator[np.ndarray]]:
-    if containers.sniff(data) in BY_PYAV:
-        return _open_pyav(data)
+def _open_part(container: str | None, data: Encoded) -> Reading:
+    if container in BY_FFMPEG:
+        return _open_ffmpeg(data)
     try:
-        file = sf.SoundFile(opened(data))
+        file = sf.SoundFile(source := opened(data))
     except sf.LibsndfileError:
-        return _open_pyav(data)
-    if file.frames >= NO_LENGTH or (file.format == "MP3" and not containers.mp3_states_length(data)):
+        return _open_ffmpeg(data)
+    if file.frames >= NO_LENGTH:
         file.close()
-        return _open_pyav(data)
-    header = Header(file.format, file.subtype, Hertz(file.samplerate), file.channels, file.frames or None)
-    return header, _blocks_soundfile(file)
+        return _open_ffmpeg(data)
+    if file.format == "MP3" and not (stream := mpeg.examine(data)).stated:
+        file.close()
+        return ffmpeg.open_songs(data, stream)
+    reading = Reading(Header(file.format, file.subtype, Hertz(file.samplerate), file.channels, file.frames or None))
+    reading.pieces = _pieces(file)
+    if file.format == "FLAC":
+        # Only now is it known where the decoder stopped; there another recording may begin.
+        return _chained(reading, (partial(_open_part, container, part) for part in _behind(data, source)))
+    return reading
 
 
-def _blocks_soundfile(file: sf.SoundFile) -> Iterator[np.ndarray]:
+def _behind(data: Encoded, source: BinaryIO) -> Iterator[Encoded]:
+    """Recordings behind the place up to which a decoder has read a FLAC file."""
+    begins = flac.begins(data, max(4, source.tell() - FOREIGN))
+    for start, stop in pairwise([*begins, len(data)]):
+        yield flac.put_right(Part(data, start, stop))[0]
+
+
+def _pieces(file: sf.SoundFile) -> Iterator[tuple[Hertz, np.ndarray]]:
+    sr = Hertz(file.samplerate)
     with file:
         while True:
             try:
@@ -231,86 +241,52 @@ def _blocks_soundfile(file: sf.SoundFile) -> Iterator[np.ndarray]:
                 raise AudioError("corrupt", f"decoding stopped at sample {file.tell()}: {error}") from error
             if not len(block):
                 return
-            yield block
+            yield sr, block
 
 
-def _open_pyav(data: Encoded) -> tuple[Header, Iterator[np.ndarray]]:
-    try:
-        container = av.open(opened(data), mode="r", metadata_errors="ignore", options=OPTIONS)
-        streams = container.streams.audio
-    except (av.FFmpegError, ValueError) as error:
-        raise AudioError("not-audio", "no decoder recognises the content") from error
-    # FFmpeg lists streams of codecs that it cannot decode, too: they have no context.
-    context = streams[0].codec_context if streams else None
-    if context is None or not context.sample_rate:
-        container.close()
-        raise AudioError("not-audio", "there is no audio stream inside that can be decoded")
-    name = container.format.name.split(",")[0].upper()
-    sr = Hertz(context.sample_rate)
-    header = Header(
-        "MP4" if name == "MOV" else name,
-        context.codec.canonical_name.upper(),
-        sr,
-        context.channels,
-        None if name in GUESSED else _expected(container, streams[0], sr),
-    )
-    return header, _blocks_pyav(container, streams[0], sr, forgiving=name == "MP3")
+def _chained(first: Reading, others: Iterable[Callable[[], Reading]]) -> Reading:
+    """One reading of several recordings, each opened when those before it are read."""
+    whole = Reading(replace(first.header, expected=None))
+
+    def pieces() -> Iterator[tuple[Hertz, np.ndarray]]:
+        yield from first.counted()
+        whole.blame(first.fault)
+        for open_next in others:
+            reading = open_next()
+            yield from reading.counted()
+            whole.blame(reading.fault)
+
+    whole.pieces = pieces()
+    return whole
 
 
-def _expected(container: av.container.InputContainer, stream: av.AudioStream, sr: Hertz) -> int | None:
-    if stream.duration and stream.time_base:
-        return round(float(stream.duration * stream.time_base) * sr)
-    return round(container.duration / av.time_base * sr) if container.duration else None
+def _open_ffmpeg(data: Encoded) -> Reading:
+    reading = ffmpeg.open_file(data)
+    if reading.header.container == "MP3":
+        return reading
+    whole = Reading(replace(reading.header, expected=None))
+
+    def pieces() -> Iterator[tuple[Hertz, np.ndarray]]:
+        yield from reading.counted()
+        whole.blame(reading.fault or _undecoded(data, reading))
+
+    whole.pieces = pieces()
+    return whole
 
 
-def _blocks_pyav(
-    container: av.container.InputContainer, stream: av.AudioStream, sr: Hertz, *, forgiving: bool
-) -> Iterator[np.ndarray]:
-    """Decode packet by packet; `forgiving` passes over those that cannot be decoded, such as tags behind an MP3."""
-    with closing(container):
-        interleave = Interleaver()
-        for packet in _reading(container.demux(stream)):
-            try:
-                frames = stream.decode(packet)
-                if any(frame.sample_rate != sr for frame in frames):
-                    raise AudioError("corrupt", f"the sampling rate changes from {sr} Hz on the way")
-                blocks = [block_TC for frame in frames for block_TC in interleave(frame)]
-            except av.InvalidDataError as error:
-                if forgiving:
-                    continue
-                raise _stopped(error) from error
-            except (av.FFmpegError, ValueError) as error:
-                raise _stopped(error) from error
-            yield from blocks
-
-
-class Interleaver:
-    """Frames to float32 of shape (n, channels); the number of channels may change on the way.
-
-    Frames are interleaved by FFmpeg, since PyAV reads past the end of the planes of more than 8 channels.
-    """
-
-    def __init__(self) -> None:
-        self._resamplers: dict[tuple[str, str], av.AudioResampler] = {}
-
-    def __call__(self, frame: av.AudioFrame) -> Iterator[np.ndarray]:
-        kind = frame.format.name, frame.layout.name
-        if kind not in self._resamplers:
-            self._resamplers[kind] = av.AudioResampler(format="flt")
-        for part in self._resamplers[kind].resample(frame):
-            if part.samples:
-                yield part.to_ndarray().reshape(-1, part.layout.nb_channels)
-
-
-def _reading(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
-    try:
-        yield from packets
-    except av.FFmpegError as error:
-        raise _stopped(error) from error
-
-
-def _stopped(error: Exception) -> AudioError:
-    return AudioError("corrupt", f"decoding stopped: {getattr(error, 'strerror', None) or error}")
+def _undecoded(data: Encoded, reading: Reading) -> AudioError | None:
+    """What FFmpeg, which stops where a container says, left in a file that holds sound and little else."""
+    if reading.header.container == "MP4" and reading.n_streams == 1:
+        left, where = boxes.samples_bytes(data) - reading.n_bytes, "of the media data belong to no sample"
+    elif reading.header.container in ffmpeg.BARE:
+        left = len(data) - asides.skip(data, reading.stop, len(data))
+        where = f"behind byte {reading.stop} are neither frames nor tags"
+    else:
+        return None
+    per_second = reading.n_bytes * reading.header.sr / max(1, reading.n_samples)
+    if left <= max(FOREIGN, FOREIGN_SECONDS * per_second):
+        return None
+    return AudioError("undecoded", f"{left} bytes {where} ({left / per_second:.2f} s, if samples)")
 
 
 def _decibels(amplitude: float) -> float:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self, cast
@@ -65,6 +66,36 @@ class OnDisk:
         return os.fstat(self._file).st_mtime_ns
 
 
+class Part:
+    """A recording inside a file, or one whose header is put right: some of its bytes, a few of them others.
+
+    Parameters
+    ----------
+    data : Encoded
+        The whole file.
+    start, stop : int
+        Where the part begins and ends.
+    put : mapping of int to bytes
+        What stands in the place of the bytes from each of these places on, counted from the beginning of the part.
+    """
+
+    def __init__(self, data: Encoded, start: int, stop: int, put: Mapping[int, bytes] | None = None) -> None:
+        self._data, self._start, self._stop = data, start, stop
+        self._put = dict(put or {})
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, stop, _ = part.indices(len(self))
+        found = self._data[self._start + start : self._start + max(start, stop)]
+        for place, bytes_ in self._put.items():
+            low, high = max(place, start), min(place + len(bytes_), start + len(found))
+            if low < high:
+                found = found[: low - start] + bytes_[low - place : high - place] + found[high - start :]
+        return found
+
+
 def opened(data: Encoded) -> BinaryIO:
     """A file object to read it from, at any place."""
     if isinstance(data, bytes):
@@ -80,17 +111,14 @@ def sha256(data: Encoded) -> str:
     return found.hexdigest()
 
 
-def last_place(data: Encoded, mark: bytes) -> int:
-    """Where a short mark stands last, or -1."""
-    stop = len(data)
-    while stop >= len(mark):
-        start = max(0, stop - AT_ONCE)
-        found = data[start:stop].rfind(mark)
-        if found >= 0 or not start:
-            return start + found if found >= 0 else -1
-        # A mark may lie across the border.
-        stop = start + len(mark) - 1
-    return -1
+def find(data: Encoded, mark: bytes, start: int = 0) -> Iterator[int]:
+    """All places of a short mark from one place on, in order."""
+    for first in range(start, len(data), AT_ONCE):
+        piece = data[first : first + AT_ONCE + len(mark) - 1]
+        at = piece.find(mark)
+        while at >= 0:
+            yield first + at
+            at = piece.find(mark, at + 1)
 
 
 class _Reader(io.RawIOBase):

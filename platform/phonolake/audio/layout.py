@@ -1,0 +1,65 @@
+"""What a file consists of: one recording, or several that were joined, whatever its headers claim."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from phonolake.audio import asides, boxes, chunks, containers, flac, ogg
+from phonolake.audio.encoded import Encoded, Part
+from phonolake.errors import AudioError
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The recordings in a file, each for a decoder to open, and what the bytes show to be missing or damaged."""
+
+    container: str | None
+    parts: Sequence[Encoded]
+    fault: AudioError | None = None
+
+
+def examine(data: Encoded, *, check: bool = False) -> Layout:
+    """Find the recordings in a file.
+
+    Parameters
+    ----------
+    data : Encoded
+        The file as received.
+    check : bool
+        Whether to look for damage as well, which takes a little longer.
+    """
+    container = containers.sniff(data)
+    if container is None and (start := asides.id3_end(data)):
+        # Some programs put a tag in front of any file.
+        inner = Part(data, start, len(data))
+        if containers.sniff(inner) is not None:
+            return examine(inner, check=check)
+    if container == "OGG":
+        begins, fault = ogg.links(data, check=check)
+        return Layout(container, _parts(data, begins), fault)
+    if container == "FLAC":
+        return _flac(data)
+    if container in ("MP4", "ASF", "MATROSKA"):
+        return Layout(container, _parts(data, boxes.begins(data, container)))
+    if chunks.named(data):
+        found = chunks.examine(data)
+        return Layout(container, found.parts, found.fault)
+    return Layout(container, [data])
+
+
+def _flac(data: Encoded) -> Layout:
+    """FLAC is only searched for joined recordings where its last frame is not the one that its header promises."""
+    right, fault = flac.put_right(data)
+    if right is data and fault is None:
+        return Layout("FLAC", [data])
+    parts = _parts(data, flac.begins(data))
+    if len(parts) == 1:
+        return Layout("FLAC", [right], fault)
+    righted = [flac.put_right(part) for part in parts]
+    return Layout("FLAC", [part for part, _ in righted], next((f for _, f in righted if f), None))
+
+
+def _parts(data: Encoded, begins: list[int]) -> list[Encoded]:
+    if len(begins) < 2 and begins in ([], [0]):
+        return [data]
+    return [Part(data, start, stop) for start, stop in pairwise([*begins, len(data)])]
