@@ -27,6 +27,7 @@ def ingest_options(command: Any) -> Any:
         click.option("--max-bytes", type=click.IntRange(1), default=4 << 30, show_default=True, metavar="B"),
         click.option("--max-clipped", type=click.FloatRange(0, 1), default=0.1, show_default=True, metavar="P"),
         click.option("--follow-links", is_flag=True, help="Take files that links out of DIR lead to."),
+        click.option("--split-genres", is_flag=True, help="Genres 'A; B / C' in files' tags are three; one else."),
     ):
         command = option(command)
     return command
