@@ -17,12 +17,12 @@ from phonolake.errors import AudioError, UsageError
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.records import Recording
 from phonolake.sources import contract
+from phonolake.stages import imported
 from phonolake.stages import ingest_plan as planning
 from phonolake.stages import ingest_vocabulary as vocabulary
 from phonolake.stages.common import Outcome, finish, merge, now
 from phonolake.store import pieces, schema
 from phonolake.store.lake import Change, Lake
-from phonolake.store.rewrite import without
 from phonolake.store.shards import describe, write_rows, writing
 
 # In the order they are written: when `tracks` is there, all of a shard is there.
@@ -158,7 +158,9 @@ def _collect(lake: Lake, name: str, plan: planning.Plan) -> Change:
     table = schema.table(name)
     lake.clean(name, list(plan.shards))
     paths = (lake.path(name, stem) for stem in plan.shards)
-    return merge(Change(table, [describe(p) for p in paths if p.exists()]), without(lake, table, plan.replaced))
+    tracks = [lake.path("tracks", stem) for stem in plan.shards]
+    gone = imported.without_replaced(lake, table, plan.replaced, tracks)
+    return merge(Change(table, [describe(p) for p in paths if p.exists()]), gone)
 
 
 # -- one shard, on a worker --------------------------------------------------------------------------------------------
