@@ -72,7 +72,11 @@ def test_help_has_a_summary_and_an_example_that_parses(path, call):
         (("ingest", "folder", "nowhere", "--lake", "new"), 2, "nowhere is no folder"),
         (("ingest", "fmaa", ".", "--lake", "new"), 2, "Did you mean 'fma'? Known: audioset, esc10"),
         (("ingest", "gtzan", "empty", "--lake", "new"), 2, "does not hold GTZAN; its layout is DIR/genres"),
-        (("ingest", "gtzan", "empty", "--labels", "blues", "--lake", "new"), 2, "unknown option of gtzan 'labels'"),
+        (
+            ("ingest", "gtzan", "empty", "--labels", "blues", "--lake", "new"),
+            2,
+            "blues is no file: of gtzan a table of labels",
+        ),
         (("ingest", "esc50", "empty", "--option", "a=1", "--lake", "new"), 2, "esc50 has no options; received 'a=1'"),
         (("ingest", "audioset", "empty", "--rule", "any", "--lake", "new"), 2, "unknown rule 'any'"),
         (("validate", "gtzan", "nowhere"), 2, "nowhere is no folder"),

@@ -16,7 +16,7 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_s
 NAMES = st.lists(st.text("abcXYZ_1", min_size=1, max_size=6), min_size=1, max_size=4, unique=True)
 
 
-@given(data=st.data(), end=st.sampled_from(["\n", "\r\n", "\r"]), mark=st.booleans(), delimiter=st.sampled_from(",\t"))
+@given(data=st.data(), end=st.sampled_from(["\n", "\r\n", "\r"]), mark=st.booleans(), delimiter=st.sampled_from(",\t;"))
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_a_writer_of_csv_wrote_is_read(tmp_path: Path, data, end: str, mark: bool, delimiter: str) -> None:
     names = data.draw(NAMES)
@@ -26,7 +26,7 @@ def test_what_a_writer_of_csv_wrote_is_read(tmp_path: Path, data, end: str, mark
     csv.writer(text, lineterminator=end, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows([names, *rows])
     path = tmp_path / "table.csv"
     path.write_bytes((b"\xef\xbb\xbf" if mark else b"") + text.getvalue().encode())
-    found = list(tables.rows(path, names, "a table", delimiter=delimiter))
+    found = list(tables.rows(path, names, "a table"))
     assert found == [dict(zip(names, row, strict=True)) for row in rows]
 
 
@@ -47,14 +47,13 @@ def test_line_ends_may_be_mixed(tmp_path: Path, data: bytes) -> None:
         (b"", "has no column 'a'"),
         (b"b,c\n1,2\n", "has no column 'a'; its first line is 'b, c'"),
         (b"a,b,a\n1,2,3\n", "a column stands in it twice"),
-        (b"a\tb\n1\t2\n", "tabs stand between its cells, not commas"),
-        (b'"a";"b"\n"1";"2"\n', "semicolons stand between its cells, not commas"),
+        (b"a;c\n1;2\n", "has no column 'b'; its first line is 'a, c'"),
         (b"a,b\n1\n", "line 2 has 1 cells, the header 2"),
         (b"a,b\n1,2,3\n", "line 2 has 3 cells, the header 2"),
         (b'a,b\n1,"2\n', "line 2: unexpected end of data"),
-        (b"\xff\xfea\x00", "cannot be read as"),
-        (b"a,b\n1,\xe9\n", "cannot be read as"),
-        (b"PK\x03\x04" + bytes(30), "has no column 'a'"),
+        (b"\xff\xfea", "cannot be read as.*is no UTF-8"),
+        (b"a,b\n1,\xe9\n", "cannot be read as.*byte 6 is no UTF-8; save it as 'CSV UTF-8'"),
+        (b"PK\x03\x04" + bytes(30), "is a workbook or an archive; save it as 'CSV UTF-8'"),
     ],
 )
 def test_what_is_no_such_table_is_refused_by_name(tmp_path: Path, data: bytes, says: str) -> None:
@@ -69,8 +68,8 @@ def test_quotes_inside_cells_are_forgiven_only_where_it_was_said(tmp_path: Path)
     path = tmp_path / "t.csv"
     path.write_text('"a"\t"b"\n"1"\t"The "Great" Mass"\n"2"\t"x"\n')
     with pytest.raises(UsageError, match="line 2"):
-        list(tables.rows(path, ("a", "b"), "a table", delimiter="\t"))
-    found = list(tables.rows(path, ("a", "b"), "a table", delimiter="\t", strict=False))
+        list(tables.rows(path, ("a", "b"), "a table"))
+    found = list(tables.rows(path, ("a", "b"), "a table", strict=False))
     assert [row["a"] for row in found] == ["1", "2"]
     assert "Great" in found[0]["b"]
 
@@ -92,6 +91,72 @@ def test_any_bytes_are_a_table_or_refused(tmp_path: Path, content: bytes) -> Non
     except UsageError:
         return
     assert all("a" in row for row in rows)
+
+
+@given(data=st.data(), delimiter=st.sampled_from(",\t;"), end=st.sampled_from(["\n", "\r\n", "\r"]))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_spreadsheets_add_around_a_table_does_not_count(tmp_path: Path, data, delimiter: str, end: str) -> None:
+    names = data.draw(NAMES.filter(lambda names: len(names) > 1))
+    rows = data.draw(
+        st.lists(st.lists(st.text("ab1 ", max_size=4), min_size=len(names), max_size=len(names)), max_size=4)
+    )
+    rows = [[*row[:-1], "x"] for row in rows]
+    more = data.draw(st.integers(0, 2))
+    empty = data.draw(st.integers(0, 2))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator=end, delimiter=delimiter)
+    writer.writerows([row + [""] * more for row in [names, *rows]])
+    writer.writerows([[""] * (len(names) + more)] * empty)
+    said = f"sep={delimiter}{end}" if end != "\r" and data.draw(st.booleans()) else ""
+    path = tmp_path / "table.csv"
+    path.write_bytes((said + text.getvalue()).encode(data.draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))))
+    assert list(tables.rows(path, names, "a table")) == [dict(zip(names, row, strict=True)) for row in rows]
+
+
+@given(
+    st.floats(-1e6, 1e6).map(lambda x: round(x, 3)), st.sampled_from(["{}", " {} ", "{:.6f}", "{:e}"]), st.booleans()
+)
+def test_numbers_are_read_as_programs_write_them(x: float, form: str, comma: bool) -> None:
+    written = form.format(x)
+    written = written.replace(".", ",") if comma else written
+    if tables.TWO_WAYS.fullmatch(written.strip()):
+        with pytest.raises(UsageError, match="can be read in two ways"):
+            tables.number(written, float, "x")
+    else:
+        assert tables.number(written, float, "x") == pytest.approx(x, abs=1e-6, rel=1e-6)
+
+
+@given(st.integers(-(10**18), 10**18), st.sampled_from(["{}", "{}.0", "{},0", " {} ", "{}.00"]))
+def test_whole_numbers_and_names_that_are_numbers(n: int, form: str) -> None:
+    assert tables.whole(form.format(n), "x") == n
+    assert tables.numeral(form.format(n)) == str(n)
+
+
+@pytest.mark.parametrize("value", ["1.5", "1,5", "", "one", "1_000", "0x10", "1 2", "1.0.0"])
+def test_what_is_no_whole_number_is_refused(value: str) -> None:
+    with pytest.raises(UsageError, match="fold should be a whole number and is"):
+        tables.whole(value, "fold")
+
+
+@pytest.mark.parametrize("name", ["1-100032-A-0.wav", "1e5", "0012", "a.0", "1.5"])
+def test_names_that_are_no_numbers_stay(name: str) -> None:
+    assert tables.numeral(name) == name
+
+
+@given(
+    st.sampled_from(sorted(tables.TRUTHS)),
+    st.sampled_from([str.upper, str.lower, str.title]),
+    st.sampled_from(["", " "]),
+)
+def test_truths_are_read_in_every_spelling(word: str, case, space: str) -> None:
+    assert tables.boolean(space + case(word) + space, "x") is tables.TRUTHS[word]
+
+
+@pytest.mark.parametrize("value", ["", "2", "maybe", "-1", "0.5", "nan"])
+def test_what_is_neither_true_nor_false_is_refused(value: str) -> None:
+    assert tables.truth(value) is None
+    with pytest.raises(UsageError, match="esc10 should be true or false and is"):
+        tables.boolean(value, "esc10")
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "ten", "", "1e999"])

@@ -187,6 +187,25 @@ def test_title_and_genre_come_from_the_file_where_the_source_has_none(tmp_path: 
     assert labels == [("Dub", "file-tag"), ("shelf", "dataset")]
 
 
+def test_every_genre_of_a_file_is_a_label_and_lists_of_them_are_split_on_request(tmp_path: Path) -> None:
+    path = tmp_path / "music" / "shelf" / "song.flac"
+    path.parent.mkdir(parents=True)
+    sf.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 8000), 8000)
+    file = mutagen.File(path)
+    file["genre"] = ["Dub", "Rock; Pop / Indie", "Dub"]
+    file.save()
+    genres = "SELECT label FROM labels WHERE source = 'file-tag' ORDER BY ALL"
+    config = Config(str(tmp_path / "lake"), str(tmp_path / "music"), dataset="mine")
+    ingest.run(config)
+    assert query(tmp_path / "lake", genres) == [("Dub",), ("Rock; Pop / Indie",)]
+    apart = dataclasses.replace(config, lake=str(tmp_path / "split"), split_genres=True)
+    ingest.run(apart)
+    assert query(tmp_path / "split", genres) == [("Dub",), ("Indie",), ("Pop",), ("Rock",)]
+    # What is known is not read again: a track keeps what its file said when it was taken in.
+    again = ingest.run(dataclasses.replace(config, split_genres=True))
+    assert again.note == "nothing new: 1 known"
+
+
 # -- again and again --------------------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from phonolake.cli import options
+from phonolake.cli import imports, options
 from phonolake.cli.output import emit
 
 
@@ -154,4 +154,6 @@ def forget(context: click.Context, track_ids: tuple[str, ...], why: str, lake: s
     context.exit(1 if left else 0)
 
 
+for command in (imports.import_splits, imports.remove_split):
+    splits.add_command(command)
 COMMANDS = (duplicates, splits, runs, licences, forget)

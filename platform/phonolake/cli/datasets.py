@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from phonolake.cli import options
+from phonolake.cli import imports, options
 from phonolake.cli.output import emit
 
 chosen = click.option(
@@ -27,6 +27,7 @@ def ingest_options(command: Any) -> Any:
         click.option("--max-bytes", type=click.IntRange(1), default=4 << 30, show_default=True, metavar="B"),
         click.option("--max-clipped", type=click.FloatRange(0, 1), default=0.1, show_default=True, metavar="P"),
         click.option("--follow-links", is_flag=True, help="Take files that links out of DIR lead to."),
+        click.option("--split-genres", is_flag=True, help="Genres 'A; B / C' in files' tags are three; one else."),
     ):
         command = option(command)
     return command
@@ -43,7 +44,10 @@ def choices(chosen: tuple[str, ...], labels: tuple[str, ...] = (), **named: obje
 @click.argument("folder", metavar="DIR")
 @ingest_options
 @chosen
-@click.option("--labels", multiple=True, metavar="LABEL", help="Only recordings with this label, or one below it.")
+@click.option(
+    "--labels", multiple=True, metavar="FILE", help="Table of labels to take in too; a LABEL to choose with audioset."
+)
+@click.option("--splits", multiple=True, metavar="FILE", help="Table of a split to take in too, or a folder of lists.")
 @click.option("--per-class", type=click.IntRange(1), metavar="N", help="Draw so many recordings for each label.")
 @click.option("--seed", type=click.IntRange(0), metavar="S", help="Seed of draws and of folds that are dealt.")
 @click.option("--rule", metavar="RULE", help="What a recording with several wanted labels keeps: all, or a single one.")
@@ -56,6 +60,7 @@ def ingest(
     name: str | None,
     chosen: tuple[str, ...],
     labels: tuple[str, ...],
+    splits: tuple[str, ...],
     per_class: int | None,
     seed: int | None,
     rule: str | None,
@@ -65,14 +70,19 @@ def ingest(
     **usable: Any,
 ) -> None:
     """Take the recordings of SOURCE (see `datasets`) under DIR into the lake."""
+    from phonolake.sources import contract
     from phonolake.stages import ingest as stage
 
-    wanted = choices(chosen, labels, per_class=per_class, seed=seed, rule=rule)
-    config = stage.Config(lake, folder, source, name, options=wanted, **usable)
+    reader = contract.get(source)
+    chooses = contract.chooses(reader, "labels")
+    wanted = choices(chosen, labels if chooses else (), per_class=per_class, seed=seed, rule=rule)
+    config = stage.Config(lake, folder, reader.CARD.name, name, options=wanted, **usable)
     if dry_run:
         announce(config, form)
         return
-    emit([stage.run(config)], form)
+    tables = () if chooses else labels
+    imports.check(config, tables, splits)
+    emit([stage.run(config), *imports.after_ingest(lake, tables, splits, config.dataset_name)], form)
 
 
 def announce(config: Any, form: str) -> None:

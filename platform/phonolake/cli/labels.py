@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from phonolake.cli import label_classes, options
+from phonolake.cli import imports, label_classes, options
 from phonolake.cli.kept import keep, save
 from phonolake.cli.output import emit
 from phonolake.errors import UsageError
@@ -32,7 +32,7 @@ confidence = click.option(
 def said_by(default: str | None) -> Any:
     """The option ``--labels SOURCE``: whose labels are meant."""
     return click.option(
-        "--labels", "source", default=default, show_default=default or "all", metavar="SOURCE",
+        "--labels", "--source", "source", default=default, show_default=default or "all", metavar="SOURCE",
         help="Labels to ask about, by who says so.",
     )  # fmt: skip
 
@@ -343,5 +343,6 @@ def noise(
     emit(found, form)
 
 
-labels.add_command(label_classes.classes)
+for command in (label_classes.classes, imports.import_labels, imports.remove_labels):
+    labels.add_command(command)
 COMMANDS = (labels,)

@@ -13,7 +13,7 @@ def below(folder: Path, name: str, said_by: Path) -> Path:
     Parameters
     ----------
     name : str
-        A relative path as metadata give it, with ``/`` between its parts.
+        A relative path as metadata give it, with ``/`` between its parts, or ``\\`` as Windows writes it.
     said_by : Path
         The file that gives it, for the message.
 
@@ -22,8 +22,8 @@ def below(folder: Path, name: str, said_by: Path) -> Path:
     UsageError
         For an absolute path, one that climbs with ``..``, an empty one, or one with a NUL.
     """
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name or "\\" in name:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
         raise UsageError(f"{said_by} names {name!r}, which does not lie below {folder}: take that line out")
     return folder.joinpath(*path.parts)
 

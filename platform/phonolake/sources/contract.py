@@ -148,8 +148,8 @@ def cards() -> list[SourceCard]:
 
 
 def get(name: str) -> Source:
-    """The source called `name`; an unknown name raises a `UsageError` that lists the known ones."""
-    return cast(Source, registry.module("phonolake.sources", "CARD", "dataset", name))
+    """The source called `name`, also with hyphens; an unknown name raises a `UsageError` that lists the known ones."""
+    return cast(Source, registry.module("phonolake.sources", "CARD", "dataset", name.replace("-", "_")))
 
 
 def recordings(source: Source, root: Path, chosen: Sequence[str] = ()) -> Iterator[Recording]:
@@ -167,6 +167,11 @@ def facts(source: Source, root: Path, chosen: Sequence[str] = ()) -> list[Fact]:
     """Published figures beside those found; empty where a source has none."""
     listing = getattr(source, "facts", None)
     return list(listing(root, *_parsed(source, chosen))) if listing else []
+
+
+def chooses(source: Source, option: str) -> bool:
+    """Whether a source has an option of this name."""
+    return option in [choice.name for choice in choices.listing(getattr(source, "Options", None))]
 
 
 def follows_links(source: Source) -> bool:

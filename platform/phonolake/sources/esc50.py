@@ -39,13 +39,14 @@ def recordings(root: Path) -> Iterator[Recording]:
         fold = tables.whole(row["fold"], f"{path}, {name}: fold")
         if fold not in FOLDS:
             raise UsageError(f"{path}, {name}: fold is {fold}, and there are five")
+        esc10 = tables.boolean(row["esc10"], f"{path}, {name}: esc10")
         yield Recording(
             source_id=name.rpartition(".")[0] or name,
             path=base / "audio" / name,
-            licence="CC BY 3.0" if row["esc10"] == "True" else "CC BY-NC 3.0",
+            licence="CC BY 3.0" if esc10 else "CC BY-NC 3.0",
             labels=(row["category"],),
             splits=(("folds", None, fold),),
-            attributes=(("freesound_id", row["src_file"]), ("take", row["take"]), ("esc10", row["esc10"] == "True")),
+            attributes=(("freesound_id", tables.numeral(row["src_file"])), ("take", row["take"]), ("esc10", esc10)),
         )
 
 

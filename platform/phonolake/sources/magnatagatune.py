@@ -126,12 +126,13 @@ def facts(root: Path, options: Options = DEFAULT) -> Iterator[Fact]:
 
 def _clips(path: Path) -> Iterator[Clip]:
     about = "MagnaTagATune's annotations"
-    for row in tables.rows(path, ("clip_id", "mp3_path"), about, delimiter="\t"):
-        number, mp3 = row.pop("clip_id"), row.pop("mp3_path")
-        wrong = set(row.values()) - {"0", "1"}
-        if wrong or not number.isdigit():
-            raise UsageError(f"{path}, clip {number}: a tag is 0 or 1, not {min(wrong, default=number)!r}")
-        yield Clip(number, mp3, tuple(tag for tag, value in row.items() if value == "1"))
+    for row in tables.rows(path, ("clip_id", "mp3_path"), about):
+        number, mp3 = tables.numeral(row.pop("clip_id")), row.pop("mp3_path")
+        said = {tag: tables.truth(value) for tag, value in row.items()}
+        wrong = min((row[tag] for tag, value in said.items() if value is None), default=None)
+        if wrong is not None or not number.isdigit():
+            raise UsageError(f"{path}, clip {number}: a tag is 0 or 1, not {number if wrong is None else wrong!r}")
+        yield Clip(number, mp3, tuple(tag for tag, value in said.items() if value))
 
 
 def _info(root: Path) -> dict[str, dict[str, str]]:
@@ -139,14 +140,14 @@ def _info(root: Path) -> dict[str, dict[str, str]]:
     path = root / "clip_info_final.csv"
     if not path.is_file():
         return {}
-    rows = tables.rows(path, INFO, "MagnaTagATune's clip info", delimiter="\t", strict=False)
-    return {row["clip_id"]: row for row in rows}
+    rows = tables.rows(path, INFO, "MagnaTagATune's clip info", strict=False)
+    return {tables.numeral(row["clip_id"]): row for row in rows}
 
 
 def _position(said: dict[str, str], clip: Clip) -> tuple[tuple[str, object], ...]:
     """Where a clip was cut, and the song it was cut from: clips of one song belong on one side of a split."""
     song = PurePosixPath(clip.path).stem.rpartition("-")[0].rpartition("-")[0]
-    cut = [(f"{name}_seconds", said.get(f"segment{name.title()}", "")) for name in ("start", "end")]
+    cut = [(f"{name}_seconds", tables.numeral(said.get(f"segment{name.title()}", ""))) for name in ("start", "end")]
     return (("song", song), *((name, float(value)) for name, value in cut if value.isdigit()))
 
 

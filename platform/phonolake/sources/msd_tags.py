@@ -78,7 +78,7 @@ def _part(folder: Path, name: str) -> Part:
     if wrong is not None:
         raise UsageError(f"{path} is no list of track ids such as TRAAABD128F429CF47: it holds {wrong[:40]!r}")
     other = folder / f"{name}_x_7d_id.txt"
-    numbers = tables.lines(other, "a list of 7digital's numbers") if other.is_file() else []
+    numbers = list(map(tables.numeral, tables.lines(other, "7digital's numbers"))) if other.is_file() else []
     if other.is_file() and len(numbers) != len(tracks):
         raise UsageError(f"{other} has {len(numbers)} lines, and {path.name} has {len(tracks)}: they belong together")
     matrix = folder / f"{name}_y.npy"

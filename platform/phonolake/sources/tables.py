@@ -1,4 +1,9 @@
-"""Read the text tables that datasets come with, and say clearly when one is not what it should be."""
+"""Read the text tables that datasets come with, and say clearly when one is not what it should be.
+
+Tables pass through spreadsheets and scripts before they arrive. One rule holds for all of them: cells may lie between
+commas, tabs or semicolons, lines may end in any way, truths and numbers may be spelt as spreadsheets spell them; what
+can be read in two ways is refused.
+"""
 
 import csv
 import io
@@ -8,34 +13,55 @@ from pathlib import Path
 
 from phonolake.errors import UsageError
 
-DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons"}
+DELIMITERS = (",", "\t", ";")
+AS_CSV = "save it as 'CSV UTF-8', as Excel calls it"
+# How files begin that a spreadsheet program wrote for itself.
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+# As pandas, R and Excel write them; Excel in the words of its user's language.
+TRUTHS = {
+    **dict.fromkeys(("1", "1.0", "1,0", "true", "t", "yes", "y", "x"), True),
+    **dict.fromkeys(("wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda"), True),
+    **dict.fromkeys(("0", "0.0", "0,0", "false", "f", "no", "n"), False),
+    **dict.fromkeys(("falsch", "faux", "falso", "onwaar", "fałsz"), False),
+}
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
+TWO_WAYS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+WHOLE = re.compile(r"([+-]?\d+)[.,]0+")
 
 
 def text(path: Path, about: str) -> str:
-    """The text of a file as UTF-8, without a byte order mark; line ends of every kind come as they are.
+    """The text of a file in UTF-8, or in UTF-16 with its mark; line ends of every kind come as they are.
 
     Raises
     ------
     UsageError
-        If there is no such file, or it is no text.
+        If there is no such file, or it is no such text.
     """
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(f"{path} is missing: {about}") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise UsageError(f"{path} cannot be read as {about}: {error}") from error
+    if data.startswith(WORKBOOKS):
+        raise UsageError(f"{path} cannot be read as {about}: it is a workbook or an archive; {AS_CSV}")
+    try:
+        return data.decode("utf-16" if data.startswith(UTF_16) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} cannot be read as {about}: byte {error.start} is no UTF-8; {AS_CSV}") from error
 
 
 def lines(path: Path, about: str) -> list[str]:
     """Lines of a list, one entry each, without the empty ones and without spaces around them."""
-    return [line for line in (part.strip() for part in text(path, about).splitlines()) if line]
+    return [line for line in (part.strip() for part in re.split(r"[\r\n]", text(path, about))) if line]
 
 
-def rows(
-    path: Path, columns: Sequence[str], about: str, *, delimiter: str = ",", strict: bool = True
-) -> Iterator[dict[str, str]]:
+def rows(path: Path, columns: Sequence[str], about: str, *, strict: bool = True) -> Iterator[dict[str, str]]:
     """Rows of a table with a header, as dictionaries of all its columns.
+
+    Commas, tabs or semicolons stand between its cells: those between which the header names `columns`. Rows and columns
+    without any text are passed over, as spreadsheets leave them at the ends.
 
     Parameters
     ----------
@@ -51,42 +77,87 @@ def rows(
     UsageError
         If the file is missing, is no text, lacks a column or has one twice, or a row has another number of cells.
     """
+    header: list[str] | None = None
+    for number, row in cells(path, about, columns=columns, strict=strict):
+        if header is None:
+            header = row
+            _check_header(path, header, columns, about)
+        elif len(row) != len(header):
+            raise UsageError(f"{path} is not {about}: line {number} has {len(row)} cells, the header {len(header)}")
+        else:
+            yield dict(zip(header, row, strict=True))
+    if header is None:
+        _check_header(path, [], columns, about)
+
+
+def cells(
+    path: Path, about: str, *, columns: Sequence[str] = (), strict: bool = True
+) -> Iterator[tuple[int, list[str]]]:
+    """Cells of every row with its line number, the header first, whose cells have no spaces around them.
+
+    Rows without any text are passed over. What is too much at the end of a row and empty is left out; a row may still
+    be longer or shorter than the header.
+    """
     content = text(path, about)
+    first, _, rest = content.partition("\n")
+    # Excel's own word for what stands between the cells.
+    stated = re.fullmatch(r"sep=([,;\t])\r?", first)
+    content = rest if stated else content
     # Line ends may be mixed: inside quotes they are kept, elsewhere each of them ends a row.
+    delimiter = stated[1] if stated else _delimiter(content, columns)
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=strict)
+    width = None
     try:
-        if other := _other_delimiter(re.split(r"[\r\n]", content, maxsplit=1)[0], delimiter):
-            between = f"{DELIMITERS[other]} stand between its cells, not {DELIMITERS[delimiter]}"
-            raise UsageError(f"{path} is not {about}: {between}")
-        header = [name.strip() for name in next(reader, [])]
-        missing = [name for name in columns if name not in header]
-        if missing or len(set(header)) < len(header):
-            wrong = f"it has no column {missing[0]!r}" if missing else "a column stands in it twice"
-            raise UsageError(f"{path} is not {about}: {wrong}; its first line is {', '.join(header)[:120]!r}")
-        for cells in reader:
-            if not cells:
+        for row in reader:
+            if not any(row):
                 continue
-            if len(cells) != len(header):
-                raise UsageError(
-                    f"{path} is not {about}: line {reader.line_num} has {len(cells)} cells, the header {len(header)}"
-                )
-            yield dict(zip(header, cells, strict=True))
+            if width is None:
+                row = _without_end([name.strip() for name in row], 1)
+                width = len(row)
+            yield reader.line_num + bool(stated), _without_end(row, width)
     except csv.Error as error:
         raise UsageError(f"{path} is not {about}: line {reader.line_num}: {error}") from error
 
 
-def _other_delimiter(line: str, delimiter: str) -> str | None:
-    """What stands between the cells of a line that has none of the delimiter."""
-    commonest = max(DELIMITERS, key=line.count)
-    return commonest if commonest in line and delimiter not in line else None
+def _without_end(row: list[str], width: int) -> list[str]:
+    """A row without the empty cells behind its first `width`."""
+    while len(row) > width and not row[-1]:
+        row = row[:-1]
+    return row
+
+
+def _delimiter(content: str, columns: Sequence[str]) -> str:
+    """What stands between the cells: that which makes the header name the columns, else that which is commonest."""
+    header = next((line for line in re.split(r"[\r\n]+", content[: 1 << 20]) if line.strip()), "")
+    found = {d: [name.strip() for name in next(csv.reader([header], delimiter=d), [])] for d in DELIMITERS}
+    fitting = [d for d, names in found.items() if columns and all(name in names for name in columns)]
+    return max(fitting or DELIMITERS, key=lambda d: len(found[d]))
+
+
+def _check_header(path: Path, header: list[str], columns: Sequence[str], about: str) -> None:
+    missing = [name for name in columns if name not in header]
+    if missing or len(set(header)) < len(header):
+        wrong = f"it has no column {missing[0]!r}" if missing else "a column stands in it twice"
+        raise UsageError(f"{path} is not {about}: {wrong}; its first line is {', '.join(header)[:120]!r}")
 
 
 def number(value: str, kind: type[int] | type[float], where: str) -> float:
-    """A number in a table; anything else raises a `UsageError` that says where."""
+    """A number in a table, also with a decimal comma; anything else raises a `UsageError` that says where.
+
+    ``1,234`` is refused: it may be 1.234 or 1234. Whole numbers may have a decimal part of zeros.
+    """
+    written = value.strip()
+    if TWO_WAYS.fullmatch(written):
+        raise UsageError(f"{where} should be a number and is {value!r}, which can be read in two ways")
+    if DECIMAL_COMMA.fullmatch(written):
+        written = written.replace(",", ".")
+    if kind is int:
+        written = numeral(written)
     try:
-        found = kind(value)
+        # What Python takes for a number beyond what tables have: 1_000.
+        found = kind(written if "_" not in written else "")
     except ValueError as error:
-        raise UsageError(f"{where} should be a number and is {value!r}") from error
+        raise UsageError(f"{where} should be a {'whole ' * (kind is int)}number and is {value!r}") from error
     if not abs(found) < float("inf"):
         raise UsageError(f"{where} should be a finite number and is {value!r}")
     return found
@@ -95,3 +166,22 @@ def number(value: str, kind: type[int] | type[float], where: str) -> float:
 def whole(value: str, where: str) -> int:
     """A whole number in a table; anything else raises a `UsageError` that says where."""
     return int(number(value, int, where))
+
+
+def numeral(value: str) -> str:
+    """A number that serves as a name, as it was before a program took it for a quantity: ``42`` for ``42.0``."""
+    match = WHOLE.fullmatch(value.strip())
+    return match[1] if match else value.strip()
+
+
+def truth(value: str) -> bool | None:
+    """What a cell says that says yes or no (``TRUE``, ``1.0``, ``no``, ``WAHR``); None for any other."""
+    return TRUTHS.get(value.strip().lower())
+
+
+def boolean(value: str, where: str) -> bool:
+    """A yes or no in a table; anything else raises a `UsageError` that says where."""
+    found = truth(value)
+    if found is None:
+        raise UsageError(f"{where} should be true or false and is {value!r}")
+    return found

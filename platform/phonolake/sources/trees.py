@@ -4,6 +4,8 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from phonolake.audio.containers import EXTENSIONS
+
 
 def base(root: Path, marker: str, inner: str) -> Path | None:
     """The folder that holds `marker`: the root, or the folder `inner` that the owners' archive unpacks to."""
@@ -38,3 +40,41 @@ def _is_entered(folder: str, inside: str, entered: set[str]) -> bool:
         return False
     entered.add(real)
     return True
+
+
+class Finder:
+    """Finds clips under the names that tables give them, whatever container they were converted to.
+
+    Folders are listed once, so that a clip costs no question to the file system.
+    """
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, dict[str, str]] = {}
+
+    def find(self, path: Path) -> Path:
+        """The file at a path, else one beside that place whose name has another audio ending, else the path itself."""
+        names = self._names(path.parent)
+        if path.name in names:
+            return path
+        other = names.get(_stem(path.name))
+        return path.with_name(other) if other else path
+
+    def _names(self, folder: Path) -> dict[str, str]:
+        """Names of the files in a folder by themselves, and by what they are without an audio ending."""
+        if folder not in self._folders:
+            try:
+                listed = sorted(os.listdir(folder))
+            except OSError:
+                listed = []
+            names = {name: name for name in listed}
+            for name in listed:
+                if not name.startswith(".") and name.rpartition(".")[2].lower() in EXTENSIONS:
+                    names.setdefault(_stem(name), name)
+            self._folders[folder] = names
+        return self._folders[folder]
+
+
+def _stem(name: str) -> str:
+    """A name without its audio ending, and without what marks copies of smaller size."""
+    stem, _, ending = name.rpartition(".")
+    return stem.removesuffix(".low") if stem and ending.lower() in EXTENSIONS else name

@@ -83,7 +83,7 @@ def recordings(root: Path) -> Iterator[Recording]:
             labels=(row["class"],),
             splits=(("folds", None, fold),),
             attributes=(
-                ("freesound_id", row["fsID"]),
+                ("freesound_id", tables.numeral(row["fsID"])),
                 ("start_seconds", tables.number(row["start"], float, f"{where}: start")),
                 ("end_seconds", tables.number(row["end"], float, f"{where}: end")),
                 ("salience", tables.whole(row["salience"], f"{where}: salience")),

@@ -12,17 +12,17 @@ from typing import Any
 from phonolake import execution, progress
 from phonolake.audio.decode import AudioFacts, probe
 from phonolake.audio.encoded import Encoded, OnDisk, sha256
-from phonolake.audio.tags import read_tags
+from phonolake.audio.tags import read_tags, split_genres
 from phonolake.errors import AudioError, UsageError
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.records import Recording
 from phonolake.sources import contract
+from phonolake.stages import imported
 from phonolake.stages import ingest_plan as planning
 from phonolake.stages import ingest_vocabulary as vocabulary
 from phonolake.stages.common import Outcome, finish, merge, now
 from phonolake.store import pieces, schema
 from phonolake.store.lake import Change, Lake
-from phonolake.store.rewrite import without
 from phonolake.store.shards import describe, write_rows, writing
 
 # In the order they are written: when `tracks` is there, all of a shard is there.
@@ -59,6 +59,8 @@ class Config:
         What is chosen of the dataset, as ``key=value`` (`sources.options`).
     follow_links : bool
         Take files that a link out of the root leads to; they are rejected as ``outside`` else.
+    split_genres : bool
+        Whether a genre such as ``"Rock; Pop / Indie"`` in a file's own tags is three labels; it is one else.
     """
 
     lake: str
@@ -72,6 +74,7 @@ class Config:
     max_bytes: int = MAX_BYTES
     options: tuple[str, ...] = ()
     follow_links: bool = False
+    split_genres: bool = False
 
     @property
     def dataset_name(self) -> str:
@@ -86,6 +89,7 @@ class Config:
         chosen = [sorted(self.options), self.follow_links]
         # Hashes of lakes from before there was such a threshold stay as they are.
         chosen += [self.max_clipped] if self.max_clipped != MAX_CLIPPED else []
+        chosen += ["split-genres"] if self.split_genres else []
         return digest(usable + chosen if any(chosen) else usable)
 
 
@@ -154,7 +158,9 @@ def _collect(lake: Lake, name: str, plan: planning.Plan) -> Change:
     table = schema.table(name)
     lake.clean(name, list(plan.shards))
     paths = (lake.path(name, stem) for stem in plan.shards)
-    return merge(Change(table, [describe(p) for p in paths if p.exists()]), without(lake, table, plan.replaced))
+    tracks = [lake.path("tracks", stem) for stem in plan.shards]
+    gone = imported.without_replaced(lake, table, plan.replaced, tracks)
+    return merge(Change(table, [describe(p) for p in paths if p.exists()]), gone)
 
 
 # -- one shard, on a worker --------------------------------------------------------------------------------------------
@@ -220,7 +226,8 @@ def _ingest_file(file: planning.File, config: Config) -> Iterator[tuple[str, dic
         _check_unchanged(file, data)
     yield "tracks", _track_row(track_id, file.recording, config.dataset_name, facts, tags) | stamp
     yield "metadata", _metadata_row(track_id, file)
-    said = [(file.recording.labels, "dataset"), (file.recording.tags, "tags"), ((tags.genre,), "file-tag")]
+    genres = split_genres(tags.genres) if config.split_genres else tags.genres
+    said = [(file.recording.labels, "dataset"), (file.recording.tags, "tags"), (genres, "file-tag")]
     for labels, source in said:
         for label in labels:
             if label:

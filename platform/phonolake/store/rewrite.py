@@ -16,8 +16,15 @@ from phonolake.store.shards import SUFFIX, ShardWriter, describe
 NAMING = ("track_id", "other_id")
 
 
-def without(lake: Lake, schema: TableSchema, track_ids: Collection[str]) -> Change:
+def without(
+    lake: Lake, schema: TableSchema, track_ids: Collection[str], *, files: Collection[str] | None = None
+) -> Change:
     """Write the shards of a published table that hold any of `track_ids` again without those rows.
+
+    Parameters
+    ----------
+    files : collection of str, optional
+        Only these shards.
 
     Returns
     -------
@@ -28,7 +35,7 @@ def without(lake: Lake, schema: TableSchema, track_ids: Collection[str]) -> Chan
     if not track_ids:
         return change
     unwanted = pa.array(sorted(track_ids), pa.string())
-    for file in lake.shards(schema.name):
+    for file in lake.shards(schema.name) if files is None else files:
         path = lake.folder(schema.name) / file
         held = holding(pq.read_table(path, columns=naming(pq.read_schema(path))), unwanted)
         if not pc.any(held).as_py():

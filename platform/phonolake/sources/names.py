@@ -1,0 +1,111 @@
+"""Find the recording that a table means, by whatever it calls it: an id, a path of another machine, a file name."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from phonolake.audio.containers import EXTENSIONS
+
+# How far a name was taken: as it stands, with another ending, in other letters or as a number.
+AS_IT_STANDS, ANOTHER_ENDING, LOOSELY = range(3)
+# What copies of smaller size have before their ending: MTG-Jamendo's, and previews of the Million Song Dataset.
+COPIES = (".low", ".clip")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A recording: its track id, its id inside the dataset, and where its file lay."""
+
+    track_id: str
+    source_id: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a name stands for: one track, or several that it fits as well; and how far it had to be taken."""
+
+    track_ids: tuple[str, ...]
+    level: int = AS_IT_STANDS
+
+
+class Names:
+    """The names of some recordings.
+
+    A name with folders fits a recording whose folders are the same from the end on, as far as both go: tables are
+    written on other machines, and above other roots.
+    """
+
+    def __init__(self, recordings: Iterable[Named]) -> None:
+        self._known: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = []
+        self._ids: dict[str, list[int]] = {}
+        self._index: tuple[dict[str, list[int]], ...] = ({}, {}, {})
+        for recording in recordings:
+            place = len(self._known)
+            inside, outside = _parts(recording.source_id), _parts(recording.path)
+            self._known.append((recording.track_id, inside[:-1], outside[:-1]))
+            for name in {recording.track_id, _plain(recording.source_id)}:
+                self._ids.setdefault(name, []).append(place)
+            for level in (AS_IT_STANDS, ANOTHER_ENDING, LOOSELY):
+                for key in {_key(parts[-1], level) for parts in (inside, outside) if parts}:
+                    self._index[level].setdefault(key, []).append(place)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __iter__(self) -> Iterator[str]:
+        """The track ids."""
+        return (track_id for track_id, *_ in self._known)
+
+    def find(self, text: str) -> Match | None:
+        """The recording that a text names; None where there is none."""
+        if exact := self._ids.get(_plain(text)):
+            return Match(tuple(self._known[place][0] for place in exact))
+        parts = _parts(text)
+        if not parts:
+            return None
+        for level, index in enumerate(self._index):
+            scores = {place: self._common(place, parts[:-1]) for place in index.get(_key(parts[-1], level), ())}
+            fitting = {place: score for place, score in scores.items() if score is not None}
+            if fitting:
+                best = max(fitting.values())
+                return Match(tuple(self._known[place][0] for place, score in fitting.items() if score == best), level)
+        return None
+
+    def _common(self, place: int, folders: tuple[str, ...]) -> int | None:
+        """How many folders a name shares with a recording, from the end on; None where they contradict each other."""
+        _, inside, outside = self._known[place]
+        if inside and folders and not _shared(inside, folders):
+            return None
+        return max(_shared(inside, folders), _shared(outside, folders))
+
+
+def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+    n = 0
+    while n < min(len(one), len(other)) and one[-1 - n].casefold() == other[-1 - n].casefold():
+        n += 1
+    return n
+
+
+def _plain(text: str) -> str:
+    """A text in one form of Unicode: file systems of Macs decompose letters with accents."""
+    return unicodedata.normalize("NFC", text.strip())
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part for part in re.split(r"[\\/]+", _plain(text)) if part not in ("", "."))
+
+
+def _key(name: str, level: int) -> str:
+    if level == AS_IT_STANDS:
+        return name
+    stem, _, ending = name.rpartition(".")
+    stem = stem if stem and ending.lower() in EXTENSIONS else name
+    if level == ANOTHER_ENDING:
+        return stem
+    for copy in COPIES:
+        stem = stem.removesuffix(copy)
+    # Spreadsheets take 000002 for a quantity.
+    stem = re.sub(r"^(\d+)\.0+$", r"\1", stem)
+    return (stem.lstrip("0") or "0") if stem.isdigit() else stem.casefold()

@@ -1,0 +1,157 @@
+"""Import labels: what a table says of recordings becomes rows of `labels` under a source of its own."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from phonolake.errors import UsageError
+from phonolake.lineage import digest
+from phonolake.sources import label_sheets
+from phonolake.sources.label_sheets import Choice, Given, Keyed, Labels
+from phonolake.sources.names import Names
+from phonolake.stages import imported
+from phonolake.stages.common import Outcome, finish, now
+from phonolake.stages.imported import Matcher, Report
+from phonolake.store import schema
+from phonolake.store.lake import Change, Lake
+
+TABLE = "labels"
+# Sources that ingest writes, and words that `labels_by` understands otherwise.
+RESERVED = ("dataset", "tags", "file-tag", "resolved")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Which table to import.
+
+    Parameters
+    ----------
+    file : str
+        CSV, TSV, Parquet, JSON lines or JSON.
+    source : str, optional
+        Who says so (`labels.source`); the name of the file by default.
+    dataset : str, optional
+        Only recordings of this dataset are meant.
+    choice : label_sheets.Choice
+        What cannot be seen in the table.
+    """
+
+    lake: str
+    file: str
+    source: str | None = None
+    dataset: str | None = None
+    choice: Choice = field(default_factory=Choice)
+
+    @property
+    def name(self) -> str:
+        """The source of the labels."""
+        path = Path(self.file)
+        default = path.name if path.stem in RESERVED else path.stem
+        return imported.check_name(self.source or default, "the source", RESERVED)
+
+
+def run(config: Config) -> tuple[Outcome, Report]:
+    """Import the table in the place of what its source said before.
+
+    Returns
+    -------
+    Outcome
+        Inputs are the rows that name a recording, outputs those whose recording is in the lake.
+
+    Raises
+    ------
+    UsageError
+        If the table cannot be read or understood, names none of the recordings, or contradicts itself.
+    """
+    started = now()
+    lake = Lake.open(config.lake)
+    table, report = _read(lake, config)
+    version = digest([config.name, imported.file_digest(table.path), config.choice, sorted(table.tracks.items())])
+    change = imported.replacing(lake, TABLE, {config.name: _rows(table, config.name)}, version)
+    run_id = f"labels-import-{version}"
+    left = report.rows - report.matched
+    note = f"{change.add[0].rows} labels of the source {config.name!r}"
+    outcome = Outcome("labels import", run_id, report.rows, report.matched, left, note)
+    lake.commit({TABLE: change, "runs": finish(lake, config, [outcome], started)})
+    return outcome, report
+
+
+def plan(config: Config) -> Report:
+    """What an import would find, without writing anything; the errors are those of `run`."""
+    return _read(Lake.open(config.lake), config)[1]
+
+
+def check(file: str, names: Names, choice: Choice) -> None:
+    """Raise the `UsageError` that an import would raise for a table about these recordings."""
+    keyed = label_sheets.key(Path(file).expanduser(), names, choice.id_column)
+    for _ in label_sheets.given(keyed, label_sheets.labels(keyed, choice)):
+        pass
+
+
+def remove(lake_path: str, source: str) -> Outcome:
+    """Take all labels of an imported source out of the lake."""
+    started = now()
+    lake = Lake.open(lake_path)
+    change = imported.removing(lake, TABLE, "source", source)
+    n = sum(lake.shards(TABLE)[file].rows for file in change.remove)
+    run_id = f"labels-remove-{digest([source, change.remove, lake.versions()])}"
+    outcome = Outcome("labels remove", run_id, n, n, 0, f"labels of the source {source!r}")
+    said = _Removed(lake_path, source)
+    lake.commit(
+        {TABLE: Change(schema.table(TABLE), remove=change.remove), "runs": finish(lake, said, [outcome], started)}
+    )
+    return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Removed:
+    """What the table of runs keeps of a removal."""
+
+    lake: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table of which everything is known: where its labels stand, and the track that each of its names means."""
+
+    path: Path
+    keyed: Keyed
+    labels: Labels
+    tracks: dict[str, str]
+
+
+def _read(lake: Lake, config: Config) -> tuple[_Table, Report]:
+    """The table, and what has no counterpart."""
+    path, report = Path(config.file).expanduser(), Report()
+    matcher = Matcher(lake, config.dataset)
+    keyed = label_sheets.key(path, matcher.names, config.choice.id_column)
+    found = label_sheets.labels(keyed, config.choice)
+    report.understood.append(f"{config.file}: {label_sheets.understood(keyed, found)}")
+    tracks = matcher.match(keyed, report)
+    if not tracks:
+        raise UsageError(f"none of the {report.rows} rows of {config.file} names one recording: {report.said}")
+    matcher.without_row(set(tracks.values()), report)
+    return _Table(path, keyed, found, tracks), report
+
+
+def _rows(table: _Table, source: str) -> Iterator[dict[str, Any]]:
+    """Rows of `labels` in order of track and label, each once.
+
+    Raises
+    ------
+    UsageError
+        If two rows contradict each other.
+    """
+    said: dict[tuple[str, str], Given] = {}
+    for given in label_sheets.given(table.keyed, table.labels):
+        if (track_id := table.tracks.get(given.name)) is None:
+            continue
+        before = said.setdefault((track_id, given.label), given)
+        if (before.value, before.confidence) != (given.value, given.confidence):
+            lines = f"in lines {before.line} and {given.line}"
+            raise UsageError(f"{table.path} says two things of {given.name!r} and {given.label!r}, {lines}: keep one")
+    for (track_id, label), given in sorted(said.items(), key=lambda item: item[0]):
+        value, sure = int(given.value), given.confidence
+        yield {"track_id": track_id, "label": label, "value": value, "source": source, "confidence": sure}

@@ -1,0 +1,132 @@
+"""Import splits: which side or fold a table puts recordings on becomes rows of `splits`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from phonolake.errors import UsageError
+from phonolake.lineage import digest
+from phonolake.sources import split_sheets
+from phonolake.sources.names import Names
+from phonolake.stages import imported
+from phonolake.stages.common import Outcome, finish, now
+from phonolake.stages.imported import Matcher, Report
+from phonolake.store import catalog, schema
+from phonolake.store.lake import Change, Lake
+
+TABLE = "splits"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Which split to import.
+
+    Parameters
+    ----------
+    file : str
+        A table with a column for the part or fold, or a folder with a list for each part.
+    split : str, optional
+        Name of the split; that of the file or folder by default.
+    dataset : str, optional
+        Only recordings of this dataset are meant.
+    id_column : str, optional
+        Column that names the recordings.
+    """
+
+    lake: str
+    file: str
+    split: str | None = None
+    dataset: str | None = None
+    id_column: str | None = None
+
+
+def run(config: Config) -> tuple[Outcome, Report]:
+    """Import the splits of a table or folder in the place of what was imported under their names.
+
+    Raises
+    ------
+    UsageError
+        If a table cannot be read or understood, names none of the recordings, or puts one on two sides.
+    """
+    started = now()
+    lake = Lake.open(config.lake)
+    found, report = _read(lake, config)
+    version = digest(found)
+    change = imported.replacing(lake, TABLE, found, version)
+    n = sum(map(len, found.values()))
+    names = ", ".join(map(repr, found))
+    left = report.rows - report.matched
+    run_id = f"splits-import-{version}"
+    outcome = Outcome("splits import", run_id, report.rows, report.matched, left, f"{n} rows of the splits {names}")
+    lake.commit({TABLE: change, "runs": finish(lake, config, [outcome], started)})
+    return outcome, report
+
+
+def plan(config: Config) -> Report:
+    """What an import would find, without writing anything; the errors are those of `run`."""
+    return _read(Lake.open(config.lake), config)[1]
+
+
+def check(file: str, names: Names) -> None:
+    """Raise the `UsageError` that an import would raise for a table about these recordings."""
+    split_sheets.read(Path(file).expanduser(), names)
+
+
+def remove(lake_path: str, split: str) -> Outcome:
+    """Take an imported split out of the lake."""
+    started = now()
+    lake = Lake.open(lake_path)
+    change = imported.removing(lake, TABLE, "split", split)
+    n = sum(lake.shards(TABLE)[file].rows for file in change.remove)
+    run_id = f"splits-remove-{digest([split, change.remove, lake.versions()])}"
+    outcome = Outcome("splits remove", run_id, n, n, 0, f"rows of the split {split!r}")
+    said = _Removed(lake_path, split)
+    lake.commit(
+        {TABLE: Change(schema.table(TABLE), remove=change.remove), "runs": finish(lake, said, [outcome], started)}
+    )
+    return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Removed:
+    """What the table of runs keeps of a removal."""
+
+    lake: str
+    split: str
+
+
+def _read(lake: Lake, config: Config) -> tuple[dict[str, list[dict[str, Any]]], Report]:
+    """Rows of `splits` by the split, in order of the tracks, and what has no counterpart."""
+    report = Report()
+    matcher = Matcher(lake, config.dataset)
+    tables = split_sheets.read(
+        Path(config.file).expanduser(), matcher.names, name=config.split, id_column=config.id_column
+    )
+    sides: dict[str, dict[str, dict[str, Any]]] = {}
+    for one in tables:
+        report.understood.append(f"{config.file}: {one.said}")
+        tracks = matcher.match(one.keyed, report)
+        for side in one.sides:
+            if (track_id := tracks.get(side.name)) is None:
+                continue
+            row = {"track_id": track_id, "split": side.split, "part": side.part, "fold": side.fold}
+            before = sides.setdefault(side.split, {}).setdefault(track_id, row)
+            if before != row:
+                where = f"{one.keyed.sheet.path}, line {side.line}"
+                raise UsageError(f"{where}: {side.name!r} has two places in the split {side.split!r}: keep one of them")
+    if not any(sides.values()):
+        raise UsageError(f"none of the {report.rows} rows of {config.file} names one recording: {report.said}")
+    matcher.without_row({track_id for rows in sides.values() for track_id in rows}, report)
+    for name in sides:
+        imported.check_name(name, "the split", _others(lake, name))
+    return {name: [rows[track_id] for track_id in sorted(rows)] for name, rows in sorted(sides.items())}, report
+
+
+def _others(lake: Lake, name: str) -> set[str]:
+    """The name itself, where the lake has a split of it that was not imported."""
+    if imported.files(lake, TABLE, name):
+        return set()
+    with catalog.connect(lake) as connection:
+        return (
+            {name} if connection.execute("SELECT 1 FROM splits WHERE split = $1 LIMIT 1", [name]).fetchall() else set()
+        )

@@ -1,0 +1,203 @@
+"""What people bring into a lake as tables: labels and splits, each by its name in a family of shards of its own.
+
+A name is imported again in the place of what it was, and removed as a whole. The shards outlive a file that is ingested
+again, as they are about the track and not about its bytes.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from phonolake.audio.encoded import OnDisk, sha256
+from phonolake.errors import UsageError, unknown
+from phonolake.lineage import digest
+from phonolake.sources import contract
+from phonolake.sources.contract import Source
+from phonolake.sources.label_sheets import Keyed
+from phonolake.sources.names import Named, Names
+from phonolake.store import catalog, schema
+from phonolake.store.lake import Change, Lake
+from phonolake.store.rewrite import without
+from phonolake.store.shards import SEPARATOR, describe, writing
+
+FAMILY = "import" + SEPARATOR
+EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A row without a recording in the lake, or a recording without a row; `line` is 0 for the latter."""
+
+    what: str
+    name: str
+    line: int
+
+
+@dataclass(slots=True)
+class Report:
+    """What an import found, for a person to read.
+
+    Parameters
+    ----------
+    understood : list of str
+        Which columns were taken for what, a line for each table.
+    unmatched : list of Unmatched
+    rows, matched : int
+        Rows that name a recording at all, and those whose recording is in the lake.
+    """
+
+    understood: list[str] = field(default_factory=list)
+    unmatched: list[Unmatched] = field(default_factory=list)
+    rows: int = 0
+    matched: int = 0
+
+    @property
+    def said(self) -> str:
+        """What has no counterpart, with examples."""
+        counts = Counter(u.what for u in self.unmatched)
+        parts = []
+        for what, n in counts.items():
+            some = [u.name for u in self.unmatched if u.what == what][:EXAMPLES]
+            parts.append(f"{n} {what} (such as {', '.join(some)})")
+        return "; ".join(parts)
+
+
+class Matcher:
+    """The recordings of a lake by their names, and what tables say of them.
+
+    Parameters
+    ----------
+    dataset : str, optional
+        Only recordings of this dataset.
+    """
+
+    def __init__(self, lake: Lake, dataset: str | None = None) -> None:
+        with catalog.connect(lake) as connection:
+            rows = connection.execute(
+                "SELECT t.track_id, t.dataset, t.source_id, coalesce(a.source_path, '') FROM tracks t "
+                "LEFT JOIN audio a ON a.track_id = t.track_id AND coalesce(a.piece, 0) = 0 "
+                "WHERE $1 IS NULL OR t.dataset = $1 ORDER BY t.track_id",
+                [dataset],
+            ).fetchall()
+            rejected = connection.execute("SELECT track_id, source_path FROM rejects WHERE stage = 'ingest'").fetchall()
+        if not rows:
+            where = f"of the dataset {dataset!r} " if dataset else ""
+            raise UsageError(f"the lake has no recordings {where}that a table could be about: ingest them first")
+        self.datasets = {track_id: dataset for track_id, dataset, *_ in rows}
+        self.names = Names(Named(track_id, source_id, path) for track_id, _, source_id, path in rows)
+        self._rejects = Names(Named(track_id, track_id.partition(":")[2], path or "") for track_id, path in rejected)
+
+    def match(self, keyed: Keyed, report: Report) -> dict[str, str]:
+        """Track by the name that a table has for it; rows without one are noted."""
+        found: dict[str, str] = {}
+        for line, name, _ in keyed.named():
+            report.rows += 1
+            match = keyed.matches[name]
+            if match is not None and len(match.track_ids) == 1:
+                found[name] = match.track_ids[0]
+                report.matched += 1
+            elif match is not None:
+                report.unmatched.append(Unmatched("rows that name several recordings", name, line))
+            elif self._rejects.find(name):
+                report.unmatched.append(Unmatched("rows of rejected recordings", name, line))
+            else:
+                report.unmatched.append(Unmatched("rows without audio in the lake", name, line))
+        return found
+
+    def without_row(self, track_ids: Collection[str], report: Report) -> None:
+        """Note the recordings that no row is about, of the datasets that some rows are about."""
+        met = {self.datasets[track_id] for track_id in track_ids}
+        for track_id, dataset in self.datasets.items():
+            if dataset in met and track_id not in track_ids:
+                report.unmatched.append(Unmatched("recordings without a row", track_id, 0))
+
+
+def planned(source: Source, root: str, options: Collection[str]) -> Names:
+    """The names of what a source would ingest, before it is."""
+    folder = Path(root).expanduser().resolve()
+    listed = contract.recordings(source, folder, tuple(options))
+    return Names(Named(r.source_id, r.source_id, str(r.path)) for r in listed)
+
+
+def check_name(name: str, kind: str, reserved: Collection[str]) -> str:
+    """The name of an import; raises a `UsageError` for one that cannot be, or that something else has."""
+    if not name.strip() or not name.isprintable() or ":" in name:
+        raise UsageError(f"{kind} {name!r} may not be empty and may hold no colon and no control characters")
+    if name in reserved:
+        raise UsageError(f"{kind} {name!r} is not that of an imported table: choose another name")
+    return name
+
+
+def prefix(name: str) -> str:
+    """How the shards of an import begin: no name's beginning is another one's."""
+    return f"{FAMILY}{re.sub(r'[^A-Za-z0-9_]+', '-', name)[:40]}-{digest(name, length=8)}{SEPARATOR}"
+
+
+def files(lake: Lake, table: str, name: str) -> list[str]:
+    """Published shards of an import."""
+    return [file for file in lake.shards(table) if file.startswith(prefix(name))]
+
+
+def replacing(lake: Lake, table: str, rows: Mapping[str, Iterable[dict[str, Any]]], version: str) -> Change:
+    """Write the rows of some imports, each as one shard that takes the place of what it was.
+
+    Parameters
+    ----------
+    rows : mapping of str
+        Rows by the name of the import.
+    version : str
+        Hash of what decides about the rows.
+    """
+    change = Change(schema.table(table))
+    for name, listed in rows.items():
+        path = lake.path(table, prefix(name) + version)
+        if path.name not in lake.shards(table) or not path.exists():
+            with writing(path, change.schema.arrow) as append:
+                for row in listed:
+                    append(row)
+        change.add.append(describe(path))
+        change.remove += [file for file in files(lake, table, name) if file != path.name]
+    return change
+
+
+def removing(lake: Lake, table: str, column: str, name: str) -> Change:
+    """Take an import out; raises a `UsageError` that lists the imports for a name that is none."""
+    gone = files(lake, table, name)
+    if not gone:
+        imported = [lake.folder(table) / file for file in lake.shards(table) if file.startswith(FAMILY)]
+        known = {value for path in imported for value in pq.read_table(path, columns=[column])[column].to_pylist()}
+        raise unknown(f"imported {column}", name, known)
+    return Change(schema.table(table), remove=gone)
+
+
+def without_replaced(
+    lake: Lake, table: schema.TableSchema, replaced: Collection[str], tracks: Iterable[Path]
+) -> Change:
+    """Take the rows of files that were ingested again out of a table; what was imported stays while the track does.
+
+    Parameters
+    ----------
+    tracks : iterable of Path
+        Shards of `tracks` with the rows that take the place of the old ones.
+    """
+    own = [file for file in lake.shards(table.name) if not file.startswith(FAMILY)]
+    change = without(lake, table, replaced, files=own)
+    imported = [file for file in lake.shards(table.name) if file.startswith(FAMILY)] if replaced else []
+    if imported:
+        alive = {i for path in tracks for i in pq.read_table(path, columns=["track_id"])["track_id"].to_pylist()}
+        lost = without(lake, table, set(replaced) - alive, files=imported)
+        change.add += lost.add
+        change.remove += lost.remove
+        change.replaces |= lost.replaces
+    return change
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with OnDisk(path) as data:
+        return sha256(data)
