@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from phonolake.analysis import label_matrix
 from phonolake.cli.main import main
 from phonolake.errors import UsageError
+from phonolake.lookup import label_matrix
 from phonolake.sources.label_sheets import Choice
 from phonolake.stages import forget, import_labels, import_splits, imported, ingest, split
 from phonolake.store import query, schema
