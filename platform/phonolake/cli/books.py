@@ -11,6 +11,7 @@ from phonolake.cli.output import emit
 @click.option("--min-seconds", type=click.FloatRange(0), default=0.75, show_default=True, metavar="S")
 @options.top(None)
 @options.lake
+@options.workers
 @options.dry_run
 @options.form
 def duplicates(min_similarity: float, min_seconds: float, top: int | None, lake: str, dry_run: bool, form: str) -> None:

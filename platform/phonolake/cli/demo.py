@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.option("--tracks", type=click.IntRange(80), default=256, show_default=True, metavar="N", help="Tracks.")
 @click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Of the network.")
 @options.seed
+@options.workers
 @options.form
 def demo(folder: Path, tracks: int, epochs: int, seed: int, form: str) -> None:
     """Make a synthetic corpus in DIR and take it through every stage."""

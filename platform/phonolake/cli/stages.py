@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @options.lake
 @options.seed
 @options.max_epochs
+@options.workers
 @options.dry_run
 @options.form
 def run(
@@ -59,6 +60,7 @@ def run(
 @click.option("--segments", type=click.FloatRange(0.001), metavar="SECONDS", help="One row for each piece this long.")
 @click.option("--hop", type=click.FloatRange(0.001), metavar="SECONDS", help="From one piece to the next.")
 @options.lake
+@options.workers
 @options.dry_run
 @options.form
 def extract(
@@ -117,10 +119,13 @@ def learning_options(command: Any) -> Any:
         compile: bool,
         **others: Any,
     ) -> None:
+        from phonolake import execution
         from phonolake.training.recipe import Hardware
 
+        if workers == 0:
+            execution.use(0)
         read = _input(features=features, embeddings=embeddings, spectrogram=spectrogram)
-        command(input=read, hardware=Hardware(workers, device, compile=compile), **others)
+        command(input=read, hardware=Hardware(workers or None, device, compile=compile), **others)
 
     with_options: Any = gathered
     for option in (
@@ -154,7 +159,10 @@ def learning_options(command: Any) -> Any:
         options.seed,
         options.max_epochs,
         click.option(
-            "--workers", type=click.IntRange(1), metavar="N", help="Processes that share each batch of a network."
+            "--workers",
+            type=click.IntRange(0),
+            metavar="N",
+            help="Processes that share each batch of a network; 0: work without Ray.",
         ),
         options.device,
         click.option("--compile", is_flag=True, help="Translate networks with torch.compile first."),
@@ -237,6 +245,7 @@ def crossval(
 @click.option("--segments", is_flag=True, help="Keep activations of each window instead of each track.")
 @options.lake
 @options.device
+@options.workers
 @options.dry_run
 @options.form
 def score(

@@ -41,6 +41,7 @@ def study(context: click.Context, form: str) -> None:
 )
 @click.option("--models", multiple=True, metavar="NAME", help="Classifier of Table 6; may be given several times.")
 @options.seed
+@options.workers
 @options.form
 def music_role(features: str, part: str, models: tuple[str, ...], form: str, **numbers: int) -> None:
     """Tables 3, 5 and 6 of Korosteleva and Gerstner's music roles, as published and honestly."""

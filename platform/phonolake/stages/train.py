@@ -31,6 +31,8 @@ __all__ = ["TRACKS", "WEIGHTS", "Config", "Hardware", "plan", "run"]
 AUTO = "auto"
 # Published training length of the 29-second clips of Choi et al. 2017, in frames of 21 ms, and the same in seconds.
 LONGEST_FRAMES, LONGEST_SECONDS = 1360, 29.0
+# What a core takes, roughly, to learn a row of features, and a crop of that length once.
+SECONDS_PER_ROW, SECONDS_PER_CROP = 0.02, 0.2
 
 
 def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
@@ -73,7 +75,9 @@ def _train(todo: list[Task], hardware: Hardware, advance: progress.Advance, *, a
     todo = [replace(task, hardware=hardware) for task in todo]
     if hardware.workers is None:
         cpus = execution.cores() if alone else 1
-        for task, _ in execution.imap(fitting.train_model, todo, cpus=cpus, gpus=int(gpu), on_tick=advance):
+        seconds = sum(map(_seconds, todo))
+        done = execution.imap(fitting.train_model, todo, cpus=cpus, gpus=int(gpu), seconds=seconds, on_tick=advance)
+        for task, _ in done:
             sweep(task.folder)
         return
     cpus = max(1, execution.cores() // hardware.workers)
@@ -87,6 +91,15 @@ def _train(todo: list[Task], hardware: Hardware, advance: progress.Advance, *, a
                 storage=task.hidden,
             )
         sweep(task.folder)
+
+
+def _seconds(task: Task) -> float:
+    """How long one core takes, roughly: little, for an estimator; for a network, by epochs and length of the crops."""
+    n = len(task.examples.track_ids)
+    if task.model.CARD.kind != "network":
+        return n * SECONDS_PER_ROW
+    length = task.n_steps / LONGEST_FRAMES if task.input.startswith("spectrogram:") else 1.0
+    return n * task.epochs * length * SECONDS_PER_CROP
 
 
 def _wants_gpu(todo: list[Task], hardware: Hardware) -> bool:
