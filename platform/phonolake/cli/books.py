@@ -46,7 +46,7 @@ def splits_list(lake: str, form: str) -> None:
 
     opened = Lake.open(lake)
     with query.connect(opened) as connection:
-        emit(analysis.listing(connection, opened.versions().get("splits")), form)
+        emit(analysis.listing(connection, opened.versions().get("splits")), form, of=analysis.SplitFacts)
 
 
 @splits.command(epilog=options.example("phonolake splits check --split official --lake lake"))
@@ -92,7 +92,7 @@ def runs(context: click.Context, metric: str, lake: str | None, form: str) -> No
     if not lake:
         raise click.UsageError("Missing option '--lake'")
     with query.connect(Lake.open(lake)) as connection:
-        emit(coverage.runs(connection, metric=metric), form)
+        emit(coverage.runs(connection, metric=metric), form, of=coverage.Coverage)
 
 
 @runs.command(epilog=options.example("phonolake runs compare random-forest svm-rbf --lake lake"))
@@ -107,7 +107,7 @@ def compare(first: str, second: str, lake: str, form: str) -> None:
     from phonolake.store.lake import Lake
 
     with query.connect(Lake.open(lake)) as connection:
-        emit(coverage.compare(connection, first, second), form)
+        emit(coverage.compare(connection, first, second), form, of=coverage.Comparison)
 
 
 @click.command(epilog=options.example("phonolake licences --lake lake"))
@@ -123,7 +123,7 @@ def licences(pattern: str | None, dataset: str | None, lake: str, form: str) -> 
 
     with query.connect(Lake.open(lake)) as connection:
         if pattern is None:
-            emit(analysis.listing(connection, dataset=dataset), form)
+            emit(analysis.listing(connection, dataset=dataset), form, of=analysis.LicenceCount)
         else:
             found = analysis.tracks(connection, pattern, dataset=dataset)
             emit(found, form, columns=("track_id", "title", "artist", "licence"))

@@ -42,17 +42,20 @@ def demo(folder: Path, tracks: int, epochs: int, seed: int, form: str) -> None:
 
 
 def _print(summary: "Summary", form: str) -> None:
+    from phonolake.analysis import evaluation, neighbours
+    from phonolake.stages.common import Outcome
+
     def title(text: str) -> None:
         click.echo(f"\n{text}", err=form != "table")
 
     title("What each stage did (inputs = outputs + rejects)")
-    emit(summary.outcomes, form)
+    emit(summary.outcomes, form, of=Outcome)
     title("Rejects")
     emit(summary.rejects, form, columns=("reason", "inputs", "example"))
     title("Test figures, beside what guessing reaches")
-    emit(summary.figures, form)
+    emit(summary.figures, form, of=evaluation.Figure)
     title(f"Tracks that sound like {summary.track_id} ({summary.label})")
-    emit(summary.neighbours, form)
+    emit(summary.neighbours, form, of=neighbours.Neighbour)
     title(
         f"Suspected labels: of the first {summary.n_planted}, {summary.precision:.0%} are wrong in truth "
         f"(of all tracks, {summary.chance:.0%})"

@@ -54,7 +54,7 @@ def _files(name: str, folder: str, dry_run: bool, form: str, choices: dict[str, 
         rows = [(d.url, d.bytes, d.checksum, d.about) for d in stage.plan(config)]
         emit(rows, form, columns=("url", "bytes", "checksum", "about"))
         return
-    emit(stage.run(config), form)
+    emit(stage.run(config), form, of=stage.Fetched)
 
 
 def _clips(name: str, folder: str, lake: str, dry_run: bool, form: str, choices: dict[str, Any]) -> None:

@@ -44,7 +44,7 @@ def run(
     if dry_run:
         datasets.announce(config.ingest, form)
         return
-    emit(pipeline.run(config), form)
+    emit(pipeline.run(config), form, of=pipeline.Outcome)
 
 
 @click.command(epilog=options.example("phonolake extract --features mfcc-120 --spectrogram mel-96-12k --lake lake"))
@@ -85,7 +85,7 @@ def extract(
         rows = [(task.source, ", ".join(stage.names(task))) for task in stage.plan(config)]
         emit(rows, form, columns=("audio_shard", "missing"))
         return
-    emit(stage.run(config), form)
+    emit(stage.run(config), form, of=stage.Outcome)
 
 
 def _text_of(configuration: str) -> str:
@@ -209,7 +209,7 @@ def train(
         return
     runs = [o.run_id or "" for o in stage.run(config, hardware)]
     with query.connect(Lake.open(config.lake)) as connection:
-        emit(evaluation.on_test(connection, runs), form)
+        emit(evaluation.on_test(connection, runs), form, of=evaluation.Figure)
 
 
 @click.command(epilog=options.example("phonolake crossval random-forest --lake lake"))
@@ -236,7 +236,7 @@ def crossval(
         return
     runs = [o.run_id or "" for o in stage.run(config, hardware)]
     with query.connect(Lake.open(config.lake)) as connection:
-        emit(evaluation.over_folds(connection, runs), form)
+        emit(evaluation.over_folds(connection, runs), form, of=evaluation.FoldSummary)
 
 
 @click.command(epilog=options.example("phonolake score --lake lake"))
@@ -258,7 +258,7 @@ def score(
     if dry_run:
         emit([(t.run_id, t.source) for t in stage.plan(config)], form, columns=("run_id", "shard"))
         return
-    emit(stage.run(config, device), form)
+    emit(stage.run(config, device), form, of=stage.Outcome)
 
 
 @click.command(epilog=options.example("phonolake index --lake lake"))
@@ -269,7 +269,7 @@ def index(again: bool, lake: str, form: str) -> None:
     """Build the FAISS indexes that are missing or out of date."""
     from phonolake.stages import index as stage
 
-    emit(stage.run(stage.Config(lake, again)), form)
+    emit(stage.run(stage.Config(lake, again)), form, of=stage.Outcome)
 
 
 COMMANDS = (run, extract, split, train, crossval, score, index)
