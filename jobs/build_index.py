@@ -6,7 +6,7 @@ r"""Build the FAISS indexes on the cluster.
 
 import sys
 
-from phonolake.cli.main import main
+from phonolake.cli.main import console
 
 if __name__ == "__main__":
-    sys.exit(main(["index", *sys.argv[1:]]))
+    sys.exit(console(["index", *sys.argv[1:]]))

@@ -6,7 +6,7 @@ r"""Cross-validate models on the cluster, folds side by side.
 
 import sys
 
-from phonolake.cli.main import main
+from phonolake.cli.main import console
 
 if __name__ == "__main__":
-    sys.exit(main(["crossval", *sys.argv[1:]]))
+    sys.exit(console(["crossval", *sys.argv[1:]]))

@@ -6,7 +6,7 @@ r"""Compute feature sets and spectrograms on the cluster.
 
 import sys
 
-from phonolake.cli.main import main
+from phonolake.cli.main import console
 
 if __name__ == "__main__":
-    sys.exit(main(["extract", *sys.argv[1:]]))
+    sys.exit(console(["extract", *sys.argv[1:]]))

@@ -6,7 +6,7 @@ r"""Ingest a dataset into a lake on the cluster.
 
 import sys
 
-from phonolake.cli.main import main
+from phonolake.cli.main import console
 
 if __name__ == "__main__":
-    sys.exit(main(["ingest", *sys.argv[1:]]))
+    sys.exit(console(["ingest", *sys.argv[1:]]))

@@ -6,7 +6,7 @@ r"""Do everything for a folder of music on the cluster.
 
 import sys
 
-from phonolake.cli.main import main
+from phonolake.cli.main import console
 
 if __name__ == "__main__":
-    sys.exit(main(["run", *sys.argv[1:]]))
+    sys.exit(console(["run", *sys.argv[1:]]))

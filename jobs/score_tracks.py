@@ -6,7 +6,7 @@ r"""Give every track predictions and an embedding on the cluster.
 
 import sys
 
-from phonolake.cli.main import main
+from phonolake.cli.main import console
 
 if __name__ == "__main__":
-    sys.exit(main(["score", *sys.argv[1:]]))
+    sys.exit(console(["score", *sys.argv[1:]]))

@@ -1,4 +1,4 @@
-"""Work mapped over Ray: results, retries, errors, cancellation.
+"""Work mapped over Ray and over processes of this machine alike: results, retries, errors, cancellation.
 
 The functions that run on workers are defined inside the tests: they travel by value, since a worker cannot import a
 test module.
@@ -6,6 +6,9 @@ test module.
 
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,10 +18,23 @@ import pytest
 from phonolake import execution
 from phonolake.errors import AudioError, PhonolakeError, UsageError
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("ray_session", "place")
 
 CORES = 2
 WINDOW = CORES * execution.IN_FLIGHT_PER_CPU
+
+
+@pytest.fixture(params=["ray", "here"])
+def place(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where the work of a test is done."""
+    with execution.session():
+        if request.param == "here":
+            execution.use(0)
+        yield request.param
+
+
+by_ray = pytest.mark.parametrize("place", ["ray"], indirect=True)
+here = pytest.mark.parametrize("place", ["here"], indirect=True)
 
 
 def eventually(condition: Callable[[], bool], *, seconds: float = 20) -> bool:
@@ -29,6 +45,7 @@ def eventually(condition: Callable[[], bool], *, seconds: float = 20) -> bool:
     return condition()
 
 
+@by_ray
 def test_connect_again_changes_nothing() -> None:
     execution.connect(workers=1)
     assert execution.cores() == CORES
@@ -80,20 +97,23 @@ def test_cores_that_a_task_asks_for_are_its_own(tmp_path: Path) -> None:
     assert [result for _, result in execution.imap(alone, range(3), cpus=CORES)] == [True] * 3
 
 
-def test_pytorch_has_the_threads_of_the_task_whatever_the_worker_did_before() -> None:
-    def threads(_: int) -> tuple[int, int]:
+def test_libraries_have_the_threads_of_the_task_whatever_the_worker_did_before(place: str) -> None:
+    def threads(_: int) -> tuple[int, set[int]]:
+        import numpy  # noqa: F401
         import torch
+        from threadpoolctl import threadpool_info
 
-        return os.getpid(), torch.get_num_threads()
+        return os.getpid(), {torch.get_num_threads(), *(pool["num_threads"] for pool in threadpool_info())}
 
-    found = {1: set(), 2: set()}
+    found: dict[int, list[tuple[int, set[int]]]] = {1: [], 2: []}
     for cpus in (2, 1, 2, 1):
-        found[cpus] |= {result for _, result in execution.imap(threads, range(6), cpus=cpus)}
+        found[cpus] += [result for _, result in execution.imap(threads, range(6), cpus=cpus)]
     workers = {cpus: {pid for pid, _ in results} for cpus, results in found.items()}
-    assert workers[1] & workers[2]
-    assert {cpus: {n for _, n in results} for cpus, results in found.items()} == {1: {1}, 2: {2}}
+    assert place == "here" or workers[1] & workers[2]
+    assert {cpus: set.union(*(n for _, n in results)) for cpus, results in found.items()} == {1: {1}, 2: {2}}
 
 
+@by_ray
 def test_more_payloads_than_the_window_are_handed_out_as_others_finish() -> None:
     handed_out = []
 
@@ -172,6 +192,7 @@ def test_an_exception_of_the_work_is_not_retried(tmp_path: Path) -> None:
     assert (tmp_path / "attempts").read_text() == "x"
 
 
+@by_ray
 def test_an_exception_of_the_work_cancels_the_rest(tmp_path: Path) -> None:
     def work(name: str) -> None:
         if name == "bad":
@@ -207,3 +228,70 @@ def test_results_are_yielded_before_an_error() -> None:
     assert next(results) == (0, 0)
     with pytest.raises(PhonolakeError, match="second"):
         next(results)
+
+
+@here
+def test_an_exception_of_the_work_ends_the_others(tmp_path: Path) -> None:
+    def work(name: str) -> None:
+        if name == "bad":
+            while not (tmp_path / "slow").exists():
+                time.sleep(0.01)
+            raise PhonolakeError("bad")
+        (tmp_path / name).write_text(str(os.getpid()))
+        time.sleep(60)
+
+    with pytest.raises(PhonolakeError, match=r"^bad$"):
+        list(execution.imap(work, ["bad", "slow", "waiting"]))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "slow").read_text()), 0)
+    assert not (tmp_path / "waiting").exists()
+
+
+@here
+def test_what_decoders_print_stays_off_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    def noise(_: int) -> None:
+        os.write(1, b"noise")
+        os.write(2, b"noise")
+
+    list(execution.imap(noise, [1]))
+    assert capfd.readouterr() == ("", "")
+
+
+@here
+def test_an_error_that_cannot_travel_is_told_all_the_same() -> None:
+    def fail(_: int) -> None:
+        error = ValueError("stuck")
+        error.lock = threading.Lock()  # type: ignore[attr-defined]
+        raise error
+
+    with pytest.raises(PhonolakeError, match="ValueError: stuck"):
+        list(execution.imap(fail, [1]))
+
+
+def test_what_is_made_once_is_kept_for_the_next_payload() -> None:
+    def make() -> Callable[[int], tuple[int, int]]:
+        seen: list[int] = []
+        return lambda n: (os.getpid(), seen.append(n) or len(seen))  # type: ignore[func-returns-value]
+
+    found = dict(execution.amap(make, range(6)))
+    assert sorted(found) == list(range(6))
+    by_worker: dict[int, list[int]] = {}
+    for pid, n in found.values():
+        by_worker.setdefault(pid, []).append(n)
+    assert len(by_worker) <= CORES
+    assert all(sorted(counts) == list(range(1, len(counts) + 1)) for counts in by_worker.values())
+
+
+@here
+def test_little_work_starts_no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a process of its own, since this one has a Ray, which is used where it is."""
+    code = (
+        "import sys; from phonolake import execution\n"
+        "done = list(execution.imap(abs, [-1], seconds=execution.SMALL_SECONDS))\n"
+        "print(done, execution.cores(), 'ray' in sys.modules)"
+    )
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("[(-1, 1)] ")
+    assert done.stdout.endswith(" False\n")
+    assert done.stderr == ""

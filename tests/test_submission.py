@@ -27,6 +27,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 from ray.runtime_env import RuntimeEnv
 
 import phonolake
+from phonolake.cli import main as program
 from phonolake.lineage import CODE_VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -286,6 +287,8 @@ def test_a_job_hands_its_arguments_to_the_command(
 ) -> None:
     path = ROOT / "jobs" / f"{script}.py"
     monkeypatch.setattr(sys, "argv", [str(path), "--help"])
+    # As a program it guards the signals of its process, which here is that of all tests.
+    monkeypatch.setattr(program, "console", program.main)
     with pytest.raises(SystemExit) as caught:
         runpy.run_path(str(path), run_name="__main__")
     assert not caught.value.code

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -14,7 +15,7 @@ from phonolake.store.lake import Lake
 ADDRESS = "localhost"
 LAKE_VARIABLE = "PHONOLAKE_LAKE"
 # Time for Streamlit to close its sessions before it is killed.
-GRACE_SECONDS = 10
+GRACE_SECONDS = 2
 OPTIONS = (
     "--browser.gatherUsageStats=false",
     "--server.showEmailPrompt=false",
@@ -46,7 +47,7 @@ def launch(lake: Path, *, port: int = 8501, headless: bool) -> int:
     Returns
     -------
     int
-        Exit code of the server; 0 when it was ended by Ctrl-C or SIGTERM.
+        Exit code of the server; 0 when it was ended by Ctrl-C, SIGTERM or SIGHUP.
 
     Raises
     ------
@@ -101,15 +102,19 @@ def _serve(command: list[str], environment: dict[str, str]) -> int:
     def stop(signum: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
-    server = subprocess.Popen(command, env=environment)
+    before = {signum: signal.signal(signum, stop) for signum in (signal.SIGTERM, signal.SIGHUP)}
+    # The server answers signals by itself, also where this process has them blocked.
+    server = subprocess.Popen(
+        command, env=environment, preexec_fn=partial(signal.pthread_sigmask, signal.SIG_SETMASK, ())
+    )
     try:
         return server.wait()
     except KeyboardInterrupt:
         return 0
     finally:
         _end(server)
-        signal.signal(signal.SIGTERM, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

@@ -20,6 +20,11 @@ from ..stages import small_lake
 CORPUS = fma.Config(n_tracks=80, seed=3, label_noise=0.1, n_corrupt=6, duration=2.0)
 # When it happened, and how many commits it took, is the only difference that a kill may leave.
 UNCOMPARED = {"runs": {"started_at", "finished_at", "snapshot"}}
+# What is lost are its workers, also where the work is little.
+BY_RAY = (
+    "import sys; from phonolake import execution; from phonolake.cli import main; execution.use(2); "
+    "sys.exit(main.console(sys.argv[1:]))"
+)
 KILLS = int(os.environ.get("PHONOLAKE_KILLS", "20"))
 
 
@@ -36,7 +41,7 @@ def corpus(tmp_path_factory):
 def start(words):
     """Start the command line in a session of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "phonolake.cli.main", *map(str, words)],
+        [sys.executable, "-c", BY_RAY, *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -109,7 +114,7 @@ def is_busy(process):
         title = process.cmdline()[0] if process.cmdline() else ""
     except psutil.Error:
         return False
-    return title.startswith("ray::call")
+    return title.startswith("ray::_task")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
-from phonolake.cli.main import main, phonolake
+from phonolake.cli.group import phonolake
+from phonolake.cli.main import main
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

@@ -15,8 +15,8 @@ from mutagen.id3 import ID3, TCON, Frames, Frames_2_2, TextFrame
 from mutagen.wave import WAVE
 
 from phonolake.audio import containers
-from phonolake.audio.decode import OPTIONS
 from phonolake.audio.encoded import Encoded, opened
+from phonolake.audio.ffmpeg import OPTIONS
 
 # Names of the fields in ID3, Vorbis comments and APEv2, MP4, ASF, and as FFmpeg calls those of RIFF, AIFF and Matroska.
 KEYS = {

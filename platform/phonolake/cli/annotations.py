@@ -26,7 +26,9 @@ def sample(
     """Draw the sample NAME: for each label, tracks with and without it."""
     from phonolake.annotation import sampling
 
-    emit(sampling.draw(sampling.Config(lake, name, labels, positive, negative, source, seed)), form)
+    emit(
+        sampling.draw(sampling.Config(lake, name, labels, positive, negative, source, seed)), form, of=sampling.Stratum
+    )
 
 
 @annotations.command(epilog=options.example("phonolake annotations progress --lake lake"))
@@ -41,7 +43,7 @@ def progress(lake: str, form: str) -> None:
     opened = Lake.open(lake)
     publication.publish(opened)
     with query.connect(opened) as connection:
-        emit(queue.progress(opened, connection), form)
+        emit(queue.progress(opened, connection), form, of=queue.Progress)
 
 
 @annotations.command(epilog=options.example("phonolake annotations agreement --lake lake"))
@@ -58,7 +60,7 @@ def agreement(sample: str | None, lake: str, form: str) -> None:
     opened = Lake.open(lake)
     publication.publish(opened)
     with query.connect(opened) as connection:
-        emit(analysis.between_raters(connection, sample=sample), form)
+        emit(analysis.between_raters(connection, sample=sample), form, of=analysis.Agreement)
 
 
 @annotations.command(epilog=options.example("phonolake annotations export --format csv --lake lake"))
@@ -91,7 +93,7 @@ def import_(context: click.Context, file: str, lake: str, form: str) -> None:
     done = exchange.read_csv(Lake.open(lake), Path(file))
     click.echo(f"{done.new} answers are new, {done.known} were known, {len(done.rejected)} rejected.", err=True)
     if done.rejected:
-        emit(done.rejected, form)
+        emit(done.rejected, form, of=exchange.Rejected)
         context.exit(1)
 
 

@@ -11,6 +11,7 @@ from phonolake.cli.output import emit
 @click.option("--min-seconds", type=click.FloatRange(0), default=0.75, show_default=True, metavar="S")
 @options.top(None)
 @options.lake
+@options.workers
 @options.dry_run
 @options.form
 def duplicates(min_similarity: float, min_seconds: float, top: int | None, lake: str, dry_run: bool, form: str) -> None:
@@ -45,7 +46,7 @@ def splits_list(lake: str, form: str) -> None:
 
     opened = Lake.open(lake)
     with query.connect(opened) as connection:
-        emit(analysis.listing(connection, opened.versions().get("splits")), form)
+        emit(analysis.listing(connection, opened.versions().get("splits")), form, of=analysis.SplitFacts)
 
 
 @splits.command(epilog=options.example("phonolake splits check --split official --lake lake"))
@@ -91,7 +92,7 @@ def runs(context: click.Context, metric: str, lake: str | None, form: str) -> No
     if not lake:
         raise click.UsageError("Missing option '--lake'")
     with query.connect(Lake.open(lake)) as connection:
-        emit(coverage.runs(connection, metric=metric), form)
+        emit(coverage.runs(connection, metric=metric), form, of=coverage.Coverage)
 
 
 @runs.command(epilog=options.example("phonolake runs compare random-forest svm-rbf --lake lake"))
@@ -106,7 +107,7 @@ def compare(first: str, second: str, lake: str, form: str) -> None:
     from phonolake.store.lake import Lake
 
     with query.connect(Lake.open(lake)) as connection:
-        emit(coverage.compare(connection, first, second), form)
+        emit(coverage.compare(connection, first, second), form, of=coverage.Comparison)
 
 
 @click.command(epilog=options.example("phonolake licences --lake lake"))
@@ -122,7 +123,7 @@ def licences(pattern: str | None, dataset: str | None, lake: str, form: str) -> 
 
     with query.connect(Lake.open(lake)) as connection:
         if pattern is None:
-            emit(analysis.listing(connection, dataset=dataset), form)
+            emit(analysis.listing(connection, dataset=dataset), form, of=analysis.LicenceCount)
         else:
             found = analysis.tracks(connection, pattern, dataset=dataset)
             emit(found, form, columns=("track_id", "title", "artist", "licence"))

@@ -52,6 +52,7 @@ def choices(chosen: tuple[str, ...], labels: tuple[str, ...] = (), **named: obje
 @click.option("--seed", type=click.IntRange(0), metavar="S", help="Seed of draws and of folds that are dealt.")
 @click.option("--rule", metavar="RULE", help="What a recording with several wanted labels keeps: all, or a single one.")
 @options.lake
+@options.workers
 @options.dry_run
 @options.form
 def ingest(
@@ -183,6 +184,7 @@ def _size(n_bytes: int | None) -> str:
 @click.option("--corrupt", type=int, metavar="K", help="Broken files, of six kinds (fma).")
 @click.option("--seconds", type=float, metavar="S", help="Duration of a track; as in the dataset by default.")
 @options.seed
+@options.workers
 @options.form
 def synth(
     name: str,

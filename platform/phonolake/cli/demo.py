@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Of the network.")
 @options.pretrained
 @options.seed
+@options.workers
 @options.form
 def demo(folder: Path, tracks: int, epochs: int, pretrained: str | None, seed: int, form: str) -> None:
     """Make a synthetic corpus in DIR and take it through every stage."""
@@ -43,17 +44,21 @@ def demo(folder: Path, tracks: int, epochs: int, pretrained: str | None, seed: i
 
 
 def _print(summary: "Summary", form: str) -> None:
+    from phonolake.analysis.collection import neighbours
+    from phonolake.analysis.results import evaluation
+    from phonolake.stages.common import Outcome
+
     def title(text: str) -> None:
         click.echo(f"\n{text}", err=form != "table")
 
     title("What each stage did (inputs = outputs + rejects)")
-    emit(summary.outcomes, form)
+    emit(summary.outcomes, form, of=Outcome)
     title("Rejects")
     emit(summary.rejects, form, columns=("reason", "inputs", "example"))
     title("Test figures, beside what guessing reaches")
-    emit(summary.figures, form)
+    emit(summary.figures, form, of=evaluation.Figure)
     title(f"Tracks that sound like {summary.track_id} ({summary.label})")
-    emit(summary.neighbours, form)
+    emit(summary.neighbours, form, of=neighbours.Neighbour)
     if summary.tags:
         title(f"What a tagger hears in it that never learned from this music ({summary.tags[0][0]})")
         emit(summary.tags, form, columns=("model", "tag", "probability"))

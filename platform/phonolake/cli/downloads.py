@@ -30,6 +30,7 @@ from phonolake.cli.output import emit
 @click.option("--silence-dbfs", type=float, default=-70.0, show_default=True, metavar="DB")
 @click.option("--seed", type=click.IntRange(0), metavar="S", help="Seed of the draws; 0 by default.")
 @click.option("--lake", envvar="PHONOLAKE_LAKE", show_envvar=True, metavar="L", help="Lake with the ledger.")
+@options.workers
 @options.dry_run
 @options.form
 def download(name: str, folder: str, lake: str | None, clips: bool, dry_run: bool, form: str, **choices: Any) -> None:
@@ -53,7 +54,7 @@ def _files(name: str, folder: str, dry_run: bool, form: str, choices: dict[str, 
         rows = [(d.url, d.bytes, d.checksum, d.about) for d in stage.plan(config)]
         emit(rows, form, columns=("url", "bytes", "checksum", "about"))
         return
-    emit(stage.run(config), form)
+    emit(stage.run(config), form, of=stage.Fetched)
 
 
 def _clips(name: str, folder: str, lake: str, dry_run: bool, form: str, choices: dict[str, Any]) -> None:

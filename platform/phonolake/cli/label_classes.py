@@ -58,7 +58,7 @@ def confusion(source: str, model: str | None, dataset: str | None, top: int, lak
     found = problem_classes.confusions(held.labels, held.classes, held.P_NL)
     if save:
         keep(lake, "confusions", {"labels": source, "model": model, "dataset": dataset}, versions, found)
-    emit(found[:top], form)
+    emit(found[:top], form, of=problem_classes.Confusion)
 
 
 @classes.command(epilog=options.example("phonolake labels classes removal --without Pop,Experimental --lake lake"))
@@ -105,7 +105,7 @@ def removal(
         found = problem_classes.rescore_without(held.labels, held.classes, held.P_NL, suspected)
     if save:
         keep(lake, "class_removals", asked, versions, found)
-    emit(found, form)
+    emit(found, form, of=problem_classes.Removal)
 
 
 @classes.command(epilog=options.example("phonolake labels classes roc --format csv --lake lake"))
@@ -125,7 +125,7 @@ def roc(points: int, source: str, model: str | None, dataset: str | None, lake: 
     if save:
         asked = {"labels": source, "model": model, "dataset": dataset, "points": points}
         keep(lake, "roc_points", asked, versions, found)
-    emit(found, form)
+    emit(found, form, of=problem_classes.RocPoint)
 
 
 @classes.command("map", epilog=options.example("phonolake labels classes map --of mfcc-120 --format csv --lake lake"))
@@ -169,7 +169,7 @@ def map_(
         asked = {"of": of, "method": method, "perplexity": perplexity, "tracks": tracks, "labels": source,
                  "dataset": dataset, "seed": seed}  # fmt: skip
         keep(lake, "track_maps", asked, versions, found)
-    emit(found[:top], form)
+    emit(found[:top], form, of=class_features.Place)
 
 
 @classes.command(epilog=options.example("phonolake labels classes importance --top 10 --lake lake"))
@@ -195,4 +195,4 @@ def importance(
     if save:
         asked = {"features": feature_set, "labels": source, "dataset": dataset, "seed": seed}
         keep(lake, "feature_importances", asked, versions, found)
-    emit(found[:top], form)
+    emit(found[:top], form, of=class_features.Importance)

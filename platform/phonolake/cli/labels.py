@@ -108,9 +108,14 @@ def cooccurrence(
         emit(
             analysis.ranked_pairs(found.labels, both, n_tracks, min_count=min_count, confidence=confidence, top=top),
             form,
+            of=analysis.Pair,
         )
     else:
-        emit(relations.suggest(found.labels, both, n_tracks, kind=show, confidence=confidence)[:top], form)
+        emit(
+            relations.suggest(found.labels, both, n_tracks, kind=show, confidence=confidence)[:top],
+            form,
+            of=relations.Relation,
+        )
 
 
 @labels.command(epilog=options.example("phonolake labels vectors --similarity cosine --top 10 --lake lake"))
@@ -150,7 +155,7 @@ def vectors(
     if show == "pairs":
         if save and lake is not None:
             keep(lake, "label_similarities", asked, versions, analysis.ranked_pairs(labels, S_KK))
-        emit(analysis.ranked_pairs(labels, S_KK, top), form)
+        emit(analysis.ranked_pairs(labels, S_KK, top), form, of=analysis.SimilarLabels)
         return
     found, read = _labels_of(None if matrix else lake, matrix, names, source, dataset)
     labels, S_KK, C_KK = analysis.common_labels(labels, S_KK, found)
@@ -160,7 +165,7 @@ def vectors(
     if save and lake is not None and matrix is None:
         keep(lake, "label_similarities", asked | {"labels": source, "dataset": dataset}, versions | read, compared)
     if show == "beside":
-        emit(compared[:top], form)
+        emit(compared[:top], form, of=analysis.Comparison)
         return
     emit(_with_tracks(found, analysis.disagreements(compared, top)), form, columns=DISAGREEMENT)
 
@@ -253,7 +258,10 @@ def validate(
     if answers is None and lake is not None and save:
         asked = {"labels": source, "annotator": annotator, "dataset": dataset, "confidence": confidence, "seed": seed}
         keep(lake, "label_validations", asked, versions, rows)
-    emit(rows if again is None else ground_truth.check_all(rows, again, confidence=confidence), form)
+    if again is None:
+        emit(rows, form, of=ground_truth.Validation)
+    else:
+        emit(ground_truth.check_all(rows, again, confidence=confidence), form, of=ground_truth.SecondSample)
 
 
 @labels.command(epilog=options.example("phonolake labels evaluation --annotator ann --lake lake"))
@@ -325,9 +333,8 @@ def noise(
     with query.connect(opened) as connection:
         held = held_out.read_held_out(connection, source=source, dataset=dataset, model=model)
         if truth is not None:
-            emit(
-                noise_grading.grade(*noise_grading.align_truth(connection, held, noise_grading.read_truth(truth))), form
-            )
+            aligned = noise_grading.align_truth(connection, held, noise_grading.read_truth(truth))
+            emit(noise_grading.grade(*aligned), form, of=noise_grading.Grade)
             return
         near = None if rates else embeddings.read(connection, held.track_ids)
     if rates:
@@ -340,7 +347,7 @@ def noise(
         table = "label_suspects"
     if save:
         keep(lake, table, asked, versions, found)
-    emit(found, form)
+    emit(found, form, of=noise_rates.NoiseRate if rates else noise_suspects.LabelSuspect)
 
 
 for command in (label_classes.classes, imports.import_labels, imports.remove_labels):

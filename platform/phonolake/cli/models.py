@@ -60,7 +60,7 @@ def import_model(name: str, file: str, calibrate: str | None, lake: str | None, 
     """Take the published weights of model NAME from FILE (a wheel or folder for musicnn) into the model home."""
     from phonolake.stages import import_model as stage
 
-    emit(stage.run(stage.Config(name, file, calibrate, lake)), form)
+    emit(stage.run(stage.Config(name, file, calibrate, lake)), form, of=stage.Outcome)
 
 
 @models.command(epilog=options.example("phonolake models fetch choi-msd --calibrate music"))
@@ -73,7 +73,7 @@ def fetch(name: str, url: str | None, calibrate: str | None, lake: str | None, f
     """Download the published weights of NAME (choi-msd, musicnn-msd, vgg-msd, ...) and check them."""
     from phonolake.stages import fetch_model as stage
 
-    emit(stage.run(stage.Config(name, url, calibrate, lake)), form)
+    emit(stage.run(stage.Config(name, url, calibrate, lake)), form, of=stage.Outcome)
 
 
 @models.command(epilog=options.example("phonolake models filters sample-3-9 --out filters --lake lake"))
@@ -87,7 +87,7 @@ def filters(model: str, out: str, steps: int, lake: str | None, seed: int, form:
     """Picture what the filters of a sample-level network listen for."""
     from phonolake.stages import filters as stage
 
-    emit(stage.run(stage.Config(model, out, lake, steps, seed)), form)
+    emit(stage.run(stage.Config(model, out, lake, steps, seed)), form, of=stage.LayerSummary)
     click.echo(f"Wrote {stage.FIGURE} and {stage.TABLE} to {out}.", err=True)
 
 
@@ -100,7 +100,7 @@ def tag(files: tuple[str, ...], model: str, top: int, form: str) -> None:
     """Print the tags of audio files by a tagger that needs no training."""
     from phonolake.inference import tagging
 
-    emit(tagging.tag(files, model=model, top=top), form)
+    emit(tagging.tag(files, model=model, top=top), form, of=tagging.Tag)
 
 
 COMMANDS = (models, tag)

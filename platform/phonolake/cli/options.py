@@ -29,6 +29,23 @@ form = click.option(
     help="How rows are printed on standard output.",
 )
 seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S", help="Random seed.")
+
+
+def _use(context: click.Context, parameter: click.Parameter, value: int | None) -> None:
+    from phonolake import execution
+
+    if value is not None:
+        execution.use(value)
+
+
+workers = click.option(
+    "--workers",
+    type=click.IntRange(0),
+    metavar="N",
+    expose_value=False,
+    callback=_use,
+    help="Cores of an embedded Ray; 0: work without Ray. By default little work is done without.",
+)
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 dataset = click.option("--dataset", metavar="NAME", help="Only tracks of this dataset.")
 labels = click.option(

@@ -18,7 +18,7 @@ from rich.table import Table
 PIPE_WIDTH = 400
 
 
-def emit(rows: Iterable[Any], form: str, *, columns: Sequence[str] | None = None) -> None:
+def emit(rows: Iterable[Any], form: str, *, columns: Sequence[str] | None = None, of: type | None = None) -> None:
     """Print rows.
 
     Parameters
@@ -29,11 +29,17 @@ def emit(rows: Iterable[Any], form: str, *, columns: Sequence[str] | None = None
         JSON is one array of objects; bytes become base64, NaN becomes null.
     columns : sequence of str, optional
         Names, where the rows are tuples.
+    of : dataclass, optional
+        What the rows are instances of: CSV has its header where there are none.
     """
     listed = list(rows)
     if columns is None:
-        columns = [f.name for f in dataclasses.fields(listed[0])] if listed else []
+        kind = of if of is not None else type(listed[0])
+        columns = [f.name for f in dataclasses.fields(kind)]
         listed = [dataclasses.astuple(row) for row in listed]
+        if form == "table" and not listed:
+            click.echo("no rows", err=True)
+            return
     {"table": _table, "csv": _csv, "json": _json}[form](columns, listed)
 
 
@@ -46,20 +52,17 @@ def emit_parts(parts: Iterable[Sequence[Any]], form: str) -> list[Any]:
     rows: list[Any] = []
     for part in parts:
         if form == "table":
-            emit(part, form)
+            emit(part, form, of=type(part[0]))
         elif form == "csv":
             names = [] if rows else [f.name for f in dataclasses.fields(part[0])]
             _csv(names, [dataclasses.astuple(row) for row in part])
         rows += part
     if form == "json":
-        emit(rows, form)
+        emit(rows, form, of=type(rows[0]))
     return rows
 
 
 def _table(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
-    if not columns:
-        click.echo("no rows", err=True)
-        return
     table = Table(*(str(name) for name in columns), header_style="bold")
     for column, name in zip(table.columns, columns, strict=True):
         values = [row[columns.index(name)] for row in rows]
@@ -77,8 +80,14 @@ def _csv(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     if columns:
         writer.writerow(columns)
-    writer.writerows([[_plain(value) for value in row] for row in rows])
+    writer.writerows([[_cell(value) for value in row] for row in rows])
     click.echo(text.getvalue(), nl=False)
+
+
+def _cell(value: Any) -> Any:
+    """A value for CSV, which has no lists: they are JSON inside."""
+    plain = _plain(value)
+    return json.dumps(plain, ensure_ascii=False, default=str) if isinstance(plain, dict | list) else plain
 
 
 def _json(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from phonolake.cli import options
+from phonolake.cli import options, signals
 from phonolake.cli.output import emit
 from phonolake.errors import unknown
 
@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 @click.command(epilog=options.example('phonolake sql "SELECT * FROM cooccurrence()" --lake lake --format csv'))
 @click.argument("query")
 @options.top(None)
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds that it may take.")
 @options.lake
 @options.form
-def sql(query: str, top: int | None, lake: str, form: str) -> None:
+def sql(query: str, top: int | None, timeout: float | None, lake: str, form: str) -> None:
     """Answer one SELECT over the tables and macros of the lake."""
     from phonolake.store import query as reading
     from phonolake.store.lake import Lake
 
     with reading.connect(Lake.open(lake)) as connection:
-        relation = reading.select(connection, query)
-        rows = reading.fetch(relation if top is None else relation.limit(top))
+        with signals.calling(connection.interrupt), reading.limited(connection, timeout):
+            relation = reading.select(connection, query)
+            rows = reading.fetch(relation if top is None else relation.limit(top))
         emit(rows, form, columns=relation.columns)
 
 
@@ -41,7 +43,11 @@ def similar(track_or_file: str, k: int, where: str | None, model: str | None, la
     from phonolake.analysis.collection import neighbours
     from phonolake.store.lake import Lake
 
-    emit(neighbours.similar(Lake.open(lake), track_or_file, k=k, where=where, model_or_run=model), form)
+    emit(
+        neighbours.similar(Lake.open(lake), track_or_file, k=k, where=where, model_or_run=model),
+        form,
+        of=neighbours.Neighbour,
+    )
 
 
 @click.command(epilog=options.example("phonolake status --lake lake"))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @options.seed
 @options.max_epochs
 @options.pretrained
+@options.workers
 @options.dry_run
 @options.form
 def run(
@@ -46,7 +47,7 @@ def run(
     if dry_run:
         datasets.announce(config.ingest, form)
         return
-    emit(pipeline.run(config), form)
+    emit(pipeline.run(config), form, of=pipeline.Outcome)
 
 
 @click.command(epilog=options.example("phonolake extract --features mfcc-120 --spectrogram mel-96-12k --lake lake"))
@@ -62,6 +63,7 @@ def run(
 @click.option("--segments", type=click.FloatRange(0.001), metavar="SECONDS", help="One row for each piece this long.")
 @click.option("--hop", type=click.FloatRange(0.001), metavar="SECONDS", help="From one piece to the next.")
 @options.lake
+@options.workers
 @options.dry_run
 @options.form
 def extract(
@@ -86,7 +88,7 @@ def extract(
         rows = [(task.source, ", ".join(stage.names(task))) for task in stage.plan(config)]
         emit(rows, form, columns=("audio_shard", "missing"))
         return
-    emit(stage.run(config), form)
+    emit(stage.run(config), form, of=stage.Outcome)
 
 
 def _text_of(configuration: str) -> str:
@@ -120,10 +122,13 @@ def learning_options(command: Any) -> Any:
         compile: bool,
         **others: Any,
     ) -> None:
+        from phonolake import execution
         from phonolake.training.recipe import Hardware
 
+        if workers == 0:
+            execution.use(0)
         read = _input(features=features, embeddings=embeddings, spectrogram=spectrogram)
-        command(input=read, hardware=Hardware(workers, device, compile=compile), **others)
+        command(input=read, hardware=Hardware(workers or None, device, compile=compile), **others)
 
     with_options: Any = gathered
     for option in (
@@ -157,7 +162,10 @@ def learning_options(command: Any) -> Any:
         options.seed,
         options.max_epochs,
         click.option(
-            "--workers", type=click.IntRange(1), metavar="N", help="Processes that share each batch of a network."
+            "--workers",
+            type=click.IntRange(0),
+            metavar="N",
+            help="Processes that share each batch of a network; 0: work without Ray.",
         ),
         options.device,
         click.option("--compile", is_flag=True, help="Translate networks with torch.compile first."),
@@ -204,7 +212,7 @@ def train(
         return
     runs = [o.run_id or "" for o in stage.run(config, hardware)]
     with query.connect(Lake.open(config.lake)) as connection:
-        emit(evaluation.on_test(connection, runs), form)
+        emit(evaluation.on_test(connection, runs), form, of=evaluation.Figure)
 
 
 @click.command(epilog=options.example("phonolake crossval random-forest --lake lake"))
@@ -231,7 +239,7 @@ def crossval(
         return
     runs = [o.run_id or "" for o in stage.run(config, hardware)]
     with query.connect(Lake.open(config.lake)) as connection:
-        emit(evaluation.over_folds(connection, runs), form)
+        emit(evaluation.over_folds(connection, runs), form, of=evaluation.FoldSummary)
 
 
 @click.command(epilog=options.example("phonolake score --lake lake"))
@@ -240,6 +248,7 @@ def crossval(
 @click.option("--segments", is_flag=True, help="Keep activations of each window instead of each track.")
 @options.lake
 @options.device
+@options.workers
 @options.dry_run
 @options.form
 def score(
@@ -252,7 +261,7 @@ def score(
     if dry_run:
         emit([(t.run_id, t.source) for t in stage.plan(config)], form, columns=("run_id", "shard"))
         return
-    emit(stage.run(config, device), form)
+    emit(stage.run(config, device), form, of=stage.Outcome)
 
 
 @click.command(epilog=options.example("phonolake index --lake lake"))
@@ -263,7 +272,7 @@ def index(again: bool, lake: str, form: str) -> None:
     """Build the FAISS indexes that are missing or out of date."""
     from phonolake.stages import index as stage
 
-    emit(stage.run(stage.Config(lake, again)), form)
+    emit(stage.run(stage.Config(lake, again)), form, of=stage.Outcome)
 
 
 COMMANDS = (run, extract, split, train, crossval, score, index)

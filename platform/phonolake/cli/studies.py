@@ -17,7 +17,7 @@ def study(context: click.Context, form: str) -> None:
     from phonolake.studies import contract
 
     if context.invoked_subcommand is None:
-        emit(contract.cards(), form)
+        emit(contract.cards(), form, of=contract.StudyCard)
 
 
 @study.command(
@@ -41,6 +41,7 @@ def study(context: click.Context, form: str) -> None:
 )
 @click.option("--models", multiple=True, metavar="NAME", help="Classifier of Table 6; may be given several times.")
 @options.seed
+@options.workers
 @options.form
 def music_role(features: str, part: str, models: tuple[str, ...], form: str, **numbers: int) -> None:
     """Tables 3, 5 and 6 of Korosteleva and Gerstner's music roles, as published and honestly."""
@@ -53,7 +54,7 @@ def _print_study(name: str, part: str, form: str, **choices: Any) -> None:
 
     found = contract.get(name)
     if part == "deviations":
-        emit(found.DEVIATIONS, form)
+        emit(found.DEVIATIONS, form, of=contract.Deviation)
         return
     rows = emit_parts(found.run(found.Config(part=part, **choices)), form)
     for deviation in contract.deviations_of(rows, found.DEVIATIONS):
@@ -80,7 +81,7 @@ def ensemble(members: tuple[str, ...], method: str, labels: str, lake: str, form
 
     with query.connect(Lake.open(lake)) as connection:
         common = ensembles.common_clips(connection, members, source=labels)
-    emit(ensembles.compare(common, method), form)
+    emit(ensembles.compare(common, method), form, of=ensembles.Member)
     counts = ", ".join(f"{n} by {member}" for member, n in zip(common.members, common.n_each, strict=True))
     click.echo(f"{len(common.track_ids)} tracks were held out by all: {counts}.", err=True)
 

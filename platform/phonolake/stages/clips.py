@@ -32,6 +32,8 @@ from phonolake.transfer.pace import Pace
 
 TEMPLATE = "https://www.youtube.com/watch?v={ytid}"
 COMMIT_SECONDS = 60.0
+# What a core takes for a clip, roughly; most of the time it waits.
+SECONDS_PER_CLIP = 0.5
 PATIENCE = Patience(tries=3, longest_wait=60.0, timeout=30.0)
 
 
@@ -156,7 +158,9 @@ def run(config: Config, clips: Sequence[Clip], available: dict[str, int]) -> Out
     share = cores / config.at_once if config.at_once >= cores else 1
     committed = time.monotonic()
     with progress.task("download clips", len(found.todo)) as advance:
-        for _ in execution.imap(fetch_one, [Task(config, clip) for clip in found.todo], cpus=share, on_tick=advance):
+        tasks = [Task(config, clip) for clip in found.todo]
+        seconds = len(tasks) * SECONDS_PER_CLIP
+        for _ in execution.imap(fetch_one, tasks, cpus=share, seconds=seconds, on_tick=advance):
             if time.monotonic() - committed > COMMIT_SECONDS:
                 taken += ledger.take_in(lake, config, journal, clips)
                 committed = time.monotonic()

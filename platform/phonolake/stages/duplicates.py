@@ -34,6 +34,8 @@ OFFSETS, AROUND = 3, 2
 PAIRS_AT_ONCE = 2000
 # What the tables of the comparison need beyond this lies on the disk, below TMPDIR.
 MEMORY = "4GB"
+# Of encoded audio, on one core.
+SECONDS_PER_BYTE = 3e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ def run(config: Config) -> Outcome:
     n = count_tracks(lake, "audio", sources)
     with progress.task("fingerprint", n) as advance:
         advance(n - count_tracks(lake, "audio", [task.source for task in tasks]))
-        for _ in execution.imap(fingerprint_shard, tasks, on_tick=advance):
+        seconds = sum(sources[task.source].bytes for task in tasks) * SECONDS_PER_BYTE
+        for _ in execution.imap(fingerprint_shard, tasks, seconds=seconds, on_tick=advance):
             pass
     change = derive.collect(lake, _product(), sources)
     lake.commit({"fingerprints": change})

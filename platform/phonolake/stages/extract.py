@@ -1,5 +1,6 @@
 """Extract: feature sets and spectrograms from the audio in the lake, several in one pass over it."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,10 @@ from phonolake.stages import derive
 from phonolake.stages.common import Outcome, count_tracks, finish, now
 from phonolake.store import pieces
 from phonolake.store.lake import Lake
-from phonolake.store.shards import write_rows, writing
+from phonolake.store.shards import Shard, write_rows, writing
+
+# Of encoded audio and for each recipe, on one core.
+SECONDS_PER_BYTE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def run(config: Config) -> list[Outcome]:
     n = count_tracks(lake, "audio", sources)
     with progress.task("extract", n) as advance:
         advance(n - count_tracks(lake, "audio", [task.source for task in tasks]))
-        for _ in execution.imap(extract_shard, tasks, on_tick=advance):
+        for _ in execution.imap(extract_shard, tasks, seconds=_seconds(tasks, sources), on_tick=advance):
             pass
     products = [p for r in recipes for p in (product(r), rejects(r))]
     changes = derive.collect_all(lake, ((p, sources) for p in products))
@@ -91,6 +95,11 @@ def plan(config: Config) -> list[Task]:
     if not missing:
         raise UsageError("nothing to extract: name a feature set or a spectrogram (`phonolake features` lists them)")
     return [task for source in sources if (task := _task(lake, source, config, missing))]
+
+
+def _seconds(tasks: list[Task], sources: Mapping[str, Shard]) -> float:
+    """How long one core takes, roughly."""
+    return sum(sources[task.source].bytes * SECONDS_PER_BYTE * len(_recipes(task)) for task in tasks)
 
 
 def names(wanted: Config | Task) -> list[str]:

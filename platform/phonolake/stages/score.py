@@ -27,6 +27,9 @@ from phonolake.store.lake import Lake
 from phonolake.store.product import Product
 from phonolake.store.shards import writing
 
+# Of what a model reads, on one core; a second for the model itself comes on top.
+SECONDS_PER_BYTE = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -100,7 +103,7 @@ def run(config: Config, device: str = "auto") -> list[Outcome]:
     total = sum(map(len, sources.values()))
     with progress.task("score", total) as advance:
         advance(total - len(tasks))
-        _score(tasks, device, advance)
+        _score(tasks, device, _seconds(lake, models, tasks), advance)
     pairs = []
     for run_id, files in sources.items():
         pairs += [(_predictions(run_id, config.held_out_only), files), (_embeddings(run_id), files)]
@@ -113,7 +116,13 @@ def run(config: Config, device: str = "auto") -> list[Outcome]:
     return outcomes
 
 
-def _score(tasks: list[Task], device: str, advance: progress.Advance) -> None:
+def _seconds(lake: Lake, models: dict[str, ModelRun], tasks: list[Task]) -> float:
+    """How long one core takes, roughly."""
+    shards = {run_id: lake.shards(inputs.parse(model.input).table) for run_id, model in models.items()}
+    return sum(1 + shards[task.run_id][task.source].bytes * SECONDS_PER_BYTE for task in tasks)
+
+
+def _score(tasks: list[Task], device: str, seconds: float, advance: progress.Advance) -> None:
     """Estimators on the processors; networks too, or on GPUs, one for each actor."""
     if not tasks:
         return
@@ -125,9 +134,9 @@ def _score(tasks: list[Task], device: str, advance: progress.Advance) -> None:
     for place, todo, each in (("cpu", on_cpu, 0), ("cuda", on_gpu, 1)):
         if len({task.run_id for task in todo}) == len(todo):
             # No model has a second shard: workers that are there already do as well as actors, which take seconds.
-            done = execution.imap(partial(_score_alone, place), todo, gpus=each, on_tick=advance)
+            done = execution.imap(partial(_score_alone, place), todo, gpus=each, seconds=seconds, on_tick=advance)
         else:
-            done = execution.amap(partial(Scorer, place), todo, gpus=each, on_tick=advance)
+            done = execution.amap(partial(Scorer, place), todo, gpus=each, seconds=seconds, on_tick=advance)
         for _ in done:
             pass
 

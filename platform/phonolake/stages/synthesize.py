@@ -17,6 +17,8 @@ from phonolake.synthesis.layouts import contract as layouts
 
 RECORD = "synthesis.json"
 BATCH = 8
+# What one core takes to make a second of music, roughly.
+SECONDS_PER_SECOND = 0.05
 FMA = "fma"
 
 
@@ -76,7 +78,8 @@ def run(config: fma.Config | layouts.Config, root: Path) -> list[Any]:
     tasks = [Task(root, config, tuple(todo[i : i + BATCH])) for i in range(0, len(todo), BATCH)]
     with progress.task("synthesize", len(tracks)) as advance:
         advance(len(tracks) - len(todo))
-        for _ in execution.imap(write_tracks, tasks, on_tick=advance):
+        seconds = len(todo) * float(config.duration) * SECONDS_PER_SECOND
+        for _ in execution.imap(write_tracks, tasks, seconds=seconds, on_tick=advance):
             pass
     maker.write_metadata(tracks, config, root)
     return list(tracks)

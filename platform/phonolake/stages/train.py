@@ -30,6 +30,8 @@ from phonolake.training.recipe import Hardware
 __all__ = ["Config", "Hardware", "plan", "run"]
 
 AUTO = "auto"
+# What a core takes, roughly, to learn a row of features, and a crop of that length once.
+SECONDS_PER_ROW, SECONDS_PER_CROP = 0.02, 0.2
 
 
 def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
@@ -72,7 +74,9 @@ def _train(todo: list[Task], hardware: Hardware, advance: progress.Advance, *, a
     todo = [replace(task, hardware=hardware) for task in todo]
     if hardware.workers is None:
         cpus = execution.cores() if alone else 1
-        for task, _ in execution.imap(fitting.train_model, todo, cpus=cpus, gpus=int(gpu), on_tick=advance):
+        seconds = sum(map(_seconds, todo))
+        done = execution.imap(fitting.train_model, todo, cpus=cpus, gpus=int(gpu), seconds=seconds, on_tick=advance)
+        for task, _ in done:
             sweep(task.folder)
         return
     cpus = max(1, execution.cores() // hardware.workers)
@@ -86,6 +90,16 @@ def _train(todo: list[Task], hardware: Hardware, advance: progress.Advance, *, a
                 storage=task.hidden,
             )
         sweep(task.folder)
+
+
+def _seconds(task: Task) -> float:
+    """How long one core takes, roughly: little, for an estimator; for a network, by epochs and length of the crops."""
+    n = len(task.examples.track_ids)
+    if not isinstance(task.model.CARD, NetworkCard):
+        return n * SECONDS_PER_ROW
+    is_stored = isinstance(inputs.parse(task.input), StoredSpectrogram)
+    length = task.n_steps / inputs.LONGEST_FRAMES if is_stored else 1.0
+    return n * task.epochs * length * SECONDS_PER_CROP
 
 
 def _wants_gpu(todo: list[Task], hardware: Hardware) -> bool:

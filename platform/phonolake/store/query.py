@@ -1,14 +1,22 @@
 """Read-only SQL over a lake: what people type is answered, never carried out."""
 
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import duckdb
 
-from phonolake.errors import UsageError
+from phonolake.errors import PhonolakeError, UsageError
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
 
 # EXPLAIN ANALYZE carries out what it explains, so what stands behind it must be a SELECT too.
+# Whose fault what these say is: the query's. Beside its own errors DuckDB lets through those of C++, and of values that
+# Python cannot hold, such as an interval of a billion days.
+QUERY_ERRORS = (duckdb.Error, ArithmeticError, MemoryError, RuntimeError, ValueError)
+INTERRUPT_SECONDS = 0.2
+
 EXPLAIN = re.compile(r"^\s*explain(\s+analyze)?\b", re.IGNORECASE)
 
 
@@ -24,6 +32,8 @@ def connect(lake: Lake, *, confined: bool = True) -> duckdb.DuckDBPyConnection:
     if confined:
         connection.execute("SET allowed_directories = $1", [[str(lake.root), catalog.no_glob(str(lake.root))]])
         connection.execute("SET enable_external_access = false")
+        # Else a name that is no table may be a variable of ours.
+        connection.execute("SET python_enable_replacements = false")
         connection.execute("SET lock_configuration = true")
     return connection
 
@@ -45,29 +55,85 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRe
         statements = connection.extract_statements(EXPLAIN.sub("", sql))
         if len(statements) != 1:
             raise UsageError(f"one SQL statement at a time; received {len(statements)}")
-        if statements[0].type is not duckdb.StatementType.SELECT:
-            raise UsageError(
-                f"a lake is read-only for SQL, and {statements[0].type.name} is no SELECT: "
-                "take results out with --format csv or json"
-            )
+        kind = statements[0].type
+        if kind is duckdb.StatementType.MULTI:
+            sql = _pivot(connection, sql)
+        elif kind is not duckdb.StatementType.SELECT:
+            raise read_only(kind.name)
         relation = connection.sql(sql)
-    except duckdb.Error as error:
+    except QUERY_ERRORS as error:
         raise sql_error(error) from error
     if relation is None:
         raise UsageError("that statement gives no rows")
     return relation
 
 
+def _pivot(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
+    """A PIVOT as a SELECT. It is several statements to DuckDB, as is what writes one somewhere: that is no subquery."""
+    select = f"SELECT * FROM (\n{sql.strip().rstrip(';')}\n)"
+    try:
+        connection.extract_statements(select)
+    except duckdb.ParserException as error:
+        raise read_only(sql.split()[0].upper()) from error
+    return select
+
+
+def read_only(kind: str) -> UsageError:
+    """What is said to who would change a lake."""
+    return UsageError(
+        f"a lake is read-only for SQL, and {kind} is no SELECT: take results out with --format csv or json"
+    )
+
+
 def fetch(relation: duckdb.DuckDBPyRelation) -> list[tuple]:
     """All rows of a relation; what goes wrong while it runs is a `UsageError` too."""
     try:
         return relation.fetchall()
-    except duckdb.Error as error:
+    except QUERY_ERRORS as error:
         raise sql_error(error) from error
 
 
-def sql_error(error: duckdb.Error) -> UsageError:
+@contextmanager
+def limited(connection: duckdb.DuckDBPyConnection, seconds: float | None) -> Iterator[None]:
+    """Interrupt what runs on a connection when the block takes longer than so many seconds.
+
+    Raises
+    ------
+    PhonolakeError
+        When it did.
+    """
+    if seconds is None:
+        yield
+        return
+    over, late = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        # Again and again: between two statements there is nothing to interrupt.
+        timeout = seconds
+        while not over.wait(timeout):
+            late.set()
+            connection.interrupt()
+            timeout = INTERRUPT_SECONDS
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    except UsageError as error:
+        if not late.is_set():
+            raise
+        raise PhonolakeError(
+            f"the query took longer than {seconds:g} s: give it more with --timeout, or ask for less"
+        ) from error
+    finally:
+        over.set()
+        thread.join()
+
+
+def sql_error(error: Exception) -> UsageError:
     """DuckDB's complaint on one line."""
+    if not isinstance(error, duckdb.Error):
+        return UsageError(f"SQL: {type(error).__name__}: {error}")
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     hints = [line for line in lines[1:] if line.startswith(("Did you mean", "Candidate"))]
     return UsageError("SQL: " + " ".join([*lines[:1], *hints]))

@@ -43,14 +43,23 @@ class TableSchema:
 
 @cache
 def _arrow(columns: tuple[Column, ...]) -> pa.Schema:
+    # Asked together: to open a connection takes longer than all the types.
+    types = _arrow_types(frozenset(c.type for table in tables().values() for c in table.columns))
+    if missing := frozenset(c.type for c in columns if c.type not in types):
+        types = types | _arrow_types(missing)
+    return pa.schema(
+        pa.field(c.name, types[c.type], nullable=c.nullable, metadata={"comment": c.comment}) for c in columns
+    )
+
+
+@cache
+def _arrow_types(types: frozenset[str]) -> dict[str, pa.DataType]:
+    """Arrow types by DuckDB's names of them."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    selected = ", ".join(f"NULL::{c.type} AS {quote(c.name)}" for c in columns)
-    bare = connection.sql(f"SELECT {selected} LIMIT 0").to_arrow_table().schema
-    return pa.schema(
-        pa.field(c.name, field.type, nullable=c.nullable, metadata={"comment": c.comment})
-        for c, field in zip(columns, bare, strict=True)
-    )
+    names = sorted(types)
+    bare = connection.sql(f"SELECT {', '.join(f'NULL::{name}' for name in names)} LIMIT 0").to_arrow_table().schema
+    return dict(zip(names, bare.types, strict=True))
 
 
 def shape(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:

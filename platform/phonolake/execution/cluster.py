@@ -1,152 +1,54 @@
-"""The only place that maps work over Ray.
+"""Work mapped over Ray: tasks for payloads, or actors that keep what they made.
 
 A crash of a worker is retried, since it says nothing of the work; an exception of the work itself is final and is
-raised here. Work functions therefore turn what is wrong with one recording into a row, and let only real failures out.
+raised here.
 """
 
-import logging
-import os
-import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from phonolake.errors import PhonolakeError, UsageError
-from phonolake.progress import say, watched
+from phonolake.errors import PhonolakeError
+from phonolake.execution.embedded import CRASHES
+from phonolake.execution.worker import call
 
 Payload = TypeVar("Payload")
 Result = TypeVar("Result")
 
-CRASHES = 3
 IN_FLIGHT_PER_CPU = 4
 GLANCE_SECONDS = 0.5
-
-
-def connect(*, workers: int | None = None) -> None:
-    """Join the cluster that RAY_ADDRESS names, or start an embedded Ray on this machine.
-
-    Parameters
-    ----------
-    workers : int, optional
-        Cores that an embedded Ray may use; all of the machine's by default.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # The first failure is told; those of the tasks beside it would follow with their tracebacks.
-    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
-    # By itself Ray starts a task that ran out of memory again and again, without end.
-    os.environ.setdefault("RAY_task_oom_retries", str(CRASHES))
-    import ray  # imported late: a second of start-up that `phonolake sql` need not pay
-
-    if ray.is_initialized():
-        return
-    if address := os.environ.get("RAY_ADDRESS"):
-        say(f"Using the Ray cluster at {address}.")
-        _join(address)
-        return
-    say("No RAY_ADDRESS: starting an embedded Ray on this machine.")
-    ray.init(
-        address="local",
-        num_cpus=workers,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=256 << 20,
-    )
-    _hush()
-
-
-def _join(address: str) -> None:
-    import ray
-
-    if address.startswith(("http://", "https://")):
-        raise UsageError(
-            f"RAY_ADDRESS is the dashboard's {address!r}: submit a job there with `ray job submit`, "
-            "or name Ray itself (HOST:6379)"
-        )
-    host, _, port = address.rpartition(":")
-    try:
-        # Ray itself waits for minutes, and says nothing, where nobody listens.
-        if port.isdigit() and "://" not in address:
-            socket.create_connection((host, int(port)), timeout=10).close()
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, ValueError) as error:
-        raise PhonolakeError(
-            f"no Ray cluster answers at RAY_ADDRESS={address} ({error}): start it, or unset RAY_ADDRESS"
-        ) from error
-    _hush()
-
-
-def _hush() -> None:
-    """Ray prints what its nodes report to standard output, where the rows of a command belong."""
-    import ray._private.worker
-
-    ray._private.worker._worker_logs_enabled = False
 
 
 def cores() -> int:
     """Cores of the largest node: what one task can ask for."""
     import ray
 
-    connect()
     alive = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
     return max([1, *alive])  # a cluster that is scaled to zero will grow
 
 
-def all_cores() -> int:
-    """Cores of the whole cluster."""
+def all_of(resource: str) -> int | None:
+    """What the whole cluster has of a resource, such as ``CPU``."""
     import ray
 
-    connect()
-    return int(ray.cluster_resources().get("CPU", 1))
-
-
-def gpus() -> int:
-    """GPUs of the whole cluster."""
-    import ray
-
-    connect()
-    return int(ray.cluster_resources().get("GPU", 0))
-
-
-def tick(n: int = 1) -> None:
-    """Say that `n` more steps are done; for work functions, and without effect where nobody watches."""
-    if _ticker is not None:
-        _ticker.add.remote(n)
+    found = ray.cluster_resources().get(resource)
+    return None if found is None else int(found)
 
 
 def imap(
     function: Callable[[Payload], Result],
     payloads: Sequence[Payload],
     *,
-    cpus: float = 1,
-    gpus: int = 0,
-    on_tick: Callable[[int], None] | None = None,
+    cpus: float,
+    gpus: int,
+    on_tick: Callable[[int], None] | None,
 ) -> Iterator[tuple[Payload, Result]]:
-    """Run `function` over `payloads` on the cluster, each in a task with `cpus` cores; pairs come as they finish.
-
-    Parameters
-    ----------
-    cpus : float
-        Whole cores, or less than one for tasks that mostly wait.
-    gpus : int
-        GPUs that each task has to itself.
-    on_tick : callable, optional
-        Told now and then how many steps the workers have done since (see `tick`), if somebody is at the terminal.
-
-    Raises
-    ------
-    PhonolakeError
-        When a task fails for good: what it raised, or the loss of its worker more than three times.
-    """
-    if not payloads:
-        return
+    """As `phonolake.execution.imap`."""
     import ray
 
-    connect()
-    watch = _Watch(on_tick) if on_tick is not None and watched() else None
-    task: Any = ray.remote(call).options(num_cpus=cpus, num_gpus=gpus, max_retries=CRASHES, retry_exceptions=False)
+    watch = _Watch(on_tick) if on_tick is not None else None
+    task: Any = ray.remote(_task).options(num_cpus=cpus, num_gpus=gpus, max_retries=CRASHES, retry_exceptions=False)
     window = max(2, int(ray.cluster_resources().get("CPU", 1) / min(cpus, 1)) * IN_FLIGHT_PER_CPU)
     if cpus > cores():
         raise PhonolakeError(f"a task wants {cpus} cores, and no node has more than {cores()}")
@@ -169,21 +71,14 @@ def amap(
     make: Callable[[], Callable[[Payload], Result]],
     payloads: Sequence[Payload],
     *,
-    cpus: int = 1,
-    gpus: int = 0,
-    on_tick: Callable[[int], None] | None = None,
+    cpus: int,
+    gpus: int,
+    on_tick: Callable[[int], None] | None,
 ) -> Iterator[tuple[Payload, Result]]:
-    """Run what `make` makes over `payloads`, on actors that make it once and keep it; pairs come as they finish.
-
-    As many actors as the cluster has room for, each with `cpus` cores and `gpus` GPUs. Payloads are handed out in
-    their order. The other parameters and the errors are those of `imap`.
-    """
-    if not payloads:
-        return
+    """As `phonolake.execution.amap`."""
     import ray
 
-    connect()
-    watch = _Watch(on_tick) if on_tick is not None and watched() else None
+    watch = _Watch(on_tick) if on_tick is not None else None
     actor: Any = ray.remote(_Actor).options(
         num_cpus=cpus, num_gpus=gpus, max_restarts=CRASHES, max_task_retries=CRASHES
     )
@@ -212,11 +107,7 @@ def amap(
 
 @contextmanager
 def watching(on_tick: Callable[[int], None]) -> Iterator[Any]:
-    """Look at a ticker while the block runs, for work that others map; give the block the ticker, to hand to `call`."""
-    connect()
-    if not watched():
-        yield None
-        return
+    """As `phonolake.execution.watching`."""
     watch, over = _Watch(on_tick), threading.Event()
 
     def look() -> None:
@@ -232,27 +123,13 @@ def watching(on_tick: Callable[[int], None]) -> Iterator[Any]:
         thread.join()
 
 
-# The actor that counts steps, in a worker that runs a watched task.
-_ticker: Any = None
+def counting(ticker: Any) -> Callable[[int], None] | None:
+    """What tells a ticker of steps."""
+    return None if ticker is None else ticker.add.remote
 
 
-def call(function: Callable[[Payload], Result], payload: Payload, ticker: Any) -> Result:
-    """Run `function` on a worker, where `tick` then counts on this ticker."""
-    global _ticker
-    _ticker = ticker
-    _take_threads()
-    return function(payload)
-
-
-def _take_threads() -> None:
-    """Let PyTorch have as many threads as the task has cores: the last bits of sums depend on it.
-
-    It reads what Ray tells it once, when it is imported, and so keeps the number of the worker's first task.
-    """
-    torch = sys.modules.get("torch")
-    threads = os.environ.get("OMP_NUM_THREADS", "")
-    if torch is not None and threads.isdigit():
-        torch.set_num_threads(int(threads))
+def _task(function: Callable[[Payload], Result], payload: Payload, ticker: Any) -> Result:
+    return call(function, payload, counting(ticker))
 
 
 class _Actor:
@@ -266,7 +143,7 @@ class _Actor:
     def work(self, payload: Any) -> Any:
         if self._function is None:
             self._function = self._make()
-        return call(self._function, payload, self._ticker)
+        return call(self._function, payload, counting(self._ticker))
 
 
 class _Ticker:

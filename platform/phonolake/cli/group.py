@@ -1,0 +1,108 @@
+"""The command `phonolake`: one-line errors, exit code 2 for a wrong request and 1 for failed work."""
+
+import errno
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from phonolake.cli import (
+    annotations,
+    books,
+    datasets,
+    demo,
+    downloads,
+    labels,
+    models,
+    questions,
+    signals,
+    stages,
+    studies,
+)
+from phonolake.errors import PhonolakeError
+from phonolake.lineage import CODE_VERSION
+
+USAGE, FAILURE, INTERRUPTED = 2, 1, 130
+
+
+class Whole(click.Group):
+    """The group of all commands; click by itself answers a KeyboardInterrupt with an empty line."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt as error:
+            raise click.Abort from error
+
+
+@click.group(cls=Whole, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(CODE_VERSION, prog_name="phonolake")
+def phonolake() -> None:
+    """From a folder of music to tags, neighbours, SQL and a dashboard.
+
+    Every command takes --lake L (or PHONOLAKE_LAKE), prints rows with --format table, csv or json, and shows a full
+    traceback with --debug.
+    """
+
+
+MODULES = (datasets, downloads, stages, questions, annotations, labels, books, models, studies, demo)
+for command in (command for module in MODULES for command in module.COMMANDS):
+    phonolake.add_command(command)
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the command line; returns the exit code instead of raising."""
+    debug = "--debug" in words or bool(os.environ.get("PHONOLAKE_DEBUG"))
+    arguments = [word for word in words if word != "--debug"]
+    try:
+        from phonolake import execution
+
+        with execution.session():
+            # Without its standalone mode click hands back the code that a command exits with.
+            code = phonolake.main(arguments or ["--help"], prog_name="phonolake", standalone_mode=False)
+    except KeyboardInterrupt:
+        return _fail(signals.SAID, INTERRUPTED)
+    except Exception as error:
+        if debug and not isinstance(error, click.exceptions.Exit):
+            raise
+        return _explain(error)
+    return code if isinstance(code, int) else 0
+
+
+def _explain(error: Exception) -> int:
+    """Say on one line what went wrong, and choose the exit code."""
+    if isinstance(error, click.Abort):
+        return _fail(signals.SAID, INTERRUPTED)
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx else "phonolake"
+        return _fail(f"{error.format_message().rstrip('.')}; see `{path} --help`", USAGE)
+    if isinstance(error, click.ClickException):
+        return _fail(error.format_message(), USAGE)
+    if isinstance(error, PhonolakeError):
+        return _fail(str(error), error.exit_code)
+    if _disk_full(error):
+        return _fail(
+            "the disk is full: free some space and run the same command again; finished shards are kept", FAILURE
+        )
+    if isinstance(error, OSError):
+        return _fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""), FAILURE)
+    return _fail(f"{type(error).__name__}: {error}; run again with --debug and report it", FAILURE)
+
+
+def _disk_full(error: BaseException | None) -> bool:
+    """Whether the cause was a full disk, whichever library met it first."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if "No space left on device" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo("phonolake: " + " ".join(message.split()), err=True)
+    return code

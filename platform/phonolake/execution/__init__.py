@@ -1,0 +1,173 @@
+"""The only place that maps work: over Ray, or where there is little of it, over processes of this machine.
+
+A crash of a worker is retried, since it says nothing of the work; an exception of the work itself is final and is
+raised here. Work functions therefore turn what is wrong with one recording into a row, and let only real failures out.
+Wherever the work is done, it has as many threads as it asks for cores, so that what it writes is the same to the bit.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from phonolake.errors import PhonolakeError
+from phonolake.execution import cluster, embedded, local, worker
+from phonolake.execution.cluster import IN_FLIGHT_PER_CPU
+from phonolake.execution.embedded import CRASHES, connect, session, use
+from phonolake.execution.worker import tick
+from phonolake.progress import watched
+
+__all__ = [
+    "CRASHES",
+    "IN_FLIGHT_PER_CPU",
+    "SMALL_SECONDS",
+    "all_cores",
+    "amap",
+    "call",
+    "connect",
+    "cores",
+    "gpus",
+    "imap",
+    "session",
+    "tick",
+    "use",
+    "watching",
+]
+
+Payload = TypeVar("Payload")
+Result = TypeVar("Result")
+
+# Less work than this is done before a Ray of one's own has started.
+SMALL_SECONDS = 30.0
+# Where drivers of GPUs show them: without any of these there is nothing to ask Ray for.
+GPU_DEVICES = ("/dev/nvidia[0-9]*", "/dev/dxg", "/dev/kfd")
+
+
+def cores() -> int:
+    """Cores of the largest node: what one task can ask for."""
+    if _will_be_embedded():
+        return embedded.workers() or embedded.own_cores()
+    connect()
+    return cluster.cores()
+
+
+def all_cores() -> int:
+    """Cores of the whole cluster."""
+    if _will_be_embedded():
+        return cores()
+    connect()
+    return cluster.all_of("CPU") or 1
+
+
+def gpus() -> int:
+    """GPUs of the whole cluster; none where work is done without Ray."""
+    if embedded.workers() == 0 or (_will_be_embedded() and not _has_gpu()):
+        return 0
+    connect()
+    return cluster.all_of("GPU") or 0
+
+
+def imap(
+    function: Callable[[Payload], Result],
+    payloads: Sequence[Payload],
+    *,
+    cpus: float = 1,
+    gpus: int = 0,
+    seconds: float | None = None,
+    on_tick: Callable[[int], None] | None = None,
+) -> Iterator[tuple[Payload, Result]]:
+    """Run `function` over `payloads`, each with `cpus` cores; pairs come as they finish.
+
+    Parameters
+    ----------
+    cpus : float
+        Whole cores, or less than one for tasks that mostly wait.
+    gpus : int
+        GPUs that each task has to itself.
+    seconds : float, optional
+        How long one core would take for all of it, roughly: little work needs no Ray.
+    on_tick : callable, optional
+        Told now and then how many steps the workers have done since (see `tick`), if somebody is at the terminal.
+
+    Raises
+    ------
+    PhonolakeError
+        When a task fails for good: what it raised, or the loss of its worker more than three times.
+    """
+    if not payloads:
+        return
+    told = on_tick if watched() else None
+    if not _here(seconds, gpus):
+        connect()
+        yield from cluster.imap(function, payloads, cpus=cpus, gpus=gpus, on_tick=told)
+    elif cpus > 1:
+        _check_room(cpus)
+        yield from local.in_this_process(function, payloads, cpus=cpus, on_tick=told)
+    else:
+        at_once = int(cores() / cpus)
+        yield from local.in_children(lambda: function, [[p] for p in payloads], side_by_side=at_once, on_tick=told)
+
+
+def amap(
+    make: Callable[[], Callable[[Payload], Result]],
+    payloads: Sequence[Payload],
+    *,
+    gpus: int = 0,
+    seconds: float | None = None,
+    on_tick: Callable[[int], None] | None = None,
+) -> Iterator[tuple[Payload, Result]]:
+    """Run what `make` makes over `payloads`, on actors that make it once and keep it; pairs come as they finish.
+
+    As many actors as there is room for, each with a core and `gpus` GPUs. Payloads are handed out in their order. The
+    other parameters and the errors are those of `imap`.
+    """
+    if not payloads:
+        return
+    told = on_tick if watched() else None
+    if not _here(seconds, gpus):
+        connect()
+        yield from cluster.amap(make, payloads, cpus=1, gpus=gpus, on_tick=told)
+        return
+    at_once = min(cores(), len(payloads))
+    share = -(-len(payloads) // at_once)
+    batches = [payloads[start : start + share] for start in range(0, len(payloads), share)]
+    yield from local.in_children(make, batches, side_by_side=at_once, on_tick=told)
+
+
+@contextmanager
+def watching(on_tick: Callable[[int], None]) -> Iterator[Any]:
+    """Look at a ticker while the block runs, for work that others map over Ray; the block gets the ticker."""
+    connect()
+    if not watched():
+        yield None
+        return
+    with cluster.watching(on_tick) as ticker:
+        yield ticker
+
+
+def call(function: Callable[[Payload], Result], payload: Payload, ticker: Any) -> Result:
+    """Run `function` on a worker that others started, with the ticker of `watching`."""
+    return worker.call(function, payload, cluster.counting(ticker))
+
+
+def _here(seconds: float | None, gpus: int) -> bool:
+    """Whether work is done without Ray."""
+    asked = embedded.workers()
+    if asked is not None or gpus:
+        return asked == 0
+    return _will_be_embedded() and seconds is not None and seconds <= SMALL_SECONDS
+
+
+def _will_be_embedded() -> bool:
+    """Whether Ray, if any, would be one that this process is yet to start."""
+    return not embedded.connected() and not os.environ.get("RAY_ADDRESS")
+
+
+def _check_room(cpus: float) -> None:
+    if cpus > cores():
+        raise PhonolakeError(f"a task wants {cpus} cores, and no node has more than {cores()}")
+
+
+def _has_gpu() -> bool:
+    return any(Path("/").glob(pattern[1:]) for pattern in GPU_DEVICES)

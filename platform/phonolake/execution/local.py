@@ -1,0 +1,187 @@
+"""Work on this machine without Ray: in forked processes, which start at once, or in this one.
+
+A child takes payloads, as a worker of Ray does: it has the threads of its cores, its crash is retried and an exception
+of the work is final. Work that wants several cores is done in this process: threads of libraries do not survive a fork.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
+from typing import Any, TypeVar
+
+from phonolake.errors import PhonolakeError
+from phonolake.execution.embedded import CRASHES
+from phonolake.execution.worker import call
+
+Payload = TypeVar("Payload")
+Result = TypeVar("Result")
+OnTick = Callable[[int], None] | None
+
+FORK = multiprocessing.get_context("fork")
+# Linux: the child ends when its parent does, however that ended.
+PR_SET_PDEATHSIG = 1
+TICK, DONE, RAISED = "tick", "done", "raised"
+
+
+def in_children(
+    make: Callable[[], Callable[[Payload], Result]],
+    batches: Sequence[Sequence[Payload]],
+    *,
+    side_by_side: int,
+    on_tick: OnTick,
+) -> Iterator[tuple[Payload, Result]]:
+    """Run what `make` makes over batches of payloads, a child for each, so many at once; pairs come as they finish.
+
+    Raises
+    ------
+    PhonolakeError
+        What the work raised, or the loss of a child more than three times.
+    """
+    waiting = deque(batches)
+    running: dict[Connection, _Child] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < side_by_side:
+                child = _Child(make, waiting.popleft(), watched=on_tick is not None)
+                running[child.start()] = child
+            for connection in wait(list(running)):
+                child = running[connection]  # type: ignore[index]
+                kind, value = child.receive()
+                if kind == TICK and on_tick is not None:
+                    on_tick(value)
+                elif kind == DONE:
+                    yield child.todo.popleft(), value
+                elif kind == RAISED:
+                    error, told = value
+                    raise error from WorkError(told)
+                elif kind is None:
+                    del running[connection]  # type: ignore[arg-type]
+                    if child.todo:
+                        running[child.start_again()] = child
+    finally:
+        for child in running.values():
+            child.kill()
+
+
+def in_this_process(
+    function: Callable[[Payload], Result], payloads: Sequence[Payload], *, cpus: float, on_tick: OnTick
+) -> Iterator[tuple[Payload, Result]]:
+    """Run `function` over `payloads`, one after the other, with threads for so many cores."""
+    with _threads(cpus):
+        for payload in payloads:
+            yield payload, call(function, payload, on_tick)
+
+
+@contextmanager
+def _threads(cpus: float) -> Iterator[None]:
+    """As Ray tells its workers; what the user has said counts more, as it does there."""
+    if "OMP_NUM_THREADS" in os.environ:
+        yield
+        return
+    os.environ["OMP_NUM_THREADS"] = str(max(1, int(cpus)))
+    try:
+        yield
+    finally:
+        # A Ray that starts later would hand it on to all its workers.
+        del os.environ["OMP_NUM_THREADS"]
+
+
+class WorkError(Exception):
+    """Traceback of what went wrong in a child."""
+
+
+class _Child:
+    """A process that works off payloads."""
+
+    def __init__(self, make: Callable[[], Callable[[Any], Any]], payloads: Sequence[Any], *, watched: bool) -> None:
+        self.todo = deque(payloads)
+        self._make = make
+        self._watched = watched
+        self._starts = 0
+
+    def start(self) -> Connection:
+        """Fork; gives what it reports on."""
+        self._starts += 1
+        self._connection, others_end = FORK.Pipe(duplex=False)
+        arguments = (os.getpid(), self._make, list(self.todo), others_end, self._watched)
+        self._process = FORK.Process(target=_work, args=arguments, daemon=True)
+        self._process.start()
+        others_end.close()
+        return self._connection
+
+    def start_again(self) -> Connection:
+        """Go on after a crash, which says nothing of the work."""
+        if self._starts > CRASHES:
+            code = self._process.exitcode or 0
+            how = signal.strsignal(-code) if code < 0 else f"exit code {code}"
+            raise PhonolakeError(f"a worker was lost {CRASHES + 1} times ({how}): run the same command again")
+        return self.start()
+
+    def receive(self) -> tuple[str | None, Any]:
+        """What the child says next; None when it has ended."""
+        try:
+            kind, value = self._connection.recv()
+        except (EOFError, OSError):
+            self.kill()
+            return None, None
+        if kind == DONE:
+            self._starts = 1
+        return kind, value
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        if self.todo:
+            self._process.kill()
+        self._process.join()
+        self._connection.close()
+
+
+def _work(
+    parent: int,
+    make: Callable[[], Callable[[Any], Any]],
+    payloads: Sequence[Any],
+    connection: Connection,
+    watched: bool,
+) -> None:
+    """What a child does."""
+    _become_worker(parent)
+    on_step = (lambda n: connection.send((TICK, n))) if watched else None
+    with _threads(1):
+        try:
+            function = make()
+            for payload in payloads:
+                connection.send((DONE, call(function, payload, on_step)))
+        except Exception as error:
+            _send_error(connection, error)
+
+
+def _send_error(connection: Connection, error: Exception) -> None:
+    told = traceback.format_exc()
+    try:
+        connection.send((RAISED, (error, told)))
+    except Exception:  # some errors do not travel
+        connection.send((RAISED, (PhonolakeError(f"{type(error).__name__}: {error}"), told)))
+
+
+def _become_worker(parent: int) -> None:
+    """The parent alone answers signals and speaks to people; this process ends with it."""
+    if sys.platform == "linux":
+        import ctypes
+
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+    for signum in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Decoders complain there; Ray puts the same into a file.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for standard in (1, 2):
+        os.dup2(nowhere, standard)
