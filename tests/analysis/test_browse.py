@@ -27,7 +27,8 @@ def lake() -> duckdb.DuckDBPyConnection:
         TRACKS,
     )
     connection.execute(
-        "INSERT INTO labels VALUES ('a:1', 'rock', 1, 'dataset'), ('a:1', 'loud', 1, 'tags'), "
+        "INSERT INTO labels (track_id, label, value, source) VALUES "
+        "('a:1', 'rock', 1, 'dataset'), ('a:1', 'loud', 1, 'tags'), "
         "('b:1', 'rock', 0, 'dataset'), ('b:1', 'folk', 1, 'dataset'), ('b:1', 'acoustic', 1, 'dataset')"
     )
     connection.execute("INSERT INTO splits VALUES ('a:1', 'official', 'train', NULL), ('a:1', 'folds', NULL, 3)")

@@ -20,7 +20,9 @@ def add_tracks(lake: duckdb.DuckDBPyConnection, durations: list[float], dataset:
 
 
 def add_label(lake: duckdb.DuckDBPyConnection, track: str, label: str, source: str = "dataset", value: int = 1) -> None:
-    lake.execute("INSERT INTO labels VALUES ($1, $2, $3, $4)", [track, label, value, source])
+    lake.execute(
+        "INSERT INTO labels (track_id, label, value, source) VALUES ($1, $2, $3, $4)", [track, label, value, source]
+    )
 
 
 def add_run(lake: duckdb.DuckDBPyConnection, run_id: str, hour: int, *, stage: str = "train") -> None:

@@ -36,7 +36,8 @@ def scored() -> tuple[duckdb.DuckDBPyConnection, np.ndarray, dict[str, np.ndarra
         ]
         connection.executemany("INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
     connection.executemany(
-        "INSERT INTO labels VALUES (?, ?, 1, 'dataset')", [(f"t{n}", CLASSES[y_N[n]]) for n in range(1, N)]
+        "INSERT INTO labels (track_id, label, value, source) VALUES (?, ?, 1, 'dataset')",
+        [(f"t{n}", CLASSES[y_N[n]]) for n in range(1, N)],
     )
     connection.execute("INSERT INTO predictions VALUES ('t1', 'm', 'one', 'c', 1, 'train', 's', '0')")
     return connection, y_N[1:], {run: p_NK[1:].astype(np.float32) for run, p_NK in p.items()}
@@ -77,7 +78,7 @@ def test_two_runs_on_common_tracks(scored) -> None:
 def test_mcnemar_of_a_coin(lake: duckdb.DuckDBPyConnection) -> None:
     """Nine against one among ten: twice the chance of at most one head in ten tosses, 22 / 1024."""
     for n in range(10):
-        lake.execute("INSERT INTO labels VALUES ($1, 'a', 1, 'dataset')", [f"t{n}"])
+        lake.execute("INSERT INTO labels (track_id, label, value, source) VALUES ($1, 'a', 1, 'dataset')", [f"t{n}"])
         for run, right in (("one", n < 9), ("two", n == 9)):
             lake.execute(
                 "INSERT INTO predictions VALUES ($1, 'm', $2, $3, 1, 'test', 's', '0')",
@@ -90,7 +91,7 @@ def test_models_as_a_whole_count_each_fold_and_its_newest_training(lake: duckdb.
     """Two folds of each model; one fold was trained twice, and its older training was wrong, and very sure of it."""
     folds = [("old", "m", 1, 0), ("m1", "m", 1, 1), ("m2", "m", 2, 2), ("n1", "n", 1, 3), ("n2", "n", 2, 4)]
     for n in range(8):
-        lake.execute("INSERT INTO labels VALUES ($1, 'a', 1, 'dataset')", [f"t{n}"])
+        lake.execute("INSERT INTO labels (track_id, label, value, source) VALUES ($1, 'a', 1, 'dataset')", [f"t{n}"])
     for run, model, fold, hour in folds:
         lake.execute(
             "INSERT INTO runs VALUES ($1, 'train', '{}', 'h', 1, 1, 0, '{}', now(), "
