@@ -17,6 +17,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from phonolake import execution
 from phonolake.demo import Config, run
+from phonolake.models import home
 from phonolake.records import Seconds
 from phonolake.synthesis import fma
 
@@ -38,6 +39,14 @@ class WholeModules(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WholeModules:
     return WholeModules(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_models_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The developer's own taggers have no part in tests, where `run` and `demo` would use them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(home.VARIABLE, str(tmp_path_factory.getbasetemp() / "no-models"))
+        yield
 
 
 @pytest.fixture(scope="session")

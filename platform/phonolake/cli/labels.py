@@ -187,6 +187,57 @@ def _vectors_of(lake: str | None, model: str | None) -> "tuple[tuple[str, ...], 
         return *analysis.label_vectors(opened, connection, model), versions
 
 
+@labels.command(epilog=options.example("phonolake labels networks choi-msd musicnn-msd vgg-msd"))
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option(
+    "--pair", "pairs", multiple=True, nargs=2, metavar="LABEL LABEL",
+    help="Pair to look up, which may be repeated; by default three of Choi et al. 2018: alike, seldom together.",
+)  # fmt: skip
+@click.option("--show", type=click.Choice(["pairs", "correlations"]), default="pairs", show_default=True,
+              help="Ranks of pairs, or how far the rankings agree.")  # fmt: skip
+@click.option("--within", type=click.FloatRange(0, 1), default=0.05, show_default=True, metavar="SHARE",
+              help="First part of all pairs that a pair which holds is in.")  # fmt: skip
+@matrix_file
+@names_file
+@said_by("dataset")
+@options.dataset
+@options.lake_or_home
+@options.form
+def networks(
+    models: tuple[str, ...],
+    pairs: tuple[tuple[str, str], ...],
+    show: str,
+    within: float,
+    matrix: str | None,
+    names: str | None,
+    source: str,
+    dataset: str | None,
+    lake: str | None,
+    form: str,
+) -> None:
+    """Compare label vectors of several networks: whether those trained apart take the same labels for alike."""
+    from phonolake.analysis import network_agreement as analysis
+
+    vectors = {model: _vectors_of(lake, model)[:2] for model in models}
+    used = _labels_of(None if matrix else lake, matrix, names, source, dataset)[0] if matrix or lake else None
+    rankings = analysis.align(vectors, used)
+    found = analysis.correlations(rankings)
+    if show == "correlations":
+        emit(found, form)
+        return
+    for c in found:
+        click.echo(
+            f"Rank correlation over {c.pairs} pairs, {c.first} and {c.second}: {c.rank_correlation:.3f}", err=True
+        )
+    rows = analysis.places(rankings, pairs, share=within)
+    ranked = [*models, *([analysis.USE] if used else [])]
+    emit(
+        [(row.label_i, row.label_j, *(row.ranks[name] for name in ranked), row.pairs, row.holds) for row in rows],
+        form,
+        columns=("label_i", "label_j", *ranked, "pairs", "holds"),
+    )
+
+
 DISAGREEMENT = ("kind", "label_i", "label_j", "similarity", "rank", "cooccurrence", "cooccurrence_rank", "surplus",
                 "hear_both", "hear_only_i", "hear_only_j")  # fmt: skip
 
