@@ -16,13 +16,15 @@ from phonolake.records import Hertz
 
 # FFmpeg also knows playlists, which name other files and hosts: what is called music must not make it open them.
 OPTIONS = {
-    "format_whitelist": "aac,ac3,aiff,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,ogg,tta,w64,wav,wv",
+    "format_whitelist": "aac,ac3,aiff,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,ogg,tak,tta,w64,wav,wv",
     "protocol_whitelist": "none",
 }
+# FFmpeg's names of containers that have another one here.
+NAMES = {"MOV": "MP4", "MPC8": "MPC"}
 # Bare streams, whose length FFmpeg guesses from their first bit rate.
 GUESSED = {"AAC", "AC3", "EAC3"}
 # Containers that hold one stream and nothing else but tags.
-BARE = GUESSED | {"APE", "TTA", "WV"}
+BARE = GUESSED | {"APE", "TAK", "TTA", "WV"}
 
 
 def open_file(data: Encoded) -> Reading:
@@ -49,7 +51,7 @@ def open_file(data: Encoded) -> Reading:
         raise AudioError("not-audio", "there is no audio stream inside that can be decoded")
     sr = Hertz(context.sample_rate)
     header = Header(
-        "MP4" if name == "MOV" else name,
+        NAMES.get(name, name),
         context.codec.canonical_name.upper(),
         sr,
         context.channels,

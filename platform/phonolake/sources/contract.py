@@ -16,6 +16,8 @@ and, where it has them,
         The labels that the dataset can give, with their hierarchy.
     facts(root: Path, options: Options = ...) -> Iterator[Fact]
         Figures that the owners publish, each beside what `root` holds.
+    passed_over(root: Path) -> Iterator[Path]
+        Files under `root` that `recordings` leaves out by their names, where a user might expect them to be taken.
     FOLLOWS_LINKS : bool
         Whether a link that leads out of `root` is the user's own choice; it is a reject otherwise.
 """
@@ -167,6 +169,12 @@ def facts(source: Source, root: Path, chosen: Sequence[str] = ()) -> list[Fact]:
     """Published figures beside those found; empty where a source has none."""
     listing = getattr(source, "facts", None)
     return list(listing(root, *_parsed(source, chosen))) if listing else []
+
+
+def passed_over(source: Source, root: Path) -> list[Path]:
+    """Files that a source leaves out by their names; empty where it does not say."""
+    listing = getattr(source, "passed_over", None)
+    return list(listing(root)) if listing else []
 
 
 def follows_links(source: Source) -> bool:
