@@ -27,6 +27,8 @@ NO_LENGTH = 1 << 62  # libsndfile's way of saying so is the largest number
 BY_FFMPEG = {"MP4", "ASF", "MATROSKA", "AAC"}
 LOWEST_SR, HIGHEST_SR = 1_000, 1_000_000
 FLOATING = {"FLOAT", "DOUBLE", "PCM_F32LE", "PCM_F32BE", "PCM_F64LE", "PCM_F64BE"}
+# How far libFLAC reads ahead, at most.
+READ_AHEAD = 1 << 16
 # Bytes behind the last packet that need not be understood, and how much sound they may be at most.
 FOREIGN, FOREIGN_SECONDS = 1 << 12, 0.5
 
@@ -221,7 +223,7 @@ def _open_part(container: str | None, data: Encoded) -> Reading:
 
 def _behind(data: Encoded, source: BinaryIO) -> Iterator[Encoded]:
     """Recordings behind the place up to which a decoder has read a FLAC file."""
-    begins = flac.begins(data, max(4, source.tell() - FOREIGN))
+    begins = flac.begins(data, max(4, source.tell() - READ_AHEAD))
     for start, stop in pairwise([*begins, len(data)]):
         yield flac.put_right(Part(data, start, stop))[0]
 
@@ -274,11 +276,11 @@ def _undecoded(data: Encoded, reading: Reading) -> AudioError | None:
     if reading.header.container == "MP4" and reading.n_streams == 1:
         left, where = boxes.samples_bytes(data) - reading.n_bytes, "of the media data belong to no sample"
     elif reading.header.container in ffmpeg.BARE:
-        left = len(data) - asides.skip(data, reading.stop, len(data))
-        where = f"behind byte {reading.stop} are neither frames nor tags"
+        left = len(data) - asides.skip(data, reading.stop, len(data)) + reading.n_lost
+        where = "are neither frames nor tags"
     else:
         return None
-    per_second = reading.n_bytes * reading.header.sr / max(1, reading.n_samples)
+    per_second = max(1.0, reading.n_bytes * reading.header.sr / max(1, reading.n_samples))
     if left <= max(FOREIGN, FOREIGN_SECONDS * per_second):
         return None
     return AudioError("undecoded", f"{left} bytes {where} ({left / per_second:.2f} s, if samples)")
