@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from phonolake.audio.encoded import Encoded
 
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 EBML_HEADER = b"\x1a\x45\xdf\xa3"
+# The header, a segment, nothing, and a checksum.
+EBML_OUTERMOST = (EBML_HEADER, b"\x18\x53\x80\x67", b"\xec", b"\xbf")
 MOST_BOXES = 1 << 20
 
 
@@ -41,14 +44,20 @@ def _mp4(head: bytes, place: int, end: int) -> Box | None:
 
 
 def _asf(head: bytes, place: int, end: int) -> Box | None:
+    if len(head) < 24:
+        return None
     size = int.from_bytes(head[16:24], "little")
+    if head[:16] not in (ASF_HEADER, ASF_DATA):
+        return Box(head[:16], place, place + size) if place + size <= end else None
     # Data whose length was not known lasts to the end.
-    return Box(head[:16], place, place + size if size >= 24 else end) if len(head) >= 24 else None
+    return Box(head[:16], place, place + size if size >= 24 else end)
 
 
 def _ebml(head: bytes, place: int, end: int) -> Box | None:
     size_at = 9 - head[0].bit_length() if head and head[0] else 0
     if not size_at or len(head) <= size_at or not head[size_at]:
+        return None
+    if head[:size_at] not in EBML_OUTERMOST:
         return None
     n = 9 - head[size_at].bit_length()
     size = int.from_bytes(head[size_at : size_at + n], "big") - (1 << 7 * n)
@@ -56,17 +65,16 @@ def _ebml(head: bytes, place: int, end: int) -> Box | None:
     return Box(head[:size_at], place, end if unknown else place + size_at + n + size)
 
 
-def begins(data: Encoded, container: str) -> list[int]:
-    """Where each recording in a file begins."""
-    found = []
+def extents(data: Encoded, container: str) -> list[tuple[int, int]]:
+    """Where each recording in a file begins and its last box ends; nothing where no box can be read."""
+    found: list[tuple[int, int]] = []
     before: set[bytes] = set()
     for box in boxes(data, container):
-        first = box.name in (ASF_HEADER, EBML_HEADER) or (box.name == b"ftyp" and (not before or b"moov" in before))
-        if first:
-            found.append(box.start)
-            before = set()
-        before.add(box.name)
-    return found or [0]
+        first = box.name in (ASF_HEADER, EBML_HEADER) or (box.name == b"ftyp" and b"moov" in before)
+        start = box.start if first or not found else found.pop()[0]
+        before = {box.name} if first else before | {box.name}
+        found.append((start, min(box.stop, len(data))))
+    return found
 
 
 def samples_bytes(data: Encoded) -> int:

@@ -13,17 +13,45 @@ EXTENSIONS = {
     "ogg": "OGG",
     "oga": "OGG",
     "opus": "OGG",
+    "spx": "OGG",
     "m4a": "MP4",
+    "m4b": "MP4",
+    "m4r": "MP4",
     "mp4": "MP4",
     "aac": "AAC",
     "aif": "AIFF",
     "aiff": "AIFF",
+    "aifc": "AIFF",
     "au": "AU",
     "snd": "AU",
     "wma": "ASF",
+    "asf": "ASF",
     "webm": "MATROSKA",
     "mka": "MATROSKA",
+    "mp2": "MP3",
+    "mpga": "MP3",
+    "wave": "WAV",
+    "bwf": "WAV",
+    "rf64": "WAV",
+    "w64": "W64",
+    "caf": "CAF",
+    "ac3": "AC3",
+    "ec3": "EAC3",
+    "eac3": "EAC3",
+    "ape": "APE",
+    "tta": "TTA",
+    "wv": "WV",
+    "tak": "TAK",
+    "mpc": "MPC",
 }
+# Endings of sound that is not read: for other programs, protected, or notes without sound.
+# fmt: off
+OTHER_AUDIO = {
+    "aa", "aax", "amr", "cda", "dff", "dsf", "dss", "dts", "gsm", "kar", "m4p", "mid", "midi", "mlp", "mod", "ofr",
+    "opx", "pcm", "qcp", "ra", "ram", "raw", "rm", "s3m", "sd2", "sf", "sfark", "shn", "sid", "sln", "sph", "spc",
+    "swa", "thd", "truehd", "voc", "vox", "vqf", "wvc", "xm", "3ga", "3gp", "8svx", "669", "it", "med",
+}
+# fmt: on
 
 # Real files have a dozen; wrong lengths may lead through the samples in steps of a few bytes.
 MOST_CHUNKS = 10_000
@@ -32,7 +60,7 @@ MOST_CHUNKS = 10_000
 def sniff(data: Encoded) -> str | None:
     """Container named by the magic bytes, or None when they name none (a bare MPEG stream may start anywhere)."""
     head = data[:16]
-    if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
         return "WAV"
     if head[:4] == b"FORM" and head[8:11] == b"AIF":
         return "AIFF"
@@ -42,6 +70,13 @@ def sniff(data: Encoded) -> str | None:
         b"fLaC": "FLAC",
         b"OggS": "OGG",
         b".snd": "AU",
+        b"riff": "W64",
+        b"caff": "CAF",
+        b"MAC ": "APE",
+        b"TTA1": "TTA",
+        b"wvpk": "WV",
+        b"tBaK": "TAK",
+        b"MPCK": "MPC",
         b"\x30\x26\xb2\x75": "ASF",
         b"\x1a\x45\xdf\xa3": "MATROSKA",
     }

@@ -17,6 +17,7 @@ import soxr
 
 from phonolake.audio import asides, boxes, containers, ffmpeg, flac, layout, mpeg
 from phonolake.audio.encoded import Encoded, Part, opened
+from phonolake.audio.levels import Levels
 from phonolake.audio.reading import Header, Reading
 from phonolake.errors import AudioError
 from phonolake.records import Hertz, Seconds
@@ -25,9 +26,9 @@ BLOCK = 1 << 18
 NO_LENGTH = 1 << 62  # libsndfile's way of saying so is the largest number
 BY_FFMPEG = {"MP4", "ASF", "MATROSKA", "AAC"}
 LOWEST_SR, HIGHEST_SR = 1_000, 1_000_000
-FLOOR_DBFS = -200.0
-# Eight steps of 16 bits below 1: what an encoder leaves of samples that were cut off at full scale.
-FULL_SCALE = 1 - 2**-12
+FLOATING = {"FLOAT", "DOUBLE", "PCM_F32LE", "PCM_F32BE", "PCM_F64LE", "PCM_F64BE"}
+# How far libFLAC reads ahead, at most.
+READ_AHEAD = 1 << 16
 # Bytes behind the last packet that need not be understood, and how much sound they may be at most.
 FOREIGN, FOREIGN_SECONDS = 1 << 12, 0.5
 
@@ -37,7 +38,8 @@ class AudioFacts:
     """What decoding a recording to its end showed.
 
     Levels are in dB relative to full scale over all channels; digital silence is -200. `clipped` is the share of
-    samples at full scale, in [0, 1].
+    samples at full scale in tops of at most 1.5 ms, in [0, 1]; `mix_dbfs` is the root mean square of the mean of the
+    channels, which is what everything but the stored bytes is made of.
     """
 
     container: str
@@ -48,6 +50,7 @@ class AudioFacts:
     peak_dbfs: float
     rms_dbfs: float
     clipped: float = 0.0
+    mix_dbfs: float = 0.0
 
     @property
     def duration(self) -> Seconds:
@@ -78,29 +81,23 @@ def probe(data: Encoded, *, extension: str = "") -> AudioFacts:
     reading = _open(found)
     header, blocks = reading.header, reading.blocks()
     containers.check_promise(header.container, extension)
-    n_samples, n_values, n_clipped, peak, energy = 0, 0, 0, 0.0, 0.0
+    levels = Levels(header.sr, floating=header.codec in FLOATING)
     for x_TC in blocks:
-        n_samples += len(x_TC)
-        n_values += x_TC.size
-        level_TC = np.abs(x_TC)
-        peak = max(peak, float(level_TC.max()))
-        if peak >= FULL_SCALE:
-            n_clipped += int(np.count_nonzero(level_TC >= FULL_SCALE))
-        energy += float(np.square(x_TC, dtype=np.float64).sum())
-    if not np.isfinite(energy):
+        levels.add(x_TC)
+    if not levels.is_finite:
         raise AudioError("not-finite", "the recording holds NaN or infinite samples")
     if reading.fault:
         raise reading.fault
-    rms = np.sqrt(energy / max(1, n_values))
     return AudioFacts(
         header.container,
         header.codec,
         header.sr,
         header.channels,
-        n_samples,
-        _decibels(peak),
-        _decibels(float(rms)),
-        n_clipped / max(1, n_values),
+        levels.n_samples,
+        levels.peak_dbfs,
+        levels.rms_dbfs,
+        levels.clipped,
+        levels.mix_dbfs,
     )
 
 
@@ -226,7 +223,7 @@ def _open_part(container: str | None, data: Encoded) -> Reading:
 
 def _behind(data: Encoded, source: BinaryIO) -> Iterator[Encoded]:
     """Recordings behind the place up to which a decoder has read a FLAC file."""
-    begins = flac.begins(data, max(4, source.tell() - FOREIGN))
+    begins = flac.begins(data, max(4, source.tell() - READ_AHEAD))
     for start, stop in pairwise([*begins, len(data)]):
         yield flac.put_right(Part(data, start, stop))[0]
 
@@ -279,15 +276,11 @@ def _undecoded(data: Encoded, reading: Reading) -> AudioError | None:
     if reading.header.container == "MP4" and reading.n_streams == 1:
         left, where = boxes.samples_bytes(data) - reading.n_bytes, "of the media data belong to no sample"
     elif reading.header.container in ffmpeg.BARE:
-        left = len(data) - asides.skip(data, reading.stop, len(data))
-        where = f"behind byte {reading.stop} are neither frames nor tags"
+        left = len(data) - asides.skip(data, reading.stop, len(data)) + reading.n_lost
+        where = "are neither frames nor tags"
     else:
         return None
-    per_second = reading.n_bytes * reading.header.sr / max(1, reading.n_samples)
+    per_second = max(1.0, reading.n_bytes * reading.header.sr / max(1, reading.n_samples))
     if left <= max(FOREIGN, FOREIGN_SECONDS * per_second):
         return None
     return AudioError("undecoded", f"{left} bytes {where} ({left / per_second:.2f} s, if samples)")
-
-
-def _decibels(amplitude: float) -> float:
-    return float(20 * np.log10(amplitude)) if amplitude > 10 ** (FLOOR_DBFS / 20) else FLOOR_DBFS

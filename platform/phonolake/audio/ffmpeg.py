@@ -8,7 +8,7 @@ from typing import cast
 import av
 import numpy as np
 
-from phonolake.audio import mpeg
+from phonolake.audio import asides, mpeg
 from phonolake.audio.encoded import Encoded, opened
 from phonolake.audio.reading import Header, Reading
 from phonolake.errors import AudioError
@@ -16,13 +16,15 @@ from phonolake.records import Hertz
 
 # FFmpeg also knows playlists, which name other files and hosts: what is called music must not make it open them.
 OPTIONS = {
-    "format_whitelist": "aac,ac3,aiff,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,ogg,tta,w64,wav,wv",
+    "format_whitelist": "aac,ac3,aiff,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,ogg,tak,tta,w64,wav,wv",
     "protocol_whitelist": "none",
 }
+# FFmpeg's names of containers that have another one here.
+NAMES = {"MOV": "MP4", "MPC8": "MPC"}
 # Bare streams, whose length FFmpeg guesses from their first bit rate.
 GUESSED = {"AAC", "AC3", "EAC3"}
 # Containers that hold one stream and nothing else but tags.
-BARE = GUESSED | {"APE", "TTA", "WV"}
+BARE = GUESSED | {"APE", "TAK", "TTA", "WV"}
 
 
 def open_file(data: Encoded) -> Reading:
@@ -49,14 +51,14 @@ def open_file(data: Encoded) -> Reading:
         raise AudioError("not-audio", "there is no audio stream inside that can be decoded")
     sr = Hertz(context.sample_rate)
     header = Header(
-        "MP4" if name == "MOV" else name,
+        NAMES.get(name, name),
         context.codec.canonical_name.upper(),
         sr,
         context.channels,
         None if name in GUESSED else _expected(container, streams[0], sr),
     )
     reading = Reading(header, n_streams=len(container.streams))
-    reading.pieces = _pieces(container, streams[0], reading)
+    reading.pieces = _pieces(data, container, streams[0], reading)
     return reading
 
 
@@ -67,12 +69,13 @@ def _expected(container: av.container.InputContainer, stream: av.AudioStream, sr
 
 
 def _pieces(
-    container: av.container.InputContainer, stream: av.AudioStream, reading: Reading
+    data: Encoded, container: av.container.InputContainer, stream: av.AudioStream, reading: Reading
 ) -> Iterator[tuple[Hertz, np.ndarray]]:
-    """Decode packet by packet."""
+    """Decode packet by packet; what cannot be decoded in a bare stream may be a tag, and is counted if it is none."""
+    bare = reading.header.container in BARE
     with closing(container):
         interleave = Interleaver()
-        for packet in _packets(container.demux(stream)):
+        for packet in _packets(container.demux(stream), data if bare else b"", reading):
             if packet.size and packet.pos is not None:
                 reading.stop = max(reading.stop, packet.pos + packet.size)
                 reading.n_bytes += packet.size
@@ -83,7 +86,11 @@ def _pieces(
                     for block_TC in interleave(frame)
                 ]
             except (av.FFmpegError, ValueError) as error:
-                raise _stopped(error) from error
+                if not bare or packet.pos is None:
+                    raise _stopped(error) from error
+                stop = packet.pos + len(bytes(packet).rstrip(b"\0"))
+                reading.n_lost += max(0, stop - asides.skip(data, packet.pos, stop))
+                continue
             yield from blocks
 
 
@@ -136,11 +143,13 @@ class Interleaver:
                 yield part.to_ndarray().reshape(-1, part.layout.nb_channels)
 
 
-def _packets(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+def _packets(packets: Iterator[av.Packet], data: Encoded, reading: Reading) -> Iterator[av.Packet]:
     try:
         yield from packets
     except av.FFmpegError as error:
-        raise _stopped(error) from error
+        # Tags behind a bare stream are no damage.
+        if not data or asides.skip(data, reading.stop, len(data)) < len(data):
+            raise _stopped(error) from error
 
 
 def _stopped(error: Exception) -> AudioError:

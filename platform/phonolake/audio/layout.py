@@ -8,6 +8,9 @@ from phonolake.audio import asides, boxes, chunks, containers, flac, ogg
 from phonolake.audio.encoded import Encoded, Part
 from phonolake.errors import AudioError
 
+# Bytes behind a recording that need not be understood.
+FOREIGN = 1 << 12
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -40,7 +43,7 @@ def examine(data: Encoded, *, check: bool = False) -> Layout:
     if container == "FLAC":
         return _flac(data)
     if container in ("MP4", "ASF", "MATROSKA"):
-        return Layout(container, _parts(data, boxes.begins(data, container)))
+        return _boxed(data, container)
     if chunks.named(data):
         found = chunks.examine(data)
         return Layout(container, found.parts, found.fault)
@@ -57,6 +60,17 @@ def _flac(data: Encoded) -> Layout:
         return Layout("FLAC", [right], fault)
     righted = [flac.put_right(part) for part in parts]
     return Layout("FLAC", [part for part, _ in righted], next((f for _, f in righted if f), None))
+
+
+def _boxed(data: Encoded, container: str) -> Layout:
+    extents = boxes.extents(data, container)
+    stop = extents[-1][1] if extents else len(data)
+    if stop == len(data) and len(extents) < 2:
+        return Layout(container, [data])
+    foreign = len(data) - asides.skip(data, stop, len(data))
+    fault = AudioError("undecoded", f"the last {foreign} bytes are no part of the {container} file before them")
+    parts = [Part(data, start, stop) for start, stop in extents]
+    return Layout(container, parts, fault if foreign > FOREIGN else None)
 
 
 def _parts(data: Encoded, begins: list[int]) -> list[Encoded]:

@@ -220,9 +220,14 @@ def _fault(data: Encoded, songs: tuple[Song, ...]) -> AudioError | None:
 def _uncounted(song: Song, *, last: bool) -> AudioError | None:
     """Whether a header counts frames that are not there, which the bytes that it counts do not disprove."""
     n, claim, kind = len(song.run.starts), song.claim, song.run.kind
-    if claim is None or not claim.frames or (claim.frames - n) * kind.samples < kind.sr / 10:
+    if claim is None or not (claim.frames or claim.bytes):
         return None
-    if claim.bytes and claim.bytes < song.run.stop - song.start + int(song.run.lengths.max()):
+    size = song.run.stop - song.start
+    if claim.bytes and claim.bytes < size + int(song.run.lengths.max()):
+        return None
+    if not claim.frames:
+        return AudioError("truncated", f"the header promises {claim.bytes} bytes, and {size} are there")
+    if (claim.frames - n) * kind.samples < kind.sr / 10:
         return None
     found, promised = (count * kind.samples / kind.sr for count in (n, claim.frames))
     where = "" if last else ", and another recording follows"

@@ -22,6 +22,7 @@ class Page:
     start: int
     stop: int
     flags: int
+    position: int
     serial: bytes
     whole: bool
 
@@ -59,7 +60,8 @@ def _page(piece: bytes, at: int, origin: int, *, check: bool) -> Page | None:
     whole = stop <= len(piece) and not piece[at + 4]
     if whole and check:
         whole = checksum(piece[at : at + 22] + NO_SUM + piece[at + 26 : stop]) == piece[at + 22 : at + 26]
-    return Page(origin + at, origin + stop, piece[at + 5], piece[at + 14 : at + 18], whole)
+    position = int.from_bytes(piece[at + 6 : at + 14], "little", signed=True)
+    return Page(origin + at, origin + stop, piece[at + 5], position, piece[at + 14 : at + 18], whole)
 
 
 def checksum(page: bytes) -> bytes:
@@ -81,6 +83,8 @@ def links(data: Encoded, *, check: bool) -> tuple[list[int], AudioError | None]:
     begins: list[int] = []
     fault: AudioError | None = None
     before: Page | None = None
+    # How far each stream has got; decoders stop where the last page says.
+    reached: dict[bytes, int] = {}
     for page in pages(data, check=check):
         if not page.whole:
             fault = fault or _damaged(page, data)
@@ -88,8 +92,13 @@ def links(data: Encoded, *, check: bool) -> tuple[list[int], AudioError | None]:
         if page.flags & FIRST and (before is None or not before.flags & FIRST):
             fault = fault or (_open_ended(before) if before else None)
             begins.append(page.start)
+            reached = {}
         elif not begins:
             fault = fault or AudioError("corrupt", f"the Ogg page at byte {page.start} has no first page before it")
+        if page.position >= 0:
+            if page.position < reached.get(page.serial, 0):
+                fault = fault or AudioError("corrupt", f"the Ogg page at byte {page.start} goes back in time")
+            reached[page.serial] = page.position
         before = page
     return begins, fault or _open_ended(before)
 

@@ -36,8 +36,11 @@ class Reading:
         Blocks of shape (n, channels), float32, each with its sampling rate.
     fault : AudioError or None
         The first thing that shows to be missing; final when all blocks are read.
-    stop, n_bytes : int
-        Where the last packet that was decoded ends, and the size of all of them, where the decoder tells.
+    stop, n_bytes, n_lost : int
+        Where the last packet ends, the size of all of them, and of those that could not be decoded, where the decoder
+        tells.
+    n_streams : int
+        Streams in the container, those without sound included.
     """
 
     header: Header
@@ -45,6 +48,7 @@ class Reading:
     fault: AudioError | None = None
     stop: int = 0
     n_bytes: int = 0
+    n_lost: int = 0
     n_streams: int = 1
     n_samples: int = field(default=0, init=False)
 

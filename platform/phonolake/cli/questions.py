@@ -54,12 +54,15 @@ def similar(track_or_file: str, k: int, where: str | None, model: str | None, la
 @options.lake
 @options.form
 def status(lake: str, form: str) -> None:
-    """Print the tables with versions, shards, rows and bytes, and the rejects by stage and reason."""
+    """Print the tables with versions, shards, rows and bytes, rejects by stage and reason, and files passed over."""
     print_query(
         lake,
         """SELECT 'table' AS kind, "table" AS name, version, shards, n_rows, n_bytes FROM lake_tables
         UNION ALL
         SELECT 'rejects', stage || ': ' || reason, NULL, NULL, count(*), NULL FROM rejects GROUP BY stage, reason
+        UNION ALL
+        SELECT 'passed over', dataset || ': ' || coalesce(nullif(ending, ''), 'no ending'), NULL, NULL, files, NULL
+        FROM passed_over
         ORDER BY kind DESC, name""",
         form,
     )

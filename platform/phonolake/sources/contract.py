@@ -16,6 +16,8 @@ and, where it has them,
         The labels that the dataset can give, with their hierarchy.
     facts(root: Path, options: Options = ...) -> Iterator[Fact]
         Figures that the owners publish, each beside what `root` holds.
+    passed_over(root: Path) -> Iterator[Path]
+        Files under `root` that `recordings` leaves out by their names, where a user might expect them to be taken.
     FOLLOWS_LINKS : bool
         Whether a link that leads out of `root` is the user's own choice; it is a reject otherwise.
 """
@@ -172,6 +174,12 @@ def facts(source: Source, root: Path, chosen: Sequence[str] = ()) -> list[Fact]:
 def chooses(source: Source, option: str) -> bool:
     """Whether a source has an option of this name."""
     return option in [choice.name for choice in choices.listing(getattr(source, "Options", None))]
+
+
+def passed_over(source: Source, root: Path) -> list[Path]:
+    """Files that a source leaves out by their names; empty where it does not say."""
+    listing = getattr(source, "passed_over", None)
+    return list(listing(root)) if listing else []
 
 
 def follows_links(source: Source) -> bool:

@@ -57,12 +57,16 @@ class Known:
 
 @dataclass(slots=True)
 class Plan:
-    """Shards to write by name, tracks whose rows they replace, and how many files need nothing or were forgotten."""
+    """Shards to write by name, tracks whose rows they replace, and how many files need nothing or were forgotten.
+
+    `passed_over` are files under the root that are no recordings by their names.
+    """
 
     shards: dict[str, tuple[File, ...]] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
     known: int = 0
     forgotten: int = 0
+    passed_over: list[Path] = field(default_factory=list)
 
     @property
     def said(self) -> str:

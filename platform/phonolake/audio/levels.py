@@ -1,0 +1,91 @@
+"""How loud a recording is, how much of it is cut off at full scale, and what is left of it in mono.
+
+Shape suffixes: T samples, C channels.
+"""
+
+import numpy as np
+
+# Eight steps of 16 bits below 1: what an encoder leaves of samples that were cut off at full scale.
+FULL_SCALE = 1 - 2**-12
+# Floating-point samples may well be larger than 1; those that were cut off are not.
+CUT_OFF = 1 + 2**-12
+# A top that lasts longer belongs to a low sound, such as a bass drum that is meant to be driven into saturation.
+LONGEST_TOP_SECONDS = 0.0015
+FLOOR_DBFS = -200.0
+
+
+class Levels:
+    """Levels over all blocks of a recording.
+
+    Parameters
+    ----------
+    sr : int
+        Sampling rate in hertz.
+    floating : bool
+        Whether the samples are stored as floating-point numbers, of which those well above 1 are no damage.
+    """
+
+    def __init__(self, sr: int, *, floating: bool = False) -> None:
+        self.n_samples = 0
+        self._longest = LONGEST_TOP_SECONDS * sr
+        self._most = CUT_OFF if floating else np.inf
+        self._n_values, self._n_clipped, self._peak, self._energy, self._mix_energy = 0, 0, 0.0, 0.0, 0.0
+
+    def add(self, x_TC: np.ndarray) -> None:
+        """Take in a block of shape (n, channels), float32, at least one sample long."""
+        self.n_samples += len(x_TC)
+        self._n_values += x_TC.size
+        peak = max(float(x_TC.max()), -float(x_TC.min()))
+        self._peak = max(self._peak, peak)
+        if peak >= FULL_SCALE:
+            self._n_clipped += sum(self._clipped(x_TC[:, c]) for c in range(x_TC.shape[1]))
+        energy = float(np.square(x_TC, dtype=np.float64).sum())
+        self._energy += energy
+        if x_TC.shape[1] == 1:
+            self._mix_energy += energy
+            return
+        with np.errstate(over="ignore", invalid="ignore"):
+            mix_T = x_TC[:, 0] + x_TC[:, 1]
+            for c in range(2, x_TC.shape[1]):
+                mix_T += x_TC[:, c]
+            self._mix_energy += float(np.dot(mix_T, mix_T)) / x_TC.shape[1]
+
+    def _clipped(self, x_T: np.ndarray) -> int:
+        """Samples of a channel that are at full scale, but for those of long tops."""
+        n = 0
+        for side_T in (x_T, -x_T):
+            at_T = (side_T >= FULL_SCALE) & (side_T <= self._most)
+            edges = np.flatnonzero(np.diff(at_T, prepend=False, append=False))
+            tops = edges[1::2] - edges[::2]
+            n += int(tops[tops <= self._longest].sum())
+        return n
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all samples were numbers."""
+        return bool(np.isfinite(self._energy))
+
+    @property
+    def clipped(self) -> float:
+        """Share of samples at full scale in tops of at most 1.5 ms, in [0, 1]."""
+        return self._n_clipped / max(1, self._n_values)
+
+    @property
+    def peak_dbfs(self) -> float:
+        """Loudest sample of any channel in dB relative to full scale."""
+        return decibels(self._peak)
+
+    @property
+    def rms_dbfs(self) -> float:
+        """Root mean square over all channels, in dB relative to full scale."""
+        return decibels(float(np.sqrt(self._energy / max(1, self._n_values))))
+
+    @property
+    def mix_dbfs(self) -> float:
+        """Root mean square of the mean of the channels, in dB relative to full scale."""
+        return decibels(float(np.sqrt(self._mix_energy / max(1, self._n_values))))
+
+
+def decibels(amplitude: float) -> float:
+    """An amplitude in dB relative to 1; -200 for silence."""
+    return float(20 * np.log10(amplitude)) if amplitude > 10 ** (FLOOR_DBFS / 20) else FLOOR_DBFS

@@ -1,0 +1,52 @@
+"""Files that an ingest passes over by the ending of their names: counted, named, and kept in `passed_over`."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from phonolake.audio.containers import OTHER_AUDIO
+from phonolake.lineage import digest
+from phonolake.stages.ingest_plan import readable
+from phonolake.store import schema
+from phonolake.store.lake import Change, Lake
+from phonolake.store.shards import describe, write_rows
+
+# Endings that are named in one line.
+NAMED = 6
+
+
+def said(paths: Sequence[Path]) -> str:
+    """How many files were passed over, for a person to read, endings of sound first; empty where there are none."""
+    if not paths:
+        return ""
+    counts = Counter(_ending(path) for path in paths)
+    sound = {ending for ending in counts if ending[1:] in OTHER_AUDIO}
+    order = sorted(counts, key=lambda ending: (ending not in sound, -counts[ending], ending))
+    named = [f"{counts[ending]} {ending or 'without an ending'}" for ending in order[:NAMED]]
+    more = [f"{sum(counts[ending] for ending in order[NAMED:])} others"] if order[NAMED:] else []
+    audio = sum(counts[ending] for ending in sound)
+    which = f", {audio} of them audio that no decoder here reads" if audio else ""
+    return f"passed over {len(paths)} files by their names{which}: {', '.join(named + more)}"
+
+
+def replacing(lake: Lake, dataset: str, paths: Sequence[Path]) -> Change:
+    """Write what was passed over of a dataset as one shard, to be committed in the place of what the lake has of it."""
+    table = schema.table("passed_over")
+    counts = Counter(_ending(path) for path in paths)
+    examples = {_ending(path): path for path in reversed(paths)}
+    rows = [
+        {"dataset": dataset, "ending": ending, "files": n, "example": readable(examples[ending])}
+        for ending, n in sorted(counts.items())
+    ]
+    # The name begins with the dataset's, written so that no dataset's name is the beginning of another's.
+    prefix = f"{re.sub(r'[^A-Za-z0-9_]+', '-', dataset)[:40]}-{digest(dataset, length=8)}-"
+    path = lake.path("passed_over", prefix + digest(rows))
+    change = Change(table, remove=[file for file in lake.shards("passed_over") if file.startswith(prefix)])
+    if rows:
+        change.add.append(describe(path) if path.exists() else write_rows(path, table.arrow, rows))
+    return change
+
+
+def _ending(path: Path) -> str:
+    return readable(path.suffix.lower())
