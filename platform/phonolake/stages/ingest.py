@@ -17,7 +17,7 @@ from phonolake.errors import AudioError, UsageError
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.records import Recording
 from phonolake.sources import contract
-from phonolake.stages import imported
+from phonolake.stages import absent, imported, prune
 from phonolake.stages import ingest_plan as planning
 from phonolake.stages import ingest_vocabulary as vocabulary
 from phonolake.stages.common import Outcome, finish, merge, now
@@ -61,6 +61,10 @@ class Config:
         Take files that a link out of the root leads to; they are rejected as ``outside`` else.
     split_genres : bool
         Whether a genre such as ``"Rock; Pop / Indie"`` in a file's own tags is three labels; it is one else.
+    join : bool
+        Whether files of another folder are added to a dataset that the lake has; that is refused else.
+    prune : bool
+        Whether tracks and rejects are taken down whose files are no longer there.
     """
 
     lake: str
@@ -75,6 +79,8 @@ class Config:
     options: tuple[str, ...] = ()
     follow_links: bool = False
     split_genres: bool = False
+    join: bool = False
+    prune: bool = False
 
     @property
     def dataset_name(self) -> str:
@@ -107,8 +113,9 @@ def run(config: Config) -> Outcome:
     """Ingest everything that is new or changed under the root."""
     started = now()
     plan = make_plan(config)
+    pruned = prune.take_down(config, plan, started) if config.prune else ""
     if not plan.shards:
-        return Outcome("ingest", None, 0, 0, 0, f"nothing new: {plan.said}")
+        return Outcome("ingest", None, 0, 0, 0, f"nothing new: {plan.said}{plan.lost}{pruned}")
     # Read before any work is done: a table of labels that is none ends it with nothing written.
     terms = contract.vocabulary(contract.get(config.source), Path(config.root).expanduser().resolve(), config.options)
     lake = Lake.create(config.lake)
@@ -123,7 +130,7 @@ def run(config: Config) -> Outcome:
     changes["vocabulary"] = vocabulary.replacing(lake, config.dataset_name, terms)
     outputs = sum(s.rows for s in changes["tracks"].add if s.file.removesuffix(".parquet") in plan.shards)
     run_id = f"ingest-{digest([config.fingerprint, list(plan.shards)])}"
-    outcome = Outcome("ingest", run_id, total, outputs, total - outputs, f"{plan.said} before")
+    outcome = Outcome("ingest", run_id, total, outputs, total - outputs, f"{plan.said} before{plan.lost}{pruned}")
     said = replace(config, root=planning.readable(config.root))
     lake.commit(changes | {"runs": finish(lake, said, [outcome], started)})
     return outcome
@@ -135,7 +142,8 @@ def make_plan(config: Config) -> planning.Plan:
     Raises
     ------
     UsageError
-        For an unknown source, a root that is no folder or lacks the layout, or one without any recording.
+        For an unknown source, a root that is no folder or lacks the layout, or one without any recording; when none of
+        the files that the source names is there, or the lake has another dataset of this name.
     """
     source = contract.get(config.source)
     root = Path(config.root).expanduser()
@@ -147,10 +155,24 @@ def make_plan(config: Config) -> planning.Plan:
         )
     root = root.resolve()
     looker = planning.Looker(None if config.follow_links or contract.follows_links(source) else root)
-    files = [looker.look(recording) for recording in contract.recordings(source, root, config.options)]
+    try:
+        files = [looker.look(recording) for recording in contract.recordings(source, root, config.options)]
+    except UsageError as error:
+        hint = absent.elsewhere(source, root, config.options)
+        raise UsageError(f"{error}; {hint}" if hint else str(error)) from error
     if not files:
         raise UsageError(f"no audio in {config.root}: {source.CARD.layout}")
-    return planning.make(files, config.lake, config.dataset_name, config.fingerprint, config.shard_bytes)
+    plan = planning.make(
+        files,
+        config.lake,
+        config.dataset_name,
+        config.fingerprint,
+        config.shard_bytes,
+        within=None if config.join else root,
+    )
+    if not plan.known and all(file.size is None and not file.outside for file in files):
+        raise UsageError(absent.explain(source, root, files, config.options))
+    return plan
 
 
 def _collect(lake: Lake, name: str, plan: planning.Plan) -> Change:
