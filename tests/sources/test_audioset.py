@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phonolake.errors import UsageError
-from phonolake.sources import audioset, contract
-from phonolake.sources.audioset import Options, Segment, available, recordings, segments
+from phonolake.sources import contract
+from phonolake.sources.audioset import Options, available, recordings, segments
 from phonolake.sources.audioset_labels import ROLES, Ontology
 
 pytestmark = pytest.mark.timeout(60)
@@ -133,32 +133,73 @@ def test_a_class_with_fewer_segments_gives_all_of_them(make_tree) -> None:
 
 # -- files -------------------------------------------------------------------------------------------------------------
 
-START = 30
 NAMES = ["{}.wav", "Y{}.wav", "{}_30.wav", "{}_30.flac", "{}_30.0.wav", "{}_30.000.mp3", "{}_30_40.wav", "{}_30000.wav"]
 NAMES += ["{}_30000_40000.wav", "Y{}_30.opus", "deep/er/{}.m4a"]
+
+
+def one_segment(root: Path, ytid: str, table: str = '{ytid}, 30.000, 40.000, "/m/1,/m/2"\n') -> Path:
+    """A dataset of one segment, without comments."""
+    (root / "eval_segments.csv").write_text(table.format(ytid=ytid), encoding="utf-8", newline="")
+    (root / "class_labels_indices.csv").write_text('index,mid,display_name\n0,/m/1,"Lullaby, sung"\n1,/m/2,Music\n')
+    (root / "ontology.json").write_text("[]")
+    return root
+
+
+def touched(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("ytid", ["-abcDEF_12-", "abcDEF_123-", "Yabc-EF_123", "___________"])
 def test_downloaded_trees_of_all_kinds_are_taken(tmp_path: Path, name: str, ytid: str) -> None:
-    path = tmp_path / name.format(ytid)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    segment = Segment(ytid, START, START + 10, ("Lullaby",), "eval")
-    assert audioset._find(audioset._index(tmp_path), segment) == path
+    touched(tmp_path, name.format(ytid))
+    assert [r.path for r in recordings(one_segment(tmp_path, ytid))] == [tmp_path / name.format(ytid)]
 
 
-@pytest.mark.parametrize("name", ["{}_40.wav", "{}_3.wav", "{}_300.wav", "x{}.wav", "{}.txt", "{}x.wav", "{}_a.wav"])
+@pytest.mark.parametrize("name", ["clip_{}.wav", "0001-{}.30000.WAV", "{}.30.wav", "vid={} (30).mp3", "{}-lullaby.wav"])
+def test_a_known_id_in_a_name_of_another_form_is_found(tmp_path: Path, name: str) -> None:
+    touched(tmp_path, name.format("-abcDEF_12-"))
+    assert [r.path for r in recordings(one_segment(tmp_path, "-abcDEF_12-"))] == [tmp_path / name.format("-abcDEF_12-")]
+
+
+@pytest.mark.parametrize("name", ["{}_40.wav", "{}_3.wav", "{}_300.wav", "{}.txt", "abcDEF_123.wav", "{}.40.wav"])
 def test_files_of_other_segments_are_not(tmp_path: Path, name: str) -> None:
-    (tmp_path / name.format("abcDEF_123-")).touch()
-    assert audioset._find(audioset._index(tmp_path), Segment("abcDEF_123-", 30, 40, ("Lullaby",), "eval")) is None
+    touched(tmp_path, name.format("abcDEF_123-"))
+    assert not any(r.path.exists() for r in recordings(one_segment(tmp_path, "abcDEF_123-")))
 
 
 def test_a_file_that_names_the_start_comes_first(tmp_path: Path) -> None:
-    for name in ("abcDEF_123-.wav", "abcDEF_123-_30.wav", "abcDEF_123-_70.wav"):
-        (tmp_path / name).touch()
-    found = audioset._find(audioset._index(tmp_path), Segment("abcDEF_123-", 30, 40, (), "eval"))
-    assert found == tmp_path / "abcDEF_123-_30.wav"
+    touched(tmp_path, "abcDEF_123-.wav", "abcDEF_123-_30.wav", "abcDEF_123-_70.wav")
+    assert [r.path.name for r in recordings(one_segment(tmp_path, "abcDEF_123-"))] == ["abcDEF_123-_30.wav"]
+
+
+HEADS = [
+    "", "# a\n# num_segs=1\n# YTID, start_seconds, end_seconds, positive_labels\n", "# YTID, start_seconds\n",
+    "YTID,start_seconds,end_seconds,positive_labels\n", "ytid;start_seconds;end_seconds;labels\n",
+    '"# YTID"\t"start_seconds"\t"end_seconds"\t"positive_labels"\r\n',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize(
+    "row", ['{ytid}, 30.000, 40.000, "/m/1,/m/2"', "{ytid};30;40,0;/m/1,/m/2", "{ytid}\t30\t40\t/m/1,/m/2"]
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_tables_with_and_without_comments_between_all_kinds_of_cells(
+    tmp_path: Path, head: str, row: str, end: str
+) -> None:
+    (found,) = recordings(
+        one_segment(tmp_path, "-abcDEF_12-", head.replace("\r\n", "\n").replace("\n", end) + row + end)
+    )
+    assert (found.source_id, found.labels) == ("-abcDEF_12-", ("Lullaby, sung", "Music"))
+    assert dict(found.attributes) == {"start_seconds": 30.0, "end_seconds": 40.0, "segments": "eval"}
+
+
+def test_what_excel_makes_of_ids_is_no_comment(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="#NAME\\?, which Excel makes of ids that begin with a dash"):
+        list(recordings(one_segment(tmp_path, "#NAME?")))
 
 
 def test_segments_without_a_file_are_named_all_the_same(make_tree) -> None:
@@ -210,7 +251,6 @@ def test_other_line_ends_and_marks_change_nothing(make_tree) -> None:
     ("change", "says"),
     [
         (lambda lines: lines[:-1], r"says num_segs=\d+ and holds"),
-        (lambda lines: lines[3:], "is not AudioSet's segments: no line says"),
         (lambda lines: [*lines, "short, 0.000, 10.000"], "a segment is YTID"),
         (lambda lines: [*lines, 'abcdefghijk, 0.000, 10.000, "/m/nothing"'], "does not stand in class_labels_indices"),
         (lambda lines: [*lines, 'abcdefghijk, 10.000, 10.000, "/m/04rlf"'], "cannot last from 10 to 10"),

@@ -18,6 +18,7 @@ from tests.http_server import Answer, Server, serving
 from phonolake.analysis import ledger as books
 from phonolake.audio import cut, samples
 from phonolake.audio.decode import probe
+from phonolake.errors import PhonolakeError
 from phonolake.records import Seconds
 from phonolake.stages import clip_ledger, clips
 from phonolake.stages.clip_ledger import Clip
@@ -215,6 +216,28 @@ def test_files_that_lie_there_are_taken_into_the_books(server: Server, tmp_path:
     # The name says FLAC and the file is WAV: a fault that is told apart from a missing file.
     assert history(c.lake) == {"mine": [states.DECODE], "torn": [states.DECODE]}
     assert ours.path.exists()
+
+
+def test_without_a_network_it_ends_in_seconds_and_goes_on_later(
+    server: Server, tmp_path: Path, in_process: None
+) -> None:
+    server.files["/good.wav"] = tone(10)
+    nowhere = config(server, tmp_path, url_template="http://127.0.0.1:9/{ytid}.wav")
+    wanted = [clip(nowhere, name) for name in ("good", *(f"none{n}" for n in range(50)))]
+    began = time.monotonic()
+    with pytest.raises(
+        PhonolakeError, match=r"no video can be reached \(.*refused.*the same command goes on"
+    ) as caught:
+        clips.run(nowhere, wanted, {"Lullaby": 51})
+    assert caught.value.exit_code == 1
+    # Not fifty times three attempts.
+    assert time.monotonic() - began < 60
+    with query.connect(Lake.open(tmp_path / "lake")) as connection:
+        rows = connection.execute("SELECT state, count(*) FROM availability_now GROUP BY state").fetchall()
+    assert rows == [("wanted", 51)]
+    # The same command, once there is a network.
+    outcome = clips.run(config(server, tmp_path), wanted[:1], {"Lullaby": 51})
+    assert (outcome.inputs, outcome.outputs) == (1, 1)
 
 
 def test_a_result_that_a_killed_driver_left_is_taken_in_once(server: Server, tmp_path: Path, in_process: None) -> None:

@@ -103,7 +103,8 @@ def check(rows: list[dict[str, object]], n: int) -> None:
     assert len(rows) == n
     wrong = [row for row in rows if not _is_right(row)]
     print(
-        f"{n} files: {Counter(str(row['reason'] or 'a track') for row in rows)}, slowest {max(r['took'] for r in rows):.2f} s"
+        f"{n} files: {Counter(str(row['reason'] or 'a track') for row in rows)}, "
+        f"slowest {max(r['took'] for r in rows):.2f} s"
     )
     assert not wrong, "\n".join(map(str, wrong))
 

@@ -27,6 +27,8 @@ def ingest_options(command: Any) -> Any:
         click.option("--max-bytes", type=click.IntRange(1), default=4 << 30, show_default=True, metavar="B"),
         click.option("--max-clipped", type=click.FloatRange(0, 1), default=0.1, show_default=True, metavar="P"),
         click.option("--follow-links", is_flag=True, help="Take files that links out of DIR lead to."),
+        click.option("--join", is_flag=True, help="Add the files to a dataset that the lake has from elsewhere."),
+        click.option("--prune", is_flag=True, help="Take tracks down whose files are no longer there."),
         click.option("--split-genres", is_flag=True, help="Genres 'A; B / C' in files' tags are three; one else."),
     ):
         command = option(command)

@@ -16,7 +16,7 @@ Draws depend on the seed, the segment and the label alone, not on the order of t
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -62,6 +62,7 @@ CARD = SourceCard(
 RULES = ("all", "single")
 # What people name a segment's file: the id, with Y before it in a well-known copy, then start and end in s or ms.
 NAME = re.compile(r"Y?(?P<ytid>[A-Za-z0-9_-]{11})(_(?P<start>\d+(\.\d+)?)(_(?P<end>\d+(\.\d+)?))?)?")
+START = re.compile(r"[^0-9A-Za-z]+(\d+(?:\.\d+)?)(?!\d)")
 # Published figures that an official file must show: segments, those with a music role, and those with more than one.
 PUBLISHED = {"balanced": (22_160, 508, 32), "eval": (20_371, 501, 61)}
 
@@ -122,7 +123,7 @@ def available(root: Path, options: Options = DEFAULT) -> dict[str, int]:
 def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
     """The wanted segments, each with its file; one whose file is not there is yielded too."""
     wanted = segments(root, options)
-    audio = _index(root)
+    audio = _index(root, {s.ytid for s in wanted})
     parts = {"balanced": TRAIN, "eval": TEST, "unbalanced": TRAIN}
     for s in wanted:
         names = ("balanced", "full") if s.file != "unbalanced" else ("full",)
@@ -192,12 +193,23 @@ def _chance(*what: object) -> bytes:
     return sha256("\0".join(map(str, what)).encode()).digest()
 
 
-def _index(root: Path) -> dict[str, list[tuple[Path, str | None]]]:
-    """Audio files below `root` by the id in their name, with the start that it names."""
+def _index(root: Path, wanted: Set[str]) -> dict[str, list[tuple[Path, str | None]]]:
+    """Audio files below `root` by the id in their name, with the start that it names.
+
+    A name of another form is that of the one wanted segment whose id stands in it.
+    """
     found: dict[str, list[tuple[Path, str | None]]] = defaultdict(list)
     for path in trees.files(root, EXTENSIONS):
-        if match := NAME.fullmatch(path.name.rpartition(".")[0]):
+        stem = path.name.rpartition(".")[0]
+        match = NAME.fullmatch(stem)
+        if match and match["ytid"] in wanted:
             found[match["ytid"]].append((path, match["start"]))
+            continue
+        ids = {stem[i : i + 11] for i in range(len(stem) - 10)} & wanted
+        if len(ids) == 1:
+            ytid = ids.pop()
+            start = START.match(stem.partition(ytid)[2])
+            found[ytid].append((path, start[1] if start else None))
     return found
 
 

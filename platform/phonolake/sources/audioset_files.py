@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ SEGMENTS = {
 }
 COLUMNS = "YTID, start_seconds, end_seconds, positive_labels"
 YTID = re.compile(r"[A-Za-z0-9_-]{11}")
+HEADER = re.compile(r"[\"'# ]*(ytid|youtube_id|video_id)\b", re.IGNORECASE)
 STATED = re.compile(r"num_segs=(\d+)")
 
 
@@ -85,29 +87,41 @@ def present(root: Path) -> list[str]:
 def _read(path: Path, file: str, names: Mapping[str, str]) -> list[Segment]:
     # The largest table has two million lines: they are gone through one by one, and never in a list.
     lines = io.StringIO(tables.text(path, "AudioSet's segments"), newline=None)
-    comments = [line for line in lines if line.startswith("#")]
+    # Comments and the names of the columns stand above the segments, or neither does. An id of Excel's own, #NAME?,
+    # looks like a comment.
+    head = list(itertools.takewhile(_is_above, filter(str.strip, lines)))
     lines.seek(0)
-    if not any(line.lstrip("# ").startswith("YTID, start_seconds") for line in comments):
-        raise UsageError(f"{path} is not AudioSet's segments: no line says {'# ' + COLUMNS!r}")
     found = []
     # Most segments share their labels with many others: each combination is looked up, and stored, once.
     known: dict[str, tuple[str, ...]] = {}
-    reader = csv.reader(filter(str.strip, lines), skipinitialspace=True, strict=True)
+    rows = itertools.islice(filter(str.strip, lines), len(head), None)
+    first = next(rows, "")
+    delimiter = max((",", "\t", ";"), key=lambda d: (len(next(csv.reader([first], delimiter=d), [])) == 4, d == ","))
+    reader = csv.reader(itertools.chain([first], rows), delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
         for cells in reader:
-            if not cells[0].startswith("#"):
+            if any(cells):
                 found.append(_segment(cells, file, names, known, path))
     except csv.Error as error:
         raise UsageError(f"{path} is not AudioSet's segments: {error}") from error
-    stated = STATED.search(" ".join(comments))
+    stated = STATED.search(" ".join(head))
+    if not found and not head:
+        raise UsageError(f"{path} is not AudioSet's segments: it is empty")
     if stated and int(stated[1]) != len(found):
         raise UsageError(f"{path} says num_segs={stated[1]} and holds {len(found)}: fetch the official file again")
     return found
 
 
+def _is_above(line: str) -> bool:
+    """Whether a line stands above the segments: a comment, or the names of the columns in any form."""
+    return (line.lstrip('"').startswith("#") and "#NAME?" not in line) or bool(HEADER.match(line))
+
+
 def _segment(
     cells: list[str], file: str, names: Mapping[str, str], known: dict[str, tuple[str, ...]], path: Path
 ) -> Segment:
+    if cells[0] == "#NAME?":
+        raise UsageError(f"{path} holds #NAME?, which Excel makes of ids that begin with a dash: fetch the file again")
     if len(cells) != 4 or not YTID.fullmatch(cells[0]):
         raise UsageError(f"{path}: a segment is {COLUMNS}; received {', '.join(cells)[:80]!r}")
     where = f"{path}, {cells[0]!r}"

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from phonolake.audio.containers import EXTENSIONS
 from phonolake.errors import UsageError
 from phonolake.records import Recording
 from phonolake.sources.contract import Download, Fact, SourceCard
@@ -27,7 +28,7 @@ CARD = SourceCard(
     ),
 )
 CLASS = re.compile(r"\d{3} - (?P<label>.+)")
-CLIP = re.compile(r"(?P<fold>[1-5])-\d+-[A-Z]\.(ogg|wav)")
+CLIP = re.compile(rf"(?P<fold>[1-5])-\d+-[A-Z]\.(?i:{'|'.join(EXTENSIONS)})")
 
 
 def recordings(root: Path) -> Iterator[Recording]:

@@ -34,6 +34,7 @@ def recordings(root: Path) -> Iterator[Recording]:
     if base is None:
         raise UsageError(f"{root} does not hold ESC-50; its layout is {CARD.layout}")
     path = base / TABLE
+    finder = trees.Finder()
     for row in tables.rows(path, COLUMNS, "ESC-50's metadata"):
         name = confine.component(row["filename"], path)
         fold = tables.whole(row["fold"], f"{path}, {name}: fold")
@@ -42,7 +43,7 @@ def recordings(root: Path) -> Iterator[Recording]:
         esc10 = tables.boolean(row["esc10"], f"{path}, {name}: esc10")
         yield Recording(
             source_id=name.rpartition(".")[0] or name,
-            path=base / "audio" / name,
+            path=finder.find(base / "audio" / name),
             licence="CC BY 3.0" if esc10 else "CC BY-NC 3.0",
             labels=(row["category"],),
             splits=(("folds", None, fold),),

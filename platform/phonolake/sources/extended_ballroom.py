@@ -9,7 +9,7 @@ from typing import Any
 
 from phonolake.errors import UsageError
 from phonolake.records import Recording
-from phonolake.sources import confine, tables
+from phonolake.sources import confine, tables, trees
 from phonolake.sources.contract import Erratum, Fact, SourceCard
 from phonolake.sources.folds import stratified
 from phonolake.sources.options import option
@@ -99,10 +99,11 @@ def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
     listed = songs(base / XML)
     dances = [song.dance for song in listed]
     folds = _folds(dances, options.seed)
+    finder = trees.Finder()
     for i, song in enumerate(listed):
         yield Recording(
             source_id=song.number,
-            path=base / song.dance / f"{song.number}.mp3",
+            path=finder.find(base / song.dance / f"{song.number}.mp3"),
             title=song.said.get("title"),
             artist=song.said.get("artist"),
             album=song.said.get("album"),

@@ -1,6 +1,7 @@
 """FMA: a dataset for music analysis (Defferrard et al. 2017), in the layout of its official archives."""
 
 import ast
+import csv
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pandas as pd
 
 from phonolake.errors import UsageError
 from phonolake.records import TEST, TRAIN, VALID, Recording
-from phonolake.sources import tables
+from phonolake.sources import tables, trees
 from phonolake.sources.contract import Download, Erratum, Fact, SourceCard, Term
 from phonolake.sources.options import one_of, option
 
@@ -128,13 +129,14 @@ def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
     """
     size = _size(root, options)
     audio = root / f"fma_{size}"
+    finder = trees.Finder()
     titles = {} if options.genres == "top" else {t.source_id: t.label for t in vocabulary(root)}
     for row in _tracks(root, size).itertuples():
         name = f"{row.Index:06d}"
         part = PARTS.get(row.split)
         yield Recording(
             source_id=name,
-            path=audio / name[:3] / f"{name}.mp3",
+            path=finder.find(audio / name[:3] / f"{name}.mp3"),
             title=_text(row.title),
             artist=_text(row.artist),
             album=_text(row.album),
@@ -143,8 +145,8 @@ def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
             labels=_genres(row, name, options.genres, titles),
             tags=_words(row.tags, name, "tags"),
             splits=(("official", part, None),) if part else (),
-            artist_id=_text(row.artist_id),
-            album_id=_text(row.album_id),
+            artist_id=tables.numeral(row.artist_id) or None,
+            album_id=tables.numeral(row.album_id) or None,
             attributes=(("subset", row.subset),),
         )
 
@@ -153,12 +155,12 @@ def vocabulary(root: Path, options: Options = DEFAULT) -> Iterator[Term]:
     """The genres of `genres.csv`, each with the one above it."""
     path = root / "fma_metadata" / "genres.csv"
     rows = list(tables.rows(path, ("genre_id", "parent", "title"), "FMA's genres"))
-    titles = {row["genre_id"]: row["title"] for row in rows}
+    titles = {tables.numeral(row["genre_id"]): row["title"] for row in rows}
     for row in rows:
-        if row["parent"] != "0" and row["parent"] not in titles:
-            raise UsageError(f"{path}: the parent {row['parent']!r} of {row['title']!r} does not stand in the table")
-        parents = () if row["parent"] == "0" else (titles[row["parent"]],)
-        yield Term(row["title"], row["genre_id"], parents)
+        parent = tables.numeral(row["parent"])
+        if parent != "0" and parent not in titles:
+            raise UsageError(f"{path}: the parent {parent!r} of {row['title']!r} does not stand in the table")
+        yield Term(row["title"], tables.numeral(row["genre_id"]), () if parent == "0" else (titles[parent],))
 
 
 def facts(root: Path, options: Options = DEFAULT) -> Iterator[Fact]:
@@ -194,19 +196,52 @@ def _read_tracks(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise UsageError(f"{path} is missing: unpack the official fma_metadata.zip beside the audio")
     try:
-        table = pd.read_csv(path, index_col=0, header=[0, 1], dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        missing = [",".join(column) for column in COLUMNS if column not in table.columns]
+        header, skipped, delimiter = _header(path)
+        missing = [",".join(column) for column in COLUMNS if column not in header]
         if missing:
             raise ValueError(f"it has no column {missing[0]!r}")
-        table = table[list(COLUMNS)].set_axis(list(COLUMNS.values()), axis=1)
+        wanted = {header.index(column): name for column, name in COLUMNS.items()}
+        table = pd.read_csv(
+            path, sep=delimiter, skiprows=skipped, header=None, names=range(len(header)), usecols=[0, *wanted],
+            dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=0,
+        )  # fmt: skip
+        # The third line of the official table names the index.
+        named = len(table) and not tables.numeral(table.index[0]).isdigit()
+        table = table.iloc[int(named) :].rename(columns=wanted)
         # Cells that a row does not have, as where a copy was cut short, are read as empty ones.
         wrong = table.index[~table["subset"].isin(SIZES)]
         if len(wrong):
             raise ValueError(f"track {wrong[0]} is in the subset {table.loc[wrong[0], 'subset']!r}")
-        table.index = table.index.astype(int)
+        table.index = table.index.map(tables.numeral).astype(int)
     except ValueError as error:
         raise UsageError(f"{path} is no FMA tracks.csv with its two header rows: {error}") from error
     return table
+
+
+def _header(path: Path) -> tuple[list[tuple[str, str]], int, str]:
+    """The columns of `tracks.csv` as pairs of group and name, the lines that say so, and what stands between cells.
+
+    Programs flatten the two header rows into one, as ``track.genre_top`` or ``('track', 'genre_top')``, or number the
+    groups that they take for columns of one name (``track.3``).
+    """
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        lines = [file.readline(), file.readline()]
+    groups = {group for group, _ in COLUMNS}
+    found = []
+    for delimiter in tables.DELIMITERS:
+        first, second = (next(csv.reader([line], delimiter=delimiter), []) for line in lines)
+        two = [(re.sub(r"\.\d+$", "", g.strip()), name.strip()) for g, name in zip(first, second, strict=False)]
+        one = [_pair(tuple(re.findall(r"[a-z]+(?:_[a-z]+)*", name.lower())), groups) for name in first]
+        found += [(two, 2, delimiter), (one, 1, delimiter)]
+    return max(found, key=lambda header: len(COLUMNS.keys() & set(header[0])))
+
+
+def _pair(words: tuple[str, ...], groups: set[str]) -> tuple[str, str]:
+    """Group and name out of a flattened name: of two words, or of one that begins with the group."""
+    if len(words) == 2:
+        return words[0], words[1]
+    group, _, name = (words[0] if words else "").partition("_")
+    return (group, name) if group in groups else ("", "")
 
 
 def _genres(row: Any, track: str, level: str, titles: dict[str, str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from phonolake.audio.containers import EXTENSIONS
 from phonolake.errors import UsageError
 from phonolake.records import Recording
 from phonolake.sources import split_lists
@@ -20,7 +21,8 @@ CARD = SourceCard(
     homepage="https://marsyas.info/downloads/datasets.html",
     licence="none stated; the recordings are under copyright",
     citation="G. Tzanetakis, P. Cook, Musical genre classification of audio signals, IEEE TSAP 2002",
-    layout="DIR/genres/blues/blues.00000.au (or .wav; genres_original, or the genres in DIR itself), and lists of a "
+    layout="DIR/genres/blues/blues.00000.au (or .wav and so on; also "
+    "genres_original, Data/genres_original, or the genres in DIR itself), and lists of a "
     "split in DIR/splits/NAME/train_filtered.txt, valid_filtered.txt, test_filtered.txt",
     tracks=1_000,
     labels="10 genres: " + ", ".join(GENRES),
@@ -50,7 +52,7 @@ CARD = SourceCard(
     ),
 )
 KNOWN_SPLITS = {(443, 197, 290): "fault-filtered"}
-CLIP = re.compile(rf"(?P<genre>{'|'.join(GENRES)})\.\d{{5}}")
+CLIP = re.compile(rf"(?P<genre>{'|'.join(GENRES)})[._-]?(?P<number>\d{{5}})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,9 @@ def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
     base = _base(root)
     splits = split_lists.read(root, options.splits, _clip_of, KNOWN_SPLITS)
     files = sorted(p for genre in GENRES for p in (base / genre).glob("*") if _is_clip(p))
-    found = {path.stem: path for path in files}
+    found = {clip: path for path in files if (clip := _clip_of(path.stem))}
     if len(found) < len(files):
-        twice, _ = Counter(path.stem for path in files).most_common(1)[0]
+        twice, _ = Counter(_clip_of(path.stem) for path in files).most_common(1)[0]
         raise UsageError(f"{base} holds two files of {twice}: take one of them away")
     ending = files[0].suffix if files else ".au"
     for clip in sorted(found.keys() | splits.keys()):
@@ -91,17 +93,18 @@ def facts(root: Path, options: Options = DEFAULT) -> Iterator[Fact]:
 
 
 def _base(root: Path) -> Path:
-    for base in (root / "genres", root / "genres_original", root):
+    # The copy at Kaggle has a folder Data around its genres.
+    for base in (*(top / name for top in (root, root / "Data") for name in ("genres", "genres_original")), root):
         if any((base / genre).is_dir() for genre in GENRES):
             return base
     raise UsageError(f"{root} does not hold GTZAN; its layout is {CARD.layout}")
 
 
 def _is_clip(path: Path) -> bool:
-    return path.suffix in (".au", ".wav") and CLIP.fullmatch(path.stem) is not None
+    return path.suffix[1:].lower() in EXTENSIONS and CLIP.fullmatch(path.stem) is not None
 
 
 def _clip_of(entry: str) -> str | None:
-    """The clip that an entry of a list names, such as ``blues/blues.00029.wav``."""
+    """The clip that a name stands for: ``blues.00029`` of ``blues/blues.00029.wav`` and of ``blues00029``."""
     match = CLIP.match(entry.rpartition("/")[2])
-    return match[0] if match else None
+    return f"{match['genre']}.{match['number']}" if match else None

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from phonolake.errors import UsageError
 from phonolake.records import TEST, TRAIN, VALID, Recording
-from phonolake.sources import confine, split_lists, tables
+from phonolake.sources import confine, split_lists, tables, trees
 from phonolake.sources.contract import Download, Erratum, Fact, SourceCard
 from phonolake.sources.magnatagatune_tags import TOP_50, canonical
 from phonolake.sources.options import one_of, option
@@ -89,14 +89,15 @@ def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
         raise UsageError(f"{root} does not hold MagnaTagATune; its layout is {CARD.layout}")
     clips = list(_clips(annotations))
     audio = next((root / name for name in ("mp3", "mp3s") if (root / name).is_dir()), root)
-    paths = {clip.number: confine.below(audio, clip.path, annotations) for clip in clips}
+    finder = trees.Finder()
+    paths = {clip.number: finder.find(confine.below(audio, clip.path, annotations)) for clip in clips}
     info = _info(root)
     labels = _labels(clips, options.vocabulary)
     named = {_bare(clip.path): clip.number for clip in clips} | {clip.number: clip.number for clip in clips}
     # Lists name a clip by its path with any ending (papers have f/...-0-29.npy), or by its number.
     splits = split_lists.read(root, options.splits, lambda entry: named.get(_bare(entry)), KNOWN_SPLITS)
     for clip in clips:
-        part = PARTS.get(clip.path.partition("/")[0])
+        part = PARTS.get(clip.path.replace("\\", "/").partition("/")[0])
         said = info.get(clip.number, {})
         yield Recording(
             source_id=clip.number,
@@ -146,7 +147,7 @@ def _info(root: Path) -> dict[str, dict[str, str]]:
 
 def _position(said: dict[str, str], clip: Clip) -> tuple[tuple[str, object], ...]:
     """Where a clip was cut, and the song it was cut from: clips of one song belong on one side of a split."""
-    song = PurePosixPath(clip.path).stem.rpartition("-")[0].rpartition("-")[0]
+    song = PurePosixPath(clip.path.replace("\\", "/")).stem.rpartition("-")[0].rpartition("-")[0]
     cut = [(f"{name}_seconds", tables.numeral(said.get(f"segment{name.title()}", ""))) for name in ("start", "end")]
     return (("song", song), *((name, float(value)) for name, value in cut if value.isdigit()))
 
@@ -164,4 +165,5 @@ def _labels(clips: list[Clip], vocabulary: str) -> dict[str, tuple[str, ...]]:
 
 def _bare(path: str) -> str:
     """A path without the ending of its file name."""
+    path = path.replace("\\", "/")
     return str(PurePosixPath(path).with_suffix("")) if "/" in path else path

@@ -25,6 +25,9 @@ LIST = re.compile(r"(?P<part>train|valid|val|test)(?![a-z])[^/]*\.(?P<ending>txt
 # Label matrices and lists of other ids lie beside the lists of clips.
 OTHER = re.compile(r"(^|_)y(_|\.|$)|_id\.|_y\.")
 
+# A first line without a digit or a folder in it names columns.
+HEADER = re.compile(r"[A-Za-z_ ,;\t\"']+")
+
 Membership = dict[str, list[tuple[str, str | None, int | None]]]
 
 
@@ -85,13 +88,14 @@ def _lists(place: Path) -> Iterator[tuple[str, Path]]:
 
 def _entries(path: Path, key: Callable[[str], str | None]) -> list[str]:
     clips = []
-    for entry in _texts(path):
-        columns = entry.split("\t") if "\t" in entry else entry.split(",")
-        for column in columns[:2]:
-            if clip := key(column.strip()):
-                clips.append(clip)
-                break
-        else:
+    for number, entry in enumerate(_texts(path)):
+        between = next((delimiter for delimiter in ("\t", ";") if delimiter in entry), ",")
+        # Lists come from Windows too, and out of spreadsheets.
+        columns = [column.strip(" \"'").replace("\\", "/") for column in entry.split(between)[:2]]
+        clip = next(filter(None, map(key, columns)), None)
+        if clip is not None:
+            clips.append(clip)
+        elif number or not HEADER.fullmatch(entry):
             raise UsageError(f"{path} names {entry[:80]!r}, which is no clip of this dataset")
     return clips
 

@@ -70,6 +70,7 @@ def recordings(root: Path) -> Iterator[Recording]:
     if base is None:
         raise UsageError(f"{root} does not hold UrbanSound8K; its layout is {CARD.layout}")
     path = base / TABLE
+    finder = trees.Finder()
     for row in tables.rows(path, COLUMNS, "UrbanSound8K's metadata"):
         name = confine.component(row["slice_file_name"], path)
         where = f"{path}, {name}"
@@ -78,7 +79,7 @@ def recordings(root: Path) -> Iterator[Recording]:
             raise UsageError(f"{where}: no fold {fold} or no class {row['class']!r} is in UrbanSound8K")
         yield Recording(
             source_id=name.removesuffix(".wav"),
-            path=base / "audio" / f"fold{fold}" / name,
+            path=finder.find(base / "audio" / f"fold{fold}" / name),
             licence=CARD.licence,
             labels=(row["class"],),
             splits=(("folds", None, fold),),

@@ -34,6 +34,8 @@ TEMPLATE = "https://www.youtube.com/watch?v={ytid}"
 COMMIT_SECONDS = 60.0
 # What a core takes for a clip, roughly; most of the time it waits.
 SECONDS_PER_CLIP = 0.5
+# So many clips in a row of which nobody was reached: there is no network.
+GIVE_UP = 3
 PATIENCE = Patience(tries=3, longest_wait=60.0, timeout=30.0)
 
 
@@ -142,6 +144,11 @@ def run(config: Config, clips: Sequence[Clip], available: dict[str, int]) -> Out
     -------
     Outcome
         Inputs are the clips that were tried or found lying there, outputs those that were obtained.
+
+    Raises
+    ------
+    PhonolakeError
+        When several clips in a row reach nobody: what was not fetched stays wanted.
     """
     started = now()
     lake = Lake.create(config.lake)
@@ -157,14 +164,23 @@ def run(config: Config, clips: Sequence[Clip], available: dict[str, int]) -> Out
     cores = execution.cores()
     share = cores / config.at_once if config.at_once >= cores else 1
     committed = time.monotonic()
+    unreached: list[Result] = []
     with progress.task("download clips", len(found.todo)) as advance:
         tasks = [Task(config, clip) for clip in found.todo]
         seconds = len(tasks) * SECONDS_PER_CLIP
-        for _ in execution.imap(fetch_one, tasks, cpus=share, seconds=seconds, on_tick=advance):
+        for _, result in execution.imap(fetch_one, tasks, cpus=share, seconds=seconds, on_tick=advance):
+            unreached = [*unreached, result] if states.is_unreached(result.state, result.detail) else []
+            if len(unreached) >= min(GIVE_UP, len(tasks)):
+                break
             if time.monotonic() - committed > COMMIT_SECONDS:
                 taken += ledger.take_in(lake, config, journal, clips)
                 committed = time.monotonic()
     taken += ledger.take_in(lake, config, journal, clips)
+    if len(unreached) >= min(GIVE_UP, max(1, len(found.todo))):
+        raise PhonolakeError(
+            f"no video can be reached ({unreached[-1].detail}): is there a network? What was not fetched is still "
+            "wanted, and the same command goes on"
+        )
     note = f"{found.known} known before" + (f", {found.forgotten} forgotten" if found.forgotten else "")
     return ledger.close(lake, config, taken, started, note)
 
@@ -172,8 +188,8 @@ def run(config: Config, clips: Sequence[Clip], available: dict[str, int]) -> Out
 # -- one clip, on a worker ---------------------------------------------------------------------------------------------
 
 
-def fetch_one(task: Task) -> None:
-    """Try to obtain a clip, and write down what became of it."""
+def fetch_one(task: Task) -> Result:
+    """Try to obtain a clip, and write down what became of it; where nobody was reached, nothing did."""
     private = Path(task.config.root).expanduser() / PRIVATE
     pace = Pace(private / "pace", task.config.per_second)
     patience = task.config.patience
@@ -192,8 +208,10 @@ def fetch_one(task: Task) -> None:
                 break
         else:
             break
-    ledger.note(private / "outcomes", result)
+    if not states.is_unreached(result.state, result.detail):
+        ledger.note(private / "outcomes", result)
     execution.tick()
+    return result
 
 
 def _attempt(task: Task) -> Result:

@@ -8,7 +8,7 @@ same command. The weights of models that learned from the tracks stay as they ar
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -73,7 +73,7 @@ def run(config: Config) -> list[Removed]:
     removed = [Removed("journals", lines, 1) for _, lines in journal.forget(lake, ids)]
     removed += _publish(lake, config, ids, started)
     removed += list(_purge_tables(lake, ids))
-    removed += [*_purge_models(lake, ids), *_purge_indexes(lake, ids)]
+    removed += [*_purge_models(lake, ids), *purge_indexes(lake, ids)]
     merged: dict[str, Removed] = {}
     for r in removed:
         before = merged.get(r.where, Removed(r.where, 0, 0))
@@ -146,11 +146,7 @@ def _publish(lake: Lake, config: Config, ids: list[str], started: datetime) -> l
     counts = _counts(lake, ids)
     with catalog.connect(lake) as connection:
         buried = {track_id for (track_id,) in connection.execute(f"SELECT track_id FROM {TOMBSTONES}").fetchall()}
-    changes: dict[str, Change] = {}
-    for table, version in lake.versions().items():
-        if counts.get(table):
-            declared = schema.tables().get(table)
-            changes[table] = without(lake, declared or catalog.published_set(lake, table, version), ids)
+    changes = changes_without(lake, [table for table, n in counts.items() if n], ids)
     new = [track_id for track_id in ids if track_id not in buried]
     if new:
         stones = schema.table(TOMBSTONES)
@@ -161,6 +157,15 @@ def _publish(lake: Lake, config: Config, ids: list[str], started: datetime) -> l
         said = _Said(config.lake, len(ids), config.why)
         lake.commit(changes | {"runs": finish(lake, said, [outcome], started)})
     return [Removed(table, n, 0) for table, n in counts.items()]
+
+
+def changes_without(lake: Lake, tables: Iterable[str], ids: Collection[str]) -> dict[str, Change]:
+    """Some published tables without the rows about some tracks."""
+    versions, declared = lake.versions(), schema.tables()
+    return {
+        table: without(lake, declared.get(table) or catalog.published_set(lake, table, versions[table]), ids)
+        for table in tables
+    }
 
 
 def _purge_tables(lake: Lake, ids: list[str]) -> Iterator[Removed]:
@@ -189,7 +194,7 @@ def _purge_models(lake: Lake, ids: list[str]) -> Iterator[Removed]:
             yield Removed("models", int(pc.sum(held).as_py()), 1)
 
 
-def _purge_indexes(lake: Lake, ids: list[str]) -> Iterator[Removed]:
+def purge_indexes(lake: Lake, ids: list[str]) -> Iterator[Removed]:
     """Indexes with the tracks: a search is exact until `phonolake index` builds them again."""
     for path in sorted(lake.root.glob(f"indexes/*/{IDS}")):
         n = len(set(json.loads(path.read_text(encoding="utf-8"))) & set(ids))

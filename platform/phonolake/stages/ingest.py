@@ -17,7 +17,7 @@ from phonolake.errors import AudioError, UsageError
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.records import Recording
 from phonolake.sources import contract
-from phonolake.stages import imported
+from phonolake.stages import absent, imported, prune
 from phonolake.stages import ingest_passed_over as passing
 from phonolake.stages import ingest_plan as planning
 from phonolake.stages import ingest_vocabulary as vocabulary
@@ -65,6 +65,10 @@ class Config:
         Take files that a link out of the root leads to; they are rejected as ``outside`` else.
     split_genres : bool
         Whether a genre such as ``"Rock; Pop / Indie"`` in a file's own tags is three labels; it is one else.
+    join : bool
+        Whether files of another folder are added to a dataset that the lake has; that is refused else.
+    prune : bool
+        Whether tracks and rejects are taken down whose files are no longer there.
     """
 
     lake: str
@@ -79,6 +83,8 @@ class Config:
     options: tuple[str, ...] = ()
     follow_links: bool = False
     split_genres: bool = False
+    join: bool = False
+    prune: bool = False
 
     @property
     def dataset_name(self) -> str:
@@ -112,9 +118,11 @@ def run(config: Config) -> Outcome:
     started = now()
     plan = make_plan(config)
     left = passing.said(plan.passed_over)
+    pruned = prune.take_down(config, plan, started) if config.prune else ""
     if not plan.shards:
         _commit_passed_over(config, plan)
-        return Outcome("ingest", None, 0, 0, 0, "; ".join(filter(None, [f"nothing new: {plan.said}", left])))
+        note = "; ".join(filter(None, [f"nothing new: {plan.said}{plan.lost}{pruned}", left]))
+        return Outcome("ingest", None, 0, 0, 0, note)
     # Read before any work is done: a table of labels that is none ends it with nothing written.
     terms = contract.vocabulary(contract.get(config.source), Path(config.root).expanduser().resolve(), config.options)
     lake = Lake.create(config.lake)
@@ -130,7 +138,7 @@ def run(config: Config) -> Outcome:
     changes["passed_over"] = passing.replacing(lake, config.dataset_name, plan.passed_over)
     outputs = sum(s.rows for s in changes["tracks"].add if s.file.removesuffix(".parquet") in plan.shards)
     run_id = f"ingest-{digest([config.fingerprint, list(plan.shards)])}"
-    note = "; ".join(filter(None, [f"{plan.said} before", left]))
+    note = "; ".join(filter(None, [f"{plan.said} before{plan.lost}{pruned}", left]))
     outcome = Outcome("ingest", run_id, total, outputs, total - outputs, note)
     said = replace(config, root=planning.readable(config.root))
     lake.commit(changes | {"runs": finish(lake, said, [outcome], started)})
@@ -143,7 +151,8 @@ def make_plan(config: Config) -> planning.Plan:
     Raises
     ------
     UsageError
-        For an unknown source, a root that is no folder or lacks the layout, or one without any recording.
+        For an unknown source, a root that is no folder or lacks the layout, or one without any recording; when none of
+        the files that the source names is there, or the lake has another dataset of this name.
     """
     source = contract.get(config.source)
     root = Path(config.root).expanduser()
@@ -155,13 +164,26 @@ def make_plan(config: Config) -> planning.Plan:
         )
     root = root.resolve()
     looker = planning.Looker(None if config.follow_links or contract.follows_links(source) else root)
-    files = [looker.look(recording) for recording in contract.recordings(source, root, config.options)]
+    try:
+        files = [looker.look(recording) for recording in contract.recordings(source, root, config.options)]
+    except UsageError as error:
+        hint = absent.elsewhere(source, root, config.options)
+        raise UsageError(f"{error}; {hint}" if hint else str(error)) from error
     left = contract.passed_over(source, root)
     if not files:
         none = f"no audio in {config.root}: {source.CARD.layout}"
         raise UsageError("; ".join(filter(None, [none, passing.said(left)])))
-    plan = planning.make(files, config.lake, config.dataset_name, config.fingerprint, config.shard_bytes)
+    plan = planning.make(
+        files,
+        config.lake,
+        config.dataset_name,
+        config.fingerprint,
+        config.shard_bytes,
+        within=None if config.join else root,
+    )
     plan.passed_over = left
+    if not plan.known and all(file.size is None and not file.outside for file in files):
+        raise UsageError(absent.explain(source, root, files, config.options))
     return plan
 
 

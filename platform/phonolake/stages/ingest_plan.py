@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from phonolake.errors import UsageError
+from phonolake.audio.encoded import OnDisk, sha256
+from phonolake.errors import AudioError, UsageError
 from phonolake.lineage import digest
 from phonolake.records import Recording
 from phonolake.store import catalog
@@ -53,13 +54,16 @@ class Known:
     mtime: int | None
     rejected_by: str | None
     said: str | None
+    path: str | None
+    sha256: str | None
 
 
 @dataclass(slots=True)
 class Plan:
     """Shards to write by name, tracks whose rows they replace, and how many files need nothing or were forgotten.
 
-    `passed_over` are files under the root that are no recordings by their names.
+    `passed_over` are files under the root that are no recordings by their names, `gone` the tracks and rejects whose
+    files are no longer there.
     """
 
     shards: dict[str, tuple[File, ...]] = field(default_factory=dict)
@@ -67,11 +71,17 @@ class Plan:
     known: int = 0
     forgotten: int = 0
     passed_over: list[Path] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
 
     @property
     def said(self) -> str:
         """What is left alone, for a person to read."""
         return f"{self.known} known" + (f" and {self.forgotten} forgotten" if self.forgotten else "")
+
+    @property
+    def lost(self) -> str:
+        """What is no longer there, behind what is left alone."""
+        return f"; {len(self.gone)} known files are no longer there (--prune takes them down)" if self.gone else ""
 
 
 class Looker:
@@ -120,13 +130,20 @@ def _said(recording: Recording) -> Iterator[Any]:
     return (getattr(recording, field.name) for field in fields(recording) if field.name != "path")
 
 
-def make(files: Iterable[File], lake: str, dataset: str, fingerprint: str, shard_bytes: int) -> Plan:
+def make(
+    files: Iterable[File], lake: str, dataset: str, fingerprint: str, shard_bytes: int, *, within: Path | None = None
+) -> Plan:
     """Leave out what the lake has unchanged, and group the rest in a way that depends on nothing but the files.
+
+    Parameters
+    ----------
+    within : Path, optional
+        Folder of the files: a dataset of the lake is refused that has files elsewhere, and none of these.
 
     Raises
     ------
     UsageError
-        When two files have the same id.
+        When two files have the same id, or the dataset is another one.
     """
     known, version = _known(lake, dataset)
     gone = _forgotten(lake)
@@ -153,6 +170,9 @@ def make(files: Iterable[File], lake: str, dataset: str, fingerprint: str, shard
             plan.replaced.add(track_id)
             if before.rejected_by == TRY_AGAIN:
                 tries[file.recording.source_id] = version
+    if within is not None and known:
+        _check_same(seen, known, dataset, within)
+    plan.gone = [track_id for track_id, before in known.items() if _is_gone(before, seen.get(track_id))]
     slug = re.sub(r"[^A-Za-z0-9_]+", "-", dataset).strip("-")[:40] or "dataset"
     for index, group in enumerate(_groups(work, shard_bytes)):
         # A file that is tried again looks as before; the version of the rejects tells the tries apart.
@@ -182,12 +202,12 @@ def _known(lake: str, dataset: str) -> tuple[dict[str, Known], int]:
     opened = Lake.open(lake)
     with catalog.connect(opened) as connection:
         rows = connection.execute(
-            "SELECT track_id, source_bytes, source_mtime, NULL, metadata_hash "
+            "SELECT track_id, source_bytes, source_mtime, NULL, metadata_hash, source_path, sha256 "
             "FROM audio JOIN tracks USING (track_id) LEFT JOIN metadata USING (track_id) "
             "WHERE dataset = $1 AND coalesce(piece, 0) = 0 "
             "UNION ALL SELECT track_id, source_bytes, source_mtime, "
-            "CASE WHEN retryable AND source_bytes IS NOT NULL THEN $2 ELSE config_hash END, NULL FROM rejects "
-            "WHERE dataset = $1 AND stage = 'ingest'",
+            "CASE WHEN retryable AND source_bytes IS NOT NULL THEN $2 ELSE config_hash END, NULL, source_path, NULL "
+            "FROM rejects WHERE dataset = $1 AND stage = 'ingest'",
             [dataset, TRY_AGAIN],
         ).fetchall()
     return {track_id: Known(*facts) for track_id, *facts in rows}, opened.versions().get("rejects", 0)
@@ -197,8 +217,41 @@ def _unchanged(file: File, before: Known, fingerprint: str) -> bool:
     """A file that vanished after it was taken in is not lost; under new thresholds a reject is looked at again."""
     if before.rejected_by is None and file.size is None:
         return True
-    same = (file.size, file.mtime) == (before.size, before.mtime)
+    same = (file.size, file.mtime) == (before.size, before.mtime) or _is_copy(file, before)
     return same and before.rejected_by in (None, fingerprint) and before.said in (None, file.said)
+
+
+def _is_copy(file: File, before: Known) -> bool:
+    """Whether a file that looks new has the very bytes of the one that was taken in: a tree may have been copied."""
+    if file.size is None or file.size != before.size or before.sha256 is None:
+        return False
+    try:
+        with OnDisk(file.recording.path) as data:
+            return sha256(data) == before.sha256
+    except AudioError:
+        return False
+
+
+def _is_gone(before: Known, file: File | None) -> bool:
+    """Whether a file that was there when it was taken in, or rejected, is no longer where it was, nor anywhere else."""
+    if before.size is None or before.path is None or (file is not None and file.size is not None):
+        return False
+    return not os.path.exists(before.path)
+
+
+def _check_same(seen: dict[str, File], known: dict[str, Known], dataset: str, root: Path) -> None:
+    """Raise a `UsageError` when the lake has another dataset of this name: from elsewhere, with other files."""
+    paths = {readable(file.recording.path) for file in seen.values()}
+    inside = readable(root) + os.sep
+    if any(k.path in paths or k.path.startswith(inside) for k in known.values() if k.path):
+        return
+    alike = sum(before.size == file.size for i, file in seen.items() if (before := known.get(i)) is not None)
+    if 2 * alike <= min(len(seen), len(known)):
+        example = next((k.path for k in known.values() if k.path), "")
+        raise UsageError(
+            f"the lake has another dataset {dataset!r}, of {len(known)} files such as {example}: "
+            "choose another name (--name), or add these files to it (--join)"
+        )
 
 
 def _groups(files: list[File], shard_bytes: int) -> Iterator[list[File]]:

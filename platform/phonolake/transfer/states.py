@@ -48,6 +48,19 @@ WORDS = (
 )
 
 
+# Nobody was reached who could have said anything of a clip, as without a network.
+UNREACHED = re.compile(
+    r"name or service not known|name resolution|failed to resolve|could not resolve|nodename nor servname|getaddrinfo|"
+    r"no address associated|network is unreachable|no route to host|connection refused",
+    re.IGNORECASE,
+)
+
+
+def is_unreached(state: str, detail: str) -> bool:
+    """Whether an attempt says nothing of its clip, since nobody was reached."""
+    return state == NETWORK and UNREACHED.search(detail) is not None
+
+
 def of_words(message: str) -> str | None:
     """The state that a message of yt-dlp stands for; None where no words are known."""
     text = message.lower().replace("\u2019", "'")

@@ -1,0 +1,48 @@
+"""Prune: take tracks down whose files are no longer there. They come back when their files do, unlike forgotten ones.
+
+What people answered about them stays, and so do published splits and the ledger of clips.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from phonolake.lineage import digest
+from phonolake.stages import forget
+from phonolake.stages.common import Outcome, finish
+from phonolake.stages.ingest_plan import Plan
+from phonolake.store.lake import Lake
+
+KEPT = {"annotations", "samples", "official_splits", "wanted", "availability", forget.TOMBSTONES}
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the table of runs keeps: how many, and from where."""
+
+    lake: str
+    root: str
+    n_tracks: int
+
+
+def take_down(config: Any, plan: Plan, started: datetime) -> str:
+    """Take down what a plan found gone, and the indexes that hold it; says so, for the note of the outcome.
+
+    Parameters
+    ----------
+    config : ingest.Config
+    plan : Plan
+        Its list of what is gone is emptied.
+    """
+    if not plan.gone:
+        return ""
+    lake, ids = Lake.open(config.lake), sorted(plan.gone)
+    tables = [t for t in lake.versions() if t not in KEPT and "track_id" in lake.published_schema(t).names]
+    changes = {name: change for name, change in forget.changes_without(lake, tables, ids).items() if change.remove}
+    outcome = Outcome("prune", f"prune-{digest([ids, lake.versions()])}", len(ids), len(ids), 0)
+    said = _Said(config.lake, config.root, len(ids))
+    lake.commit(changes | {"runs": finish(lake, said, [outcome], started)})
+    for _ in forget.purge_indexes(lake, ids):
+        pass
+    plan.gone = []
+    return f"; {len(ids)} taken down, whose files are no longer there"
