@@ -17,7 +17,7 @@ def console() -> Console:
 
 def watched() -> bool:
     """Whether a person is at the terminal."""
-    return sys.stderr.isatty()
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def say(message: str) -> None:

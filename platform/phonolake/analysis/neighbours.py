@@ -198,7 +198,9 @@ def _computed(data: Encoded, duration: Seconds, recipe: OwnInput) -> np.ndarray:
 
 
 def _matching(connection: duckdb.DuckDBPyConnection, where: str) -> set[str]:
-    rows = query.select(connection, f"SELECT track_id FROM tracks WHERE (\n{where}\n)").fetchall()
+    if not where.strip():
+        raise UsageError('an empty condition: leave --where out, or give one such as "year > 2000"')
+    rows = query.fetch(query.select(connection, f"SELECT track_id FROM tracks WHERE (\n{where}\n)"))
     return {track_id for (track_id,) in rows}
 
 

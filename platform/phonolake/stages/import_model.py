@@ -78,6 +78,7 @@ def run(config: Config) -> list[Outcome]:
         raise unknown("model with published weights", config.model, IMPORTABLE)
     started = now()
     lake = None if config.lake is None else Lake.open(config.lake)
+    home.check_writable()
     network = choi_weights.read(Path(config.file))
     card = _card(config)
     if config.calibrate is not None:
