@@ -63,6 +63,7 @@ WORDS = {
     "validate": "fma {music}",
     "verify": "--lake {lake}",
 }
+READERS = {"datasets", "features", "models", "labels", "rejects", "runs", "splits", "sql", "status", "study"}
 # These answer at once, from what is there.
 READING = tuple(
     name

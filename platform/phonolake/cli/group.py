@@ -40,19 +40,29 @@ class Whole(click.Group):
             raise PhonolakeError(blame.OUTPUT) from error
 
 
+def _say_in_full(group: click.Group) -> None:
+    """Let lists of commands show the whole first sentence of each, which click cuts at 45 letters."""
+    for command in group.commands.values():
+        paragraph = " ".join((command.help or "").split("\n\n")[0].split())
+        command.short_help = paragraph.split(". ")[0].removesuffix(".")
+        if isinstance(command, click.Group):
+            _say_in_full(command)
+
+
 @click.group(cls=Whole, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(CODE_VERSION, prog_name="phonolake")
 def phonolake() -> None:
     """From a folder of music to tags, neighbours, SQL and a dashboard.
 
-    Every command takes --lake L (or PHONOLAKE_LAKE), prints rows with --format table, csv or json, and shows a full
-    traceback with --debug.
+    Commands about a lake take --lake L (or PHONOLAKE_LAKE). Rows are printed with --format table, csv or json; --debug
+    shows the full traceback of an error.
     """
 
 
 MODULES = (datasets, downloads, stages, questions, annotations, labels, books, models, studies, demo)
 for command in (command for module in MODULES for command in module.COMMANDS):
     phonolake.add_command(command)
+_say_in_full(phonolake)
 
 
 def run(words: Sequence[str]) -> int:

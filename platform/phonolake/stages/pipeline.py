@@ -1,5 +1,6 @@
 """The stages one after another: from a folder of music to neighbours, in one go."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from phonolake.models import registry
@@ -35,26 +36,41 @@ class Config:
     max_epochs: int | None = None
 
 
-def run(config: Config) -> list[Outcome]:
+def run(config: Config, tell: Callable[[Sequence[Outcome]], None] | None = None) -> list[Outcome]:
     """Ingest, extract, split, train, score and index.
 
     Music that has labels to tell apart gets a network and a classical model; other music is embedded by its timbre.
+
+    Parameters
+    ----------
+    tell : callable, optional
+        Gets the outcomes of each stage when it is finished.
     """
+    outcomes = []
+    for finished in _stages(config):
+        if tell is not None:
+            tell(finished)
+        outcomes += finished
+    return outcomes
+
+
+def _stages(config: Config) -> Iterator[list[Outcome]]:
     lake = config.ingest.lake
-    outcomes = [ingest.run(config.ingest)]
+    yield [ingest.run(config.ingest)]
     models = choose_models(lake)
     inputs = [registry.get(model).CARD.input.partition(":") for model in models]
     features = tuple(dict.fromkeys(name for kind, _, name in inputs if kind == "features"))
     spectrograms = tuple(dict.fromkeys(name for kind, _, name in inputs if kind == "spectrogram")) or ("mel-96-12k",)
-    outcomes += extract.run(extract.Config(lake, features, spectrograms))
+    yield extract.run(extract.Config(lake, features, spectrograms))
     if EMBEDDER not in models:
-        outcomes.append(split.run(split.Config(lake, seed=config.seed)))
-    trained = []
+        yield [split.run(split.Config(lake, seed=config.seed))]
+    runs: list[str] = []
     for model in models:
-        trained += train.run(train.Config(lake, model, seed=config.seed, max_epochs=config.max_epochs))
-    outcomes += trained
-    outcomes += score.run(score.Config(lake, tuple(o.run_id for o in trained if o.run_id)))
-    return outcomes + index.run(index.Config(lake))
+        trained = train.run(train.Config(lake, model, seed=config.seed, max_epochs=config.max_epochs))
+        runs += [o.run_id for o in trained if o.run_id]
+        yield trained
+    yield score.run(score.Config(lake, tuple(runs)))
+    yield index.run(index.Config(lake))
 
 
 def choose_models(lake: str) -> tuple[str, ...]:
