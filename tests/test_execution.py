@@ -288,10 +288,30 @@ def test_little_work_starts_no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "import sys; from phonolake import execution\n"
         "done = list(execution.imap(abs, [-1], seconds=execution.SMALL_SECONDS))\n"
-        "print(done, execution.cores(), 'ray' in sys.modules)"
+        "print(done, execution.cores(), 'ray' in sys.modules)\n"
+        "from glob import glob\n"
+        "assert glob('/dev/nvidia*') or (execution.gpus(), 'ray' in sys.modules) == (0, False)"
     )
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("[(-1, 1)] ")
     assert done.stdout.endswith(" False\n")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("fails", "code"), [(1, 0), (2, 1)])
+@by_ray
+def test_a_ray_that_does_not_start_gets_a_second_chance(fails: int, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = (
+        "import ray; from phonolake import execution; from phonolake.errors import PhonolakeError\n"
+        "def init(**_):\n"
+        f"    init.n += 1\n    if init.n <= {fails}: raise Exception('The current node timed out during startup. x')\n"
+        "init.n = 0; ray.init = init\n"
+        "try: execution.connect()\n"
+        "except PhonolakeError as error: print(error); raise SystemExit(1)\n"
+    )
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert done.stderr.count("trying once more") == 1
+    assert ("this machine is busy" in done.stdout) == (code == 1)

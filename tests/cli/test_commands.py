@@ -300,3 +300,86 @@ def test_debug_shows_the_traceback_of_an_error(demo):
 
     with pytest.raises(UsageError, match="unknown model"):
         main(["train", "k2c3", "--lake", str(demo / "lake"), "--debug"])
+
+
+def test_no_summary_is_cut(call):
+    def groups(group, path=()):
+        yield path
+        for name, command in group.commands.items():
+            if isinstance(command, click.Group):
+                yield from groups(command, (*path, name))
+
+    for path in groups(phonolake):
+        assert "..." not in call(*path, "--help")[1].replace("...]", "")
+
+
+def test_status_shows_empty_tables_when_asked(call, demo):
+    rows = {
+        words: {row["name"]: row["n_rows"] for row in json.loads(call("status", *words, "--format", "json")[1])}
+        for words in (("--lake", demo / "lake"), ("--all", "--lake", demo / "lake"))
+    }
+    some, every = rows.values()
+    assert all(some.values())
+    assert some.keys() < every.keys()
+    assert every["annotations"] == 0
+
+
+def test_a_file_that_the_lake_holds_is_not_its_own_neighbour(call, demo):
+    file = next(path for path in sorted((demo / "music").rglob("*.mp3")) if path.stat().st_size > 9000)
+    code, out, err = call("similar", file, "-k", "3", "--lake", demo / "lake", "--format", "json")
+    assert code == 0, err
+    assert "The lake holds this very file" in err
+    held = re.search(r"left out: (\S+)\.", err)[1]
+    assert held not in {row["track_id"] for row in json.loads(out)}
+    assert len(json.loads(out)) == 3
+
+
+def test_silence_and_files_that_are_not_there_have_no_neighbours(call, demo, tmp_path):
+    import numpy as np
+    import soundfile as sf
+
+    sf.write(tmp_path / "silent.wav", np.zeros(22_050), 22_050)
+    code, _, err = call("similar", tmp_path / "silent.wav", "--lake", demo / "lake")
+    assert (code, "silent" in err, len(err.splitlines())) == (1, True, 1)
+    code, _, err = call("similar", "nope.wav", "--lake", demo / "lake")
+    assert (code, "no track 'nope.wav'" in err, "no file" in err) == (2, True, True)
+
+
+def test_a_run_tells_what_came_of_it(call, demo, tmp_path):
+    """A folder with one label: little work, and nothing to learn."""
+    import shutil
+
+    (tmp_path / "music" / "a").mkdir(parents=True)
+    for file in [path for path in sorted((demo / "music").rglob("*.mp3")) if path.stat().st_size > 9000][:4]:
+        shutil.copy(file, tmp_path / "music" / "a")
+    (tmp_path / "music" / "a" / "broken.mp3").write_bytes(b"nothing")
+    lake = tmp_path / "lake"
+    code, out, err = call("run", tmp_path / "music", "--lake", lake, "--workers", "0", "--format", "csv")
+    assert code == 0, err
+    assert [row["stage"] for row in csv.DictReader(io.StringIO(out))] == [
+        "ingest",
+        "extract",
+        "extract",
+        "train",
+        "score",
+        "index",
+    ]
+    assert "ingest: 5 to do" in err
+    assert re.search(r"^ingest .*: 5 in, 4 out, 1 left out$", err, re.MULTILINE)
+    assert "Taken in: 4 recordings now, 4 are in the lake." in err
+    assert "Left out at ingest: 1 not-audio, such as music:a/broken.mp3" in err
+    assert "Learned: no labels" in err
+    suggested = [line.strip() for line in err.splitlines() if line.startswith("  phonolake ")]
+    assert len(suggested) == 3
+    for line in suggested[:2]:
+        assert call(*shlex.split(line)[1:])[0] == 0
+
+
+def test_a_cross_validation_over_some_of_the_folds_says_so(demo):
+    from phonolake.stages import crossval
+    from phonolake.store import query
+    from phonolake.store.lake import Lake
+
+    with query.connect(Lake.open(demo / "lake")) as connection:
+        assert crossval.missing_folds(connection, "random-5-seed-0", 5) == ""
+        assert "over 4 of the 5 folds" in crossval.missing_folds(connection, "random-5-seed-0", 4)

@@ -1,20 +1,22 @@
 """The command `phonolake`: one-line errors, exit code 2 for a wrong request and 1 for failed work."""
 
-import errno
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from phonolake.cli import (
     annotations,
+    blame,
     books,
     datasets,
     demo,
     downloads,
     labels,
     models,
+    output,
     questions,
     signals,
     stages,
@@ -23,17 +25,28 @@ from phonolake.cli import (
 from phonolake.errors import PhonolakeError
 from phonolake.lineage import CODE_VERSION
 
-USAGE, FAILURE, INTERRUPTED = 2, 1, 130
+INTERRUPTED = 130
 
 
 class Whole(click.Group):
-    """The group of all commands; click by itself answers a KeyboardInterrupt with an empty line."""
+    """The group of all commands; click by itself answers Ctrl-C with an empty line, and a closed pipe by leaving."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
         except KeyboardInterrupt as error:
             raise click.Abort from error
+        except BrokenPipeError as error:
+            raise PhonolakeError(blame.OUTPUT) from error
+
+
+def _say_in_full(group: click.Group) -> None:
+    """Let lists of commands show the whole first sentence of each, which click cuts at 45 letters."""
+    for command in group.commands.values():
+        paragraph = " ".join((command.help or "").split("\n\n")[0].split())
+        command.short_help = paragraph.split(". ")[0].removesuffix(".")
+        if isinstance(command, click.Group):
+            _say_in_full(command)
 
 
 @click.group(cls=Whole, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -41,14 +54,15 @@ class Whole(click.Group):
 def phonolake() -> None:
     """From a folder of music to tags, neighbours, SQL and a dashboard.
 
-    Every command takes --lake L (or PHONOLAKE_LAKE), prints rows with --format table, csv or json, and shows a full
-    traceback with --debug.
+    Commands about a lake take --lake L (or PHONOLAKE_LAKE). Rows are printed with --format table, csv or json; --debug
+    shows the full traceback of an error.
     """
 
 
 MODULES = (datasets, downloads, stages, questions, annotations, labels, books, models, studies, demo)
 for command in (command for module in MODULES for command in module.COMMANDS):
     phonolake.add_command(command)
+_say_in_full(phonolake)
 
 
 def run(words: Sequence[str]) -> int:
@@ -58,7 +72,7 @@ def run(words: Sequence[str]) -> int:
     try:
         from phonolake import execution
 
-        with execution.session():
+        with execution.session(), output.forgiving():
             # Without its standalone mode click hands back the code that a command exits with.
             code = phonolake.main(arguments or ["--help"], prog_name="phonolake", standalone_mode=False)
     except KeyboardInterrupt:
@@ -74,35 +88,17 @@ def _explain(error: Exception) -> int:
     """Say on one line what went wrong, and choose the exit code."""
     if isinstance(error, click.Abort):
         return _fail(signals.SAID, INTERRUPTED)
-    if isinstance(error, click.exceptions.Exit):
-        return error.exit_code
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "phonolake"
-        return _fail(f"{error.format_message().rstrip('.')}; see `{path} --help`", USAGE)
+        return _fail(f"{error.format_message().rstrip('.')}; see `{path} --help`", blame.USAGE)
     if isinstance(error, click.ClickException):
-        return _fail(error.format_message(), USAGE)
+        return _fail(error.format_message(), blame.USAGE)
     if isinstance(error, PhonolakeError):
         return _fail(str(error), error.exit_code)
-    if _disk_full(error):
-        return _fail(
-            "the disk is full: free some space and run the same command again; finished shards are kept", FAILURE
-        )
-    if isinstance(error, OSError):
-        return _fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""), FAILURE)
-    return _fail(f"{type(error).__name__}: {error}; run again with --debug and report it", FAILURE)
-
-
-def _disk_full(error: BaseException | None) -> bool:
-    """Whether the cause was a full disk, whichever library met it first."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if "No space left on device" in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    return _fail(*blame.explain(error))
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo("phonolake: " + " ".join(message.split()), err=True)
+    with suppress(OSError):  # nobody is there to hear it
+        click.echo("phonolake: " + " ".join(message.split()), err=True)
     return code

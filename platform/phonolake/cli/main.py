@@ -3,6 +3,7 @@
 Little is imported before the signals are guarded: a command may be stopped as soon as it is typed.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -11,7 +12,15 @@ from phonolake.cli import signals
 
 def console(words: Sequence[str]) -> int:
     """Run the command line as this process's only work; returns its exit code."""
+    _occupy_standard_files()
     return signals.guard(lambda: main(words))
+
+
+def _occupy_standard_files() -> None:
+    """Where one of the first three was closed, a file of the lake would get its number, and with it what C prints."""
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(number)
 
 
 def main(words: Sequence[str] | None = None) -> int:

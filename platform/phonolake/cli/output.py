@@ -6,16 +6,51 @@ import dataclasses
 import io
 import json
 import math
+import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from phonolake.errors import PhonolakeError
+
 # A pipe has no width: wide enough that no value is cut.
 PIPE_WIDTH = 400
+
+
+@contextmanager
+def forgiving() -> Iterator[None]:
+    """Print what a terminal cannot show as escapes, and all of it before the block ends.
+
+    Raises
+    ------
+    PhonolakeError
+        When somebody closed standard output before.
+    """
+    stream = sys.stdout
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+        if stream is not None:
+            stream.flush()
+    except OSError:
+        _give_up(stream)
+        raise
+    except PhonolakeError as error:
+        if isinstance(error.__cause__, BrokenPipeError):
+            _give_up(stream)
+        raise
+
+
+def _give_up(stream: TextIO | None) -> None:
+    """Let what is still to be written go nowhere: Python itself would complain when it ends."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]
 
 
 def emit(rows: Iterable[Any], form: str, *, columns: Sequence[str] | None = None, of: type | None = None) -> None:
@@ -33,6 +68,8 @@ def emit(rows: Iterable[Any], form: str, *, columns: Sequence[str] | None = None
         What the rows are instances of: CSV has its header where there are none.
     """
     listed = list(rows)
+    if sys.stdout is None:
+        raise PhonolakeError(f"standard output is closed: {len(listed)} rows could not be printed")
     if columns is None:
         kind = of if of is not None else type(listed[0])
         columns = [f.name for f in dataclasses.fields(kind)]
@@ -72,7 +109,10 @@ def _table(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
     for row in rows:
         table.add_row(*(_short(value) for value in row))
     width = None if sys.stdout.isatty() else PIPE_WIDTH
-    Console(width=width, markup=False, highlight=False, emoji=False).print(table)
+    console = Console(width=width, markup=False, highlight=False, emoji=False)
+    with console.capture() as captured:
+        console.print(table)
+    click.echo(captured.get(), nl=False)
 
 
 def _csv(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
@@ -92,7 +132,9 @@ def _cell(value: Any) -> Any:
 
 def _json(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
     objects = [{name: _plain(value) for name, value in zip(columns, row, strict=True)} for row in rows]
-    click.echo(json.dumps(objects, indent=2, ensure_ascii=False, default=str))
+    # Escapes of JSON where the terminal has no others.
+    unicode = "utf" in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    click.echo(json.dumps(objects, indent=2, ensure_ascii=not unicode, default=str))
 
 
 def _short(value: Any) -> str:

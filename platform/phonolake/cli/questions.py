@@ -51,13 +51,15 @@ def similar(track_or_file: str, k: int, where: str | None, model: str | None, la
 
 
 @click.command(epilog=options.example("phonolake status --lake lake"))
+@click.option("--all", "every", is_flag=True, help="Also tables that have no rows.")
 @options.lake
 @options.form
-def status(lake: str, form: str) -> None:
+def status(every: bool, lake: str, form: str) -> None:
     """Print the tables with versions, shards, rows and bytes, rejects by stage and reason, and files passed over."""
     print_query(
         lake,
-        """SELECT 'table' AS kind, "table" AS name, version, shards, n_rows, n_bytes FROM lake_tables
+        f"""SELECT 'table' AS kind, "table" AS name, version, shards, n_rows, n_bytes FROM lake_tables
+        WHERE {str(every).lower()} OR n_rows > 0
         UNION ALL
         SELECT 'rejects', stage || ': ' || reason, NULL, NULL, count(*), NULL FROM rejects GROUP BY stage, reason
         UNION ALL

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from phonolake.cli import datasets, options
+from phonolake.cli import datasets, options, run_summary
 from phonolake.cli.output import emit
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def run(
     **usable: Any,
 ) -> None:
     """Do everything for a folder of music: ingest, extract, train, score, index."""
+    from phonolake import progress
     from phonolake.stages import ingest as stage
     from phonolake.stages import pipeline
 
@@ -47,7 +48,13 @@ def run(
     if dry_run:
         datasets.announce(config.ingest, form)
         return
-    emit(pipeline.run(config), form, of=pipeline.Outcome)
+    if progress.watched():
+        outcomes = pipeline.run(config)
+    else:
+        with progress.narrated():
+            outcomes = pipeline.run(config, run_summary.tell_stage)
+    emit(outcomes, form, of=pipeline.Outcome)
+    run_summary.tell(lake, outcomes)
 
 
 @click.command(epilog=options.example("phonolake extract --features mfcc-120 --spectrogram mel-96-12k --lake lake"))
@@ -239,7 +246,10 @@ def crossval(
         return
     runs = [o.run_id or "" for o in stage.run(config, hardware)]
     with query.connect(Lake.open(config.lake)) as connection:
-        emit(evaluation.over_folds(connection, runs), form, of=evaluation.FoldSummary)
+        summaries = evaluation.over_folds(connection, runs)
+        emit(summaries, form, of=evaluation.FoldSummary)
+        for said in {stage.missing_folds(connection, s.split, s.n_folds) for s in summaries} - {""}:
+            click.echo(said, err=True)
 
 
 @click.command(epilog=options.example("phonolake score --lake lake"))

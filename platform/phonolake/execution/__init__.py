@@ -8,7 +8,7 @@ Wherever the work is done, it has as many threads as it asks for cores, so that 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from glob import glob
 from typing import Any, TypeVar
 
 from phonolake.errors import PhonolakeError
@@ -16,7 +16,7 @@ from phonolake.execution import cluster, embedded, local, worker
 from phonolake.execution.cluster import IN_FLIGHT_PER_CPU
 from phonolake.execution.embedded import CRASHES, connect, session, use
 from phonolake.execution.worker import tick
-from phonolake.progress import watched
+from phonolake.progress import counted
 
 __all__ = [
     "CRASHES",
@@ -88,7 +88,7 @@ def imap(
     seconds : float, optional
         How long one core would take for all of it, roughly: little work needs no Ray.
     on_tick : callable, optional
-        Told now and then how many steps the workers have done since (see `tick`), if somebody is at the terminal.
+        Told now and then how many steps the workers have done since (see `tick`), if somebody follows them.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def imap(
     """
     if not payloads:
         return
-    told = on_tick if watched() else None
+    told = on_tick if counted() else None
     if not _here(seconds, gpus):
         connect()
         yield from cluster.imap(function, payloads, cpus=cpus, gpus=gpus, on_tick=told)
@@ -124,7 +124,7 @@ def amap(
     """
     if not payloads:
         return
-    told = on_tick if watched() else None
+    told = on_tick if counted() else None
     if not _here(seconds, gpus):
         connect()
         yield from cluster.amap(make, payloads, cpus=1, gpus=gpus, on_tick=told)
@@ -139,7 +139,7 @@ def amap(
 def watching(on_tick: Callable[[int], None]) -> Iterator[Any]:
     """Look at a ticker while the block runs, for work that others map over Ray; the block gets the ticker."""
     connect()
-    if not watched():
+    if not counted():
         yield None
         return
     with cluster.watching(on_tick) as ticker:
@@ -170,4 +170,4 @@ def _check_room(cpus: float) -> None:
 
 
 def _has_gpu() -> bool:
-    return any(Path("/").glob(pattern[1:]) for pattern in GPU_DEVICES)
+    return any(glob(pattern) for pattern in GPU_DEVICES)

@@ -16,6 +16,9 @@ from phonolake.inference import recordings
 from phonolake.inference.recordings import Recipe
 from phonolake.records import Hertz, Seconds
 
+# As `ingest` by default: what stays below is nothing to compare.
+SILENCE_DBFS = -70.0
+
 
 class OutsideRecording(Protocol):
     """Something that can be decoded; every method may raise an `AudioError`."""
@@ -58,7 +61,10 @@ class Upload:
     extension: str
 
     def samples(self, sr: Hertz) -> np.ndarray:
-        return decode_confined(self.data, sr=sr, extension=self.extension)
+        y = decode_confined(self.data, sr=sr, extension=self.extension)
+        if np.abs(y).max(initial=0.0) < 10 ** (SILENCE_DBFS / 20):
+            raise AudioError("silent", "there is nothing to hear")
+        return y
 
     def blocks(self, sr: Hertz) -> Iterable[np.ndarray]:
         return [self.samples(sr)]
@@ -76,13 +82,16 @@ def opened(file: str) -> Iterator[RecordingFile]:
     UsageError
         When there is no such file.
     PhonolakeError
-        When it cannot be decoded, here or in the block.
+        When it cannot be decoded, here or in the block, or is silent.
     """
     path = Path(file).expanduser()
     if not path.is_file():
         raise UsageError(f"there is no file {file}")
     try:
         with OnDisk(path) as data:
-            yield RecordingFile(data, probe(data, extension=path.suffix[1:]).duration)
+            facts = probe(data, extension=path.suffix[1:])
+            if facts.peak_dbfs < SILENCE_DBFS:
+                raise AudioError("silent", f"peak {facts.peak_dbfs:.1f} dBFS: there is nothing to hear")
+            yield RecordingFile(data, facts.duration)
     except AudioError as error:
         raise PhonolakeError(f"{file} cannot be used ({error})") from error

@@ -6,22 +6,43 @@ It is the folder in the environment variable ``PHONOLAKE_MODELS``, by default ``
 import os
 from pathlib import Path
 
-from phonolake.errors import UsageError
+from phonolake.errors import PhonolakeError, UsageError
 from phonolake.models import storage
 from phonolake.models.loaded import LoadedModel
 
 VARIABLE = "PHONOLAKE_MODELS"
+ADVICE = f"name another folder in {VARIABLE}"
+DEFAULT = "~/.local/share/phonolake/models"
 
 
 def folder() -> Path:
     """Where the models lie; it need not exist yet."""
-    chosen = os.environ.get(VARIABLE)
-    return Path(chosen).expanduser() if chosen else Path.home() / ".local" / "share" / "phonolake" / "models"
+    try:
+        return Path(os.environ.get(VARIABLE) or DEFAULT).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"this user has no home folder: name one for models in {VARIABLE}") from error
 
 
 def place(name: str) -> Path:
     """Folder of the model called `name`, whether or not it exists."""
     return folder() / name
+
+
+def check_writable() -> None:
+    """Make the home.
+
+    Raises
+    ------
+    PhonolakeError
+        If it cannot be made, or nothing can be written there.
+    """
+    try:
+        folder().mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder(), os.W_OK)
+    except OSError as error:
+        raise PhonolakeError(f"models cannot be kept in {folder()} ({error.strerror}): {ADVICE}") from error
+    if not writable:
+        raise PhonolakeError(f"models cannot be kept in {folder()} (it is not writable): {ADVICE}")
 
 
 def has(name: str) -> bool:

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
+import duckdb
+
 from phonolake.errors import UsageError
 from phonolake.stages import examples, score, train
 from phonolake.stages.common import Outcome
@@ -43,6 +45,18 @@ def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
         score.run(score.Config(config.lake, runs, held_out_only=True), hardware.device if hardware else "auto")
         outcomes += trained
     return outcomes
+
+
+def missing_folds(connection: duckdb.DuckDBPyConnection, split: str, n_folds: int) -> str:
+    """What to say where figures are those of some of a split's folds; nothing, where they are of all."""
+    ((n_all,),) = connection.execute(
+        "SELECT count(DISTINCT fold) FROM (SELECT split, fold FROM splits UNION ALL SELECT split, fold FROM "
+        "official_splits) WHERE split = $1",
+        [split],
+    ).fetchall()
+    if n_folds >= n_all:
+        return ""
+    return f"These are figures over {n_folds} of the {n_all} folds of {split}: of the others no track could be tested."
 
 
 def plan(config: Config) -> list[train.Config]:

@@ -56,6 +56,7 @@ def run(config: Config) -> list[Outcome]:
     """
     if config.model not in FETCHABLE:
         raise unknown("model with published weights", config.model, FETCHABLE)
+    home.check_writable()
     if config.model in imagenet.FILES:
         path = imagenet.fetch(config.model, url=config.url)
         return [Outcome("fetch", None, 1, 1, 0, str(path))]

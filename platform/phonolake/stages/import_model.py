@@ -87,6 +87,7 @@ def run(config: Config) -> list[Outcome]:
         )
     started = now()
     lake = None if config.lake is None else Lake.open(config.lake)
+    home.check_writable()
     network, card = _published(config)
     if config.calibrate is not None and isinstance(network, ChoiTagger):
         music = _music(config.calibrate)

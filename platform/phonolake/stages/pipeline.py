@@ -1,5 +1,6 @@
 """The stages one after another: from a folder of music to neighbours, in one go."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from phonolake.inference import inputs
@@ -42,35 +43,52 @@ class Config:
     pretrained: str | None = None
 
 
-def run(config: Config) -> list[Outcome]:
+def run(config: Config, tell: Callable[[Sequence[Outcome]], None] | None = None) -> list[Outcome]:
     """Ingest, extract, split, train, score and index.
 
     Music that has labels to tell apart gets a network and a classical model; other music is embedded by the pretrained
     tagger where there is one, or by its timbre.
+
+    Parameters
+    ----------
+    tell : callable, optional
+        Gets the outcomes of each stage when it is finished.
 
     Raises
     ------
     UsageError
         When the pretrained tagger is not in the model home, before anything is done.
     """
+    outcomes = []
+    for finished in _stages(config):
+        if tell is not None:
+            tell(finished)
+        outcomes += finished
+    return outcomes
+
+
+def _stages(config: Config) -> Iterator[list[Outcome]]:
     lake = config.ingest.lake
     if config.pretrained is not None:
         home.load(config.pretrained)
-    outcomes = [ingest.run(config.ingest)]
+    yield [ingest.run(config.ingest)]
     taggers = [import_model.of_home(config.pretrained, lake)] if config.pretrained else []
     models = choose_models(lake, config.pretrained)
     read = [inputs.parse(registry.get(model).CARD.input) for model in models]
     features = tuple(dict.fromkeys(r.name for r in read if isinstance(r, Features)))
     spectrograms = tuple(dict.fromkeys(r.name for r in read if isinstance(r, StoredSpectrogram))) or ("mel-96-12k",)
-    outcomes += extract.run(extract.Config(lake, features, spectrograms))
+    yield extract.run(extract.Config(lake, features, spectrograms))
     if NETWORK in models:
-        outcomes.append(split.run(split.Config(lake, seed=config.seed)))
-    trained = []
+        yield [split.run(split.Config(lake, seed=config.seed))]
+    runs = [o.run_id for o in taggers if o.run_id]
+    if taggers:
+        yield taggers
     for model in models:
-        trained += train.run(train.Config(lake, model, seed=config.seed, max_epochs=config.max_epochs))
-    outcomes += [*taggers, *trained]
-    outcomes += score.run(score.Config(lake, tuple(o.run_id for o in (*taggers, *trained) if o.run_id)))
-    return outcomes + index.run(index.Config(lake))
+        trained = train.run(train.Config(lake, model, seed=config.seed, max_epochs=config.max_epochs))
+        runs += [o.run_id for o in trained if o.run_id]
+        yield trained
+    yield score.run(score.Config(lake, tuple(runs)))
+    yield index.run(index.Config(lake))
 
 
 def tagger(named: str | None) -> str | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
+from phonolake.audio.encoded import OnDisk, sha256
 from phonolake.errors import AudioError, PhonolakeError, UsageError
 from phonolake.lookup import runs
 from phonolake.progress import say
@@ -54,11 +55,11 @@ def similar(
     with query.connect(lake) as connection:
         run_id = _choose_run(connection, model_or_run)
         vector_D = _stored_embedding(connection, track_or_file, run_id)
-        known = vector_D is not None
+        exclude = {track_or_file}
         if vector_D is None:
             vector_D = _embed_file(lake, connection, track_or_file, run_id)
+            exclude = _same_content(connection, track_or_file)
         allowed = None if where is None else _matching(connection, where)
-        exclude = track_or_file if known else None
         found = _search_index(lake, run_id, vector_D, k, allowed, exclude)
         if found is None:
             found = _search_exactly(connection, run_id, vector_D, k, allowed, exclude)
@@ -93,9 +94,9 @@ def similar_to_upload(
             vector_D = embedding.embed(lake, run_id, Upload(data, extension))
         except AudioError as error:
             raise PhonolakeError(f"the upload cannot be used ({error})") from error
-        found = _search_index(lake, run_id, vector_D, k, None, None)
+        found = _search_index(lake, run_id, vector_D, k, None, set())
         if found is None:
-            found = _search_exactly(connection, run_id, vector_D, k, None, None)
+            found = _search_exactly(connection, run_id, vector_D, k, None, set())
         return _describe(connection, found)
 
 
@@ -115,7 +116,7 @@ def _stored_embedding(connection: duckdb.DuckDBPyConnection, track_id: str, run_
 
 def _embed_file(lake: Lake, connection: duckdb.DuckDBPyConnection, file: str, run_id: str) -> np.ndarray:
     if not Path(file).expanduser().is_file():
-        tracks.check_known(connection, file)
+        _check_known(connection, file)
         raise PhonolakeError(f"{file!r} has no embedding by {run_id}: run `phonolake extract` and `phonolake score`")
     # Late: this brings torch, and neighbours of stored tracks need no network.
     from phonolake.inference import embedding, outside
@@ -124,13 +125,32 @@ def _embed_file(lake: Lake, connection: duckdb.DuckDBPyConnection, file: str, ru
         return embedding.embed(lake, run_id, recording)
 
 
+def _check_known(connection: duckdb.DuckDBPyConnection, track_or_file: str) -> None:
+    try:
+        tracks.check_known(connection, track_or_file)
+    except UsageError as error:
+        raise UsageError(f"{error}; and no file of that name") from error
+
+
+def _same_content(connection: duckdb.DuckDBPyConnection, file: str) -> set[str]:
+    """Tracks of the lake that are this very file."""
+    with OnDisk(Path(file).expanduser()) as data:
+        rows = connection.execute("SELECT DISTINCT track_id FROM audio WHERE sha256 = $1", [sha256(data)]).fetchall()
+    found = {track_id for (track_id,) in rows}
+    if found:
+        say(f"The lake holds this very file, which is left out: {', '.join(sorted(found))}.")
+    return found
+
+
 def _matching(connection: duckdb.DuckDBPyConnection, where: str) -> set[str]:
-    rows = query.select(connection, f"SELECT track_id FROM tracks WHERE (\n{where}\n)").fetchall()
+    if not where.strip():
+        raise UsageError('an empty condition: leave --where out, or give one such as "year > 2000"')
+    rows = query.fetch(query.select(connection, f"SELECT track_id FROM tracks WHERE (\n{where}\n)"))
     return {track_id for (track_id,) in rows}
 
 
 def _search_index(
-    lake: Lake, run_id: str, vector_D: np.ndarray, k: int, allowed: set[str] | None, exclude: str | None
+    lake: Lake, run_id: str, vector_D: np.ndarray, k: int, allowed: set[str] | None, exclude: set[str]
 ) -> list[tuple[str, float]] | None:
     """Answer from FAISS; None when its index is missing, out of date, or found too few."""
     folder = lake.root / "indexes" / run_id
@@ -139,14 +159,14 @@ def _search_index(
         say("No up-to-date index: searching exactly (`phonolake index` makes one).")
         return None
     index = faiss_index.load(folder)
-    # One more than asked for, since the track itself comes first.
-    wanted = min(k + 1, len(index.track_ids))
+    # More than asked for, since the track itself comes first.
+    wanted = min(k + max(1, len(exclude)), len(index.track_ids))
     among = None
     if allowed is not None:
         among = np.array([n for n, track_id in enumerate(index.track_ids) if track_id in allowed], np.int64)
     found = faiss_index.search(index, vector_D, wanted, among=among)
-    named = [(index.track_ids[n], s) for n, s in found if index.track_ids[n] != exclude][:k]
-    exist = (len(index.track_ids) if among is None else len(among)) - 1
+    named = [(index.track_ids[n], s) for n, s in found if index.track_ids[n] not in exclude][:k]
+    exist = (len(index.track_ids) if among is None else len(among)) - max(1, len(exclude))
     return named if index.exact or len(named) >= min(k, exist) else None
 
 
@@ -156,15 +176,15 @@ def _search_exactly(
     vector_D: np.ndarray,
     k: int,
     allowed: set[str] | None,
-    exclude: str | None,
+    exclude: set[str],
 ) -> list[tuple[str, float]]:
     rows = connection.execute(
         "SELECT track_id, coalesce(nullif(list_cosine_similarity(embedding, $1::FLOAT[]), 'nan'), 0) AS similarity "
         "FROM embeddings "
-        "WHERE run_id = $2 AND track_id IS DISTINCT FROM $3 "
+        "WHERE run_id = $2 AND NOT list_contains($3::VARCHAR[], track_id) "
         "AND ($4 IS NULL OR track_id IN (SELECT unnest($4::VARCHAR[]))) "
         "ORDER BY similarity DESC, track_id LIMIT $5",
-        [vector_D.tolist(), run_id, exclude, None if allowed is None else sorted(allowed), k],
+        [vector_D.tolist(), run_id, sorted(exclude), None if allowed is None else sorted(allowed), k],
     ).fetchall()
     return [(track_id, similarity) for track_id, similarity in rows]
 

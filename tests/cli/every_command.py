@@ -1,0 +1,93 @@
+"""One call of every command, on a lake that the demo made."""
+
+from pathlib import Path
+
+# `{lake}` is a lake, `{music}` the recordings that it was made of, `{new}` a place where nothing is, `{file}` an audio
+# file, `{csv}` answers of raters. What a command needs besides (a network, weights) it asks for in one line.
+WORDS = {
+    "annotations agreement": "--lake {lake}",
+    "annotations export": "--lake {lake}",
+    "annotations import": "{csv} --lake {lake}",
+    "annotations progress": "--lake {lake}",
+    "annotations sample": "check --positive 1 --negative 1 --lake {lake}",
+    "crossval": "logistic-regression --lake {lake}",
+    "dashboard": "--headless --port {port} --lake {lake}",
+    "datasets": "",
+    "datasets list": "",
+    "datasets show": "fma",
+    "demo": "{new} --tracks 80 --epochs 1",
+    "download": "fma {new} --file fma_metadata --mirror http://127.0.0.1:9",
+    "duplicates": "--lake {lake}",
+    "ensemble": "random-forest random-forest --lake {lake}",
+    "extract": "--features music-role-97 --lake {lake}",
+    "features": "",
+    "features list": "",
+    "features show": "mfcc-120",
+    "forget": "fma:000002 --lake {lake}",
+    "index": "--again --lake {lake}",
+    "ingest": "folder {music} --name again --lake {lake}",
+    "labels classes confusion": "--lake {lake}",
+    "labels classes importance": "--lake {lake}",
+    "labels classes map": "--of mfcc-120 --method pca --lake {lake}",
+    "labels classes removal": "--lake {lake}",
+    "labels classes roc": "--lake {lake}",
+    "labels cooccurrence": "--lake {lake}",
+    "labels evaluation": "--lake {lake}",
+    "labels noise": "--lake {lake}",
+    "labels validate": "--lake {lake}",
+    "labels vectors": "--lake {lake}",
+    "ledger": "--lake {lake}",
+    "licences": "--lake {lake}",
+    "models": "",
+    "models fetch": "choi-msd --url http://127.0.0.1:9/x",
+    "models filters": "k2c2 --lake {lake}",
+    "models import": "choi-msd {file}",
+    "models list": "",
+    "models show": "k2c2",
+    "rejects": "--lake {lake}",
+    "run": "{music} --source fma --lake {new}",
+    "runs": "--lake {lake}",
+    "runs compare": "random-forest k2c2 --lake {lake}",
+    "score": "--lake {lake}",
+    "similar": "{file} --lake {lake}",
+    "splits check": "--lake {lake}",
+    "splits list": "--lake {lake}",
+    "split": "--folds 3 --seed 7 --lake {lake}",
+    "sql": "FROM(tracks) --lake {lake}",
+    "status": "--lake {lake}",
+    "study": "",
+    "study music-role": "--features {music}",
+    "synth": "gtzan {new} --tracks 4 --seconds 1",
+    "tag": "{file}",
+    "train": "logistic-regression --lake {lake}",
+    "validate": "fma {music}",
+    "verify": "--lake {lake}",
+}
+READERS = {"datasets", "features", "models", "labels", "rejects", "runs", "splits", "sql", "status", "study"}
+# These answer at once, from what is there.
+READING = tuple(
+    name
+    for name in WORDS
+    if name.split()[0]
+    in {"datasets", "features", "models", "labels", "rejects", "runs", "splits", "sql", "status", "study"}
+    and name not in {"models fetch", "models import", "models filters", "study music-role"}
+)
+
+
+def words_of(name: str, **places: object) -> list[str]:
+    """What to type: the command's name and a call of it."""
+    return [*name.split(), *(word.format(**{k: str(v) for k, v in places.items()}) for word in WORDS[name].split())]
+
+
+def places(demo: Path, folder: Path, *, lake: Path | None = None, port: int = 0) -> dict[str, object]:
+    """Where the words point to; `folder` is for what comes about."""
+    answers = folder / "answers.csv"
+    answers.write_text("track_id,label,value,rater,annotated_at,sample\n")
+    return {
+        "lake": lake or demo / "lake",
+        "music": demo / "music",
+        "file": next((demo / "music").rglob("*.mp3")),
+        "new": folder / "new",
+        "csv": answers,
+        "port": port,
+    }
