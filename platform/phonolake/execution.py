@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from phonolake import files
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.progress import say, watched
 
@@ -113,6 +114,7 @@ def gpus() -> int:
 def tick(n: int = 1) -> None:
     """Say that `n` more steps are done; for work functions, and without effect where nobody watches."""
     if _ticker is not None:
+        # A ticker that is gone is told nothing: Ray raises where the answer is asked for, and nobody does.
         _ticker.add.remote(n)
 
 
@@ -153,7 +155,7 @@ def imap(
     running: dict[Any, Any] = {}
     try:
         for payload in payloads:
-            running[task.remote(function, payload, watch and watch.ticker)] = payload
+            running[task.remote(function, payload, watch and watch.ticker, files.owner.get())] = payload
             if len(running) >= window:
                 yield _finish(running, watch)
         while running:
@@ -189,7 +191,10 @@ def amap(
     )
     room = ray.cluster_resources()
     places = [int(room.get("CPU", 1)) // cpus] + ([int(room.get("GPU", 0)) // gpus] if gpus else [])
-    actors = [actor.remote(make, watch and watch.ticker) for _ in range(max(1, min(*places, len(payloads))))]
+    actors = [
+        actor.remote(make, watch and watch.ticker, files.owner.get())
+        for _ in range(max(1, min(*places, len(payloads))))
+    ]
     running: dict[Any, tuple[Payload, Any]] = {}
     # Two payloads each: the next one lies ready when one is done.
     free = actors * 2
@@ -236,10 +241,11 @@ def watching(on_tick: Callable[[int], None]) -> Iterator[Any]:
 _ticker: Any = None
 
 
-def call(function: Callable[[Payload], Result], payload: Payload, ticker: Any) -> Result:
-    """Run `function` on a worker, where `tick` then counts on this ticker."""
+def call(function: Callable[[Payload], Result], payload: Payload, ticker: Any, owner: str = "") -> Result:
+    """Run `function` on a worker, where `tick` then counts on this ticker and unfinished files belong to this job."""
     global _ticker
     _ticker = ticker
+    files.owner.set(owner)
     _take_threads()
     return function(payload)
 
@@ -258,15 +264,16 @@ def _take_threads() -> None:
 class _Actor:
     """A worker that keeps what it has made, such as a model that was loaded."""
 
-    def __init__(self, make: Callable[[], Callable[[Any], Any]], ticker: Any) -> None:
+    def __init__(self, make: Callable[[], Callable[[Any], Any]], ticker: Any, owner: str) -> None:
         self._make = make
         self._ticker = ticker
+        self._owner = owner
         self._function: Callable[[Any], Any] | None = None
 
     def work(self, payload: Any) -> Any:
         if self._function is None:
             self._function = self._make()
-        return call(self._function, payload, self._ticker)
+        return call(self._function, payload, self._ticker, self._owner)
 
 
 class _Ticker:
@@ -287,8 +294,11 @@ class _Watch:
 
     def __init__(self, on_tick: Callable[[int], None]) -> None:
         import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        self.ticker: Any = ray.remote(_Ticker).options(num_cpus=0).remote()
+        # Beside the driver: no other node takes the progress with it.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self.ticker: Any = ray.remote(_Ticker).options(num_cpus=0, scheduling_strategy=here).remote()
         self._on_tick = on_tick
         self._seen = 0
 

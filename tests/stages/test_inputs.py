@@ -11,7 +11,7 @@ from phonolake.analysis import neighbours
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.models import registry, storage
 from phonolake.stages import fitting, products, score, train
-from phonolake.stages.common import Outcome, finish, now
+from phonolake.stages.common import now
 from phonolake.store import query, schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import describe, write_rows
@@ -51,9 +51,7 @@ def publish(lake: Lake, config: train.Config) -> str:
     """Train without Ray, score every shard, and commit what `run` of both would."""
     (task,) = train.plan(config)
     fitting.train_model(task)
-    n = len(task.examples.track_ids)
-    outcome = Outcome("train", task.run_id, n, n, 0, config.model)
-    lake.commit(train._publish(lake, task) | {"runs": finish(lake, task.config, [outcome], now())})
+    train.publish(lake, [task], now())
     embedded = Change(schema.table("embeddings"))
     predicted = Change(schema.table("predictions"))
     loaded = storage.load(task.folder / train.WEIGHTS)

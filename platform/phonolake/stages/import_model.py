@@ -25,7 +25,7 @@ from phonolake.stages.common import Outcome, finish, now
 from phonolake.stages.train import TRACKS, WEIGHTS
 from phonolake.store import query, schema, tracks
 from phonolake.store.lake import MARKER, Change, Lake
-from phonolake.store.shards import write_rows
+from phonolake.store.shards import keep_rows
 from phonolake.training.crops import windows
 
 IMPORTABLE = (choi_msd.CARD.name,)
@@ -136,7 +136,7 @@ def _register(lake: Lake, config: Config, network: Any, card: dict[str, Any], ou
         "card": canonical(card),
         "code_version": CODE_VERSION,
     }
-    shard = write_rows(lake.path("models", run_id), models.arrow, [row])
+    shard = keep_rows(lake.path("models", run_id), models.arrow, [row])
     lake.commit({"models": Change(models, [shard]), "runs": finish(lake, config, [outcome], started)})
 
 

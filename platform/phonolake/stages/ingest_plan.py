@@ -12,7 +12,7 @@ from phonolake.errors import UsageError
 from phonolake.lineage import digest
 from phonolake.records import Recording
 from phonolake.store import catalog
-from phonolake.store.lake import MARKER, Lake
+from phonolake.store.lake import Lake
 
 # A corpus below 16 full shards is cut finer, so that its shards can be worked on side by side; but not into crumbs.
 PARALLEL_SHARDS = 16
@@ -116,7 +116,7 @@ def _said(recording: Recording) -> Iterator[Any]:
     return (getattr(recording, field.name) for field in fields(recording) if field.name != "path")
 
 
-def make(files: Iterable[File], lake: str, dataset: str, fingerprint: str, shard_bytes: int) -> Plan:
+def make(files: Iterable[File], lake: Lake | None, dataset: str, fingerprint: str, shard_bytes: int) -> Plan:
     """Leave out what the lake has unchanged, and group the rest in a way that depends on nothing but the files.
 
     Raises
@@ -124,8 +124,8 @@ def make(files: Iterable[File], lake: str, dataset: str, fingerprint: str, shard
     UsageError
         When two files have the same id.
     """
-    known, version = _known(lake, dataset)
-    gone = _forgotten(lake)
+    known, gone = _known(lake, dataset)
+    version = lake.versions().get("rejects", 0) if lake else 0
     plan = Plan()
     work = []
     seen: dict[str, File] = {}
@@ -158,25 +158,16 @@ def make(files: Iterable[File], lake: str, dataset: str, fingerprint: str, shard
     return plan
 
 
-def _forgotten(lake: str) -> set[str]:
-    """Ids of tracks that were taken down: they stay out."""
-    if not (Path(lake).expanduser() / MARKER).is_file():
-        return set()
-    with catalog.connect(Lake.open(lake)) as connection:
-        return {track_id for (track_id,) in connection.execute("SELECT track_id FROM forgotten").fetchall()}
-
-
 def readable(path: Path | str) -> str:
     """A path as valid Unicode, whatever bytes its name holds."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _known(lake: str, dataset: str) -> tuple[dict[str, Known], int]:
-    """What the lake has an answer for, by track id, and the version of `rejects` that this was read from."""
-    if not (Path(lake).expanduser() / MARKER).is_file():
-        return {}, 0
-    opened = Lake.open(lake)
-    with catalog.connect(opened) as connection:
+def _known(lake: Lake | None, dataset: str) -> tuple[dict[str, Known], set[str]]:
+    """What the lake has an answer for, by track id, and the ids of tracks that were taken down, which stay out."""
+    if lake is None:
+        return {}, set()
+    with catalog.connect(lake) as connection:
         rows = connection.execute(
             "SELECT track_id, source_bytes, source_mtime, NULL, metadata_hash "
             "FROM audio JOIN tracks USING (track_id) LEFT JOIN metadata USING (track_id) "
@@ -186,7 +177,8 @@ def _known(lake: str, dataset: str) -> tuple[dict[str, Known], int]:
             "WHERE dataset = $1 AND stage = 'ingest'",
             [dataset, TRY_AGAIN],
         ).fetchall()
-    return {track_id: Known(*facts) for track_id, *facts in rows}, opened.versions().get("rejects", 0)
+        gone = {track_id for (track_id,) in connection.execute("SELECT track_id FROM forgotten").fetchall()}
+    return {track_id: Known(*facts) for track_id, *facts in rows}, gone
 
 
 def _unchanged(file: File, before: Known, fingerprint: str) -> bool:

@@ -6,11 +6,13 @@ on its way lies in a hidden folder, which goes when the model is there.
 """
 
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
-from phonolake import execution, progress
+from phonolake import execution, files, progress
 from phonolake.errors import UsageError
 from phonolake.features import contract
+from phonolake.files import remove
 from phonolake.lineage import CODE_VERSION, canonical, digest, settings
 from phonolake.models import registry, storage
 from phonolake.models.registry import ModelCard
@@ -19,10 +21,12 @@ from phonolake.stages import examples as labelled
 from phonolake.stages import fitting, input_choice, products
 from phonolake.stages.common import Outcome, finish, merge, now
 from phonolake.stages.examples import Examples
+from phonolake.stages.forget import purge_models
 from phonolake.stages.training_task import TRACKS, WEIGHTS, Config, Task
-from phonolake.store import catalog, schema
+from phonolake.store import catalog, jobs, naming, schema, unfinished
 from phonolake.store.lake import Change, Lake
-from phonolake.store.shards import sweep, write_rows
+from phonolake.store.naming import TOMBSTONES
+from phonolake.store.shards import keep_rows
 from phonolake.training import intake, ray_wrapper
 from phonolake.training.recipe import Hardware
 
@@ -47,18 +51,33 @@ def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
     tasks = plan(config)
     lake = Lake.open(config.lake)
     todo = [task for task in tasks if not task.finished]
-    with progress.task(f"train {config.model}", sum(task.epochs for task in todo)) as advance:
-        _train(todo, hardware or Hardware(device=AUTO), advance, alone=len(tasks) == 1)
-    for task in tasks:
-        sweep(task.folder)
+    with jobs.working(lake.root, "train"):
+        with progress.task(f"train {config.model}", sum(task.epochs for task in todo)) as advance:
+            _train(todo, hardware or Hardware(device=AUTO), advance, alone=len(tasks) == 1)
+        for task in tasks:
+            _clear(task)
+        return publish(lake, tasks, started)
+
+
+def publish(lake: Lake, tasks: list[Task], started: datetime) -> list[Outcome]:
+    """Commit the rows of models whose folders are there; one outcome for each."""
     outcomes = []
     for task in tasks:
         n = len(task.examples.track_ids)
-        outcomes.append(Outcome("train", task.run_id, n, n, 0, config.model))
-    published = [_publish(lake, task) for task in tasks]
+        outcomes.append(Outcome("train", task.run_id, n, n, 0, task.config.model))
+    published = [_rows(lake, task) for task in tasks]
     changes = {name: merge(*(tables[name] for tables in published)) for name in ("models", "metrics")}
     lake.commit(changes | {"runs": finish(lake, tasks[0].config, outcomes, started)})
+    # Whoever was forgotten meanwhile is on the lists of what was learned from.
+    gone = naming.buried(lake.folder(TOMBSTONES), lake.shards(TOMBSTONES))
+    list(purge_models(lake, gone.to_pylist()))
     return outcomes
+
+
+def _clear(task: Task) -> None:
+    """Remove what a finished training needed to go on, unless another job trains the same model."""
+    if not unfinished.is_needed(task.hidden, finished=True):
+        remove(task.hidden)
 
 
 def _train(todo: list[Task], hardware: Hardware, advance: progress.Advance, *, alone: bool) -> None:
@@ -74,19 +93,19 @@ def _train(todo: list[Task], hardware: Hardware, advance: progress.Advance, *, a
     if hardware.workers is None:
         cpus = execution.cores() if alone else 1
         for task, _ in execution.imap(fitting.train_model, todo, cpus=cpus, gpus=int(gpu), on_tick=advance):
-            sweep(task.folder)
+            _clear(task)
         return
     cpus = max(1, execution.cores() // hardware.workers)
     for task in todo:
         with execution.watching(advance) as ticker:
             ray_wrapper.together(
-                partial(execution.call, fitting.train_model, task, ticker),
+                partial(execution.call, fitting.train_model, task, ticker, files.owner.get()),
                 workers=hardware.workers,
                 cpus=cpus,
                 gpu=gpu,
                 storage=task.hidden,
             )
-        sweep(task.folder)
+        _clear(task)
 
 
 def _wants_gpu(todo: list[Task], hardware: Hardware) -> bool:
@@ -120,7 +139,7 @@ def plan(config: Config) -> list[Task]:
     # Where the card's own input was asked for by name, it is the same run as without.
     card = replace(card, input=_input(lake, config, card))
     _check_takes(config, card)
-    files = tuple(products.shards_of(lake, card.input))
+    shards = tuple(products.shards_of(lake, card.input))
     n_steps = card.n_frames or _steps(lake, card.input)
     tasks = []
     for fold in config.folds or (None,):
@@ -128,9 +147,9 @@ def plan(config: Config) -> list[Task]:
         asked = settings(replace(config, folds=()))
         del asked["input"]  # the card has it
         request = [asked, card, split, fold]
-        run_id = f"{config.model}-{digest([request, files, found])}"
+        run_id = f"{config.model}-{digest([request, shards, found])}"
         chosen = replace(config, split=split)
-        tasks.append(Task(lake.root, run_id, chosen, fold, found, files, card.input, n_steps, Hardware()))
+        tasks.append(Task(lake.root, run_id, chosen, fold, found, shards, card.input, n_steps, Hardware()))
     return tasks
 
 
@@ -193,7 +212,7 @@ def _steps(lake: Lake, model_input: str) -> int:
     return min(LONGEST_FRAMES, int(median or 0))
 
 
-def _publish(lake: Lake, task: Task) -> dict[str, Change]:
+def _rows(lake: Lake, task: Task) -> dict[str, Change]:
     """Rows of `models` and `metrics` for a finished model."""
     card = storage.read_card(task.folder / WEIGHTS)
     models, metrics = schema.table("models"), schema.table("metrics")
@@ -208,6 +227,6 @@ def _publish(lake: Lake, task: Task) -> dict[str, Change]:
         "code_version": CODE_VERSION,
     }
     return {
-        "models": Change(models, [write_rows(lake.path("models", task.run_id), models.arrow, [row])]),
-        "metrics": Change(metrics, [write_rows(lake.path("metrics", task.run_id), metrics.arrow, card["metrics"])]),
+        "models": Change(models, [keep_rows(lake.path("models", task.run_id), models.arrow, [row])]),
+        "metrics": Change(metrics, [keep_rows(lake.path("metrics", task.run_id), metrics.arrow, card["metrics"])]),
     }
