@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "registry": {"errors"},
     "seeds": set(),
     # The only way to Ray: for stages, which hand it plain functions.
-    "execution": {"errors", "progress"},
+    "execution": {"errors", "files", "progress"},
     # Tables on disk. It knows nothing of audio or models.
     "store": FOUNDATION,
     # Arrays in, arrays out. None of these knows another, nor the store.

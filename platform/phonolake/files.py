@@ -12,7 +12,8 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -27,6 +28,8 @@ RETIRED = ".retired"
 _HERE, _EXCHANGE = -100, 2
 # A file system that cannot exchange, as NFS, says one of these.
 _CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
+# The job whose temporaries are being written: they are swept when it is dead, and not before.
+owner: ContextVar[str] = ContextVar("owner", default="")
 # A folder that is replaced this often while it is read is replaced by somebody gone wild.
 READINGS = 100
 
@@ -52,6 +55,21 @@ def take_place(finished: Path, path: Path) -> None:
     sync(finished)
     os.replace(finished, path)
     sync(path.parent)
+
+
+@contextmanager
+def creating(path: Path) -> Iterator[Path]:
+    """As `replacing`, but what is at `path` when the block ends stays and what was written goes: the first one wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_beside(path)
+    try:
+        yield temporary
+        sync(temporary)
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+        sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write(path: Path, data: bytes) -> None:
@@ -133,8 +151,9 @@ def remove(path: Path) -> None:
 
 
 def temporary_beside(path: Path) -> Path:
-    """A hidden name beside `path` that nobody else uses."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{TEMPORARY}")
+    """A hidden name beside `path` that nobody else uses; it ends in the job that it belongs to, where there is one."""
+    job = f".{owner.get()}" if owner.get() else ""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{job}{TEMPORARY}")
 
 
 def sha256(path: Path) -> str:

@@ -13,13 +13,14 @@ from phonolake import execution
 from phonolake.audio.decode import decode
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.features import contract, mel_96_12k, mfcc_120
-from phonolake.files import TEMPORARY
 from phonolake.inference import inputs, products
 from phonolake.stages import extract, ingest
 from phonolake.stages.extract import Config
 from phonolake.store import catalog, schema, tracks
 from phonolake.store.lake import Lake
 from phonolake.store.verify import verify
+
+from .in_process import dead_files
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("ray_session")]
 
@@ -432,8 +433,7 @@ def test_an_unfinished_shard_is_done_again_and_a_finished_one_is_not(lake: str) 
     }
     paths[SPECTROGRAM].unlink()
     written = paths[SET].stat().st_mtime_ns
-    stray = paths[SPECTROGRAM].with_name(f".{paths[SPECTROGRAM].name}.0123abcd{TEMPORARY}")
-    stray.write_bytes(b"half")
+    stray = dead_files(opened, paths[SPECTROGRAM])[0]
     outcomes = extract.run(Config(lake, (SET,), (SPECTROGRAM,)))
     assert [o.outputs for o in outcomes] == [4, 4]
     assert paths[SET].stat().st_mtime_ns == written

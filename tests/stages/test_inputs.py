@@ -13,7 +13,7 @@ from phonolake.inference.extractors import feature_set
 from phonolake.inference.predictor import Predictor
 from phonolake.models import storage
 from phonolake.stages import fitting, score, train
-from phonolake.stages.common import Outcome, finish, now
+from phonolake.stages.common import now
 from phonolake.store import query, schema, trained
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import describe, write_rows
@@ -52,9 +52,7 @@ def publish(lake: Lake, config: train.Config) -> str:
     """Train without Ray, score every shard, and commit what `run` of both would."""
     (task,) = train.plan(config)
     fitting.train_model(task)
-    n = len(task.examples.track_ids)
-    outcome = Outcome("train", task.run_id, n, n, 0, config.model)
-    lake.commit(train._publish(lake, task) | {"runs": finish(lake, task.config, [outcome], now())})
+    train.publish(lake, [task], now())
     embedded = Change(schema.table("embeddings"))
     predicted = Change(schema.table("predictions"))
     predictor = Predictor.load(task.folder / trained.WEIGHTS)

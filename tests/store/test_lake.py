@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.files import TEMPORARY
 from phonolake.store import catalog, query, schema
-from phonolake.store.lake import FORMAT, MARKER, Change, Lake
+from phonolake.store.lake import FORMAT, MARKER, Change, Lake, OvertakenError, Reads
 from phonolake.store.schema import Column, TableSchema
 from phonolake.store.shards import Shard, write_rows
 from phonolake.store.verify import verify
@@ -390,21 +390,6 @@ def test_a_commit_that_was_killed_before_the_catalog_is_published(lake: Lake, mo
     assert seen(lake) == ["d:a"]
 
 
-def test_only_what_a_killed_worker_left_of_these_shards_is_cleaned(lake: Lake) -> None:
-    folder = lake.folder("tracks")
-    folder.mkdir(parents=True)
-    names = [
-        f".mine.parquet.1{TEMPORARY}",
-        f".mine.parquet.2{TEMPORARY}",
-        f".other.parquet.3{TEMPORARY}",
-        "mine.parquet",
-    ]
-    for name in names:
-        (folder / name).touch()
-    lake.clean("tracks", ["mine"])
-    assert sorted(p.name for p in folder.iterdir()) == [f".other.parquet.3{TEMPORARY}", "mine.parquet"]
-
-
 # -- two jobs ----------------------------------------------------------------------------------------------------------
 
 
@@ -518,3 +503,31 @@ def test_what_is_published_is_on_the_disk_before_it_is(tmp_path: Path, monkeypat
     for n in range(3):
         lake.commit({"tracks": Change(TRACKS, [tracks(lake, f"s{n}", f"d:{n}")])})
     assert len(published) == 3
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/lake", "gs://bucket/lake", "az://c/lake", "S3://b", "file://host/lake"])
+def test_a_lake_on_object_storage_is_refused(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was written into a local folder called `s3:`."""
+    monkeypatch.chdir(tmp_path)
+    for way in (Lake.open, Lake.create, Lake.find):
+        with pytest.raises(UsageError, match="object storage is not supported yet"):
+            way(url)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_url_is_its_path(tmp_path: Path) -> None:
+    made = Lake.create(f"file://{tmp_path}/lake")
+    assert made.root == tmp_path / "lake"
+    assert Lake.open(f"file://localhost{tmp_path}/lake").root == made.root
+    assert Lake.find(tmp_path / "none") is None
+
+
+def test_a_lake_that_older_versions_wrote_to_names_no_writers(lake: Lake) -> None:
+    state = json.loads((lake.root / MARKER).read_text())
+    del state["writers"]
+    (lake.root / MARKER).write_text(json.dumps(state))
+    commit(lake, "a")
+    assert json.loads((lake.root / MARKER).read_text())["writers"].keys() == {"tracks", "labels"}
+    with pytest.raises(OvertakenError, match=r"the command of \S+@\S+ \(.*\), since .*, changed tracks"):
+        lake.commit({"tracks": Change(TRACKS, [tracks(lake, "b", "d:b")])}, Reads({"tracks": -1}))
+    assert seen(lake) == ["d:a"]

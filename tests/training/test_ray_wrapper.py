@@ -110,3 +110,24 @@ def test_what_the_work_raises_is_final(tmp_path: Path) -> None:
     with pytest.raises(PhonolakeError, match=r"^the loss is nan$"):
         ray_wrapper.together(work, workers=2, cpus=1, gpu=False, storage=tmp_path / "ray")
     assert (tmp_path / "rank1").read_text() == "x"
+
+
+@pytest.mark.slow
+def test_training_does_without_the_actor_that_holds_what_was_raised(tmp_path: Path) -> None:
+    """As when its node is lost: the workers kill it, and learn all the same."""
+
+    def work() -> None:
+        import gc
+
+        import ray
+        from torch import distributed
+
+        if distributed.get_rank() == 0:
+            boards = [o for o in gc.get_objects() if isinstance(o, ray.actor.ActorHandle) and "_Board" in repr(o)]
+            for board in boards:
+                ray.kill(board)
+            (tmp_path / "killed").write_text(str(len(boards)))
+        distributed.barrier()
+
+    ray_wrapper.together(work, workers=2, cpus=1, gpu=False, storage=tmp_path / "ray")
+    assert int((tmp_path / "killed").read_text()) > 0

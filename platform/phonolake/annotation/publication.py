@@ -12,9 +12,11 @@ from phonolake.annotation.journal import Answer
 from phonolake.errors import PhonolakeError
 from phonolake.files import locked
 from phonolake.lineage import digest
-from phonolake.store import schema
-from phonolake.store.lake import Change, Lake
-from phonolake.store.shards import SEPARATOR, SUFFIX, describe, write_rows
+from phonolake.store import naming, schema
+from phonolake.store.attempts import attempts
+from phonolake.store.lake import Change, Lake, Reads
+from phonolake.store.naming import TOMBSTONES
+from phonolake.store.shards import SEPARATOR, SUFFIX, keep_rows
 
 TABLE = "annotations"
 
@@ -35,25 +37,35 @@ def publish(lake: Lake) -> int:
     if not (lake.root / journal.FOLDER).is_dir():
         return 0
     with _alone(lake):
-        table = schema.table(TABLE)
-        change, changed = Change(table), 0
-        published = list(lake.shards(TABLE))
-        for rater, answers in journal.everyone(lake).items():
-            prefix = journal.stem(rater) + SEPARATOR
-            rows = [_row(answer) for answer in sorted(answers, key=lambda a: (a.track_id, a.label))]
-            stem = prefix + digest(rows)
-            old = [file for file in published if file.startswith(prefix) and file != stem + SUFFIX]
-            if rows and stem + SUFFIX not in published:
-                path = lake.path(TABLE, stem)
-                change.add.append(describe(path) if path.exists() else write_rows(path, table.arrow, rows))
-            elif not old:
-                continue
-            change.remove += old
-            changed += 1
-        if changed:
-            lake.commit({TABLE: change})
-            _forget(lake, change)
-        return changed
+        for attempt in attempts(lake):
+            with attempt as seen:
+                change, changed = _changes(seen)
+                if changed:
+                    lake.commit({TABLE: change}, Reads({TABLE: seen.versions().get(TABLE, -1)}))
+                    _forget(lake, change)
+                return changed
+    raise AssertionError("the last attempt raises")
+
+
+def _changes(lake: Lake) -> tuple[Change, int]:
+    """What the journals say beyond what a lake shows, and of how many raters."""
+    table = schema.table(TABLE)
+    change, changed = Change(table), 0
+    published = list(lake.shards(TABLE))
+    gone = set(naming.buried(lake.folder(TOMBSTONES), lake.shards(TOMBSTONES)).to_pylist())
+    for rater, answers in journal.everyone(lake).items():
+        prefix = journal.stem(rater) + SEPARATOR
+        heard = [answer for answer in answers if answer.track_id not in gone]
+        rows = [_row(answer) for answer in sorted(heard, key=lambda a: (a.track_id, a.label))]
+        stem = prefix + digest(rows)
+        old = [file for file in published if file.startswith(prefix) and (not rows or file != stem + SUFFIX)]
+        if rows and stem + SUFFIX not in published:
+            change.add.append(keep_rows(lake.path(TABLE, stem), table.arrow, rows))
+        elif not old:
+            continue
+        change.remove += old
+        changed += 1
+    return change, changed
 
 
 @contextmanager

@@ -13,8 +13,9 @@ import numpy as np
 from phonolake.errors import UsageError, unknown
 from phonolake.lineage import CODE_VERSION, canonical, digest, settings
 from phonolake.store import query, schema
-from phonolake.store.lake import Change, Lake
-from phonolake.store.shards import SUFFIX, write_rows
+from phonolake.store.attempts import attempts
+from phonolake.store.lake import Change, Lake, Reads
+from phonolake.store.shards import SUFFIX, keep_rows
 
 TABLE = "samples"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
@@ -83,6 +84,13 @@ def draw(config: Config) -> list[Stratum]:
         For a name that is taken by another sample, an unknown label, or a source without labels.
     """
     lake = Lake.open(config.lake)
+    for attempt in attempts(lake):
+        with attempt as seen:
+            return _publish(lake, seen, config)
+    raise AssertionError("the last attempt raises")
+
+
+def _publish(published: Lake, lake: Lake, config: Config) -> list[Stratum]:
     with query.connect(lake) as connection:
         drawn = _draw(connection, config)
     table = schema.table(TABLE)
@@ -94,10 +102,12 @@ def draw(config: Config) -> list[Stratum]:
         for n, (track_id, label, value) in enumerate(drawn.items, start=1)
     ]
     stem = f"{config.name}--{stamp['config_hash']}--{digest(drawn.items, length=8)}"
-    published = [file for file in lake.shards(TABLE) if file.startswith(f"{config.name}--")]
-    if published and published != [stem + SUFFIX]:
+    before = [file for file in lake.shards(TABLE) if file.startswith(f"{config.name}--")]
+    if before and before != [stem + SUFFIX]:
         raise UsageError(f"there is another sample called {config.name!r}: its raters rely on it, choose a new name")
-    lake.commit({TABLE: Change(table, [write_rows(lake.path(TABLE, stem), table.arrow, rows)])})
+    shard = keep_rows(lake.path(TABLE, stem), table.arrow, rows)
+    # Nobody else may have drawn one of this name.
+    published.commit({TABLE: Change(table, [shard])}, Reads({TABLE: lake.versions().get(TABLE, -1)}))
     return drawn.strata
 
 

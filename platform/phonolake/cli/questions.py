@@ -102,7 +102,11 @@ def print_query(lake: str, query: str, form: str) -> None:
 
 
 @click.command(epilog=options.example("phonolake verify --lake lake"))
-@click.option("--mend", is_flag=True, help="Remove what the published version has no use for; build the catalog again.")
+@click.option(
+    "--mend",
+    is_flag=True,
+    help="Put right doubled tracks and dropped shards; remove what the published version has no use for.",
+)
 @options.lake
 @options.form
 @click.pass_context
@@ -113,6 +117,8 @@ def verify(context: click.Context, mend: bool, lake: str, form: str) -> None:
 
     opened = Lake.open(lake)
     if mend:
+        for what in checking.put_right(opened):
+            click.echo(f"Put right: {what}.", err=True)
         removed = checking.mend(opened)
         click.echo(f"Removed {len(removed)} files that the published version has no use for.", err=True)
     findings = checking.verify(opened)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from glob import glob
 from typing import Any, TypeVar
 
+from phonolake import files
 from phonolake.errors import PhonolakeError
 from phonolake.execution import cluster, embedded, local, worker
 from phonolake.execution.cluster import IN_FLIGHT_PER_CPU
@@ -146,8 +147,9 @@ def watching(on_tick: Callable[[int], None]) -> Iterator[Any]:
         yield ticker
 
 
-def call(function: Callable[[Payload], Result], payload: Payload, ticker: Any) -> Result:
-    """Run `function` on a worker that others started, with the ticker of `watching`."""
+def call(function: Callable[[Payload], Result], payload: Payload, ticker: Any, owner: str) -> Result:
+    """Run `function` on a worker that others started, with the ticker of `watching`, for the job `owner`."""
+    files.owner.set(owner)
     return worker.call(function, payload, cluster.counting(ticker))
 
 

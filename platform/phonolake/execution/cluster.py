@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from phonolake import files
 from phonolake.errors import PhonolakeError
 from phonolake.execution.embedded import CRASHES
 from phonolake.execution.worker import call
@@ -55,7 +56,7 @@ def imap(
     running: dict[Any, Any] = {}
     try:
         for payload in payloads:
-            running[task.remote(function, payload, watch and watch.ticker)] = payload
+            running[task.remote(function, payload, watch and watch.ticker, files.owner.get())] = payload
             if len(running) >= window:
                 yield _finish(running, watch)
         while running:
@@ -84,7 +85,10 @@ def amap(
     )
     room = ray.cluster_resources()
     places = [int(room.get("CPU", 1)) // cpus] + ([int(room.get("GPU", 0)) // gpus] if gpus else [])
-    actors = [actor.remote(make, watch and watch.ticker) for _ in range(max(1, min(*places, len(payloads))))]
+    actors = [
+        actor.remote(make, watch and watch.ticker, files.owner.get())
+        for _ in range(max(1, min(*places, len(payloads))))
+    ]
     running: dict[Any, tuple[Payload, Any]] = {}
     # Two payloads each: the next one lies ready when one is done.
     free = actors * 2
@@ -128,21 +132,24 @@ def counting(ticker: Any) -> Callable[[int], None] | None:
     return None if ticker is None else ticker.add.remote
 
 
-def _task(function: Callable[[Payload], Result], payload: Payload, ticker: Any) -> Result:
+def _task(function: Callable[[Payload], Result], payload: Payload, ticker: Any, owner: str) -> Result:
+    files.owner.set(owner)
     return call(function, payload, counting(ticker))
 
 
 class _Actor:
     """A worker that keeps what it has made, such as a model that was loaded."""
 
-    def __init__(self, make: Callable[[], Callable[[Any], Any]], ticker: Any) -> None:
+    def __init__(self, make: Callable[[], Callable[[Any], Any]], ticker: Any, owner: str) -> None:
         self._make = make
         self._ticker = ticker
+        self._owner = owner
         self._function: Callable[[Any], Any] | None = None
 
     def work(self, payload: Any) -> Any:
         if self._function is None:
             self._function = self._make()
+        files.owner.set(self._owner)
         return call(self._function, payload, counting(self._ticker))
 
 
@@ -164,8 +171,11 @@ class _Watch:
 
     def __init__(self, on_tick: Callable[[int], None]) -> None:
         import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        self.ticker: Any = ray.remote(_Ticker).options(num_cpus=0).remote()
+        # Beside the driver: no other node takes the progress with it.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self.ticker: Any = ray.remote(_Ticker).options(num_cpus=0, scheduling_strategy=here).remote()
         self._on_tick = on_tick
         self._seen = 0
 

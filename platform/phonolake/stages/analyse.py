@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from phonolake.lineage import digest
-from phonolake.stages.common import Outcome, finish, now
+from phonolake.stages.common import Outcome, finish, now, versions
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
-from phonolake.store.shards import SUFFIX, write_rows
+from phonolake.store.shards import SUFFIX, keep_rows
+
+__all__ = ["Config", "run", "versions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +55,10 @@ def run(config: Config, rows: Iterable[Any]) -> Outcome:
         return Outcome("analyse", run_id, known.rows, known.rows, 0, f"{config.table}: known")
     names = [column.name for column in table.columns if column.name != "run_id"]
     written = [{"run_id": run_id} | _row(row, names) for row in rows]
-    shard = write_rows(lake.path(config.table, run_id), table.arrow, written)
+    shard = keep_rows(lake.path(config.table, run_id), table.arrow, written)
     outcome = Outcome("analyse", run_id, shard.rows, shard.rows, 0, config.table)
     lake.commit({config.table: Change(table, [shard]), "runs": finish(lake, config, [outcome], started)})
     return outcome
-
-
-def versions(lake: Lake, *tables: str) -> dict[str, int]:
-    """Published versions of these tables, to be taken before they are read; -1 for those that have none yet."""
-    published = lake.versions()
-    return {name: published.get(name, -1) for name in tables}
 
 
 def _row(row: Any, names: list[str]) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from phonolake.audio.decode import probe
 from phonolake.errors import AudioError
 from phonolake.files import replacing
 from phonolake.lineage import digest
-from phonolake.stages.common import Outcome, finish
+from phonolake.stages.common import Outcome, finish, versions
 from phonolake.store import catalog, schema
-from phonolake.store.lake import MARKER, Change, Lake
+from phonolake.store.attempts import attempts
+from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.rewrite import without
-from phonolake.store.shards import write_rows
+from phonolake.store.shards import keep_rows
 from phonolake.transfer import states
 
 
@@ -77,9 +78,10 @@ def plan(lake: str, dataset: str, clips: Sequence[Clip], *, retry: bool) -> Plan
 
 def _known(lake: str, dataset: str) -> tuple[dict[str, str], set[str]]:
     """Newest state of every clip that was tried, and the ids that were forgotten."""
-    if not (Path(lake).expanduser() / MARKER).is_file():
+    found = Lake.find(lake)
+    if found is None:
         return {}, set()
-    with catalog.connect(Lake.open(lake)) as connection:
+    with catalog.connect(found) as connection:
         rows = connection.execute(
             "SELECT track_id, state FROM availability_now WHERE dataset = $1 AND tries > 0", [dataset]
         ).fetchall()
@@ -89,6 +91,15 @@ def _known(lake: str, dataset: str) -> tuple[dict[str, str], set[str]]:
 
 def want(lake: Lake, dataset: str, clips: Sequence[Clip], available: dict[str, int]) -> None:
     """Enter clips that are not in the ledger yet; those that are there gain the labels that they are wanted for now."""
+    for attempt in attempts(lake):
+        with attempt as seen:
+            changes = _wanted(seen, dataset, clips, available)
+            if changes:
+                lake.commit(changes, Reads(versions(seen, "wanted", "wanted_labels")))
+            return
+
+
+def _wanted(lake: Lake, dataset: str, clips: Sequence[Clip], available: dict[str, int]) -> dict[str, Change]:
     wanted, counts = schema.table("wanted"), schema.table("wanted_labels")
     with catalog.connect(lake) as connection:
         rows = connection.execute("SELECT track_id, labels FROM wanted WHERE dataset = $1", [dataset]).fetchall()
@@ -109,15 +120,14 @@ def want(lake: Lake, dataset: str, clips: Sequence[Clip], available: dict[str, i
     if new:
         changes["wanted"] = without(lake, wanted, changed)
         stem = f"{dataset}-{digest([r['track_id'] for r in new] + [r['labels'] for r in new])}"
-        changes["wanted"].add.append(write_rows(lake.path("wanted", stem), wanted.arrow, new))
+        changes["wanted"].add.append(keep_rows(lake.path("wanted", stem), wanted.arrow, new))
     merged = {(d, label): n for d, label, n in known_counts} | {(dataset, label): n for label, n in available.items()}
     listed = [{"dataset": d, "label": label, "available": n} for (d, label), n in sorted(merged.items())]
     if merged != {(d, label): n for d, label, n in known_counts}:
-        shard = write_rows(lake.path("wanted_labels", f"labels-{digest(listed)}"), counts.arrow, listed)
+        shard = keep_rows(lake.path("wanted_labels", f"labels-{digest(listed)}"), counts.arrow, listed)
         old = [f for f in lake.shards("wanted_labels") if f != shard.file]
         changes["wanted_labels"] = Change(counts, [shard], old)
-    if changes:
-        lake.commit(changes)
+    return changes
 
 
 def adopt(clip: Clip) -> Result:
@@ -146,6 +156,18 @@ def take_in(lake: Lake, config: Any, journal: Path, clips: Sequence[Clip]) -> li
     if not files:
         return []
     results = [Result(**json.loads(path.read_text(encoding="utf-8"))) for path in files]
+    new: list[Result] = []
+    for attempt in attempts(lake):
+        with attempt as seen:
+            new = _enter(lake, seen, config, results)
+            break
+    for path in files:
+        path.unlink(missing_ok=True)
+    return new
+
+
+def _enter(published: Lake, lake: Lake, config: Any, results: list[Result]) -> list[Result]:
+    """Commit results that the ledger does not have yet, apart from those of forgotten clips."""
     table = schema.table("availability")
     with catalog.connect(lake) as connection:
         rows = connection.execute(
@@ -157,9 +179,11 @@ def take_in(lake: Lake, config: Any, journal: Path, clips: Sequence[Clip]) -> li
                 "GROUP BY sha256"
             ).fetchall()
         )
+        gone = {track_id for (track_id,) in connection.execute("SELECT track_id FROM forgotten").fetchall()}
     committed = {(track_id, datetime.fromisoformat(seen)) for track_id, seen in rows}
     # A commit that was cut short may be in the table already.
     new = [r for r in results if (r.track_id, datetime.fromisoformat(r.seen_at)) not in committed]
+    new = [r for r in new if r.track_id not in gone]
     new = [_judged(result, holders) for result in new]
     if new:
         listed = [
@@ -168,9 +192,8 @@ def take_in(lake: Lake, config: Any, journal: Path, clips: Sequence[Clip]) -> li
             for r in new
         ]
         stem = f"{config.dataset}-{digest([asdict(r) for r in new])}"
-        lake.commit({"availability": Change(table, [write_rows(lake.path("availability", stem), table.arrow, listed)])})
-    for path in files:
-        path.unlink(missing_ok=True)
+        shard = keep_rows(lake.path("availability", stem), table.arrow, listed)
+        published.commit({"availability": Change(table, [shard])}, Reads(versions(lake, "availability")))
     return new
 
 

@@ -13,7 +13,7 @@ from phonolake.errors import UsageError
 from phonolake.lineage import CODE_VERSION, canonical, digest, settings
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
-from phonolake.store.shards import SUFFIX, Shard, describe, write_rows
+from phonolake.store.shards import SUFFIX, Shard, keep_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,8 @@ def finish(lake: Lake, config: Any, outcomes: Sequence[Outcome], started: dateti
             "finished_at": now(),
             "code_version": CODE_VERSION,
         }
-        path = lake.path("runs", o.run_id)
         # A publication that was cut short has logged the file already, with its size: it must stay as it is.
-        change.add.append(describe(path) if path.exists() else write_rows(path, table.arrow, [row]))
+        change.add.append(keep_rows(lake.path("runs", o.run_id), table.arrow, [row]))
     return change
 
 
@@ -62,6 +61,12 @@ def count_tracks(lake: Lake, table: str, files: Iterable[str]) -> int:
     folder = lake.folder(table)
     counts = (pc.count_distinct(pq.read_table(folder / file, columns=["track_id"])["track_id"]) for file in files)
     return sum(count.as_py() for count in counts)
+
+
+def versions(lake: Lake, *tables: str) -> dict[str, int]:
+    """Versions of these tables that a lake shows, to be taken before they are read; -1 for those that have none yet."""
+    published = lake.versions()
+    return {name: published.get(name, -1) for name in tables}
 
 
 def make_folder(path: Path) -> None:
@@ -88,4 +93,5 @@ def merge(*changes: Change) -> Change:
     added: dict[str, Shard] = {s.file: s for c in changes for s in c.add}
     removed = dict.fromkeys(f for c in changes for f in c.remove)
     replaced = {new: old for c in changes for new, old in c.replaces.items()}
-    return Change(changes[0].schema, list(added.values()), list(removed), replaced)
+    reusable = any(change.reusable for change in changes)
+    return Change(changes[0].schema, list(added.values()), list(removed), replaced, reusable)

@@ -4,12 +4,12 @@ What is missing is computed, what is there is kept, and what has lost its input 
 dropped in the same commit. So a stage that is run again heals, and new tracks cost only their own shards.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from phonolake.stages.common import merge
 from phonolake.store.lake import Change, Lake
 from phonolake.store.product import Product
-from phonolake.store.shards import SEPARATOR, describe
+from phonolake.store.shards import SEPARATOR, SUFFIX, describe
 
 
 def missing(lake: Lake, product: Product, sources: Iterable[str]) -> list[str]:
@@ -18,14 +18,45 @@ def missing(lake: Lake, product: Product, sources: Iterable[str]) -> list[str]:
 
 
 def collect(lake: Lake, product: Product, sources: Iterable[str]) -> Change:
-    """Take in every shard that lies ready for `sources`, and drop the family's others."""
+    """Take in every shard that lies ready for `sources`, all that are published, and drop the family's others."""
     name = product.table.name
     stems = [product.stem(source) for source in sources]
-    lake.clean(name, stems)
     ready = [lake.path(name, stem) for stem in stems if lake.path(name, stem).exists()]
     expected = {path.name for path in ready}
     stale = [f for f in lake.shards(name) if f.startswith(product.family + SEPARATOR) and f not in expected]
-    return Change(product.table, [describe(path) for path in ready], stale)
+    return Change(product.table, [describe(path) for path in ready], stale, reusable=True)
+
+
+def check_replaced(
+    lake: Lake, table: str, changes: Mapping[str, Change], *, read: Collection[str], todo: Collection[str]
+) -> None:
+    """Refuse to drop what nothing lies ready for: then there is work to do first, on what others have published.
+
+    Parameters
+    ----------
+    table : str
+        Table of the input shards.
+    read : collection of str
+        Input shards that were worked on.
+    todo : collection of str
+        Those of the published ones for which something is missing. New ones may be, as long as nothing goes.
+
+    Raises
+    ------
+    OvertakenError
+    """
+    dropped = any(change.remove for change in changes.values())
+    if todo and (dropped or not set(read) <= lake.shards(table).keys()):
+        raise lake.overtaken(table)
+
+
+def discard(lake: Lake, products: Iterable[Product], table: str, read: Collection[str]) -> None:
+    """Remove what was made of input shards of a table that are no longer published: nobody can commit it."""
+    gone = set(read) - lake.shards(table).keys()
+    outputs: dict[str, list[str]] = {}
+    for product in products if gone else ():
+        outputs.setdefault(product.table.name, []).extend(product.stem(source) + SUFFIX for source in gone)
+    lake.discard(outputs)
 
 
 def collect_all(lake: Lake, pairs: Iterable[tuple[Product, Iterable[str]]]) -> dict[str, Change]:

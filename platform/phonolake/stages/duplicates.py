@@ -7,6 +7,7 @@ same distance in time are held against each other, never all pairs.
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,11 +21,13 @@ from phonolake.errors import AudioError
 from phonolake.features import fingerprint
 from phonolake.lineage import CODE_VERSION, digest, settings
 from phonolake.stages import derive
-from phonolake.stages.common import Outcome, count_tracks, finish, now
-from phonolake.store import catalog, pieces, schema
-from phonolake.store.lake import Change, Lake
+from phonolake.stages.common import Outcome, count_tracks, finish, now, versions
+from phonolake.store import catalog, jobs, pieces, schema
+from phonolake.store.attempts import attempts
+from phonolake.store.lake import Change, Lake, Reads
+from phonolake.store.naming import TOMBSTONES
 from phonolake.store.product import Product
-from phonolake.store.shards import SUFFIX, write_rows, writing
+from phonolake.store.shards import SUFFIX, keep_rows, writing
 
 EXACT, NEAR = "exact", "near"
 # A sub-fingerprint that stands in more places than this tells nothing, and its pairs would grow with the square.
@@ -87,16 +90,34 @@ def run(config: Config) -> Outcome:
     """Fingerprint what has none, compare all tracks and write the table `duplicates` anew where anything changed."""
     started = now()
     lake = Lake.open(config.lake)
-    sources = lake.shards("audio")
-    tasks = plan(config)
-    n = count_tracks(lake, "audio", sources)
+    with jobs.working(lake.root, "duplicates"):
+        for attempt in attempts(lake):
+            with attempt as seen:
+                _fingerprint(lake, seen)
+                return _compare(lake, lake.pinned(), config, started)
+    raise AssertionError("the last attempt raises")
+
+
+def _fingerprint(lake: Lake, seen: Lake) -> None:
+    """Fingerprint what has none, and publish it."""
+    tasks, sources = _plan(seen), seen.shards("audio")
+    n = count_tracks(seen, "audio", sources)
     with progress.task("fingerprint", n) as advance:
-        advance(n - count_tracks(lake, "audio", [task.source for task in tasks]))
+        advance(n - count_tracks(seen, "audio", [task.source for task in tasks]))
         seconds = sum(sources[task.source].bytes for task in tasks) * SECONDS_PER_BYTE
         for _ in execution.imap(fingerprint_shard, tasks, seconds=seconds, on_tick=advance):
             pass
-    change = derive.collect(lake, _product(), sources)
-    lake.commit({"fingerprints": change})
+    late = lake.pinned()
+    todo = {task.source for task in _plan(late)}
+    derive.discard(lake, [_product()], "audio", sources)
+    changes = {"fingerprints": derive.collect(late, _product(), late.shards("audio"))}
+    derive.check_replaced(late, "audio", changes, read=sources, todo=todo)
+    done = [source for source in late.shards("audio") if source not in todo]
+    lake.commit(changes, Reads(versions(late, TOMBSTONES), {"audio": done}))
+
+
+def _compare(published: Lake, lake: Lake, config: Config, started: datetime) -> Outcome:
+    """Write the pairs of all that is fingerprinted."""
     stem = f"pairs-{digest([settings(config), list(lake.shards('fingerprints'))])}"
     table = schema.table("duplicates")
     if stem + SUFFIX in lake.shards("duplicates"):
@@ -105,16 +126,23 @@ def run(config: Config) -> Outcome:
     stamp = {"config_hash": digest([_product().version, stem]), "code_version": CODE_VERSION}
     with catalog.connect(lake) as connection:
         found = [asdict(pair) | stamp for pair in compare_all(connection, config)]
-    shard = write_rows(lake.path("duplicates", stem), table.arrow, found)
+    shard = keep_rows(lake.path("duplicates", stem), table.arrow, found)
+    n = count_tracks(lake, "fingerprints", lake.shards("fingerprints"))
     old = [file for file in lake.shards("duplicates") if file != shard.file]
     outcome = Outcome("duplicates", f"duplicates-{stem}", n, n, 0, f"{len(found)} pairs")
-    lake.commit({"duplicates": Change(table, [shard], old), "runs": finish(lake, config, [outcome], started)})
+    published.commit(
+        {"duplicates": Change(table, [shard], old), "runs": finish(lake, config, [outcome], started)},
+        Reads(versions(lake, "fingerprints", "duplicates")),
+    )
     return outcome
 
 
 def plan(config: Config) -> list[Task]:
     """Audio shards without fingerprints."""
-    lake = Lake.open(config.lake)
+    return _plan(Lake.open(config.lake))
+
+
+def _plan(lake: Lake) -> list[Task]:
     return [Task(lake.root, source) for source in derive.missing(lake, _product(), lake.shards("audio"))]
 
 

@@ -1,8 +1,9 @@
 """Extract: feature sets and spectrograms from the audio in the lake, several in one pass over it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from phonolake.inference.products import product, rejects
 from phonolake.inference.recordings import Answer, Recipe, answers
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.stages import derive
-from phonolake.stages.common import Outcome, count_tracks, finish, now
-from phonolake.store import pieces
-from phonolake.store.lake import Lake
+from phonolake.stages.common import Outcome, count_tracks, finish, now, versions
+from phonolake.store import jobs, pieces
+from phonolake.store.attempts import attempts
+from phonolake.store.lake import Lake, Reads
+from phonolake.store.naming import TOMBSTONES
 from phonolake.store.shards import Shard, write_rows, writing
 
 # Of encoded audio and for each recipe, on one core.
@@ -72,24 +75,46 @@ def run(config: Config) -> list[Outcome]:
     """
     started = now()
     lake = Lake.open(config.lake)
-    tasks, recipes = plan(config), _recipes(config)
+    plan(config)
+    with jobs.working(lake.root, "extract"):
+        for attempt in attempts(lake):
+            with attempt as seen:
+                _compute(seen, _plan(seen, config))
+                return _publish(lake, config, seen.shards("audio"), started)
+    raise AssertionError("the last attempt raises")
+
+
+def _compute(lake: Lake, tasks: list[Task]) -> None:
     sources = lake.shards("audio")
     n = count_tracks(lake, "audio", sources)
     with progress.task("extract", n) as advance:
         advance(n - count_tracks(lake, "audio", [task.source for task in tasks]))
         for _ in execution.imap(extract_shard, tasks, seconds=_seconds(tasks, sources), on_tick=advance):
             pass
+
+
+def _publish(lake: Lake, config: Config, read: Collection[str], started: datetime) -> list[Outcome]:
+    """Commit what lies ready for the audio that is published by now; others may have added some, with its features."""
+    seen, recipes = lake.pinned(), _recipes(config)
+    todo = {task.source for task in _plan(seen, config)}
     products = [p for r in recipes for p in (product(r), rejects(r))]
-    changes = derive.collect_all(lake, ((p, sources) for p in products))
-    outcomes = [_outcome(lake, r, sources, n) for r in recipes]
-    changes["runs"] = finish(lake, config, outcomes, started)
-    lake.commit(changes)
+    derive.discard(lake, products, "audio", read)
+    changes = derive.collect_all(seen, ((p, seen.shards("audio")) for p in products))
+    derive.check_replaced(seen, "audio", changes, read=read, todo=todo)
+    done = [source for source in seen.shards("audio") if source not in todo]
+    n = count_tracks(seen, "audio", done)
+    outcomes = [_outcome(seen, r, done, n) for r in recipes]
+    changes["runs"] = finish(seen, config, outcomes, started)
+    lake.commit(changes, Reads(versions(seen, TOMBSTONES), {"audio": done}))
     return outcomes
 
 
 def plan(config: Config) -> list[Task]:
     """What would be computed, without computing it; the errors are those of `run`."""
-    lake = Lake.open(config.lake)
+    return _plan(Lake.open(config.lake), config)
+
+
+def _plan(lake: Lake, config: Config) -> list[Task]:
     sources = lake.shards("audio")
     missing = {r.name: set(derive.missing(lake, product(r), sources)) for r in _recipes(config)}
     if not missing:

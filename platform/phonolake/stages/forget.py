@@ -23,12 +23,12 @@ from phonolake.files import TEMPORARY, replacing
 from phonolake.lineage import digest
 from phonolake.search.index import IDS
 from phonolake.stages.common import Outcome, finish, now
-from phonolake.store import catalog, schema, trained
-from phonolake.store.lake import Change, Lake
-from phonolake.store.rewrite import holding, naming, without
-from phonolake.store.shards import SUFFIX, write_rows
-
-TOMBSTONES = "forgotten"
+from phonolake.store import catalog, jobs, schema, trained
+from phonolake.store.attempts import attempts
+from phonolake.store.lake import Change, Lake, Reads
+from phonolake.store.naming import TOMBSTONES, holding, holds, naming
+from phonolake.store.rewrite import purge, without
+from phonolake.store.shards import SUFFIX, keep_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,8 @@ class _Said:
 
 
 def run(config: Config) -> list[Removed]:
-    """Forget the tracks; what went, place by place. No other job may write meanwhile.
+    """Forget the tracks; what went, place by place. Jobs that write meanwhile do without the tracks: their
+    commits are refused else.
 
     Raises
     ------
@@ -70,10 +71,14 @@ def run(config: Config) -> list[Removed]:
     lake = Lake.open(config.lake)
     ids = sorted(set(config.track_ids))
     _check_known(lake, ids)
-    removed = [Removed("journals", lines, 1) for _, lines in journal.forget(lake, ids)]
-    removed += _publish(lake, config, ids, started)
-    removed += list(_purge_tables(lake, ids))
-    removed += [*_purge_models(lake, ids), *purge_indexes(lake, ids)]
+    with jobs.working(lake.root, "forget"):
+        removed = [Removed("journals", lines, 1) for _, lines in journal.forget(lake, ids)]
+        for attempt in attempts(lake):
+            with attempt as seen:
+                removed += _publish(lake, seen, config, ids, started)
+                break
+        removed += list(_purge_tables(lake, ids))
+        removed += [*purge_models(lake, ids), *purge_indexes(lake, ids)]
     merged: dict[str, Removed] = {}
     for r in removed:
         before = merged.get(r.where, Removed(r.where, 0, 0))
@@ -97,7 +102,7 @@ def verify(lake: Lake, track_ids: tuple[str, ...]) -> list[str]:
         if not path.is_file() or path.parent == lake.folder(TOMBSTONES):
             continue
         if path.suffix == SUFFIX:
-            held = _holds(path, wanted)
+            held = holds(path, wanted)
         elif path.suffix == ".json" and "_delta_log" not in path.parts:
             held = bool(set(_texts(json.loads(path.read_text(encoding="utf-8")))) & set(track_ids))
         else:
@@ -141,7 +146,7 @@ def _count(path: Path, wanted: pa.Array) -> int:
     return int(pc.sum(held).as_py() or 0)
 
 
-def _publish(lake: Lake, config: Config, ids: list[str], started: datetime) -> list[Removed]:
+def _publish(published: Lake, lake: Lake, config: Config, ids: list[str], started: datetime) -> list[Removed]:
     """Tombstones and tables without the tracks, in one commit."""
     counts = _counts(lake, ids)
     with catalog.connect(lake) as connection:
@@ -151,11 +156,13 @@ def _publish(lake: Lake, config: Config, ids: list[str], started: datetime) -> l
     if new:
         stones = schema.table(TOMBSTONES)
         rows = [{"track_id": track_id, "forgotten_at": now(), "why": config.why} for track_id in new]
-        changes[TOMBSTONES] = Change(stones, [write_rows(lake.path(TOMBSTONES, digest(new)), stones.arrow, rows)])
+        changes[TOMBSTONES] = Change(stones, [keep_rows(lake.path(TOMBSTONES, digest(new)), stones.arrow, rows)])
     if changes:
         outcome = Outcome("forget", f"forget-{digest(ids)}", len(ids), len(ids), 0)
         said = _Said(config.lake, len(ids), config.why)
-        lake.commit(changes | {"runs": finish(lake, said, [outcome], started)})
+        # Rows that others add to any of these tables meanwhile may be about the tracks.
+        reads = Reads({table: version for table, version in lake.versions().items() if table in counts})
+        published.commit(changes | {"runs": finish(lake, said, [outcome], started)}, reads)
     return [Removed(table, n, 0) for table, n in counts.items()]
 
 
@@ -169,20 +176,18 @@ def changes_without(lake: Lake, tables: Iterable[str], ids: Collection[str]) -> 
 
 
 def _purge_tables(lake: Lake, ids: list[str]) -> Iterator[Removed]:
-    """Shards that readers no longer see and that hold rows of the tracks, and whatever writers left unfinished."""
-    wanted = pa.array(ids, pa.string())
-    for folder in sorted((lake.root / "tables").glob("*/")):
-        published = lake.shards(folder.name)
-        gone = 0
-        for path in sorted(folder.iterdir()):
-            old = path.suffix == SUFFIX and path.name not in published
-            if folder.name != TOMBSTONES and (path.name.endswith(TEMPORARY) or (old and _holds(path, wanted))):
-                path.unlink()
-                gone += 1
-        yield Removed(folder.name, 0, gone)
+    """Shards that readers no longer see and that hold rows of the tracks, and what dead writers left unfinished."""
+    removed = purge(lake, pa.array(ids, pa.string()))
+    for path in (lake.root / "tables").glob(f"*/.*{TEMPORARY}"):
+        # A job that lives does without the tracks when it commits, and removes what it then has no use for.
+        if not jobs.is_at_work(lake.root, jobs.owner_of(path)):
+            path.unlink(missing_ok=True)
+            removed[path.parent.name] = removed.get(path.parent.name, 0) + 1
+    for table, gone in removed.items():
+        yield Removed(table, 0, gone)
 
 
-def _purge_models(lake: Lake, ids: list[str]) -> Iterator[Removed]:
+def purge_models(lake: Lake, ids: list[str]) -> Iterator[Removed]:
     """The lists of tracks that models were trained and tested on."""
     wanted = pa.array(ids, pa.string())
     for path in sorted(lake.root.glob(f"{trained.FOLDER}/*/{trained.TRACKS}")):
@@ -201,15 +206,6 @@ def purge_indexes(lake: Lake, ids: list[str]) -> Iterator[Removed]:
         if n:
             shutil.rmtree(path.parent)
             yield Removed("indexes", n, 1)
-
-
-def _holds(path: Path, wanted: pa.Array) -> bool:
-    """Whether a Parquet file has rows of the tracks; one that cannot be read may have some."""
-    try:
-        columns = naming(pq.read_schema(path))
-        return bool(columns) and bool(pc.any(holding(pq.read_table(path, columns=columns), wanted)).as_py())
-    except (pa.ArrowInvalid, OSError):
-        return True
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -30,7 +30,7 @@ from phonolake.sources import folder as audio_folder
 from phonolake.stages.common import Outcome, finish, now
 from phonolake.store import query, schema, tracks, trained
 from phonolake.store.lake import MARKER, Change, Lake
-from phonolake.store.shards import SUFFIX, write_rows
+from phonolake.store.shards import SUFFIX, keep_rows
 
 IMPORTABLE = (choi_msd.CARD.name, *musicnn_weights.NAMES)
 # Clips whose statistics are computed: their first maps, two megabytes each, are in memory together.
@@ -170,7 +170,7 @@ def _register(lake: Lake, config: Config, network: Any, card: dict[str, Any], ou
         "card": canonical(card),
         "code_version": CODE_VERSION,
     }
-    shard = write_rows(lake.path("models", run_id), models.arrow, [row])
+    shard = keep_rows(lake.path("models", run_id), models.arrow, [row])
     lake.commit({"models": Change(models, [shard]), "runs": finish(lake, config, [outcome], started)})
 
 

@@ -186,11 +186,11 @@ def without_replaced(
         Shards of `tracks` with the rows that take the place of the old ones.
     """
     own = [file for file in lake.shards(table.name) if not file.startswith(FAMILY)]
-    change = without(lake, table, replaced, files=own)
+    change = without(lake, table, replaced, among=own)
     imported = [file for file in lake.shards(table.name) if file.startswith(FAMILY)] if replaced else []
     if imported:
         alive = {i for path in tracks for i in pq.read_table(path, columns=["track_id"])["track_id"].to_pylist()}
-        lost = without(lake, table, set(replaced) - alive, files=imported)
+        lost = without(lake, table, set(replaced) - alive, among=imported)
         change.add += lost.add
         change.remove += lost.remove
         change.replaces |= lost.replaces

@@ -1,5 +1,6 @@
 """Index: a FAISS index over the embeddings of each model, so that neighbours are found without reading them all."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,9 @@ from phonolake.errors import PhonolakeError
 from phonolake.lineage import digest
 from phonolake.search import index as faiss_index
 from phonolake.stages.common import Outcome, finish, now
-from phonolake.store.lake import Lake
-from phonolake.store.shards import sweep
+from phonolake.store import jobs
+from phonolake.store.attempts import attempts
+from phonolake.store.lake import Lake, Reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +37,34 @@ def run(config: Config) -> list[Outcome]:
     groups = lake.shards_by_family("embeddings")
     if not groups:
         raise PhonolakeError("the lake has no embeddings yet: run `phonolake score` first")
-    sweep(lake.root / "indexes")
-    outcomes = []
-    with progress.task("index", len(groups)) as advance:
-        for run_id, files in groups.items():
-            folder = lake.root / "indexes" / run_id
-            card = faiss_index.read_card(folder)
-            if config.again or card is None or card.get("files") != files:
-                track_ids, x_ND = _read(lake, files)
-                faiss_index.save(faiss_index.build(x_ND, track_ids, {"run_id": run_id, "files": files}), folder)
-            n = sum(lake.shards("embeddings")[file].rows for file in files)
-            outcomes.append(Outcome("index", f"index-{run_id}-{digest(files, length=8)}", n, n, 0, run_id))
-            advance(1)
-    lake.commit({"runs": finish(lake, config, outcomes, started)})
+    with jobs.working(lake.root, "index"), progress.task("index", len(groups)) as advance:
+        outcomes = [_index(lake, run_id, again=config.again) for run_id in _counted(groups, advance)]
+        lake.commit({"runs": finish(lake, config, outcomes, started)})
     return outcomes
+
+
+def _counted(groups: Iterable[str], advance: progress.Advance) -> Iterator[str]:
+    for run_id in groups:
+        yield run_id
+        advance(1)
+
+
+def _index(lake: Lake, run_id: str, *, again: bool) -> Outcome:
+    """Bring the index of one model up to date."""
+    folder = lake.root / "indexes" / run_id
+    for attempt in attempts(lake):
+        with attempt as seen:
+            files = seen.shards_by_family("embeddings").get(run_id, [])
+            card = faiss_index.read_card(folder)
+            if files and (again or card is None or card.get("files") != files):
+                track_ids, x_ND = _read(seen, files)
+                built = faiss_index.build(x_ND, track_ids, {"run_id": run_id, "files": files})
+                # An index of what is no longer published would bring back who was forgotten.
+                with lake.alone(Reads(shards={"embeddings": files})):
+                    faiss_index.save(built, folder)
+            n = sum(seen.shards("embeddings")[file].rows for file in files)
+            return Outcome("index", f"index-{run_id}-{digest(files, length=8)}", n, n, 0, run_id)
+    raise AssertionError("the last attempt raises")
 
 
 def _read(lake: Lake, files: list[str]) -> tuple[list[str], np.ndarray]:

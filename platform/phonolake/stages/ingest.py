@@ -4,8 +4,9 @@ Inputs = tracks + rejects, always. What the lake already has is left alone; a ch
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from phonolake.audio.decode import AudioFacts, probe
 from phonolake.audio.encoded import Encoded, OnDisk, sha256
 from phonolake.audio.tags import read_tags, split_genres
 from phonolake.errors import AudioError, UsageError
+from phonolake.files import locked
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.records import Recording
 from phonolake.sources import contract
@@ -21,13 +23,18 @@ from phonolake.stages import absent, imported, prune
 from phonolake.stages import ingest_passed_over as passing
 from phonolake.stages import ingest_plan as planning
 from phonolake.stages import ingest_vocabulary as vocabulary
-from phonolake.stages.common import Outcome, finish, merge, now
-from phonolake.store import pieces, schema
-from phonolake.store.lake import Change, Lake
-from phonolake.store.shards import describe, write_rows, writing
+from phonolake.stages.common import Outcome, finish, merge, now, versions
+from phonolake.store import jobs, pieces, schema
+from phonolake.store.attempts import attempts
+from phonolake.store.lake import Change, Lake, Reads
+from phonolake.store.naming import TOMBSTONES
+from phonolake.store.shards import SUFFIX, describe, write_rows, writing
 
 # In the order they are written: when `tracks` is there, all of a shard is there.
 TABLES = ("rejects", "official_splits", "labels", "splits", "metadata", "audio", "tracks")
+
+# Held while the shards of some files take their places.
+PLACING = ".placing"
 
 MAX_CLIPPED = 0.1
 MAX_BYTES = 4 << 30
@@ -116,16 +123,37 @@ class Task:
 def run(config: Config) -> Outcome:
     """Ingest everything that is new or changed under the root."""
     started = now()
-    plan = make_plan(config)
-    left = passing.said(plan.passed_over)
+    there = _there(config)
+    plan, planned = _plan(config, there), there.versions() if there else {}
     pruned = prune.take_down(config, plan, started) if config.prune else ""
     if not plan.shards:
-        _commit_passed_over(config, plan)
-        note = "; ".join(filter(None, [f"nothing new: {plan.said}{plan.lost}{pruned}", left]))
-        return Outcome("ingest", None, 0, 0, 0, note)
+        return _nothing_new(config, plan, pruned)
     # Read before any work is done: a table of labels that is none ends it with nothing written.
     terms = contract.vocabulary(contract.get(config.source), Path(config.root).expanduser().resolve(), config.options)
     lake = Lake.create(config.lake)
+    with jobs.working(lake.root, "ingest"):
+        for attempt in attempts(lake):
+            with attempt as seen:
+                # What another job has taken in since is known, and what it has removed is not.
+                if seen.versions() != planned:
+                    before, plan, planned = plan, _plan(config, seen), seen.versions()
+                    useless = [stem + SUFFIX for stem in before.shards.keys() - plan.shards.keys()]
+                    lake.discard(dict.fromkeys(TABLES, useless))
+                if not plan.shards:
+                    return _nothing_new(config, plan, pruned)
+                _write(lake, config, plan)
+                return _publish(lake, seen, config, plan, terms, pruned, started)
+    raise AssertionError("the last attempt raises")
+
+
+def _nothing_new(config: Config, plan: planning.Plan, pruned: str) -> Outcome:
+    _commit_passed_over(config, plan)
+    note = [f"nothing new: {plan.said}{plan.lost}{pruned}", passing.said(plan.passed_over)]
+    return Outcome("ingest", None, 0, 0, 0, "; ".join(filter(None, note)))
+
+
+def _write(lake: Lake, config: Config, plan: planning.Plan) -> None:
+    """Write the shards that do not lie ready."""
     tasks = [Task(lake.root, config, stem, files) for stem, files in plan.shards.items()]
     missing = [task for task in tasks if not lake.path("tracks", task.stem).exists()]
     total = sum(len(task.files) for task in tasks)
@@ -133,15 +161,29 @@ def run(config: Config) -> Outcome:
         advance(total - sum(len(task.files) for task in missing))
         for _ in execution.imap(ingest_shard, missing, seconds=_seconds(missing), on_tick=advance):
             pass
-    changes = {name: _collect(lake, name, plan) for name in TABLES}
-    changes["vocabulary"] = vocabulary.replacing(lake, config.dataset_name, terms)
-    changes["passed_over"] = passing.replacing(lake, config.dataset_name, plan.passed_over)
+
+
+def _publish(
+    lake: Lake,
+    seen: Lake,
+    config: Config,
+    plan: planning.Plan,
+    terms: list[contract.Term],
+    pruned: str,
+    started: datetime,
+) -> Outcome:
+    """Commit the shards of a plan, which rests on the tracks and rejects that were seen."""
+    changes = {name: _collect(seen, name, plan) for name in TABLES}
+    changes["vocabulary"] = vocabulary.replacing(seen, config.dataset_name, terms)
+    changes["passed_over"] = passing.replacing(seen, config.dataset_name, plan.passed_over)
+    total = sum(map(len, plan.shards.values()))
     outputs = sum(s.rows for s in changes["tracks"].add if s.file.removesuffix(".parquet") in plan.shards)
     run_id = f"ingest-{digest([config.fingerprint, list(plan.shards)])}"
-    note = "; ".join(filter(None, [f"{plan.said} before{plan.lost}{pruned}", left]))
+    note = "; ".join(filter(None, [f"{plan.said} before{plan.lost}{pruned}", passing.said(plan.passed_over)]))
     outcome = Outcome("ingest", run_id, total, outputs, total - outputs, note)
     said = replace(config, root=planning.readable(config.root))
-    lake.commit(changes | {"runs": finish(lake, said, [outcome], started)})
+    changes["runs"] = finish(seen, said, [outcome], started)
+    lake.commit(changes, Reads(versions(seen, "tracks", "rejects", TOMBSTONES)))
     return outcome
 
 
@@ -154,6 +196,16 @@ def make_plan(config: Config) -> planning.Plan:
         For an unknown source, a root that is no folder or lacks the layout, or one without any recording; when none of
         the files that the source names is there, or the lake has another dataset of this name.
     """
+    return _plan(config, _there(config))
+
+
+def _there(config: Config) -> Lake | None:
+    """The lake as it is now, if there is one."""
+    lake = Lake.find(config.lake)
+    return lake.pinned() if lake else None
+
+
+def _plan(config: Config, lake: Lake | None) -> planning.Plan:
     source = contract.get(config.source)
     root = Path(config.root).expanduser()
     if not root.is_dir():
@@ -175,7 +227,7 @@ def make_plan(config: Config) -> planning.Plan:
         raise UsageError("; ".join(filter(None, [none, passing.said(left)])))
     plan = planning.make(
         files,
-        config.lake,
+        lake,
         config.dataset_name,
         config.fingerprint,
         config.shard_bytes,
@@ -204,11 +256,10 @@ def _seconds(tasks: list[Task]) -> float:
 def _collect(lake: Lake, name: str, plan: planning.Plan) -> Change:
     """What a table gains by the finished shards, and loses where files changed."""
     table = schema.table(name)
-    lake.clean(name, list(plan.shards))
     paths = (lake.path(name, stem) for stem in plan.shards)
     tracks = [lake.path("tracks", stem) for stem in plan.shards]
     gone = imported.without_replaced(lake, table, plan.replaced, tracks)
-    return merge(Change(table, [describe(p) for p in paths if p.exists()]), gone)
+    return merge(Change(table, [describe(p) for p in paths if p.exists()], reusable=True), gone)
 
 
 # -- one shard, on a worker --------------------------------------------------------------------------------------------
@@ -220,26 +271,37 @@ def ingest_shard(task: Task) -> None:
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     audio = lake.path("audio", task.stem)
     n_audio = 0
-    with writing(audio, schema.table("audio").arrow) as append:
-        for file in task.files:
-            for name, row in _ingest_file(file, task.config):
-                if name == "audio":
-                    append(row)
-                    n_audio += 1
-                else:
-                    rows[name].append(row)
-            execution.tick()
-    if not n_audio:
-        audio.unlink()
-    for name in TABLES:
-        if name == "audio":
-            continue
-        path = lake.path(name, task.stem)
-        if rows[name] or name == "tracks":
-            write_rows(path, schema.table(name).arrow, rows[name])
-        else:
-            # An attempt that was cut short may have seen a file in another state.
-            path.unlink(missing_ok=True)
+    tracks = lake.path("tracks", task.stem)
+    # The lock is let go last: nobody else puts shards of these files in their places until all are there.
+    with suppress(_FinishedError), ExitStack() as places:
+        with writing(audio, schema.table("audio").arrow) as append:
+            for file in task.files:
+                for name, row in _ingest_file(file, task.config):
+                    if name == "audio":
+                        append(row)
+                        n_audio += 1
+                    else:
+                        rows[name].append(row)
+                execution.tick()
+            places.enter_context(locked(lake.root / "tables" / PLACING))
+            if tracks.exists():
+                # Another job has, and may have published them: they stay as they are.
+                raise _FinishedError
+        if not n_audio:
+            audio.unlink()
+        for name in TABLES:
+            if name == "audio":
+                continue
+            path = lake.path(name, task.stem)
+            if rows[name] or name == "tracks":
+                write_rows(path, schema.table(name).arrow, rows[name])
+            else:
+                # An attempt that was cut short may have seen a file in another state.
+                path.unlink(missing_ok=True)
+
+
+class _FinishedError(Exception):
+    """The shards of these files are there already."""
 
 
 def _ingest_file(file: planning.File, config: Config) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -13,7 +13,7 @@ from phonolake.errors import AudioError, UsageError
 from phonolake.lineage import digest
 from phonolake.records import Recording
 from phonolake.store import catalog
-from phonolake.store.lake import MARKER, Lake
+from phonolake.store.lake import Lake
 
 # A corpus below 16 full shards is cut finer, so that its shards can be worked on side by side; but not into crumbs.
 PARALLEL_SHARDS = 16
@@ -131,7 +131,13 @@ def _said(recording: Recording) -> Iterator[Any]:
 
 
 def make(
-    files: Iterable[File], lake: str, dataset: str, fingerprint: str, shard_bytes: int, *, within: Path | None = None
+    files: Iterable[File],
+    lake: Lake | None,
+    dataset: str,
+    fingerprint: str,
+    shard_bytes: int,
+    *,
+    within: Path | None = None,
 ) -> Plan:
     """Leave out what the lake has unchanged, and group the rest in a way that depends on nothing but the files.
 
@@ -145,8 +151,8 @@ def make(
     UsageError
         When two files have the same id, or the dataset is another one.
     """
-    known, version = _known(lake, dataset)
-    gone = _forgotten(lake)
+    known, gone = _known(lake, dataset)
+    version = lake.versions().get("rejects", 0) if lake else 0
     plan = Plan()
     work = []
     seen: dict[str, File] = {}
@@ -182,25 +188,16 @@ def make(
     return plan
 
 
-def _forgotten(lake: str) -> set[str]:
-    """Ids of tracks that were taken down: they stay out."""
-    if not (Path(lake).expanduser() / MARKER).is_file():
-        return set()
-    with catalog.connect(Lake.open(lake)) as connection:
-        return {track_id for (track_id,) in connection.execute("SELECT track_id FROM forgotten").fetchall()}
-
-
 def readable(path: Path | str) -> str:
     """A path as valid Unicode, whatever bytes its name holds."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _known(lake: str, dataset: str) -> tuple[dict[str, Known], int]:
-    """What the lake has an answer for, by track id, and the version of `rejects` that this was read from."""
-    if not (Path(lake).expanduser() / MARKER).is_file():
-        return {}, 0
-    opened = Lake.open(lake)
-    with catalog.connect(opened) as connection:
+def _known(lake: Lake | None, dataset: str) -> tuple[dict[str, Known], set[str]]:
+    """What the lake has an answer for, by track id, and the ids of tracks that were taken down, which stay out."""
+    if lake is None:
+        return {}, set()
+    with catalog.connect(lake) as connection:
         rows = connection.execute(
             "SELECT track_id, source_bytes, source_mtime, NULL, metadata_hash, source_path, sha256 "
             "FROM audio JOIN tracks USING (track_id) LEFT JOIN metadata USING (track_id) "
@@ -210,7 +207,8 @@ def _known(lake: str, dataset: str) -> tuple[dict[str, Known], int]:
             "FROM rejects WHERE dataset = $1 AND stage = 'ingest'",
             [dataset, TRY_AGAIN],
         ).fetchall()
-    return {track_id: Known(*facts) for track_id, *facts in rows}, opened.versions().get("rejects", 0)
+        gone = {track_id for (track_id,) in connection.execute("SELECT track_id FROM forgotten").fetchall()}
+    return {track_id: Known(*facts) for track_id, *facts in rows}, gone
 
 
 def _unchanged(file: File, before: Known, fingerprint: str) -> bool:

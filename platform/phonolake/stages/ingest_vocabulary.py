@@ -6,7 +6,7 @@ from phonolake.lineage import digest
 from phonolake.sources.contract import Term
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
-from phonolake.store.shards import describe, write_rows
+from phonolake.store.shards import keep_rows
 
 
 def replacing(lake: Lake, dataset: str, terms: list[Term]) -> Change:
@@ -28,5 +28,5 @@ def replacing(lake: Lake, dataset: str, terms: list[Term]) -> Change:
             }
             for term in terms
         ]
-        change.add.append(describe(path) if path.exists() else write_rows(path, table.arrow, rows))
+        change.add.append(keep_rows(path, table.arrow, rows))
     return change

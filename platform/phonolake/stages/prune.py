@@ -11,6 +11,8 @@ from phonolake.lineage import digest
 from phonolake.stages import forget
 from phonolake.stages.common import Outcome, finish
 from phonolake.stages.ingest_plan import Plan
+from phonolake.store import jobs
+from phonolake.store.attempts import attempts
 from phonolake.store.lake import Lake
 
 KEPT = {"annotations", "samples", "official_splits", "wanted", "availability", forget.TOMBSTONES}
@@ -37,12 +39,17 @@ def take_down(config: Any, plan: Plan, started: datetime) -> str:
     if not plan.gone:
         return ""
     lake, ids = Lake.open(config.lake), sorted(plan.gone)
-    tables = [t for t in lake.versions() if t not in KEPT and "track_id" in lake.published_schema(t).names]
-    changes = {name: change for name, change in forget.changes_without(lake, tables, ids).items() if change.remove}
-    outcome = Outcome("prune", f"prune-{digest([ids, lake.versions()])}", len(ids), len(ids), 0)
     said = _Said(config.lake, config.root, len(ids))
-    lake.commit(changes | {"runs": finish(lake, said, [outcome], started)})
-    for _ in forget.purge_indexes(lake, ids):
-        pass
+    with jobs.working(lake.root, "prune"):
+        for attempt in attempts(lake):
+            with attempt as seen:
+                tables = [t for t in seen.versions() if t not in KEPT and "track_id" in seen.published_schema(t).names]
+                without = forget.changes_without(seen, tables, ids)
+                changes = {name: change for name, change in without.items() if change.remove}
+                outcome = Outcome("prune", f"prune-{digest([ids, seen.versions()])}", len(ids), len(ids), 0)
+                lake.commit(changes | {"runs": finish(seen, said, [outcome], started)})
+                break
+        for _ in forget.purge_indexes(lake, ids):
+            pass
     plan.gone = []
     return f"; {len(ids)} taken down, whose files are no longer there"

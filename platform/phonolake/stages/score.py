@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ from phonolake.models.loaded import EMBEDDING
 from phonolake.models.registry import NetworkCard
 from phonolake.records import TEST
 from phonolake.stages import derive
-from phonolake.stages.common import Outcome, count_tracks, finish, now
-from phonolake.store import catalog, schema, trained
-from phonolake.store.lake import Lake
+from phonolake.stages.common import Outcome, count_tracks, finish, merge, now, versions
+from phonolake.store import catalog, jobs, schema, trained
+from phonolake.store.attempts import attempts
+from phonolake.store.lake import Change, Lake, Reads
+from phonolake.store.naming import TOMBSTONES
 from phonolake.store.product import Product
 from phonolake.store.shards import writing
 
@@ -98,21 +101,49 @@ def run(config: Config, device: str = "auto") -> list[Outcome]:
         # What others are to read must be in the lake before they are planned.
         rest = tuple(run_id for run_id in models if run_id not in first)
         return [outcome for runs in (first, rest) for outcome in run(replace(config, runs=runs), device)]
-    sources = {run_id: inputs.parse(model.input).files(lake) for run_id, model in models.items()}
-    tasks = plan(config)
-    total = sum(map(len, sources.values()))
-    with progress.task("score", total) as advance:
-        advance(total - len(tasks))
-        _score(tasks, device, _seconds(lake, models, tasks), advance)
-    pairs = []
-    for run_id, files in sources.items():
-        pairs += [(_predictions(run_id, config.held_out_only), files), (_embeddings(run_id), files)]
+    asked, config = config, replace(config, runs=tuple(models))
+    with jobs.working(lake.root, "score"):
+        for attempt in attempts(lake):
+            with attempt as seen:
+                sources = _sources(seen, config)
+                tasks = _plan(seen, config)
+                total = sum(map(len, sources.values()))
+                with progress.task("score", total) as advance:
+                    advance(total - len(tasks))
+                    _score(tasks, device, _seconds(seen, models, tasks), advance)
+                return _publish(lake, config, sources, asked, started)
+    raise AssertionError("the last attempt raises")
+
+
+def _sources(lake: Lake, config: Config) -> dict[str, list[str]]:
+    """What each of the models reads."""
+    return {run_id: inputs.parse(model.input).files(lake) for run_id, model in _models(lake, config.runs).items()}
+
+
+def _publish(lake: Lake, config: Config, read: dict[str, list[str]], asked: Config, started: datetime) -> list[Outcome]:
+    """Commit what lies ready for the inputs that are published by now: others may have added some, and their scores."""
+    seen = lake.pinned()
+    models, sources = _models(seen, config.runs), _sources(seen, config)
+    todo: dict[str, set[str]] = {run_id: set() for run_id in models}
+    for task in _plan(seen, config):
+        todo[task.run_id].add(task.source)
+    changes: dict[str, Change] = {}
+    outcomes = []
+    rests_on: dict[str, set[str]] = {}
+    for run_id, model in models.items():
+        table = inputs.parse(model.input).table
+        wanted = [_predictions(run_id, config.held_out_only), _embeddings(run_id)]
         if config.activations:
-            pairs.append((_activations(run_id, config.activations, config.segments), files))
-    changes = derive.collect_all(lake, pairs)
-    outcomes = [_outcome(lake, config, model, sources[run_id]) for run_id, model in models.items()]
-    changes["runs"] = finish(lake, config, outcomes, started)
-    lake.commit(changes)
+            wanted.append(_activations(run_id, config.activations, config.segments))
+        derive.discard(lake, wanted, table, read[run_id])
+        found = derive.collect_all(seen, ((product, sources[run_id]) for product in wanted))
+        derive.check_replaced(seen, table, found, read=read[run_id], todo=todo[run_id])
+        changes |= {name: merge(changes[name], c) if name in changes else c for name, c in found.items()}
+        done = [source for source in sources[run_id] if source not in todo[run_id]]
+        rests_on.setdefault(table, set()).update(done)
+        outcomes.append(_outcome(seen, config, model, done))
+    changes["runs"] = finish(seen, asked, outcomes, started)
+    lake.commit(changes, Reads(versions(seen, TOMBSTONES), rests_on))
     return outcomes
 
 
@@ -143,7 +174,10 @@ def _score(tasks: list[Task], device: str, seconds: float, advance: progress.Adv
 
 def plan(config: Config) -> list[Task]:
     """What would be scored, without scoring it."""
-    lake = Lake.open(config.lake)
+    return _plan(Lake.open(config.lake), config)
+
+
+def _plan(lake: Lake, config: Config) -> list[Task]:
     tasks = []
     for run_id, model in _models(lake, config.runs).items():
         sources = inputs.parse(model.input).files(lake)

@@ -2,15 +2,17 @@
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
 from phonolake.errors import UsageError
 from phonolake.lineage import digest
-from phonolake.stages.common import Outcome, finish, now
-from phonolake.store import catalog, schema
-from phonolake.store.lake import Change, Lake
-from phonolake.store.shards import write_rows
+from phonolake.stages.common import Outcome, finish, now, versions
+from phonolake.store import catalog, jobs, schema
+from phonolake.store.attempts import attempts
+from phonolake.store.lake import Change, Lake, Reads
+from phonolake.store.shards import keep_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,14 @@ def run(config: Config) -> Outcome:
     """Give every labelled track without a fold one; those that have one keep it."""
     started = now()
     lake = Lake.open(config.lake)
+    with jobs.working(lake.root, "split"):
+        for attempt in attempts(lake):
+            with attempt as seen:
+                return _deal_rest(lake, seen, config, started)
+    raise AssertionError("the last attempt raises")
+
+
+def _deal_rest(published: Lake, lake: Lake, config: Config, started: datetime) -> Outcome:
     with catalog.connect(lake) as connection:
         rows = connection.execute(
             "SELECT t.track_id, min(l.label), coalesce(any_value(t.artist), t.track_id), any_value(s.fold) "
@@ -59,9 +69,12 @@ def run(config: Config) -> Outcome:
     table = schema.table("splits")
     new = [{"track_id": t, "split": config.name, "part": None, "fold": f} for t, f in folds.items()]
     run_id = f"split-{digest([config.name, config.labels, list(folds)])}"
-    shard = write_rows(lake.path("splits", f"{config.name}--{run_id}"), table.arrow, new)
+    shard = keep_rows(lake.path("splits", f"{config.name}--{run_id}"), table.arrow, new)
     outcome = Outcome("split", run_id, len(folds), len(folds), 0, config.name)
-    lake.commit({"splits": Change(table, [shard]), "runs": finish(lake, config, [outcome], started)})
+    published.commit(
+        {"splits": Change(table, [shard]), "runs": finish(lake, config, [outcome], started)},
+        Reads(versions(lake, "tracks", "labels", "splits")),
+    )
     return outcome
 
 

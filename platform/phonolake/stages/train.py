@@ -6,10 +6,12 @@ on its way lies in a hidden folder, which goes when the model is there.
 """
 
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
-from phonolake import execution, progress
+from phonolake import execution, files, progress
 from phonolake.errors import UsageError
+from phonolake.files import remove
 from phonolake.inference import inputs
 from phonolake.inference.inputs import ModelInput, SeriesInput, StoredSpectrogram
 from phonolake.lineage import CODE_VERSION, canonical, digest, settings
@@ -20,10 +22,12 @@ from phonolake.stages import examples as labelled
 from phonolake.stages import fitting, input_choice
 from phonolake.stages.common import Outcome, finish, merge, now
 from phonolake.stages.examples import Examples
+from phonolake.stages.forget import purge_models
 from phonolake.stages.training_task import Config, Task
-from phonolake.store import catalog, schema, trained
+from phonolake.store import catalog, jobs, naming, schema, trained, unfinished
 from phonolake.store.lake import Change, Lake
-from phonolake.store.shards import sweep, write_rows
+from phonolake.store.naming import TOMBSTONES
+from phonolake.store.shards import keep_rows
 from phonolake.training import augmentation, ray_wrapper
 from phonolake.training.recipe import Hardware
 
@@ -48,18 +52,33 @@ def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
     tasks = plan(config)
     lake = Lake.open(config.lake)
     todo = [task for task in tasks if not task.finished]
-    with progress.task(f"train {config.model}", sum(task.epochs for task in todo)) as advance:
-        _train(todo, hardware or Hardware(device=AUTO), advance, alone=len(tasks) == 1)
-    for task in tasks:
-        sweep(task.folder)
+    with jobs.working(lake.root, "train"):
+        with progress.task(f"train {config.model}", sum(task.epochs for task in todo)) as advance:
+            _train(todo, hardware or Hardware(device=AUTO), advance, alone=len(tasks) == 1)
+        for task in tasks:
+            _clear(task)
+        return publish(lake, tasks, started)
+
+
+def publish(lake: Lake, tasks: list[Task], started: datetime) -> list[Outcome]:
+    """Commit the rows of models whose folders are there; one outcome for each."""
     outcomes = []
     for task in tasks:
         n = len(task.examples.track_ids)
-        outcomes.append(Outcome("train", task.run_id, n, n, 0, config.model))
-    published = [_publish(lake, task) for task in tasks]
+        outcomes.append(Outcome("train", task.run_id, n, n, 0, task.config.model))
+    published = [_rows(lake, task) for task in tasks]
     changes = {name: merge(*(tables[name] for tables in published)) for name in ("models", "metrics")}
     lake.commit(changes | {"runs": finish(lake, tasks[0].config, outcomes, started)})
+    # Whoever was forgotten meanwhile is on the lists of what was learned from.
+    gone = naming.buried(lake.folder(TOMBSTONES), lake.shards(TOMBSTONES))
+    list(purge_models(lake, gone.to_pylist()))
     return outcomes
+
+
+def _clear(task: Task) -> None:
+    """Remove what a finished training needed to go on, unless another job trains the same model."""
+    if not unfinished.is_needed(task.hidden, finished=True):
+        remove(task.hidden)
 
 
 def _train(todo: list[Task], hardware: Hardware, advance: progress.Advance, *, alone: bool) -> None:
@@ -77,19 +96,19 @@ def _train(todo: list[Task], hardware: Hardware, advance: progress.Advance, *, a
         seconds = sum(map(_seconds, todo))
         done = execution.imap(fitting.train_model, todo, cpus=cpus, gpus=int(gpu), seconds=seconds, on_tick=advance)
         for task, _ in done:
-            sweep(task.folder)
+            _clear(task)
         return
     cpus = max(1, execution.cores() // hardware.workers)
     for task in todo:
         with execution.watching(advance) as ticker:
             ray_wrapper.together(
-                partial(execution.call, fitting.train_model, task, ticker),
+                partial(execution.call, fitting.train_model, task, ticker, files.owner.get()),
                 workers=hardware.workers,
                 cpus=cpus,
                 gpu=gpu,
                 storage=task.hidden,
             )
-        sweep(task.folder)
+        _clear(task)
 
 
 def _seconds(task: Task) -> float:
@@ -134,7 +153,7 @@ def plan(config: Config) -> list[Task]:
     read = _input(lake, config, card)
     card = replace(card, input=read.text)
     _check_versions(config, card, read)
-    files = tuple(read.files(lake))
+    shards = tuple(read.files(lake))
     n_steps = card.n_frames or _steps(lake, read)
     tasks = []
     for fold in config.folds or (None,):
@@ -142,9 +161,9 @@ def plan(config: Config) -> list[Task]:
         asked = settings(replace(config, folds=()))
         del asked["input"]  # the card has it
         request = [asked, card, split, fold]
-        run_id = f"{config.model}-{digest([request, files, found])}"
+        run_id = f"{config.model}-{digest([request, shards, found])}"
         chosen = replace(config, split=split)
-        tasks.append(Task(lake.root, run_id, chosen, fold, found, files, card.input, n_steps, Hardware()))
+        tasks.append(Task(lake.root, run_id, chosen, fold, found, shards, card.input, n_steps, Hardware()))
     return tasks
 
 
@@ -197,7 +216,7 @@ def _steps(lake: Lake, read: ModelInput) -> int:
         return read.crop_length(connection)
 
 
-def _publish(lake: Lake, task: Task) -> dict[str, Change]:
+def _rows(lake: Lake, task: Task) -> dict[str, Change]:
     """Rows of `models` and `metrics` for a finished model."""
     card = storage.read_card(task.folder / trained.WEIGHTS)
     models, metrics = schema.table("models"), schema.table("metrics")
@@ -212,6 +231,6 @@ def _publish(lake: Lake, task: Task) -> dict[str, Change]:
         "code_version": CODE_VERSION,
     }
     return {
-        "models": Change(models, [write_rows(lake.path("models", task.run_id), models.arrow, [row])]),
-        "metrics": Change(metrics, [write_rows(lake.path("metrics", task.run_id), metrics.arrow, card["metrics"])]),
+        "models": Change(models, [keep_rows(lake.path("models", task.run_id), models.arrow, [row])]),
+        "metrics": Change(metrics, [keep_rows(lake.path("metrics", task.run_id), metrics.arrow, card["metrics"])]),
     }

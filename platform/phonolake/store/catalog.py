@@ -39,18 +39,26 @@ class Published(Protocol):
 
     def build_catalog(self) -> None: ...
 
+    @property
+    def is_pinned(self) -> bool: ...
+
 
 def build(lake: Published) -> None:
     """Write the catalog of the published versions in place of the old one; the caller holds the lake's lock."""
     # Written elsewhere and copied, since DuckDB misplaces the write-ahead log of a path with a question mark.
     with replacing(lake.root / FILE) as temporary, TemporaryDirectory() as scratch:
-        written = Path(scratch) / FILE
-        written.write_bytes(_blank(schemas.fingerprint()))
-        with duckdb.connect(str(written)) as connection:
-            connection.begin()
-            _show(connection, lake)
-            connection.commit()
-        shutil.copyfile(written, temporary)
+        shutil.copyfile(_written(lake, Path(scratch)), temporary)
+
+
+def _written(lake: Published, scratch: Path) -> Path:
+    """Write the catalog of a lake into a folder."""
+    written = scratch / FILE
+    written.write_bytes(_blank(schemas.fingerprint()))
+    with duckdb.connect(str(written)) as connection:
+        connection.begin()
+        _show(connection, lake)
+        connection.commit()
+    return written
 
 
 @cache
@@ -72,19 +80,24 @@ def _blank(_: str) -> bytes:
 def connect(lake: Published) -> duckdb.DuckDBPyConnection:
     """Open the catalog for reading; it is built again when the lake was moved or a publication was cut short.
 
-    When another program holds the file, or the lake lies on a read-only disk, the same views are made in memory. Every
-    connection is an instance of its own: DuckDB would hand out an open one for the same file, and with it old views.
+    When another program holds the file, the lake lies on a read-only disk, or shows an earlier moment, the same views
+    come from a file of this connection alone. Every connection is an instance of its own: DuckDB would hand out an open
+    one for the same file, and with it old views.
     """
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     try:
-        if not _attach(connection, lake):
+        attached = _attach(connection, lake)
+        if not attached and not lake.is_pinned:
             lake.build_catalog()
-            _attach(connection, lake)
-        connection.execute(f"USE {ATTACHED}")
+            attached = _attach(connection, lake)
     except (duckdb.Error, OSError):
-        _declare(connection)
-        _show(connection, lake)
+        attached = False
+    if not attached:
+        with TemporaryDirectory() as scratch:
+            # It stays readable until the connection is closed, although it has no name by then.
+            connection.execute(f"ATTACH {literal(str(_written(lake, Path(scratch))))} AS {ATTACHED} (READ_ONLY)")
+    connection.execute(f"USE {ATTACHED}")
     return connection
 
 

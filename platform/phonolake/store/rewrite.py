@@ -1,6 +1,7 @@
 """Take rows out of a table: the shards that hold them are written again without them."""
 
 from collections.abc import Collection
+from contextlib import suppress
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,22 +10,20 @@ import pyarrow.parquet as pq
 from phonolake.files import replacing
 from phonolake.lineage import digest
 from phonolake.store.lake import Change, Lake
+from phonolake.store.naming import TOMBSTONES, holding, holds, naming
 from phonolake.store.schema import TableSchema
 from phonolake.store.shards import SUFFIX, ShardWriter, describe
 
-# Columns that name a track: a row about two tracks goes with either of them.
-NAMING = ("track_id", "other_id")
-
 
 def without(
-    lake: Lake, schema: TableSchema, track_ids: Collection[str], *, files: Collection[str] | None = None
+    lake: Lake, schema: TableSchema, track_ids: Collection[str], *, among: Collection[str] | None = None
 ) -> Change:
     """Write the shards of a published table that hold any of `track_ids` again without those rows.
 
     Parameters
     ----------
-    files : collection of str, optional
-        Only these shards.
+    among : collection of str, optional
+        Look at these shards alone.
 
     Returns
     -------
@@ -35,7 +34,7 @@ def without(
     if not track_ids:
         return change
     unwanted = pa.array(sorted(track_ids), pa.string())
-    for file in lake.shards(schema.name) if files is None else files:
+    for file in lake.shards(schema.name) if among is None else among:
         path = lake.folder(schema.name) / file
         held = holding(pq.read_table(path, columns=naming(pq.read_schema(path))), unwanted)
         if not pc.any(held).as_py():
@@ -59,15 +58,20 @@ def without(
     return change
 
 
-def naming(columns: pa.Schema) -> list[str]:
-    """The columns of a table that name tracks."""
-    return [name for name in NAMING if name in columns.names]
+def purge(lake: Lake, track_ids: pa.Array) -> dict[str, int]:
+    """Remove shards that readers do not see and that hold rows of these tracks; how many, by table.
 
-
-def holding(rows: pa.Table, track_ids: pa.Array) -> pa.ChunkedArray:
-    """For each row whether it names any of these tracks."""
-    found = [pc.fill_null(pc.is_in(rows[name], track_ids), False) for name in naming(rows.schema)]
-    held = found[0]
-    for more in found[1:]:
-        held = pc.or_(held, more)
-    return held
+    Nobody misses one: a commit with rows of a forgotten track is refused.
+    """
+    gone = {}
+    for folder in sorted((lake.root / "tables").glob("*/")):
+        if folder.name == TOMBSTONES:
+            continue
+        published = lake.shards(folder.name)
+        gone[folder.name] = 0
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            with suppress(FileNotFoundError):
+                if path.name not in published and holds(path, track_ids):
+                    path.unlink()
+                    gone[folder.name] += 1
+    return gone

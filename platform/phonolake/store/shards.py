@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phonolake.errors import PhonolakeError
-from phonolake.files import is_spare, remove, replacing
+from phonolake.files import creating, replacing
 
 SUFFIX = ".parquet"
 SEPARATOR = "--"  # between the parts of a name: what the rows are, its version, what they were made of
@@ -24,13 +24,6 @@ class Shard:
     file: str
     rows: int
     bytes: int
-
-
-def sweep(folder: Path) -> None:
-    """Remove what killed writers left unfinished in a folder of weights or indexes: all that has a hidden name."""
-    for path in folder.glob(".*"):
-        if is_spare(path):
-            remove(path)
 
 
 class ShardWriter:
@@ -132,10 +125,23 @@ def write_rows(path: Path, schema: pa.Schema, rows: list[dict[str, Any]]) -> Sha
     return describe(path)
 
 
+def keep_rows(path: Path, schema: pa.Schema, rows: list[dict[str, Any]]) -> Shard:
+    """Write a small shard unless it is there: of two jobs that write the same one the first wins."""
+    if not path.exists():
+        with creating(path) as temporary:
+            writer = ShardWriter(temporary, schema)
+            for row in rows:
+                writer.append(row)
+            writer.close()
+    return describe(path)
+
+
 def describe(path: Path) -> Shard:
     """Read the facts of a finished shard from its footer."""
     try:
         metadata = pq.read_metadata(path)
+    except FileNotFoundError:
+        raise  # somebody removed it
     except (pa.ArrowInvalid, OSError) as error:
         raise PhonolakeError(
             f"{path} is not a readable shard ({error}): `phonolake verify --mend` removes it, then run the stage again"

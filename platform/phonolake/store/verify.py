@@ -1,6 +1,7 @@
 """Hold a lake against its own promises: every shard readable, every row accounted for, no orphan, no double."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from phonolake.errors import PhonolakeError
 from phonolake.files import TEMPORARY, is_spare, remove, sha256
-from phonolake.store import catalog, checksums, history, unfinished
+from phonolake.store import catalog, checksums, history, jobs, mending, unfinished
 from phonolake.store.lake import Lake
 from phonolake.store.schema import shape
 from phonolake.store.shards import SUFFIX
@@ -47,6 +49,7 @@ KEYS = {
     "track_maps": "run_id, track_id",
     "feature_importances": "run_id, feature",
 }
+MEND = "`phonolake verify --mend` puts it right; then run the stages again"
 RESTORE = "restore the file from a copy, or ingest into a new lake"
 ABOUT_TRACKS = (
     "audio",
@@ -86,7 +89,7 @@ def verify(lake: Lake) -> list[Finding]:
     # Rows can only be counted when they can be read.
     if not broken:
         try:
-            broken = [*_doubles(lake), *_accounts(lake)]
+            broken = [*_doubles(lake), *_accounts(lake), *_dropped(lake)]
         except duckdb.Error as error:
             # A header that Arrow takes and DuckDB does not: checksums guard neither headers nor footers.
             broken = [Finding("tables", lake.root.name, f"unreadable ({str(error).splitlines()[0]})", RESTORE)]
@@ -94,16 +97,34 @@ def verify(lake: Lake) -> list[Finding]:
 
 
 def mend(lake: Lake) -> list[Path]:
-    """Remove what the published version has no use for (`leftovers` and `kept`), and build the catalog again.
+    """Bring back shards that were dropped, take out doubled tracks, and remove what the published version does not use.
 
-    Run it when no job works: shards that a running job has finished but not committed look like leftovers, and one that
-    began before the last publication reads shards that are kept.
+    Shards that a running job has finished but not committed look like leftovers, and one that began before the last
+    publication reads shards that are kept.
+
+    Raises
+    ------
+    PhonolakeError
+        While a job works.
     """
+    put_right(lake)
     removed = [*leftovers(lake), *(shard.path for shard in kept(lake))]
     for path in removed:
         remove(path)
     lake.build_catalog()
     return removed
+
+
+def put_right(lake: Lake) -> list[str]:
+    """Bring back shards that were dropped and take out doubled tracks; gives their names. The errors are of `mend`."""
+    if alive := jobs.living(lake.root):
+        raise PhonolakeError(f"the {alive[0]}, is at work: wait until it has ended, and mend then")
+    with jobs.working(lake.root, "mend"):
+        back = [f"{shard.table}/{shard.file}" for shard in mending.bring_back(lake)]
+        # Rows can only be told apart when they can be read.
+        with suppress(duckdb.Error):
+            back += mending.take_out_doubles(lake).track_ids
+        return back
 
 
 def leftovers(lake: Lake) -> Iterator[Path]:
@@ -115,12 +136,14 @@ def leftovers(lake: Lake) -> Iterator[Path]:
     for folder in sorted((lake.root / "tables").glob("*/")):
         named = lake.shards(folder.name).keys() | _earlier(lake, folder.name, versions).keys()
         for path in sorted(folder.iterdir()):
+            if jobs.is_at_work(lake.root, jobs.owner_of(path)):
+                continue
             if path.name.endswith(TEMPORARY) or (path.suffix == SUFFIX and path.name not in named):
                 yield path
     for pattern in (".*", "models/*/.*", "indexes/.*"):
         for path in sorted(lake.root.glob(pattern)):
             finished = (path.parent / "weights").is_dir()
-            if not is_spare(path):
+            if not is_spare(path) or jobs.is_at_work(lake.root, jobs.owner_of(path)):
                 continue
             if path.name == unfinished.TRAINING and unfinished.is_needed(path, finished=finished):
                 continue
@@ -178,6 +201,7 @@ def _changed(path: Path, expected: str | None) -> str | None:
 
 
 def _doubles(lake: Lake) -> Iterator[Finding]:
+    twice = mending.doubled(lake).losing
     with catalog.connect(lake) as connection:
         for table, key in KEYS.items():
             rows = connection.execute(
@@ -185,7 +209,14 @@ def _doubles(lake: Lake) -> Iterator[Finding]:
                 f"GROUP BY {key} HAVING count(*) > 1)"
             ).fetchall()
             if rows[0][0]:
-                yield Finding(table, rows[0][1], f"{rows[0][0]} rows stand there twice", "report it: this is a bug")
+                mend = MEND if twice else "report it: this is a bug"
+                yield Finding(table, rows[0][1], f"{rows[0][0]} rows stand there twice", mend)
+
+
+def _dropped(lake: Lake) -> Iterator[Finding]:
+    for shard in mending.dropped(lake):
+        mend = MEND if shard.is_there else "run the stage again"
+        yield Finding(shard.table, shard.file, "left out by a job that did not know of it", mend)
 
 
 def _accounts(lake: Lake) -> Iterator[Finding]:

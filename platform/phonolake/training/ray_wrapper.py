@@ -8,6 +8,7 @@ from the last finished epoch.
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -44,8 +45,11 @@ def together(work: Callable[[], None], *, workers: int, cpus: int, gpu: bool, st
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
     from ray.train.v2.api.exceptions import TrainingFailedError
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    board: Any = ray.remote(_Board).options(num_cpus=0).remote()
+    # Beside the driver, which is lost with its node in any case.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    board: Any = ray.remote(_Board).options(num_cpus=0, scheduling_strategy=here).remote()
     folder = storage / f"ray-{uuid4().hex[:8]}"
     trainer = TorchTrainer(
         _take_part,
@@ -65,7 +69,7 @@ def together(work: Callable[[], None], *, workers: int, cpus: int, gpu: bool, st
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if (raised := ray.get(board.read.remote())) is not None:
+    if (raised := _pinned(board)) is not None:
         raise raised
 
 
@@ -91,6 +95,17 @@ class _Board:
         return self._raised
 
 
+def _pinned(board: Any) -> Exception | None:
+    """What is on the board; nothing on one that is gone, without which the training does as well."""
+    import ray
+
+    try:
+        found: Exception | None = ray.get(board.read.remote())
+    except ray.exceptions.RayError:
+        return None
+    return found
+
+
 def _take_part(config: dict[str, Any]) -> None:
     """What each worker runs."""
     import ray
@@ -102,8 +117,9 @@ def _take_part(config: dict[str, Any]) -> None:
     except Exception as error:
         # PyTorch says RuntimeError when another worker has gone; why it went is on the board, or it was killed.
         if type(error) is not RuntimeError and not isinstance(error, distributed.DistError):
-            ray.get(board.pin.remote(error))
-        if ray.get(board.read.remote()) is None:
+            with suppress(ray.exceptions.RayError):
+                ray.get(board.pin.remote(error))
+        if _pinned(board) is None:
             raise
         # Those that wait for this worker learn that it is gone.
         distributed.destroy_process_group()

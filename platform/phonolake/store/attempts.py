@@ -1,0 +1,54 @@
+"""Work on one state of a lake, and again on the next where another job published in between."""
+
+from collections.abc import Iterator
+from types import TracebackType
+
+import duckdb
+
+from phonolake.store import naming
+from phonolake.store.lake import Lake, OvertakenError
+from phonolake.store.naming import TOMBSTONES
+from phonolake.store.rewrite import purge
+
+# After so many the other job is named and this one gives up; what it has computed stays for the next.
+MOST = 8
+# What reading says of a shard that somebody removed.
+GONE = (FileNotFoundError, duckdb.IOException)
+
+
+class Attempt:
+    """A context in which a lake stands still; it swallows that another job was faster, unless it is the last."""
+
+    def __init__(self, lake: Lake, *, last: bool) -> None:
+        self._lake = lake
+        self._last = last
+        self._seen: dict[str, int] = {}
+
+    def __enter__(self) -> Lake:
+        pinned = self._lake.pinned()
+        self._seen = pinned.versions()
+        return pinned
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, (OvertakenError, *GONE)):
+            return False
+        now = self._lake.versions()
+        if now.get(TOMBSTONES) != self._seen.get(TOMBSTONES):
+            # What this attempt wrote of tracks that were forgotten meanwhile is of no use to anybody.
+            purge(self._lake, naming.buried(self._lake.folder(TOMBSTONES), self._lake.shards(TOMBSTONES)))
+        overtaken = isinstance(error, OvertakenError) or now != self._seen
+        return overtaken and not self._last
+
+
+def attempts(lake: Lake) -> Iterator[Attempt]:
+    """The attempts of a job, each to be entered with `with`; the block returns or breaks when it has committed.
+
+    Raises
+    ------
+    OvertakenError
+        By the last of them.
+    """
+    for n in range(1, MOST + 1):
+        yield Attempt(lake, last=n == MOST)

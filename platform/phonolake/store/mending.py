@@ -1,0 +1,121 @@
+"""What lakes may hold from before commits said what they rest on: tracks that stand there twice, and rows left out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from phonolake.errors import PhonolakeError
+from phonolake.store import catalog, history, schema
+from phonolake.store.lake import Change, Lake, Reads
+from phonolake.store.naming import naming
+from phonolake.store.rewrite import without
+from phonolake.store.shards import SEPARATOR, SUFFIX, describe
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A derived shard that a job took out of a table although its input is published; it may lie there still."""
+
+    table: str
+    file: str
+    is_there: bool
+
+
+@dataclass(slots=True)
+class Doubled:
+    """Tracks that several ingests took in: what goes, by the name that their shards share."""
+
+    losing: dict[str, set[str]] = field(default_factory=dict)
+
+    @property
+    def track_ids(self) -> list[str]:
+        return sorted({track_id for ids in self.losing.values() for track_id in ids})
+
+
+def dropped(lake: Lake) -> Iterator[Dropped]:
+    """Shards that an earlier version named, whose like of the same making is published, and whose input is too."""
+    versions = lake.versions()
+    published = {table: set(lake.shards(table)) for table in versions}
+    inputs = set().union(*published.values()) if published else set()
+    for table, files in published.items():
+        makings = {SEPARATOR.join(file.split(SEPARATOR)[:2]) for file in files}
+        made_of = {_family_and_source(file) for file in files}
+        for file in sorted(history.earlier(lake.folder(table), versions[table])):
+            parts = file.split(SEPARATOR, 2)
+            if len(parts) < 3 or SEPARATOR.join(parts[:2]) not in makings or parts[2] not in inputs:
+                continue
+            if _family_and_source(file) not in made_of:
+                yield Dropped(table, file, _is_readable(lake.folder(table) / file))
+
+
+def bring_back(lake: Lake) -> list[Dropped]:
+    """Publish again what was dropped and lies there."""
+    seen = lake.pinned()
+    found = [shard for shard in dropped(seen) if shard.is_there]
+    changes: dict[str, Change] = {}
+    for shard in found:
+        change = changes.setdefault(shard.table, Change(schema_of(seen, shard.table), reusable=True))
+        change.add.append(describe(seen.folder(shard.table) / shard.file))
+    if changes:
+        lake.commit(changes, Reads(seen.versions()))
+    return found
+
+
+def doubled(lake: Lake) -> Doubled:
+    """Tracks with several rows; the newest file's stay."""
+    found = Doubled()
+    files = {table: list(lake.shards(table)) for table in ("tracks", "audio")}
+    if not all(files.values()):
+        return found
+    with catalog.connect(lake) as connection:
+        rows = connection.execute(
+            "WITH t AS (SELECT track_id, parse_filename(filename) AS file FROM "
+            + catalog.reading(lake, "tracks", files["tracks"], names=True)
+            + "), a AS (SELECT track_id, parse_filename(filename) AS file, max(source_mtime) AS mtime FROM "
+            + catalog.reading(lake, "audio", files["audio"], names=True)
+            + " GROUP BY ALL) SELECT t.track_id, t.file FROM t LEFT JOIN a USING (track_id, file) "
+            "QUALIFY count(*) OVER (PARTITION BY t.track_id) > 1 "
+            "AND row_number() OVER (PARTITION BY t.track_id ORDER BY mtime DESC NULLS LAST, t.file DESC) > 1"
+        ).fetchall()
+    for track_id, file in rows:
+        found.losing.setdefault(file.removesuffix(SUFFIX), set()).add(track_id)
+    return found
+
+
+def take_out_doubles(lake: Lake) -> Doubled:
+    """Write the shards of doubled tracks again with one row for each, and those that were made of them."""
+    seen = lake.pinned()
+    found = doubled(seen)
+    changes: dict[str, Change] = {}
+    for table in seen.versions() if found.losing else ():
+        declared = schema_of(seen, table)
+        if not naming(seen.published_schema(table)):
+            continue
+        for file in seen.shards(table):
+            ids = found.losing.get(file.removesuffix(SUFFIX).rpartition(SEPARATOR)[2])
+            if ids:
+                one = without(seen, declared, ids, among=[file])
+                change = changes.setdefault(table, Change(declared))
+                change.add += one.add
+                change.remove += one.remove
+                change.replaces |= one.replaces
+    if changes:
+        lake.commit(changes, Reads(seen.versions()))
+    return found
+
+
+def schema_of(lake: Lake, table: str) -> schema.TableSchema:
+    """The schema of a table as it is declared, or as a feature set brought it."""
+    return schema.tables().get(table) or catalog.published_set(lake, table, lake.versions()[table])
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        describe(path)
+    except (FileNotFoundError, PhonolakeError):
+        return False
+    return True
+
+
+def _family_and_source(file: str) -> tuple[str, str]:
+    return file.split(SEPARATOR)[0], file.rpartition(SEPARATOR)[2]
