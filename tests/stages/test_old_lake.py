@@ -1,0 +1,104 @@
+"""A lake of an earlier version opens, answers as it did, grows, and is in order."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from phonolake.analysis.collection import neighbours, taggrams
+from phonolake.inference.predictor import Predictor
+from phonolake.stages import extract, index, ingest, score, train
+from phonolake.store import query, trained
+from phonolake.store.lake import Lake
+from phonolake.store.verify import verify
+
+ARCHIVE = Path(__file__).resolve().parents[1] / "data" / "lake-2026-11.zip"
+NETWORK = "k2c2-1e4c39acb4a8"
+SVM = "svm-rbf-108a505eceaa"
+STORED = "SELECT track_id, list(probability ORDER BY label) FROM predictions WHERE run_id = '{}' GROUP BY 1 ORDER BY 1"
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Lake:
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        archive.extractall(tmp_path)
+    return Lake.open(tmp_path / "lake")
+
+
+def rows(lake: Lake, sql: str) -> list[tuple]:
+    with query.connect(lake) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_it_is_in_order_and_answers(old: Lake) -> None:
+    assert verify(old) == []
+    assert rows(old, "SELECT count(*) FROM tracks") == [(24,)]
+    assert rows(old, "SELECT reason FROM rejects") == [("not-audio",)]
+    assert rows(
+        old, "SELECT count(DISTINCT track_id), count(DISTINCT run_id) FROM held_out('logistic-regression')"
+    ) == [(24, 3)]
+    first = rows(old, "SELECT min(track_id) FROM tracks")[0][0]
+    found = neighbours.similar(old, first, k=5, model_or_run=NETWORK)
+    exactly = rows(old, f"SELECT track_id FROM neighbors('{first}', k := 5, model_or_run := '{NETWORK}')")
+    assert [(n.track_id,) for n in found] == exactly
+
+
+@pytest.mark.parametrize("run_id", [NETWORK, SVM])
+def test_its_models_say_what_they_said(old: Lake, run_id: str) -> None:
+    predictor = Predictor.load(trained.weights(old.root, run_id))
+    stored = dict(
+        rows(
+            old,
+            f"SELECT track_id, list(probability ORDER BY label) FROM predictions WHERE run_id = '{run_id}' GROUP BY 1",
+        )
+    )
+    (file,) = predictor.input.files(old)
+    (path,) = predictor.input.paths(old, (file,))
+    said = {scored.track_id: scored.probabilities for scored in predictor.score_shard(path)}
+    assert said.keys() == stored.keys()
+    for track_id, probabilities in said.items():
+        np.testing.assert_allclose(probabilities, stored[track_id], atol=1e-5)
+
+
+def test_labels_over_time_are_those_of_the_preprocessed_network(old: Lake) -> None:
+    track_id, wanted = rows(old, STORED.format(NETWORK))[0]
+    with query.connect(old) as connection:
+        found = taggrams.of_track(old, connection, track_id)
+    assert found.run_id == NETWORK
+    # One piece is all of a track of a second.
+    np.testing.assert_allclose(found.taggram.probabilities[0], wanted, atol=1e-5)
+
+
+def test_the_same_request_is_the_same_run(old: Lake) -> None:
+    """Nothing is trained again, and nothing scored."""
+    lake = str(old.root)
+    (network,) = train.plan(train.Config(lake, "k2c2", max_epochs=1, preprocessing="linear/per-frequency/x1"))
+    (svm,) = train.plan(train.Config(lake, "svm-rbf", input="embeddings:k2c2"))
+    assert (network.run_id, svm.run_id) == (NETWORK, SVM)
+    assert network.finished
+    assert svm.finished
+    assert score.plan(score.Config(lake)) == []
+    assert extract.plan(extract.Config(lake, ("mfcc-120",), ("mel-96-12k",))) == []
+
+
+def test_it_grows(old: Lake, tmp_path: Path) -> None:
+    lake = str(old.root)
+    (tmp_path / "more" / "a").mkdir(parents=True)
+    y = 0.2 * np.random.default_rng(0).normal(size=24_000)
+    sf.write(tmp_path / "more" / "a" / "new.wav", y, 24_000)
+    before = old.shards("embeddings")
+    ingest.run(ingest.Config(lake, str(tmp_path / "more"), "folder", "music", join=True))
+    extract.run(extract.Config(lake, ("mfcc-120",), ("mel-96-12k",)))
+    score.run(score.Config(lake))
+    index.run(index.Config(lake))
+    grown = Lake.open(lake)
+    assert verify(grown) == []
+    assert rows(grown, "SELECT count(*), count(DISTINCT track_id) FROM tracks") == [(25, 25)]
+    assert rows(grown, "SELECT DISTINCT model FROM predictions WHERE track_id = 'music:a/new.wav' ORDER BY 1") == [
+        ("k2c2",),
+        ("svm-rbf",),
+    ]
+    # What was there is kept as it was.
+    assert set(before) < set(grown.shards("embeddings"))
