@@ -6,7 +6,7 @@ FAISS ?= cpu
 BIN := .venv/bin
 INSTALLED := .venv/installed-$(FAISS)
 
-.PHONY: demo setup test lint bench chaos
+.PHONY: demo setup test lint check bench chaos
 
 # The tagger (29 MB) is worth having and not needed.
 demo: setup
@@ -33,6 +33,9 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# What a change has to pass, as CI does.
+check: lint test
 
 bench: setup
 	$(BIN)/python tests/bench/features.py --hours 3
