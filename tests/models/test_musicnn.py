@@ -207,6 +207,7 @@ def test_logits_are_those_of_the_original_graph(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @published
 @pytest.mark.parametrize("name", musicnn_weights.NAMES)
 def test_probabilities_of_recordings_are_those_of_the_original(name: str) -> None:
