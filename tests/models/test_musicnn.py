@@ -6,6 +6,7 @@ Shape suffixes: B batch, H frames, W bands, C channels, L kernel; images lie as 
 import shutil
 import zipfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -114,17 +115,19 @@ def random_variables(name: str, n_embedding: int) -> dict[str, np.ndarray]:
     [
         ("musicnn-msd", 9, None),
         ("vgg-msd", 70, [((4, 1), (4, 1)), ((1, 4), (1, 4)), *[((2, 2), (2, 2))] * 2, ((4, 4), (4, 4))]),
-        ("vgg-mtt", 70, [((4, 1), (2, 2)), *[((2, 2), (2, 2))] * 3, ((4, 4), (4, 4))]),
+        pytest.param(
+            *("vgg-mtt", 70, [((4, 1), (2, 2)), *[((2, 2), (2, 2))] * 3, ((4, 4), (4, 4))]), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_checkpoint_of_random_weights_gives_what_numpy_computes(name: str, n_frames: int, pools: list | None) -> None:
-    network = registry.get(name).build(N_CLASSES, n_frames=n_frames, seed=0).eval()
-    variables = random_variables(name, network.head.in_features)
-    musicnn_weights.fill(network, "weights", *tf_files.checkpoint(variables, per_block=40))
+    fresh = registry.get(name).build(N_CLASSES, n_frames=n_frames, seed=0).eval()
+    variables = random_variables(name, fresh.head.in_features)
+    musicnn_weights.fill(fresh, "weights", *tf_files.checkpoint(variables, per_block=40))
     x_BHW = np.random.default_rng(1).normal(1, 0.5, (2, n_frames, 96)).astype(np.float32)
     with torch.inference_mode():
-        embedding = network.embed(torch.from_numpy(x_BHW).transpose(1, 2))
-        logits = network.classify(embedding)
+        embedding = fresh.embed(torch.from_numpy(x_BHW).transpose(1, 2))
+        logits = fresh.classify(embedding)
     exact = {variable: values.astype(np.float64) for variable, values in variables.items()}
     expected = vgg_in_numpy(x_BHW, exact, pools) if pools else musicnn_in_numpy(x_BHW, exact)
     np.testing.assert_allclose(embedding, expected[0], rtol=1e-3, atol=1e-3)
@@ -132,26 +135,26 @@ def test_a_checkpoint_of_random_weights_gives_what_numpy_computes(name: str, n_f
 
 
 def test_another_network_is_refused() -> None:
-    network = registry.get("vgg-mtt").build(N_CLASSES, n_frames=70, seed=0)
-    variables = random_variables("vgg-mtt", network.head.in_features)
+    fresh = registry.get("vgg-mtt").build(N_CLASSES, n_frames=70, seed=0)
+    variables = random_variables("vgg-mtt", fresh.head.in_features)
     for change, says in [
         ({"dense/bias": np.zeros(7, "<f4")}, r"dense/bias is float32 of shape \(7,\), and \(5,\) is wanted"),
         ({"dense/bias": np.zeros(5, "<f8")}, "dense/bias is float64"),
     ]:
         with pytest.raises(PhonolakeError, match=f"^weights: {says}"):
-            musicnn_weights.fill(network, "weights", *tf_files.checkpoint({**variables, **change}, per_block=40))
+            musicnn_weights.fill(fresh, "weights", *tf_files.checkpoint({**variables, **change}, per_block=40))
     del variables["3CNN/bias"]
     with pytest.raises(PhonolakeError, match="no tensor 3CNN/bias"):
-        musicnn_weights.fill(network, "weights", *tf_files.checkpoint(variables, per_block=40))
+        musicnn_weights.fill(fresh, "weights", *tf_files.checkpoint(variables, per_block=40))
 
 
 @pytest.mark.parametrize(
     ("name", "shape"), [("musicnn-mtt", (1, 95, 187)), ("vgg-mtt", (1, 96, 186)), ("vgg-mtt", (96, 187))]
 )
 def test_wrong_shapes_are_named(name: str, shape: tuple[int, ...]) -> None:
-    network = registry.get(name).build(N_CLASSES, n_frames=187, seed=0)
+    fresh = registry.get(name).build(N_CLASSES, n_frames=187, seed=0)
     with pytest.raises(UsageError, match=r"reads \(batch, 96 bands"):
-        network(torch.zeros(shape))
+        fresh(torch.zeros(shape))
 
 
 @pytest.mark.parametrize("name", musicnn_weights.NAMES)
@@ -171,9 +174,9 @@ def test_the_msd_tags_are_in_the_order_of_the_collection() -> None:
 # -- the published weights ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def networks() -> dict[str, Network]:
-    return {name: musicnn_weights.read(name, WHEEL)[0] for name in musicnn_weights.NAMES}
+@cache
+def network(name: str) -> Network:
+    return musicnn_weights.read(name, WHEEL)[0]
 
 
 def reference() -> tuple[np.lib.npyio.NpzFile, list[str]]:
@@ -183,32 +186,34 @@ def reference() -> tuple[np.lib.npyio.NpzFile, list[str]]:
     return answers, files
 
 
-def compare(network: Network, name: str, window: int) -> None:
+def compare(name: str, window: int) -> None:
     """Given the log-mels of the original, logits and what the last layer reads differ by rounding alone."""
     answers, files = reference()
     folder = musicnn_package.NETWORKS[name].folder
     files = [file for file in files if len(answers[f"{file}|log_mel"]) > window]
     x_BHW = np.stack([answers[f"{file}|log_mel"][window] for file in files])
     with torch.inference_mode():
-        embedding = network.embed(torch.from_numpy(x_BHW).transpose(1, 2))
-        found = {"last_input": embedding, "logits": network.classify(embedding)}
+        embedding = network(name).embed(torch.from_numpy(x_BHW).transpose(1, 2))
+        found = {"last_input": embedding, "logits": network(name).classify(embedding)}
     for what, values in found.items():
         expected = np.stack([answers[f"{file}|{folder}|{what}"][window] for file in files])
         np.testing.assert_allclose(values, expected, atol=1e-4, rtol=0)
 
 
 @published
-@pytest.mark.parametrize("name", musicnn_weights.NAMES)
-def test_logits_are_those_of_the_original_graph(networks: dict[str, Network], name: str) -> None:
-    compare(networks[name], name, window=0)
+@pytest.mark.parametrize("name", ["musicnn-msd", "vgg-msd"])
+def test_logits_are_those_of_the_original_graph(name: str) -> None:
+    compare(name, window=0)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @published
 @pytest.mark.parametrize("name", musicnn_weights.NAMES)
-def test_probabilities_of_recordings_are_those_of_the_original(networks: dict[str, Network], name: str) -> None:
+def test_probabilities_of_recordings_are_those_of_the_original(name: str) -> None:
     """From the audio on; the resamplers differ."""
-    compare(networks[name], name, window=1)
+    compare(name, window=0)
+    compare(name, window=1)
     answers, files = reference()
     spectrogram = contract.spectrogram("mel-96-16k-musicnn")
     for file in files:
@@ -217,7 +222,7 @@ def test_probabilities_of_recordings_are_those_of_the_original(networks: dict[st
         x_FT = spectrogram.of(y)[:, : 187 * len(expected)]
         x_BFT = x_FT.reshape(96, len(expected), 187).transpose(1, 0, 2).copy()
         with torch.inference_mode():
-            found = torch.sigmoid(networks[name](torch.from_numpy(x_BFT)))
+            found = torch.sigmoid(network(name)(torch.from_numpy(x_BFT)))
         np.testing.assert_allclose(found, expected, atol=0.02, rtol=0)
 
 

