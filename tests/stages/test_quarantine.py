@@ -61,7 +61,7 @@ def test_a_clipped_recording_is_a_reject_with_its_share(tmp_path: Path, capsys: 
     assert (outcome.inputs, outcome.outputs, outcome.rejects) == (2, 1, 1)
     ((track, reason, detail),) = rows(lake, "SELECT track_id, reason, detail FROM rejects")
     assert (track, reason) == ("m:a/clipped.wav", "clipped")
-    assert "% of the samples are at full scale, and the most is 10.0%" in detail
+    assert "% of the samples are at full scale in short tops, and the most is 10.0%" in detail
     # Under another threshold it is looked at again.
     outcome = ingest.run(ingest.Config(str(lake), str(tmp_path / "m"), max_clipped=1.0))
     assert (outcome.inputs, outcome.outputs) == (1, 1)

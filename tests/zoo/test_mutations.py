@@ -19,6 +19,8 @@ from .sounds import by_ffmpeg, encoded, ending
 
 KINDS = ("wav", "flac", "ogg", "mp3", "aiff", "m4a", "aac", "wma", "mka", "caf")
 N, N_QUICK = 1000, 40
+# Seconds of sound before anything is done to it.
+WHOLE = 3
 SECONDS, MEMORY = 10.0, 512 << 20
 # FFmpeg counts frames that hold no sound, and drops or keeps a damaged one where another decoder does not.
 TOLERANCE = 0.25
@@ -29,7 +31,7 @@ def mutated(number: int) -> tuple[str, str, bytes]:
     """Kind, what was done, and the bytes of a file."""
     rng = np.random.default_rng(number)
     kind = KINDS[number % len(KINDS)]
-    data = bytearray(encoded(kind, 3))
+    data = bytearray(encoded(kind, WHOLE))
     what = ("cut", "flipped", "spliced", "header", "several")[number // len(KINDS) % 5]
     for step in ("cut", "flipped", "spliced", "header") if what == "several" else (what,):
         _mutate(data, step, rng, number)
@@ -89,7 +91,7 @@ def main(first: int, last: int) -> None:
     import phonolake.audio.decode  # noqa: F401
 
     for kind in KINDS:
-        encoded(kind, 3), encoded(kind, 2)
+        encoded(kind, WHOLE), encoded(kind, 2)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY,) * 2)
     for number in range(first, last):
@@ -102,10 +104,8 @@ def main(first: int, last: int) -> None:
 def check(rows: list[dict[str, object]], n: int) -> None:
     assert len(rows) == n
     wrong = [row for row in rows if not _is_right(row)]
-    print(
-        f"{n} files: {Counter(str(row['reason'] or 'a track') for row in rows)}, "
-        f"slowest {max(r['took'] for r in rows):.2f} s"
-    )
+    counts = Counter(str(row["reason"] or "a track") for row in rows)
+    print(f"{n} files: {dict(counts)}, slowest {max(float(str(row['took'])) for row in rows):.2f} s")
     assert not wrong, "\n".join(map(str, wrong))
 
 
@@ -114,7 +114,9 @@ def _is_right(row: dict[str, object]) -> bool:
         return False
     if row["seconds"] is None:
         return row["reason"] in REASONS
-    return row["ffmpeg"] is not None and abs(float(str(row["seconds"])) - float(str(row["ffmpeg"]))) < TOLERANCE
+    # Where only bytes were changed, all that was encoded is right, too: FFmpeg trusts some headers more.
+    right = [row["ffmpeg"]] + [WHOLE] * (row["what"] in ("flipped", "header"))
+    return any(abs(float(str(row["seconds"])) - float(str(s))) < TOLERANCE for s in right if s is not None)
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from Linux's /proc")

@@ -27,7 +27,8 @@ def said(paths: Sequence[Path]) -> str:
     more = [f"{sum(counts[ending] for ending in order[NAMED:])} others"] if order[NAMED:] else []
     audio = sum(counts[ending] for ending in sound)
     which = f", {audio} of them audio that no decoder here reads" if audio else ""
-    return f"passed over {len(paths)} files by their names{which}: {', '.join(named + more)}"
+    files = "1 file by its name" if len(paths) == 1 else f"{len(paths)} files by their names"
+    return f"passed over {files}{which}: {', '.join(named + more)}"
 
 
 def replacing(lake: Lake, dataset: str, paths: Sequence[Path]) -> Change:
