@@ -21,6 +21,6 @@ COMMENT ON COLUMN tracks.artist IS 'Artist from the dataset, else from the file 
 COMMENT ON COLUMN tracks.album IS 'Album from the dataset, else from the file tags';
 COMMENT ON COLUMN tracks.year IS 'Year of release';
 COMMENT ON COLUMN tracks.licence IS 'Licence of the recording where the dataset states one';
-COMMENT ON COLUMN tracks.duration_seconds IS 'Decoded duration in seconds';
+COMMENT ON COLUMN tracks.duration_seconds IS 'Decoded duration in seconds; 0 where the lake has metadata alone, and no audio';
 COMMENT ON COLUMN tracks.config_hash IS 'Hash of the ingest configuration that wrote the row';
 COMMENT ON COLUMN tracks.code_version IS 'Version of Phonolake that wrote the row';

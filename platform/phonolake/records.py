@@ -30,6 +30,8 @@ class Recording:
         The dataset's own numbers for them: names are spelt in several ways, numbers are not.
     attributes : tuple of (name, value)
         What else the dataset says of it: numbers, texts, or lists of them.
+    fault : str, optional
+        Why what the dataset says of it cannot be read, where `path` names the file that should say it.
     """
 
     source_id: str
@@ -45,3 +47,4 @@ class Recording:
     artist_id: str | None = None
     album_id: str | None = None
     attributes: tuple[tuple[str, Any], ...] = ()
+    fault: str | None = None

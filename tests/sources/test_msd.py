@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -80,16 +81,44 @@ def test_files_of_songs_that_nobody_asks_for_are_not_opened(make_tree) -> None:
     # A number that nothing knows so far may be that of any of them.
     for path in root.glob("*_x_7d_id.txt"):
         path.unlink()
-    with pytest.raises(UsageError, match=f"{other}.h5 is no HDF5 file"):
-        list(recordings(root))
+    found = list(recordings(root))
+    assert len(found) == 21
+    assert [(r.source_id, "is no HDF5 file" in r.fault) for r in found if r.fault] == [(other, True)]
 
 
-def test_a_file_that_holds_another_song_than_its_name_says_is_refused(make_tree) -> None:
+def test_a_file_that_holds_another_song_than_its_name_says_is_no_end_of_the_others(make_tree) -> None:
     root = make_tree("msd", 20)
     one, other = sorted(root.glob("data/**/*.h5"))[:2]
     shutil.copy(one, other)
-    with pytest.raises(UsageError, match="its name and its content differ"):
-        list(recordings(root, Options(weight=50)))
+    found = list(recordings(root, Options(weight=50)))
+    assert len(found) == 20
+    (faulty,) = [r for r in found if r.fault]
+    assert (faulty.source_id, faulty.path) == (other.stem, other)
+    assert "its name and its content differ" in faulty.fault
+
+
+def test_the_catalogue_has_every_track_with_and_without_audio(make_tree) -> None:
+    root = make_tree("msd", 20)
+    known = {r.source_id: r for r in recordings(root)}
+    broken = sorted(root.glob("data/**/*.h5"))[3]
+    with h5py.File(broken, "w") as file:
+        file.create_group("metadata")
+    shutil.rmtree(root / "audio")
+    found = {r.source_id: r for r in msd.catalogue(root)}
+    assert set(found) == set(known)
+    assert "metadata/songs has no 'song_id'" in found[broken.stem].fault
+    del known[broken.stem]
+    for track, recording in known.items():
+        assert replace(found[track], path=recording.path) == recording
+    fact = msd.share(root)
+    assert (fact.published, fact.found) == (1_000_000, len(list(root.glob("data/**/*.h5"))))
+
+
+def test_the_real_catalogue_is_the_split_and_the_songs(real) -> None:
+    found = list(msd.catalogue(real("msd")))
+    assert len(found) == len({r.source_id for r in found})
+    assert sum(bool(r.splits) for r in found) == 28_540
+    assert sum(r.title is not None for r in found) == 29
 
 
 def test_the_real_split_has_its_published_size_and_labels(real) -> None:

@@ -7,6 +7,7 @@ import click
 
 from phonolake.cli import imports, options
 from phonolake.cli.output import emit
+from phonolake.errors import UsageError
 
 chosen = click.option(
     "--option",
@@ -53,6 +54,7 @@ def choices(chosen: tuple[str, ...], labels: tuple[str, ...] = (), **named: obje
 @click.option("--per-class", type=click.IntRange(1), metavar="N", help="Draw so many recordings for each label.")
 @click.option("--seed", type=click.IntRange(0), metavar="S", help="Seed of draws and of folds that are dealt.")
 @click.option("--rule", metavar="RULE", help="What a recording with several wanted labels keeps: all, or a single one.")
+@click.option("--metadata-only", is_flag=True, help="Take in what the dataset says, without any audio (msd).")
 @options.lake
 @options.workers
 @options.dry_run
@@ -67,6 +69,7 @@ def ingest(
     per_class: int | None,
     seed: int | None,
     rule: str | None,
+    metadata_only: bool,
     lake: str,
     dry_run: bool,
     form: str,
@@ -80,6 +83,13 @@ def ingest(
     chooses = contract.chooses(reader, "labels")
     wanted = choices(chosen, labels if chooses else (), per_class=per_class, seed=seed, rule=rule)
     config = stage.Config(lake, folder, reader.CARD.name, name, options=wanted, **usable)
+    if metadata_only:
+        from phonolake.stages import ingest_metadata
+
+        if dry_run or labels or splits:
+            raise UsageError("--metadata-only takes neither --dry-run nor tables: import those afterwards")
+        emit([ingest_metadata.run(config)], form)
+        return
     if dry_run:
         announce(config, form)
         return
@@ -110,11 +120,19 @@ def validate(context: click.Context, source: str, folder: str, chosen: tuple[str
     from phonolake.stages import validate as stage
 
     findings = stage.run(stage.Config(source, folder, chosen), top=top)
-    rows = [(f.check, f.subject, f.expected, f.found, "wrong" if f.wrong else "ok") for f in findings]
+    rows = [(f.check, f.subject, f.expected, f.found, _verdict(f)) for f in findings]
     emit(rows, form, columns=("check", "subject", "expected", "found", "verdict"))
     wrong = sum(f.wrong for f in findings if f.check in ("figure", "files"))
-    click.echo(f"{wrong} checks failed." if wrong else "Everything is as published.", err=True)
+    parts = [f"{f.found:,} of {f.expected:,} {f.subject}" for f in findings if f.check == "share" and f.wrong]
+    well = f"What is there is as published: {parts[0]}." if parts else "Everything is as published."
+    click.echo(f"{wrong} checks failed." if wrong else well, err=True)
     context.exit(1 if wrong else 0)
+
+
+def _verdict(finding: Any) -> str:
+    if finding.check == "share":
+        return f"{finding.found / finding.expected:.2%} of it"
+    return "wrong" if finding.wrong else "ok"
 
 
 @click.group(invoke_without_command=True)

@@ -18,6 +18,10 @@ and, where it has them,
         Figures that the owners publish, each beside what `root` holds.
     passed_over(root: Path) -> Iterator[Path]
         Files under `root` that `recordings` leaves out by their names, where a user might expect them to be taken.
+    catalogue(root: Path, options: Options = ...) -> Iterator[Recording]
+        Every recording that its metadata know, whether or not there is audio, for a dataset that ships none.
+    share(root: Path, options: Options = ...) -> Fact
+        How much of the whole dataset is there, where that is not the number of recordings.
     FOLLOWS_LINKS : bool
         Whether a link that leads out of `root` is the user's own choice; it is a reject otherwise.
 """
@@ -28,6 +32,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from phonolake import registry
+from phonolake.errors import UsageError
 from phonolake.records import Recording
 from phonolake.sources import options as choices
 
@@ -169,6 +174,25 @@ def facts(source: Source, root: Path, chosen: Sequence[str] = ()) -> list[Fact]:
     """Published figures beside those found; empty where a source has none."""
     listing = getattr(source, "facts", None)
     return list(listing(root, *_parsed(source, chosen))) if listing else []
+
+
+def catalogue(source: Source, root: Path, chosen: Sequence[str] = ()) -> Iterator[Recording]:
+    """Every recording that the metadata of a source know; raises a `UsageError` for one that has no such list."""
+    listing = getattr(source, "catalogue", None)
+    if listing is None:
+        name = source.CARD.name
+        raise UsageError(
+            f"{name} comes with its audio: leave --metadata-only out, which is for datasets that ship none"
+        )
+    return cast(Iterator[Recording], listing(root, *_parsed(source, chosen)))
+
+
+def share(source: Source, root: Path, chosen: Sequence[str], n_present: int) -> Fact | None:
+    """How much of a dataset is there: what it counts itself, else the recordings; None where no size is published."""
+    counting = getattr(source, "share", None)
+    if counting is not None:
+        return cast(Fact, counting(root, *_parsed(source, chosen)))
+    return Fact("recordings", source.CARD.tracks, n_present) if source.CARD.tracks else None
 
 
 def chooses(source: Source, option: str) -> bool:

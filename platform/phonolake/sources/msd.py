@@ -4,8 +4,9 @@ It ships **no audio**. What can be ingested are recordings that you own, in a fo
 track id or by 7digital's number; the dataset says what they are.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from phonolake.audio.containers import EXTENSIONS
@@ -51,6 +52,8 @@ CARD = SourceCard(
         Download(f"{SITE}/sites/default/files/lastfm/lastfm_tags.db", None, None, "Last.fm's tags as SQLite"),
     ),
 )
+PUBLISHED_SONGS = 1_000_000
+TRACKS_AT_ONCE = 4096
 PUBLISHED = {"train": 201_680, "valid": 12_634, "test": 28_540}
 
 
@@ -77,28 +80,92 @@ def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
     if not metadata and not parts:
         raise UsageError(f"{root} does not hold the Million Song Dataset; its layout is {CARD.layout}")
     by_number = {number: track for part in parts for number, track in zip(part.numbers, part.tracks, strict=False)}
-    known = _songs(metadata, {_name(path) for path in trees.files(audio, EXTENSIONS)}, by_number)
+    known, faults = _songs(metadata, {_name(path) for path in trees.files(audio, EXTENSIONS)}, by_number)
     by_number |= {str(song.number_7digital): track for track, song in known.items() if song.number_7digital > 0}
     owned = _owned(audio, by_number)
     places = {track: (part, row) for part in parts for row, track in enumerate(part.tracks)}
     tags = msd_tags.lastfm(root, sorted(owned), options.weight)
+    yield from faults.values()
     for track, path in sorted(owned.items()):
+        if track in faults:
+            continue
         if track not in known and track not in places:
             raise UsageError(f"{path} is named by a track that no file of the dataset in {root} knows: {track}")
-        song = known.get(track)
-        yield Recording(
-            source_id=track,
-            path=path,
-            title=song.title or None if song else None,
-            artist=song.artist or None if song else None,
-            album=song.album or None if song else None,
-            year=song.year if song else None,
-            labels=_labels(places.get(track), tags.get(track, ())),
-            tags=tags.get(track, ()),
-            splits=(("tagging-50", places[track][0].name, None),) if track in places else (),
-            artist_id=song.artist_id or None if song else None,
-            attributes=_attributes(song),
-        )
+        yield _recording(track, path, known.get(track), places.get(track), tags.get(track, ()))
+
+
+def catalogue(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
+    """Every track that the files of the dataset know, with or without audio: songs of files of their own come first.
+
+    A file of one song that cannot be read is yielded as a recording with a fault.
+    """
+    parts = msd_tags.read_split(_split_folder(root, options))
+    metadata = _hdf5(root)
+    if not metadata and not parts:
+        raise UsageError(f"{root} does not hold the Million Song Dataset; its layout is {CARD.layout}")
+    places = {track: (part, row) for part in parts for row, track in enumerate(part.tracks)}
+    every = _every(metadata, places)
+    while batch := list(islice(every, TRACKS_AT_ONCE)):
+        tags = msd_tags.lastfm(root, [track for track, _ in batch], options.weight)
+        for track, said in batch:
+            if isinstance(said, Recording):
+                yield said
+            else:
+                path = root / "audio" / f"{track}.mp3"
+                yield _recording(track, path, said, places.get(track), tags.get(track, ()))
+
+
+def share(root: Path, options: Options = DEFAULT) -> Fact:
+    """How many of the million songs have their metadata here, by the names of their files, or in a summary file."""
+    paths = _hdf5(root)
+    found = {path.stem for path in paths if TRACK_ID.fullmatch(path.stem)}
+    found.update(song.track_id for path in paths if path.stem not in found for song in songs(path))
+    return Fact("songs with metadata", PUBLISHED_SONGS, len(found))
+
+
+def _every(metadata: Sequence[Path], places: Iterable[str]) -> Iterator[tuple[str, Song | Recording | None]]:
+    """Every track once, with its song, or a recording with a fault; those that only the split names come last."""
+    seen: set[str] = set()
+    for path in sorted(metadata, key=lambda path: (not TRACK_ID.fullmatch(path.stem), path)):
+        single = TRACK_ID.fullmatch(path.stem) is not None
+        found = [_single(path)] if single else songs(path)
+        for said in found:
+            track = path.stem if isinstance(said, Recording) else said.track_id
+            if track not in seen:
+                seen.add(track)
+                yield track, said
+    for track in places:
+        if track not in seen:
+            yield track, None
+
+
+def _single(path: Path) -> Song | Recording:
+    """The song of a file of its own; a recording with a fault where it cannot be read, or is another one's."""
+    try:
+        (song,) = songs(path)
+        if song.track_id != path.stem:
+            raise UsageError(f"{path} holds the track {song.track_id}: its name and its content differ")
+    except (UsageError, ValueError) as error:
+        return Recording(source_id=path.stem, path=path, fault=str(error))
+    return song
+
+
+def _recording(
+    track: str, path: Path, song: Song | None, place: tuple[Part, int] | None, tags: tuple[str, ...]
+) -> Recording:
+    return Recording(
+        source_id=track,
+        path=path,
+        title=song.title or None if song else None,
+        artist=song.artist or None if song else None,
+        album=song.album or None if song else None,
+        year=song.year if song else None,
+        labels=_labels(place, tags),
+        tags=tags,
+        splits=(("tagging-50", place[0].name, None),) if place else (),
+        artist_id=song.artist_id or None if song else None,
+        attributes=_attributes(song),
+    )
 
 
 def facts(root: Path, options: Options = DEFAULT) -> Iterator[Fact]:
@@ -110,8 +177,10 @@ def facts(root: Path, options: Options = DEFAULT) -> Iterator[Fact]:
             yield Fact(f"{part.name} tracks of the split without a tag", 0, int((~part.matrix.any(axis=1)).sum()))
 
 
-def _songs(paths: Sequence[Path], names: set[str], by_number: Mapping[str, str]) -> dict[str, Song]:
-    """Songs that audio is named by, out of HDF5 files; those of a file of its own win over a summary file's.
+def _songs(
+    paths: Sequence[Path], names: set[str], by_number: Mapping[str, str]
+) -> tuple[dict[str, Song], dict[str, Recording]]:
+    """Songs that audio is named by, out of HDF5 files, and files that cannot be read; those of a file of its own win.
 
     A whole dataset has a million of them: files of songs that nobody asks for are not opened, unless it takes them all
     to find what a number stands for.
@@ -119,16 +188,18 @@ def _songs(paths: Sequence[Path], names: set[str], by_number: Mapping[str, str])
     wanted = {by_number.get(name, name) for name in names} | names
     unknown = {name for name in names if not TRACK_ID.fullmatch(name)} - by_number.keys()
     found: dict[str, Song] = {}
+    faults: dict[str, Recording] = {}
     for path in paths:
         single = TRACK_ID.fullmatch(path.stem) is not None
         if single and path.stem not in wanted and not unknown:
             continue
-        for song in songs(path, None if single else wanted):
-            if single and song.track_id != path.stem:
-                raise UsageError(f"{path} holds the track {song.track_id}: its name and its content differ")
+        for song in [_single(path)] if single else songs(path, wanted):
+            if isinstance(song, Recording):
+                faults[path.stem] = song
+                continue
             found[song.track_id] = song
             unknown.discard(str(song.number_7digital))
-    return found
+    return found, faults
 
 
 def _hdf5(root: Path) -> list[Path]:

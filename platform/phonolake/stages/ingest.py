@@ -347,6 +347,8 @@ def _ingest_file(file: planning.File, config: Config) -> Iterator[tuple[str, dic
 
 
 def _check_there(file: planning.File, config: Config) -> None:
+    if file.recording.fault:
+        raise AudioError("metadata", file.recording.fault)
     if file.outside:
         raise AudioError("outside", f"a link leads out of the dataset, to {planning.readable(file.outside)}")
     if file.size is None:

@@ -20,6 +20,8 @@ PARALLEL_SHARDS = 16
 CRUMB_BYTES = 4 << 20
 # What stands for the configuration of a reject that the same file may escape next time.
 TRY_AGAIN = ""
+# What stands for it of a track of which the lake has no audio yet.
+WITHOUT_AUDIO = "without audio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,9 @@ class Looker:
 
 def _said(recording: Recording) -> Iterator[Any]:
     """All of a recording but its path: what decides about its rows, wherever the tree lies."""
-    return (getattr(recording, field.name) for field in fields(recording) if field.name != "path")
+    # Lakes from before there were faults have hashes without one.
+    passed_over = {"path"} if recording.fault else {"path", "fault"}
+    return (getattr(recording, field.name) for field in fields(recording) if field.name not in passed_over)
 
 
 def make(
@@ -176,8 +180,8 @@ def make(
             plan.replaced.add(track_id)
             if before.rejected_by == TRY_AGAIN:
                 tries[file.recording.source_id] = version
-    if within is not None and known:
-        _check_same(seen, known, dataset, within)
+    if within is not None:
+        _check_same(seen, {i: before for i, before in known.items() if before.path}, dataset, within)
     plan.gone = [track_id for track_id, before in known.items() if _is_gone(before, seen.get(track_id))]
     slug = re.sub(r"[^A-Za-z0-9_]+", "-", dataset).strip("-")[:40] or "dataset"
     for index, group in enumerate(_groups(work, shard_bytes)):
@@ -204,8 +208,11 @@ def _known(lake: Lake | None, dataset: str) -> tuple[dict[str, Known], set[str]]
             "WHERE dataset = $1 AND coalesce(piece, 0) = 0 "
             "UNION ALL SELECT track_id, source_bytes, source_mtime, "
             "CASE WHEN retryable AND source_bytes IS NOT NULL THEN $2 ELSE config_hash END, NULL, source_path, NULL "
-            "FROM rejects WHERE dataset = $1 AND stage = 'ingest'",
-            [dataset, TRY_AGAIN],
+            "FROM rejects WHERE dataset = $1 AND stage = 'ingest' "
+            # What is known of without its audio gives way to it.
+            "UNION ALL SELECT track_id, NULL, NULL, $3, NULL, NULL, NULL FROM tracks "
+            "WHERE dataset = $1 AND duration_seconds = 0",
+            [dataset, TRY_AGAIN, WITHOUT_AUDIO],
         ).fetchall()
         gone = {track_id for (track_id,) in connection.execute("SELECT track_id FROM forgotten").fetchall()}
     return {track_id: Known(*facts) for track_id, *facts in rows}, gone
@@ -239,6 +246,8 @@ def _is_gone(before: Known, file: File | None) -> bool:
 
 def _check_same(seen: dict[str, File], known: dict[str, Known], dataset: str, root: Path) -> None:
     """Raise a `UsageError` when the lake has another dataset of this name: from elsewhere, with other files."""
+    if not known:
+        return
     paths = {readable(file.recording.path) for file in seen.values()}
     inside = readable(root) + os.sep
     if any(k.path in paths or k.path.startswith(inside) for k in known.values() if k.path):

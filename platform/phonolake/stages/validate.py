@@ -5,6 +5,7 @@ from pathlib import Path
 
 from phonolake.audio.containers import EXTENSIONS
 from phonolake.errors import UsageError
+from phonolake.records import Recording
 from phonolake.sources import contract, trees
 from phonolake.stages.ingest_plan import File, Looker, readable
 
@@ -43,7 +44,8 @@ def run(config: Config, *, top: int = 10) -> list[Finding]:
     Returns
     -------
     list of Finding
-        Published figures first, then files: named by the dataset, there without being named, and linked from outside.
+        Published figures first, then how much of the dataset is there, then files: named by the dataset, there without
+        being named, and linked from outside.
 
     Raises
     ------
@@ -56,9 +58,22 @@ def run(config: Config, *, top: int = 10) -> list[Finding]:
         raise UsageError(f"{config.root} is no folder: name the folder that holds the {config.source} files")
     root = root.resolve()
     looker = Looker(None if contract.follows_links(source) else root)
-    files = [looker.look(recording) for recording in contract.recordings(source, root, config.options)]
+    files = [looker.look(recording) for recording in _recordings(source, root, config.options)]
+    share = contract.share(source, root, config.options, sum(file.size is not None for file in files))
     figures = [Finding("figure", f.about, f.published, f.found) for f in contract.facts(source, root, config.options)]
-    return figures + _files(files, root, top)
+    shares = [Finding("share", share.about, share.published, share.found)] if share else []
+    return figures + shares + _files(files, root, top)
+
+
+def _recordings(source: contract.Source, root: Path, options: tuple[str, ...]) -> list[Recording]:
+    """What a dataset names; of one that ships no audio nothing, where there is none, as long as its metadata are."""
+    try:
+        return list(contract.recordings(source, root, options))
+    except UsageError:
+        if not hasattr(source, "catalogue"):
+            raise
+        next(contract.catalogue(source, root, options), None)
+        return []
 
 
 def _files(files: list[File], root: Path, top: int) -> list[Finding]:

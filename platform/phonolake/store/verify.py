@@ -229,7 +229,8 @@ def _accounts(lake: Lake) -> Iterator[Finding]:
             if rows[0][0]:
                 yield Finding(table, rows[0][1], f"{rows[0][0]} rows of unknown tracks", "run the stage again")
         checks = {
-            "tracks without audio": "SELECT track_id FROM tracks WHERE track_id NOT IN (SELECT track_id FROM audio)",
+            "tracks without audio": "SELECT track_id FROM tracks WHERE duration_seconds > 0 AND track_id NOT IN "
+            "(SELECT track_id FROM audio)",
             "tracks with a piece of their audio missing": "SELECT track_id FROM audio WHERE piece IS NOT NULL "
             "GROUP BY track_id HAVING count(*) <= max(piece)",
             "inputs both taken in and rejected": "SELECT track_id FROM tracks WHERE track_id IN "

@@ -1,0 +1,124 @@
+"""Ingest metadata alone: what a dataset says of recordings whose audio nobody here has.
+
+Tracks without audio have a duration of 0. Labels, splits and SQL work with them; when their audio is ingested later, it
+takes their rows' place. What was taken in before is replaced as a whole.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import chain, count, islice
+from pathlib import Path
+from typing import Any
+
+from phonolake.lineage import CODE_VERSION, canonical, digest
+from phonolake.records import Recording
+from phonolake.sources import contract
+from phonolake.stages import ingest_plan as planning
+from phonolake.stages import ingest_vocabulary as vocabulary
+from phonolake.stages.common import Outcome, finish, now
+from phonolake.store import catalog, schema
+from phonolake.store.lake import Change, Lake
+from phonolake.store.shards import SEPARATOR, write_rows
+
+TABLES = ("rejects", "official_splits", "labels", "splits", "metadata", "tracks")
+TRACKS_IN_SHARD = 50_000
+
+
+def run(config: Any) -> Outcome:
+    """Take in what the dataset's files know of, apart from tracks with audio and those that were forgotten.
+
+    Parameters
+    ----------
+    config : ingest.Config
+
+    Raises
+    ------
+    UsageError
+        For an unknown source, one that ships its audio, or a root without the layout.
+    """
+    started = now()
+    source = contract.get(config.source)
+    root = Path(config.root).expanduser().resolve()
+    recordings = contract.catalogue(source, root, config.options)
+    first = next(recordings, None)  # a wrong layout is said before there is a lake
+    terms = contract.vocabulary(source, root, config.options)
+    lake = Lake.create(config.lake)
+    dataset = config.dataset_name
+    prefix = f"metadata-only-{re.sub(r'[^A-Za-z0-9_]+', '-', dataset)[:40]}-{digest(dataset, length=8)}{SEPARATOR}"
+    passed_over = _with_audio(lake, dataset)
+    changes = {name: Change(schema.table(name)) for name in TABLES}
+    n_inputs = n_rejects = 0
+    every = chain([first] if first is not None else [], recordings)
+    listed = (r for r in every if f"{dataset}:{r.source_id}" not in passed_over)
+    for number in count():
+        batch = list(islice(listed, TRACKS_IN_SHARD))
+        if not batch:
+            break
+        n_inputs += len(batch)
+        n_rejects += sum(recording.fault is not None for recording in batch)
+        rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+        for recording in batch:
+            for name, row in _rows(recording, config, dataset):
+                rows[name].append(row)
+        for name, found in rows.items():
+            if found:
+                path = lake.path(name, f"{prefix}{number:05d}-{digest(found)}")
+                changes[name].add.append(write_rows(path, changes[name].schema.arrow, found))
+    for name, change in changes.items():
+        kept = {shard.file for shard in change.add}
+        change.remove = [file for file in lake.shards(name) if file.startswith(prefix) and file not in kept]
+    changes["vocabulary"] = vocabulary.replacing(lake, dataset, terms)
+    names = [shard.file for change in changes.values() for shard in change.add]
+    outcome = Outcome(
+        "ingest metadata", f"ingest-metadata-{digest(names)}", n_inputs, n_inputs - n_rejects, n_rejects,
+        f"{len(passed_over)} with audio or forgotten before",
+    )  # fmt: skip
+    lake.commit(changes | {"runs": finish(lake, config, [outcome], started)})
+    return outcome
+
+
+def _with_audio(lake: Lake, dataset: str) -> set[str]:
+    """Tracks of a dataset that the lake has with audio, and those that were forgotten."""
+    with catalog.connect(lake) as connection:
+        rows = connection.execute(
+            "SELECT track_id FROM tracks WHERE dataset = $1 AND duration_seconds > 0 "
+            "UNION SELECT track_id FROM forgotten WHERE starts_with(track_id, $1 || ':')",
+            [dataset],
+        ).fetchall()
+    return {track_id for (track_id,) in rows}
+
+
+def _rows(recording: Recording, config: Any, dataset: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows that a recording becomes, each with the name of its table."""
+    track_id = f"{dataset}:{recording.source_id}"
+    stamp = {"config_hash": config.fingerprint, "code_version": CODE_VERSION}
+    if recording.fault:
+        file = planning.Looker(None).look(recording)
+        where = {
+            "source_path": planning.readable(recording.path),
+            "source_bytes": file.size,
+            "source_mtime": file.mtime,
+        }
+        why = {"reason": "metadata", "detail": recording.fault, "retryable": False}
+        yield "rejects", {"track_id": track_id, "dataset": dataset, "stage": "ingest"} | why | where | stamp
+        return
+    said = {name: getattr(recording, name) for name in ("title", "artist", "album", "year", "licence")}
+    own = {"track_id": track_id, "dataset": dataset, "source_id": recording.source_id, "duration_seconds": 0.0}
+    yield "tracks", own | said | stamp
+    yield (
+        "metadata",
+        {
+            "track_id": track_id,
+            "artist_id": recording.artist_id,
+            "album_id": recording.album_id,
+            "attributes": canonical(dict(recording.attributes)),
+            "metadata_hash": planning.Looker(None).look(recording).said,
+        },
+    )
+    for labels, by in ((recording.labels, "dataset"), (recording.tags, "tags")):
+        for label in labels:
+            yield "labels", {"track_id": track_id, "label": label, "value": 1, "source": by}
+    for split, part, fold in recording.splits:
+        row = {"track_id": track_id, "split": split, "part": part, "fold": fold}
+        yield "splits", row
+        yield "official_splits", row
