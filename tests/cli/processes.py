@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import psutil
 
@@ -38,6 +39,13 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], se
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def guarded(process: subprocess.Popen[str]) -> bool:
+    """Whether the process has begun to look after its signals."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    blocked = int(next(line for line in status.splitlines() if line.startswith("SigBlk")).split()[1], 16)
+    return bool(blocked >> (signal.SIGTERM - 1) & 1)
 
 
 def left_behind(session: int, seconds: float = 5) -> list[psutil.Process]:

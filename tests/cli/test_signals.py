@@ -15,7 +15,7 @@ from phonolake.store import query
 from phonolake.store.lake import Lake
 from phonolake.store.verify import verify
 
-from .processes import PROGRAM, left_behind, start, wait_for
+from .processes import PROGRAM, guarded, left_behind, start, wait_for
 
 SAID = "phonolake: interrupted; the same command goes on where it stopped"
 
@@ -41,13 +41,6 @@ def stop(process: subprocess.Popen[str], signum: signal.Signals) -> None:
     assert [line for line in err.splitlines() if not line.startswith("No RAY_ADDRESS")] == [SAID]
     assert out == ""
     assert left_behind(process.pid) == []
-
-
-def guarded(process: subprocess.Popen[str]) -> bool:
-    """Whether the process has begun to look after its signals."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    blocked = int(next(line for line in status.splitlines() if line.startswith("SigBlk")).split()[1], 16)
-    return bool(blocked >> (signal.SIGTERM - 1) & 1)
 
 
 def maps(process: subprocess.Popen[str]) -> str:

@@ -2,7 +2,6 @@
 
 import functools
 import io
-import socket
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -171,15 +170,6 @@ def empty_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def missing_lake(tmp_path: Path) -> Path:
     return tmp_path / "nowhere"
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    return port
 
 
 @pytest.fixture

@@ -99,6 +99,11 @@ def emit_parts(parts: Iterable[Sequence[Any]], form: str) -> list[Any]:
     return rows
 
 
+def _write(text: str) -> None:
+    # By itself click takes ASCII for a mistake, and sends UTF-8.
+    click.echo(text, file=sys.stdout, nl=False)
+
+
 def _table(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
     table = Table(*(str(name) for name in columns), header_style="bold")
     for column, name in zip(table.columns, columns, strict=True):
@@ -112,7 +117,7 @@ def _table(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
     console = Console(width=width, markup=False, highlight=False, emoji=False)
     with console.capture() as captured:
         console.print(table)
-    click.echo(captured.get(), nl=False)
+    _write(captured.get())
 
 
 def _csv(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
@@ -121,7 +126,7 @@ def _csv(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
     if columns:
         writer.writerow(columns)
     writer.writerows([[_cell(value) for value in row] for row in rows])
-    click.echo(text.getvalue(), nl=False)
+    _write(text.getvalue())
 
 
 def _cell(value: Any) -> Any:
@@ -134,7 +139,7 @@ def _json(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
     objects = [{name: _plain(value) for name, value in zip(columns, row, strict=True)} for row in rows]
     # Escapes of JSON where the terminal has no others.
     unicode = "utf" in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-    click.echo(json.dumps(objects, indent=2, ensure_ascii=not unicode, default=str))
+    _write(json.dumps(objects, indent=2, ensure_ascii=not unicode, default=str) + "\n")
 
 
 def _short(value: Any) -> str:

@@ -123,8 +123,8 @@ def _leave(code: int) -> None:
 
 
 def _unblock() -> None:
-    """What Ray starts answers signals by itself."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    """What Ray starts answers signals by itself, apart from Ctrl-C, which a terminal sends to all."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGHUP))
 
 
 def _adopt_orphans() -> None:

@@ -159,6 +159,8 @@ def _work(
                 connection.send((DONE, call(function, payload, on_step)))
         except Exception as error:
             _send_error(connection, error)
+    # At once: locks that other threads held when this process was forked are never freed, such as that of a stream.
+    os._exit(0)
 
 
 def _send_error(connection: Connection, error: Exception) -> None:
