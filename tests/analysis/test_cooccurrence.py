@@ -49,11 +49,11 @@ def test_cooccurrence_counts_what_a_loop_counts(Y):
             np.testing.assert_equal(C[i, j], both / n_i if n_i else np.nan)
 
 
-@pytest.mark.parametrize("pair_cost", [0, counting._PAIR_COST, 10**9], ids=["sparse", "as it chooses", "dense"])
+@pytest.mark.parametrize("pair_cost", [0, counting.PAIR_COST, 10**9], ids=["sparse", "as it chooses", "dense"])
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_matrix_and_every_way_of_counting_agree(form, pair_cost, monkeypatch):
-    monkeypatch.setattr(counting, "_PAIR_COST", pair_cost)
-    monkeypatch.setattr(counting, "_BLOCK_BYTES", 4 * 7 * 100)  # several blocks of 100 rows, the last one short
+    monkeypatch.setattr(counting, "PAIR_COST", pair_cost)
+    monkeypatch.setattr(counting, "BLOCK_BYTES", 4 * 7 * 100)  # several blocks of 100 rows, the last one short
     Y = (np.random.default_rng(0).random((457, 7)) < [0.9, 0.5, 0.3, 0.1, 0.01, 1, 0]).astype(np.int8)
     expected = [[int(np.sum(Y[:, i] & Y[:, j])) for j in range(7)] for i in range(7)]
     found = cooccurrence_counts(FORMS[form](Y))

@@ -54,7 +54,7 @@ def test_any_answer_survives_the_trip(rater: str, value: int | None, when: datet
     writer.writerow(exchange.COLUMNS)
     writer.writerow(["toy:001", "rock", "" if value is None else value, rater, when.isoformat(), ""])
     row = next(csv.DictReader(io.StringIO(text.getvalue())))
-    assert exchange._answer(row, NOW, {"toy:001"}, {"rock"}) == answer
+    assert exchange.answer_of(row, NOW, {"toy:001"}, {"rock"}) == answer
 
 
 def test_bad_lines_are_named_and_the_others_taken(lake: Lake, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

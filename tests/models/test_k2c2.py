@@ -110,8 +110,8 @@ def test_shifting_by_the_time_pools_shifts_the_maps() -> None:
     # The same frames at another place, with the same mean and spread, so that standardisation does the same.
     shifted_BFT = torch.roll(wide_BFT, 8, dims=2)
     with torch.no_grad():
-        maps = next(model._blocks(wide_BFT))
-        moved = next(model._blocks(shifted_BFT))
+        maps = next(model.maps_of_blocks(wide_BFT))
+        moved = next(model.maps_of_blocks(shifted_BFT))
     torch.testing.assert_close(moved[..., 3:320], maps[..., 1:318], rtol=1e-4, atol=1e-4)
 
 

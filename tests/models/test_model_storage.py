@@ -12,7 +12,7 @@ from sklearn.gaussian_process import GaussianProcessClassifier
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.models import k2c2, logistic_regression, storage
-from phonolake.models.loaded import _CHUNK
+from phonolake.models.loaded import CHUNK
 
 BUILD = {"n_classes": 2, "n_frames": 16, "seed": 0}
 CARD: dict[str, Any] = {"model": "k2c2", "build": BUILD, "classes": ["a", "b"], "activation": "softmax"}
@@ -44,7 +44,7 @@ def test_a_failed_save_leaves_the_old_model(stored: Path, network: k2c2.K2C2, mo
     def fail(*_: Any) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(storage, "_write_weights", fail)
+    monkeypatch.setattr(storage, "write_weights", fail)
     with pytest.raises(OSError, match="disk full"):
         storage.save(network, CARD, stored)
     assert storage.load(stored).classes == ("a", "b")
@@ -68,7 +68,7 @@ def test_sigmoid_scores_each_class_by_itself(network: k2c2.K2C2, tmp_path: Path)
 def test_many_inputs_are_taken_in_pieces(stored: Path) -> None:
     loaded = storage.load(stored)
     many = np.tile(X_BFT, (7, 1, 1))
-    assert len(many) > _CHUNK
+    assert len(many) > CHUNK
     np.testing.assert_allclose(loaded.predict(many), np.tile(loaded.predict(X_BFT), (7, 1)), atol=1e-6)
     with pytest.raises(UsageError, match="no inputs"):
         loaded.predict(X_BFT[:0])

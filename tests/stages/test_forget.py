@@ -108,7 +108,7 @@ class Killed(BaseException):
     """Stands for kill -9: nothing after it runs."""
 
 
-STEPS = ["_purge_tables", "purge_models", "purge_indexes"]
+STEPS = ["purge_tables", "purge_models", "purge_indexes"]
 
 
 @pytest.mark.parametrize("step", STEPS)

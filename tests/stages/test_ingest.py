@@ -670,7 +670,7 @@ def test_a_worker_that_fails_leaves_nothing_behind(config: Config, monkeypatch: 
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(ingest, "_track_row", fail)
+    monkeypatch.setattr(ingest, "track_row", fail)
     with pytest.raises(OSError, match="disk full"):
         ingest.ingest_shard(task)
     assert [path for path in Path(config.lake, "tables").rglob("*") if path.is_file()] == []

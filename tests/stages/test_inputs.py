@@ -58,9 +58,9 @@ def publish(lake: Lake, config: train.Config) -> str:
     predictor = Predictor.load(task.folder / trained.WEIGHTS)
     for source in task.files:
         score.score_one(score.Task(lake.root, task.run_id, config.model, source, False, None, False), predictor)
-        path = lake.path("embeddings", score._embeddings(task.run_id).stem(source))
+        path = lake.path("embeddings", score.embeddings_of(task.run_id).stem(source))
         embedded.add += [describe(path)] if path.exists() else []
-        predicted.add.append(describe(lake.path("predictions", score._predictions(task.run_id, False).stem(source))))
+        predicted.add.append(describe(lake.path("predictions", score.predictions_of(task.run_id, False).stem(source))))
     lake.commit({"embeddings": embedded, "predictions": predicted})
     return task.run_id
 

@@ -54,7 +54,7 @@ def test_a_network_learns_and_scores_from_it(lake: Lake, from_audio: bool) -> No
     assert {row["value"] for row in card["metrics"] if row["part"] == "test" and row["metric"] == "accuracy"} == {1.0}
     model = storage.load(task.folder / trained.WEIGHTS)
     score.score_one(score.Task(lake.root, task.run_id, "k2c2", task.files[0], False, None, False), Predictor.of(model))
-    assert lake.path("predictions", score._predictions(task.run_id, False).stem(task.files[0])).is_file()
+    assert lake.path("predictions", score.predictions_of(task.run_id, False).stem(task.files[0])).is_file()
 
 
 def test_it_is_another_run_than_with_the_networks_own(lake: Lake) -> None:

@@ -49,7 +49,7 @@ def scored(lake: Lake, task: fitting.Task) -> tuple[dict[str, list[float]], dict
     score.score_one(score.Task(lake.root, task.run_id, "k2c2", task.files[0], False, None, False), Predictor.of(model))
     read = [
         pq.read_table(lake.path(product.table.name, product.stem(task.files[0]))).to_pylist()
-        for product in (score._predictions(task.run_id, False), score._embeddings(task.run_id))
+        for product in (score.predictions_of(task.run_id, False), score.embeddings_of(task.run_id))
     ]
     probabilities: dict[str, list[float]] = {}
     for row in read[0]:
@@ -232,7 +232,7 @@ def test_a_frozen_base_is_asked_once(
 def score_probabilities(lake: Lake, task: fitting.Task, model: str, stored: LoadedModel) -> int:
     """Score the shard; the number of tracks, each with probabilities that sum to 1."""
     score.score_one(score.Task(lake.root, task.run_id, model, task.files[0], False, None, False), Predictor.of(stored))
-    path = lake.path("predictions", score._predictions(task.run_id, False).stem(task.files[0]))
+    path = lake.path("predictions", score.predictions_of(task.run_id, False).stem(task.files[0]))
     sums: dict[str, float] = {}
     for row in pq.read_table(path).to_pylist():
         sums[row["track_id"]] = sums.get(row["track_id"], 0.0) + row["probability"]

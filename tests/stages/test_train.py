@@ -80,8 +80,8 @@ def register(monkeypatch: pytest.MonkeyPatch, kind: type[Listener], **recipe: ob
         torch.manual_seed(seed)
         return kind(n_classes)
 
-    found = registry._models() | {"listener": Model(card, build, build)}
-    monkeypatch.setattr(registry, "_models", lambda: found)
+    found = registry.models() | {"listener": Model(card, build, build)}
+    monkeypatch.setattr(registry, "models", lambda: found)
 
 
 def test_a_network_learns_what_can_be_seen(lake: Lake) -> None:
@@ -167,7 +167,7 @@ def test_one_class_only(lake: Lake) -> None:
 def test_a_class_without_training_tracks() -> None:
     taught = [("t0", ["a"], "train", None), ("t1", ["b"], "train", None)]
     with pytest.raises(PhonolakeError, match="no training track of class 'rare' in split 'fixed'"):
-        examples._checked([*taught, ("t2", ["rare"], "test", None)], "fixed", None, False)
+        examples.dealt([*taught, ("t2", ["rare"], "test", None)], "fixed", None, False)
 
 
 def test_a_label_matrix_of_the_wrong_width() -> None:
@@ -188,7 +188,7 @@ def test_no_input(lake: Lake) -> None:
 
 def test_what_an_estimator_cannot_do(lake: Lake) -> None:
     with pytest.raises(UsageError, match="learns one label per track"):
-        train._examples(lake, train.Config(str(lake.root), "random-forest", multi_label=True),
+        train.examples_of(lake, train.Config(str(lake.root), "random-forest", multi_label=True),
                         registry.get("random-forest").CARD, "fixed", None)  # fmt: skip
 
 
@@ -269,12 +269,12 @@ def test_layers_and_windows(lake: Lake) -> None:
     for layer, segments in (("convs.2", False), ("embedding", True)):
         wanted = score.Task(lake.root, task.run_id, "k2c2", source, False, layer, segments)
         score.score_one(wanted, Predictor.of(loaded))
-        path = lake.path("activations", score._activations(task.run_id, layer, segments).stem(source))
+        path = lake.path("activations", score.activations_of(task.run_id, layer, segments).stem(source))
         found = pq.read_table(path).to_pylist()
         assert len(found) == 15
         assert {len(row["activation"]) for row in found} == {32 if layer == "convs.2" else 160}
         assert {row["segment"] for row in found} == {0 if segments else None}
-    embedded = pq.read_table(lake.path("embeddings", score._embeddings(task.run_id).stem(source))).to_pylist()
+    embedded = pq.read_table(lake.path("embeddings", score.embeddings_of(task.run_id).stem(source))).to_pylist()
     # Clips of one window: the window's activation is the track's embedding.
     assert [row["embedding"] for row in embedded] == [row["activation"] for row in found]
     with pytest.raises(UsageError, match=r"unknown layer 'convs\.9'"):

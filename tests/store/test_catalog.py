@@ -265,18 +265,18 @@ def test_a_lake_that_cannot_be_written_to_is_read_all_the_same(lake: Lake, monke
 
 def test_all_views_show_one_moment(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Made in memory beside a job that commits, they are still those of one version."""
-    original = catalog._create_view
+    original = catalog.create_view
     interrupted = []
 
     def slow(connection: Any, table: Any, select: str) -> None:
         original(connection, table, select)
         if not interrupted and "read_parquet" in select:
             interrupted.append(table.name)
-            monkeypatch.setattr(catalog, "_create_view", original)
+            monkeypatch.setattr(catalog, "create_view", original)
             commit(lake, "b")
 
-    monkeypatch.setattr(catalog, "_create_view", slow)
-    monkeypatch.setattr(catalog, "_attach", lambda *_: (_ for _ in ()).throw(OSError("no catalog")))
+    monkeypatch.setattr(catalog, "create_view", slow)
+    monkeypatch.setattr(catalog, "attach", lambda *_: (_ for _ in ()).throw(OSError("no catalog")))
     with catalog.connect(lake) as connection:
         assert len(interrupted) == 1
         assert track_ids(connection) == ["d:a"]

@@ -180,7 +180,7 @@ def test_a_broken_marker_is_named(lake: Lake, content: bytes) -> None:
 def test_a_lost_log_is_named_and_not_started_anew(lake: Lake, damage: str) -> None:
     commit(lake, "a")
     if damage == "version":
-        lake._write_state(lake.versions() | {"tracks": 99})
+        lake.write_state(lake.versions() | {"tracks": 99})
     else:
         shutil.rmtree(lake.folder("tracks") / "_delta_log")
     with pytest.raises(PhonolakeError, match=r"the log of tracks cannot be read .*restore .*_delta_log from a copy"):
@@ -246,7 +246,7 @@ def test_tables_are_published_together(lake: Lake, monkeypatch: pytest.MonkeyPat
     """Between the commits of its tables a reader sees none of them."""
     commit(lake, "a")
     during = []
-    original = Lake._commit_table
+    original = Lake.commit_table
 
     def watched(self: Lake, table: str, change: Change) -> int:
         version = original(self, table, change)
@@ -254,7 +254,7 @@ def test_tables_are_published_together(lake: Lake, monkeypatch: pytest.MonkeyPat
         return version
 
     # A reader in the middle takes the lock for itself only when it has to build the catalog, which it need not.
-    monkeypatch.setattr(Lake, "_commit_table", watched)
+    monkeypatch.setattr(Lake, "commit_table", watched)
     commit(lake, "b")
     assert during == [("tracks", ["d:a"], ["d:a"]), ("labels", ["d:a"], ["d:a"])]
     assert seen(lake) == seen(lake, "labels") == ["d:a", "d:b"]
@@ -341,7 +341,7 @@ def killed(lake: Lake) -> Lake:
     """A lake of track a, on which a job died that takes a away and brings b: its logs have it, its lake has not."""
     commit(lake, "a")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Lake, "_write_state", kill)
+        patch.setattr(Lake, "write_state", kill)
         with pytest.raises(Killed):
             commit(lake, "b", remove=("a",))
     return lake
@@ -370,9 +370,9 @@ def test_another_commit_does_not_publish_what_a_killed_one_left(killed: Lake) ->
 def test_a_commit_that_was_killed_between_two_tables_is_invisible_and_heals(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Lake._commit_table
+    original = Lake.commit_table
     with monkeypatch.context() as patch:
-        patch.setattr(Lake, "_commit_table", lambda self, t, c: kill() if t == "labels" else original(self, t, c))
+        patch.setattr(Lake, "commit_table", lambda self, t, c: kill() if t == "labels" else original(self, t, c))
         with pytest.raises(Killed):
             commit(lake, "a")
     assert (seen(lake), seen(lake, "labels"), lake.versions()) == ([], [], {})
@@ -456,7 +456,7 @@ def test_any_sequence_of_commits_gives_what_a_set_gives(sequence: list[tuple[set
             change = Change(TRACKS, [shards[stem] for stem in sorted(add)], [shards[stem].file for stem in remove])
             if dies:
                 with pytest.MonkeyPatch.context() as killing:
-                    killing.setattr(Lake, "_write_state", kill)
+                    killing.setattr(Lake, "write_state", kill)
                     with pytest.raises(Killed):
                         lake.commit({"tracks": change})
             else:

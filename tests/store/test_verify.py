@@ -343,7 +343,7 @@ def test_a_shard_that_only_a_killed_commit_named_is_a_leftover(lake: Lake, monke
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Lake, "_write_state", kill)
+        patch.setattr(Lake, "write_state", kill)
         with pytest.raises(Killed):
             replace(lake, "s", "new")
     assert problems(lake) == {("labels", "new.parquet"): "a shard of no published version"}

@@ -212,7 +212,7 @@ def test_the_notebooks_matrices_give_the_papers_accuracies(model):
 
 def test_all_rows_of_the_tables_are_planned_and_each_fit_is_done_once():
     config = Config(FILES, repeats=2)
-    planned = list(music_role._experiments(config))
+    planned = list(music_role.experiments_of(config))
     count = {(part, table): 0 for part in ("published", "honest") for table in ("Table 3", "Table 5", "Table 6")}
     for experiment in planned:
         if experiment.part != "confusion":
@@ -249,7 +249,7 @@ def test_the_command_prints_the_tables_and_explains_them(ray_session, capsys):
 def test_tables_are_printed_as_they_are_done(ray_session, monkeypatch, capsys):
     """Ended in the last table, the study has shown those before: as many lines of CSV as they have rows, and names."""
     words = ["study", "music-role", "--features", str(FILES), "--repeats", "1", "--format", "csv"]
-    monkeypatch.setattr(music_role, "_tuned_rows", lambda _: 1 / 0)
+    monkeypatch.setattr(music_role, "tuned_rows_of", lambda _: 1 / 0)
     assert main([*words, "--models", "logistic-regression-ovr"]) != 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("part,table,row,model,metric,paper,ours")
@@ -257,8 +257,8 @@ def test_tables_are_printed_as_they_are_done(ray_session, monkeypatch, capsys):
 
 
 def test_a_confusion_matrix_becomes_36_rows():
-    (experiment,) = music_role._experiments(Config(FILES, "confusion", models=("logistic-regression-ovr",)))
-    cells = music_role._cells(experiment, [measure(experiment.fit)])
+    (experiment,) = music_role.experiments_of(Config(FILES, "confusion", models=("logistic-regression-ovr",)))
+    cells = music_role.cells_of(experiment, [measure(experiment.fit)])
     assert len(cells) == 36
     assert all(cell.paper == cell.ours for cell in cells)
     assert sum(cell.ours for cell in cells) == 171
@@ -270,9 +270,9 @@ def test_a_confusion_matrix_becomes_36_rows():
 
 def test_honest_repeats_draw_other_clips():
     config = Config(FILES, "honest", repeats=2, models=("logistic-regression-ovr",))
-    (experiment,) = music_role._experiments(config)
+    (experiment,) = music_role.experiments_of(config)
     runs = [measure(fit) for fit in music_role.repeated(experiment.fit, config)]
-    accuracy, _, auc = music_role._rows(experiment, runs)
+    accuracy, _, auc = music_role.rows_of(experiment, runs)
     assert (accuracy.n, accuracy.paper, auc.paper) == (2, 0.56, 0.827)
     assert 0.45 < accuracy.ours < 0.65
     assert auc.low is not None

@@ -121,7 +121,7 @@ def test_tags_name_the_tempo_and_metre_of_the_very_piece(collection):
     given = table["track", "tags"].map(ast.literal_eval)
     for track in tracks:
         rng = np.random.default_rng([CONFIG.seed, track.track_id])
-        style, song = music._sketch(track.genre, duration=CONFIG.duration, rng=rng)
+        style, song = music.sketch(track.genre, duration=CONFIG.duration, rng=rng)
         assert ("fast" in given[track.track_id]) == (15 / song.step > 132)
         assert ("waltz" in given[track.track_id]) == (len(song.metre) == 3 and set(song.metre) == {4})
         assert not {"major", "minor"} <= set(given[track.track_id])

@@ -66,7 +66,7 @@ def read_csv(lake: Lake, path: Path) -> Imported:
     answers, rejected = [], []
     for number, row in lines:
         try:
-            answers.append(_answer(row, now, known_tracks, known_labels))
+            answers.append(answer_of(row, now, known_tracks, known_labels))
         except UsageError as error:
             rejected.append(Rejected(number, str(error)))
     new = _new(lake, answers)
@@ -84,7 +84,8 @@ def _lines(file: Iterator[str], path: Path) -> Iterator[tuple[int, dict[str, str
         yield reader.line_num, row
 
 
-def _answer(row: dict[str, str | None], now: datetime, tracks: set[str], labels: set[str]) -> Answer:
+def answer_of(row: dict[str, str | None], now: datetime, tracks: set[str], labels: set[str]) -> Answer:
+    """What a cell of a returned sheet says."""
     if None in row or None in row.values():
         raise UsageError("the line has not as many values as the first line has names")
     values = {name: (row.get(name) or "").strip() for name in COLUMNS}

@@ -152,7 +152,7 @@ class K2C2(LinearHead):
         UsageError
             If the input has another number of bands, or too few frames.
         """
-        *_, maps_BCFT = self._blocks(x_BFT)
+        *_, maps_BCFT = self.maps_of_blocks(x_BFT)
         logits_BK: Tensor = self.head(maps_BCFT.flatten(1))
         return logits_BK
 
@@ -161,7 +161,7 @@ class K2C2(LinearHead):
 
         The last block has one value per map, so the last 32 features are what `head` sees.
         """
-        return torch.cat([maps_BCFT.mean((2, 3)) for maps_BCFT in self._blocks(x_BFT)], dim=1)
+        return torch.cat([maps_BCFT.mean((2, 3)) for maps_BCFT in self.maps_of_blocks(x_BFT)], dim=1)
 
     def classify(self, embedding_BE: Tensor) -> Tensor:
         """Compute the logits_BK from the features of `embed`."""
@@ -177,7 +177,8 @@ class K2C2(LinearHead):
             )
         return (_standardise(x_BFT) if self.standardise else x_BFT).unsqueeze(1)
 
-    def _blocks(self, x_BFT: Tensor) -> Iterator[Tensor]:
+    def maps_of_blocks(self, x_BFT: Tensor) -> Iterator[Tensor]:
+        """What each block gives, one after the other."""
         maps_BCFT = self._image(x_BFT)
         for block in range(len(self.convs)):
             maps_BCFT = self._activate(block, self.norms[block](self.convs[block](maps_BCFT)))

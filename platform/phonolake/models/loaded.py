@@ -23,7 +23,7 @@ ACTIVATIONS = {"softmax": lambda logits_BK: logits_BK.softmax(dim=1), "sigmoid":
 EMBEDDING = "embedding"
 
 # Inputs that go through a network at once: 16 half-minute clips take some 300 MB per layer of k2c2.
-_CHUNK = 16
+CHUNK = 16
 
 
 class LoadedModel(Protocol):
@@ -71,8 +71,8 @@ class LoadedNetwork:
         activation = ACTIVATIONS[self.card["activation"]]
         scored, embedded = [], []
         with torch.inference_mode():
-            for start in range(0, len(x), _CHUNK):
-                chunk = np.require(x[start : start + _CHUNK], np.float32, ["C", "W"])
+            for start in range(0, len(x), CHUNK):
+                chunk = np.require(x[start : start + CHUNK], np.float32, ["C", "W"])
                 embedding_BE = self.network.embed(torch.from_numpy(chunk).to(self.device))
                 embedded.append(embedding_BE.cpu().numpy())
                 scored.append(activation(self.network.classify(embedding_BE)).cpu().numpy())

@@ -169,7 +169,7 @@ class Model:
 
 def names() -> list[str]:
     """List the names of all models, sorted."""
-    return list(_models())
+    return list(models())
 
 
 def get(name: str) -> Model:
@@ -180,9 +180,9 @@ def get(name: str) -> Model:
     UsageError
         If there is no such model; the message lists those that there are.
     """
-    if name not in _models():
+    if name not in models():
         raise unknown("model", name, _like(name))
-    return _models()[name]
+    return models()[name]
 
 
 def cards() -> list[ModelCard]:
@@ -193,13 +193,14 @@ def cards() -> list[ModelCard]:
 def _like(name: str) -> set[str]:
     """Names to choose from, of a family in one module only the one that is most like `name`."""
     families: dict[str, list[str]] = {}
-    for known, model in _models().items():
+    for known, model in models().items():
         families.setdefault(getattr(model.build, "func", model.build).__module__, []).append(known)
     return {get_close_matches(name, family, n=1, cutoff=0)[0] for family in families.values()}
 
 
 @cache
-def _models() -> dict[str, Model]:
+def models() -> dict[str, Model]:
+    """Every model by its name."""
     found = {
         name: Model(module.CARD, module.build, getattr(module, "blank", module.build))
         for name, module in registry.modules(_PACKAGE, "CARD").items()

@@ -71,7 +71,7 @@ def save(model: Any, card: Mapping[str, Any], folder: Path) -> Path:
         raise UsageError(f"{folder} exists and is not a stored model; choose another place for the model.")
     with replacing_folder(folder) as staging:
         (staging / CARD_FILE).write_text(text, encoding="utf-8")
-        _write_weights(model, staging)
+        write_weights(model, staging)
     return folder
 
 
@@ -155,7 +155,8 @@ def _article(kind: str) -> str:
     return f"{'a' if kind == 'network' else 'an'} {kind}"
 
 
-def _write_weights(model: Any, folder: Path) -> None:
+def write_weights(model: Any, folder: Path) -> None:
+    """Write the weights of a model into its folder."""
     if isinstance(model, Network):
         from safetensors.torch import save_file
 

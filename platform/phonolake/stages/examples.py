@@ -121,7 +121,7 @@ def collect(
     many = bool(several) if many is None else many
     if not many:
         rows = [row for row in rows if row[1]]
-    return _checked(rows, split, test_fold, many)
+    return dealt(rows, split, test_fold, many)
 
 
 def _most_common(rows: list[Row], top: int | None) -> list[Row]:
@@ -133,7 +133,8 @@ def _most_common(rows: list[Row], top: int | None) -> list[Row]:
     return [row for row in found if row[1]]  # type: ignore[misc]
 
 
-def _checked(rows: list[Row], split: str, test_fold: int | None, many: bool) -> Examples:
+def dealt(rows: list[Row], split: str, test_fold: int | None, many: bool) -> Examples:
+    """Labelled tracks with the part that each has in a split; the errors are those of `collect`."""
     parts = _parts([part for *_, part, _ in rows], [fold for *_, fold in rows], split, test_fold)
     classes = sorted({name for _, names, *_ in rows for name in names})
     if len(classes) < 2:

@@ -192,7 +192,7 @@ def extract_shard(task: Task) -> None:
                 # The spectrogram of hours has a hundred megabytes: it goes when it has become a row.
                 rows.reverse()
                 while rows:
-                    append[recipe.name](_row(track_id, recipe, rows.pop(), task.source))
+                    append[recipe.name](row_of(track_id, recipe, rows.pop(), task.source))
             execution.tick()
         # Rejects are in place before the outputs appear, which mark the shard as finished.
         for recipe in recipes:
@@ -202,7 +202,8 @@ def extract_shard(task: Task) -> None:
                 write_rows(path, target.table.arrow, left_out[recipe.name])
 
 
-def _row(track_id: str, recipe: Recipe, answer: Answer, source: str) -> dict[str, Any]:
+def row_of(track_id: str, recipe: Recipe, answer: Answer, source: str) -> dict[str, Any]:
+    """The row of a product for one answer about a track."""
     row = {
         "track_id": track_id,
         "start_seconds": answer.start,

@@ -77,7 +77,7 @@ def run(config: Config) -> list[Removed]:
             with attempt as seen:
                 removed += _publish(lake, seen, config, ids, started)
                 break
-        removed += list(_purge_tables(lake, ids))
+        removed += list(purge_tables(lake, ids))
         removed += [*purge_models(lake, ids), *purge_indexes(lake, ids)]
     merged: dict[str, Removed] = {}
     for r in removed:
@@ -175,7 +175,7 @@ def changes_without(lake: Lake, tables: Iterable[str], ids: Collection[str]) -> 
     }
 
 
-def _purge_tables(lake: Lake, ids: list[str]) -> Iterator[Removed]:
+def purge_tables(lake: Lake, ids: list[str]) -> Iterator[Removed]:
     """Shards that readers no longer see and that hold rows of the tracks, and what dead writers left unfinished."""
     removed = purge(lake, pa.array(ids, pa.string()))
     for path in (lake.root / "tables").glob(f"*/.*{TEMPORARY}"):

@@ -334,7 +334,7 @@ def _ingest_file(file: planning.File, config: Config) -> Iterator[tuple[str, dic
         for number, piece in pieces.cut(len(data)):
             yield "audio", row | {"bytes": data[piece], "piece": number}
         _check_unchanged(file, data)
-    yield "tracks", _track_row(track_id, file.recording, config.dataset_name, facts, tags) | stamp
+    yield "tracks", track_row(track_id, file.recording, config.dataset_name, facts, tags) | stamp
     yield "metadata", _metadata_row(track_id, file)
     genres = split_genres(tags.genres) if config.split_genres else tags.genres
     said = [(file.recording.labels, "dataset"), (file.recording.tags, "tags"), (genres, "file-tag")]
@@ -382,7 +382,8 @@ def _check_usable(facts: AudioFacts, config: Config) -> None:
         raise AudioError("clipped", f"{facts.clipped:.1%} of the samples are at full scale in short tops, and {most}")
 
 
-def _track_row(track_id: str, recording: Recording, dataset: str, facts: AudioFacts, tags: Any) -> dict[str, Any]:
+def track_row(track_id: str, recording: Recording, dataset: str, facts: AudioFacts, tags: Any) -> dict[str, Any]:
+    """The row of `tracks` of one recording."""
     return {
         "track_id": track_id,
         "dataset": dataset,

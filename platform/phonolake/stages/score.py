@@ -132,9 +132,9 @@ def _publish(lake: Lake, config: Config, read: dict[str, list[str]], asked: Conf
     rests_on: dict[str, set[str]] = {}
     for run_id, model in models.items():
         table = inputs.parse(model.input).table
-        wanted = [_predictions(run_id, config.held_out_only), _embeddings(run_id)]
+        wanted = [predictions_of(run_id, config.held_out_only), embeddings_of(run_id)]
         if config.activations:
-            wanted.append(_activations(run_id, config.activations, config.segments))
+            wanted.append(activations_of(run_id, config.activations, config.segments))
         derive.discard(lake, wanted, table, read[run_id])
         found = derive.collect_all(seen, ((product, sources[run_id]) for product in wanted))
         derive.check_replaced(seen, table, found, read=read[run_id], todo=todo[run_id])
@@ -181,9 +181,9 @@ def _plan(lake: Lake, config: Config) -> list[Task]:
     tasks = []
     for run_id, model in _models(lake, config.runs).items():
         sources = inputs.parse(model.input).files(lake)
-        wanted = [_predictions(run_id, config.held_out_only)]
+        wanted = [predictions_of(run_id, config.held_out_only)]
         if config.activations and isinstance(registry.get(model.model).CARD, NetworkCard):
-            wanted.append(_activations(run_id, config.activations, config.segments))
+            wanted.append(activations_of(run_id, config.activations, config.segments))
         todo = {source for product in wanted for source in derive.missing(lake, product, sources)}
         tasks += [
             Task(lake.root, run_id, model.model, source, config.held_out_only, config.activations, config.segments)
@@ -193,15 +193,18 @@ def _plan(lake: Lake, config: Config) -> list[Task]:
     return tasks
 
 
-def _predictions(run_id: str, held_out_only: bool) -> Product:
+def predictions_of(run_id: str, held_out_only: bool) -> Product:
+    """Where the predictions of a run lie."""
     return Product(schema.table("predictions"), run_id, "held-out" if held_out_only else "all")
 
 
-def _embeddings(run_id: str) -> Product:
+def embeddings_of(run_id: str) -> Product:
+    """Where the embeddings of a run lie."""
     return Product(schema.table("embeddings"), run_id, "all")
 
 
-def _activations(run_id: str, layer: str, segments: bool) -> Product:
+def activations_of(run_id: str, layer: str, segments: bool) -> Product:
+    """Where the activations of a layer of a run lie, for tracks or for segments of them."""
     # The layer is part of the family: one does not take the place of another.
     grain = "segments" if segments else "tracks"
     return Product(schema.table("activations"), f"{run_id}@{layer}", grain)
@@ -268,11 +271,11 @@ def score_one(task: Task, predictor: Predictor) -> None:
     layer = task.layer if isinstance(card, NetworkCard) else None
     (source,) = predictor.input.paths(lake, (task.source,))
     wanted = {track_id for track_id, part in parts.items() if part == TEST} if task.held_out_only else None
-    products_of = [_predictions(task.run_id, task.held_out_only)]
+    products_of = [predictions_of(task.run_id, task.held_out_only)]
     if not task.held_out_only and card.embeds:
-        products_of.append(_embeddings(task.run_id))
+        products_of.append(embeddings_of(task.run_id))
     if layer:
-        products_of.append(_activations(task.run_id, layer, task.segments))
+        products_of.append(activations_of(task.run_id, layer, task.segments))
     stamp = {"model": task.model, "run_id": task.run_id, "source_shard": task.source, "code_version": CODE_VERSION}
     with ExitStack() as stack:
         # Left in reverse: what is opened first appears last.

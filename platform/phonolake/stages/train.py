@@ -157,7 +157,7 @@ def plan(config: Config) -> list[Task]:
     n_steps = card.n_frames or _steps(lake, read)
     tasks = []
     for fold in config.folds or (None,):
-        found = _examples(lake, config, card, split, fold)
+        found = examples_of(lake, config, card, split, fold)
         asked = settings(replace(config, folds=()))
         del asked["input"]  # the card has it
         request = [asked, card, split, fold]
@@ -187,7 +187,8 @@ def _check_versions(config: Config, card: ModelCard, read: ModelInput) -> None:
     read.transforms(config.preprocessing)
 
 
-def _examples(lake: Lake, config: Config, card: ModelCard, split: str, fold: int | None) -> Examples:
+def examples_of(lake: Lake, config: Config, card: ModelCard, split: str, fold: int | None) -> Examples:
+    """What a model with this card learns from."""
     if not card.needs_labels:
         return labelled.unlabelled(lake, config.dataset)
     is_network = isinstance(card, NetworkCard)

@@ -87,10 +87,10 @@ def connect(lake: Published) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     try:
-        attached = _attach(connection, lake)
+        attached = attach(connection, lake)
         if not attached and not lake.is_pinned:
             lake.build_catalog()
-            attached = _attach(connection, lake)
+            attached = attach(connection, lake)
     except (duckdb.Error, OSError):
         attached = False
     if not attached:
@@ -101,7 +101,7 @@ def connect(lake: Published) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, lake: Published) -> bool:
+def attach(connection: duckdb.DuckDBPyConnection, lake: Published) -> bool:
     """Attach the catalog if it is there and shows what is published."""
     path = lake.root / FILE
     if not path.is_file():
@@ -124,7 +124,7 @@ def _stamp(lake: Published, versions: dict[str, int]) -> str:
 def _declare(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the view of every declared table, with no rows, and the macros."""
     for table in schemas.tables().values():
-        _create_view(connection, table, _empty(table))
+        create_view(connection, table, _empty(table))
     connection.execute(schemas.macros_sql())
 
 
@@ -143,10 +143,10 @@ def _show(connection: duckdb.DuckDBPyConnection, lake: Published) -> None:
         error = _unreadable(connection, select)
         if error:
             broken, select = True, _refusal(table, error)
-        _create_view(connection, table, select)
+        create_view(connection, table, select)
     if sets:
         union = " UNION ALL BY NAME ".join(f"SELECT * FROM {quote(table.name)}" for table in sets)
-        _create_view(connection, _union(declared[FEATURES], sets), union)
+        create_view(connection, _union(declared[FEATURES], sets), union)
     # A catalog with a refusal in it never counts as up to date: it heals as soon as the file is back.
     stamp = "broken" if broken else _stamp(lake, versions)
     names = [*(name for name in declared if name != FEATURES), *(table.name for table in sets)]
@@ -215,7 +215,8 @@ def no_glob(path: str) -> str:
     return "".join(f"[{c}]" if c in "*?[" else c for c in path)
 
 
-def _create_view(connection: duckdb.DuckDBPyConnection, table: TableSchema, select: str) -> None:
+def create_view(connection: duckdb.DuckDBPyConnection, table: TableSchema, select: str) -> None:
+    """Make the view of one table over its published shards."""
     name = quote(table.name)
     connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
     connection.execute(f"COMMENT ON VIEW {name} IS {literal(table.comment)}")

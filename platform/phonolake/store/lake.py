@@ -147,7 +147,7 @@ class Lake:
             raise UsageError(f"{path} lies below a file: name another path with --lake") from error
         with lake.alone():
             if not (root / MARKER).is_file():
-                lake._write_state({})
+                lake.write_state({})
         return lake
 
     # -- what readers see -------------------------------------------------------------------------------------------
@@ -214,11 +214,11 @@ class Lake:
         with locked(self.root / ".lock"):
             lake._check(changes, reads)
             before = lake.versions()
-            newest = {name: lake._commit_table(name, change) for name, change in changes.items()}
+            newest = {name: lake.commit_table(name, change) for name, change in changes.items()}
             # What a killed publication left: nobody else writes here while the lock is held.
             for unfinished in self.root.glob(f".*{TEMPORARY}"):
                 unfinished.unlink(missing_ok=True)
-            lake._write_state(before | newest, [name for name in newest if newest[name] != before.get(name)])
+            lake.write_state(before | newest, [name for name in newest if newest[name] != before.get(name)])
             catalog.build(lake)
 
     @contextmanager
@@ -263,7 +263,8 @@ class Lake:
             raise PhonolakeError(f"{self.root / MARKER} cannot be read (it names no versions): restore it from a copy")
         return state
 
-    def _write_state(self, versions: dict[str, int], changed: Sequence[str] = ()) -> None:
+    def write_state(self, versions: dict[str, int], changed: Sequence[str] = ()) -> None:
+        """Publish versions of tables, all at once."""
         writers = self._state().get("writers", {}) if changed else {}
         writers |= {table: str(jobs.current()) for table in changed}
         state = {"format": FORMAT, "tables": dict(sorted(versions.items()))}
@@ -340,7 +341,7 @@ class Lake:
         who = f"the {writer}," if writer else "another job"
         return OvertakenError(f"{who} changed {table} meanwhile: run the command again")
 
-    def _commit_table(self, table: str, change: Change) -> int:
+    def commit_table(self, table: str, change: Change) -> int:
         """Make the newest version of a table's log what is published, with the change; returns its number."""
         kept = self.shards(table)
         wanted = {f: s for f, s in kept.items() if f not in change.remove} | {s.file: s for s in change.add}

@@ -91,17 +91,17 @@ def run(config: Config) -> Iterator[list[Row]]:
 
 def _tables(config: Config) -> Iterator[list[Row]]:
     done: dict[fits.Fit, fits.Scores] = {}
-    for (part, table), group in groupby(_experiments(config), lambda e: (e.part, e.table)):
+    for (part, table), group in groupby(experiments_of(config), lambda e: (e.part, e.table)):
         experiments = list(group)
         wanted = {fit: None for e in experiments for fit in repeated(e.fit, config) if fit not in done}
         done |= _map(fits.measure, list(wanted), f"{table}, {part}")
         rows: list[Row] = []
         for experiment in experiments:
             scores = [done[fit] for fit in repeated(experiment.fit, config)]
-            rows += _cells(experiment, scores) if part == "confusion" else _rows(experiment, scores)
+            rows += cells_of(experiment, scores) if part == "confusion" else rows_of(experiment, scores)
         yield rows
     if config.part in ("tuned", "all"):
-        yield _tuned_rows(config)
+        yield tuned_rows_of(config)
 
 
 def repeated(fit: fits.Fit, config: Config) -> list[fits.Fit]:
@@ -125,7 +125,8 @@ def _check(config: Config) -> None:
     data.authors_test(config.features, clips.names)
 
 
-def _experiments(config: Config) -> Iterator[Experiment]:
+def experiments_of(config: Config) -> Iterator[Experiment]:
+    """The fits of the tables that are asked for, in the order in which they are printed."""
     models = config.models or tuple(paper.CLASSIFIERS)
     parts = PARTS if config.part == "all" else (config.part,)
     for part in parts:
@@ -205,7 +206,8 @@ def _map(function: Callable[[Payload], Result], payloads: Sequence[Payload], wha
     return done
 
 
-def _rows(experiment: Experiment, scores: Sequence[fits.Scores]) -> list[Row]:
+def rows_of(experiment: Experiment, scores: Sequence[fits.Scores]) -> list[Row]:
+    """The printed rows of finished fits."""
     e, rows = experiment, []
     printed: Sequence[float | None] = e.printed or (None,) * len(paper.METRICS)
     for n, metric in enumerate(paper.METRICS):
@@ -214,7 +216,7 @@ def _rows(experiment: Experiment, scores: Sequence[fits.Scores]) -> list[Row]:
     return rows
 
 
-def _cells(experiment: Experiment, scores: Sequence[fits.Scores]) -> list[Row]:
+def cells_of(experiment: Experiment, scores: Sequence[fits.Scores]) -> list[Row]:
     """The confusion matrix cell by cell: test clips of one class that were called another."""
     e, matrix = experiment, paper.CONFUSION[experiment.fit.model]
     roles = [role for role in data.ROLES if role not in data.VAGUE]
@@ -229,7 +231,7 @@ def _cells(experiment: Experiment, scores: Sequence[fits.Scores]) -> list[Row]:
     return rows
 
 
-def _tuned_rows(config: Config) -> list[Row]:
+def tuned_rows_of(config: Config) -> list[Row]:
     """Every outer split of every task in a task of its own."""
     outer = [tuned.Outer(config.features, task, config.seed + n) for task in tuned.TASKS for n in range(config.repeats)]
     done = _map(tuned.nested, outer, "tuned")

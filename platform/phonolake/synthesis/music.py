@@ -53,7 +53,7 @@ def compose(genre: str, *, rng: np.random.Generator, duration: Seconds, sr: Hert
     n = round(duration * sr)
     if n < 1:
         raise UsageError(f"duration {duration} s at {sr} Hz holds no sample. Ask for a longer piece.")
-    style, song = _sketch(genre, duration=duration, rng=rng)
+    style, song = sketch(genre, duration=duration, rng=rng)
     mixed = _percussion(style.percussion, song, n=n, sr=sr, rng=rng)
     for part in (style.bass, style.chords, style.lead):
         # The chords fall silent only where something else is heard.
@@ -71,7 +71,7 @@ def tags(genre: str, *, rng: np.random.Generator, duration: Seconds) -> tuple[st
         Tempo (``slow`` below 84, ``fast`` above 132 quarters a minute), metre (``waltz``, ``odd metre``) and mode
         (``major``, ``minor``: by the third of the scale), as far as the words apply.
     """
-    _, song = _sketch(genre, duration=duration, rng=rng)
+    _, song = sketch(genre, duration=duration, rng=rng)
     tempo = 15 / song.step
     words = {
         "slow": tempo < 84,
@@ -84,7 +84,8 @@ def tags(genre: str, *, rng: np.random.Generator, duration: Seconds) -> tuple[st
     return tuple(word for word, applies in words.items() if applies)
 
 
-def _sketch(genre: str, *, duration: Seconds, rng: np.random.Generator) -> tuple[Style, "Song"]:
+def sketch(genre: str, *, duration: Seconds, rng: np.random.Generator) -> tuple[Style, "Song"]:
+    """What a piece is made of, before it sounds."""
     style = _borrow(STYLES[genre], rng)
     return style, Song.draw(style.rhythm, style.harmony, duration=duration, rng=rng)
 

@@ -17,10 +17,10 @@ from phonolake.errors import UsageError
 
 LabelArray: TypeAlias = np.ndarray | sparse.sparray | sparse.spmatrix
 
-_BLOCK_BYTES = 32 << 20
+BLOCK_BYTES = 32 << 20
 _LARGEST = 4 << 30
 # Counting one pair of a sparse block takes as long as some hundred multiplications of a matrix product.
-_PAIR_COST = 100
+PAIR_COST = 100
 
 
 def cooccurrence_counts(Y_NL: LabelArray) -> np.ndarray:
@@ -58,7 +58,7 @@ def cooccurrence_counts(Y_NL: LabelArray) -> np.ndarray:
 
 
 def _rows(n_labels: int) -> int:
-    return max(1, min(1 << 24, _BLOCK_BYTES // (4 * n_labels)))
+    return max(1, min(1 << 24, BLOCK_BYTES // (4 * n_labels)))
 
 
 def _dense_blocks(Y_NL: np.ndarray) -> Iterator[np.ndarray | sparse.csr_array]:
@@ -92,7 +92,7 @@ def _sparse_blocks(Y_NL: sparse.sparray) -> Iterator[np.ndarray | sparse.csr_arr
 
 
 def _is_sparse(per_track: np.ndarray, n_labels: int) -> bool:
-    return _PAIR_COST * float(np.square(per_track, dtype=np.float64).sum()) < len(per_track) * float(n_labels) ** 2
+    return PAIR_COST * float(np.square(per_track, dtype=np.float64).sum()) < len(per_track) * float(n_labels) ** 2
 
 
 def _csr(column: np.ndarray, per_track: np.ndarray, n_labels: int) -> sparse.csr_array:
