@@ -94,7 +94,7 @@ def test_any_bytes_are_a_table_or_refused(tmp_path: Path, content: bytes) -> Non
 
 
 @given(data=st.data(), delimiter=st.sampled_from(",\t;"), end=st.sampled_from(["\n", "\r\n", "\r"]))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_spreadsheets_add_around_a_table_does_not_count(tmp_path: Path, data, delimiter: str, end: str) -> None:
     names = data.draw(NAMES.filter(lambda names: len(names) > 1))
     rows = data.draw(

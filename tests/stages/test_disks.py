@@ -12,7 +12,7 @@ import soundfile as sf
 from phonolake.cli.main import main
 from phonolake.errors import UsageError
 from phonolake.records import Seconds
-from phonolake.stages import extract, ingest
+from phonolake.stages import ingest
 from phonolake.store import query
 from phonolake.store.lake import Lake
 from phonolake.store.verify import verify
@@ -167,7 +167,6 @@ def test_another_dataset_of_the_same_name_is_refused_unless_it_is_joined(
 def test_files_that_are_gone_are_counted_and_taken_down_on_request(
     config: ingest.Config, music: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    extract.run(extract.Config(config.lake, ("mfcc-120",), ()))
     for name in ("jazz/a.wav", "rock/broken.wav"):
         (music / name).unlink()
     lost = "; 2 known files are no longer there (--prune takes them down)"
@@ -175,7 +174,7 @@ def test_files_that_are_gone_are_counted_and_taken_down_on_request(
     assert ask(Path(config.lake), "SELECT count(*) FROM tracks") == [(4,)]
     assert main(["ingest", "folder", str(music), "--prune", "--lake", config.lake, "--format", "csv"]) == 0
     assert "nothing new: 3 known; 2 taken down, whose files are no longer there" in capsys.readouterr().out
-    for table in ("tracks", "audio", "labels", "features", "metadata"):
+    for table in ("tracks", "audio", "labels", "metadata"):
         assert ask(Path(config.lake), f"SELECT count(*) FROM {table} WHERE track_id = 'music:jazz/a.wav'") == [(0,)]
     assert ask(Path(config.lake), "SELECT count(*) FROM rejects") == [(0,)]
     assert verify(Lake.open(config.lake)) == []

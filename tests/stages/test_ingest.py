@@ -538,9 +538,15 @@ def test_a_folder_in_the_place_of_a_file_is_missing(
     corpus: tuple[Path, list[fma.PlannedTrack]], tmp_path: Path
 ) -> None:
     shutil.copytree(corpus[0] / "fma_metadata", tmp_path / "corpus" / "fma_metadata")
-    fma.audio_path(corpus[1][0], tmp_path / "corpus").mkdir(parents=True)
+    folder, there = (
+        fma.audio_path(corpus[1][0], tmp_path / "corpus"),
+        next(t for t in corpus[1][1:] if t.damage is None),
+    )
+    folder.mkdir(parents=True)
+    # One of the others is there: of a dataset without any, nothing is taken in.
+    shutil.copy(fma.audio_path(there, corpus[0]), fma.audio_path(there, tmp_path / "corpus"))
     outcome = ingest.run(Config(str(tmp_path / "lake"), str(tmp_path / "corpus"), "fma"))
-    assert (outcome.outputs, outcome.rejects) == (0, 32)
+    assert (outcome.outputs, outcome.rejects) == (1, 31)
     assert query(tmp_path / "lake", "SELECT DISTINCT reason FROM rejects") == [("missing",)]
     assert verify(Lake.open(tmp_path / "lake")) == []
 
