@@ -86,7 +86,8 @@ def _pieces(
                     for block_TC in interleave(frame)
                 ]
             except (av.FFmpegError, ValueError) as error:
-                if not bare or packet.pos is None:
+                # FFmpeg joins what lies behind the last frame of AC-3 to it; in AAC such a packet is a frame cut short.
+                if not bare or packet.pos is None or reading.header.container == "AAC":
                     raise _stopped(error) from error
                 stop = packet.pos + len(bytes(packet).rstrip(b"\0"))
                 reading.n_lost += max(0, stop - asides.skip(data, packet.pos, stop))
