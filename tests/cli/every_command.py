@@ -3,8 +3,8 @@
 from pathlib import Path
 
 # `{lake}` is a lake, `{music}` the recordings that it was made of, `{new}` a place where nothing is, `{file}` an audio
-# file, `{csv}` answers of raters. What a command needs besides (a network, weights) it asks for in one line. Answers are
-# not kept: tests only read the demo.
+# file, `{csv}` answers of raters. What a command needs besides (a network, weights) it asks for in one line. Answers
+# are not kept: tests only read the demo.
 WORDS = {
     "annotations agreement": "--lake {lake}",
     "annotations export": "--lake {lake}",
