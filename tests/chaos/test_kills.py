@@ -19,7 +19,7 @@ from ..stages import small_lake
 
 CORPUS = fma.Config(n_tracks=80, seed=3, label_noise=0.1, n_corrupt=6, duration=2.0)
 # When it happened, and how many commits it took, is the only difference that a kill may leave.
-UNCOMPARED = {"runs": {"started_at", "finished_at", "snapshot"}}
+UNCOMPARED = {"runs": {"started_at", "finished_at", "snapshot"}, "forgotten": {"forgotten_at"}}
 # What is lost are its workers, also where the work is little.
 BY_RAY = (
     "import sys; from phonolake import execution; from phonolake.cli import main; execution.use(2); "

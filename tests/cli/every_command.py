@@ -3,7 +3,8 @@
 from pathlib import Path
 
 # `{lake}` is a lake, `{music}` the recordings that it was made of, `{new}` a place where nothing is, `{file}` an audio
-# file, `{csv}` answers of raters. What a command needs besides (a network, weights) it asks for in one line.
+# file, `{csv}` answers of raters. What a command needs besides (a network, weights) it asks for in one line. Answers
+# are not kept: tests only read the demo.
 WORDS = {
     "annotations agreement": "--lake {lake}",
     "annotations export": "--lake {lake}",
@@ -26,16 +27,16 @@ WORDS = {
     "forget": "fma:000002 --lake {lake}",
     "index": "--again --lake {lake}",
     "ingest": "folder {music} --name again --lake {lake}",
-    "labels classes confusion": "--lake {lake}",
-    "labels classes importance": "--lake {lake}",
-    "labels classes map": "--of mfcc-120 --method pca --lake {lake}",
-    "labels classes removal": "--lake {lake}",
-    "labels classes roc": "--lake {lake}",
-    "labels cooccurrence": "--lake {lake}",
-    "labels evaluation": "--lake {lake}",
-    "labels noise": "--lake {lake}",
-    "labels validate": "--lake {lake}",
-    "labels vectors": "--lake {lake}",
+    "labels classes confusion": "--no-save --lake {lake}",
+    "labels classes importance": "--no-save --lake {lake}",
+    "labels classes map": "--of mfcc-120 --method pca --no-save --lake {lake}",
+    "labels classes removal": "--no-save --lake {lake}",
+    "labels classes roc": "--no-save --lake {lake}",
+    "labels cooccurrence": "--no-save --lake {lake}",
+    "labels evaluation": "--no-save --lake {lake}",
+    "labels noise": "--no-save --lake {lake}",
+    "labels validate": "--no-save --lake {lake}",
+    "labels vectors": "--no-save --lake {lake}",
     "ledger": "--lake {lake}",
     "licences": "--lake {lake}",
     "models": "",
@@ -68,8 +69,7 @@ READERS = {"datasets", "features", "models", "labels", "rejects", "runs", "split
 READING = tuple(
     name
     for name in WORDS
-    if name.split()[0]
-    in {"datasets", "features", "models", "labels", "rejects", "runs", "splits", "sql", "status", "study"}
+    if name.split()[0] in READERS
     and name not in {"models fetch", "models import", "models filters", "study music-role"}
 )
 
