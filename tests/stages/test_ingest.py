@@ -16,7 +16,7 @@ import pytest
 import soundfile as sf
 
 from phonolake.errors import UsageError
-from phonolake.files import TEMPORARY, replacing
+from phonolake.files import TEMPORARY, temporary_beside
 from phonolake.records import Recording, Seconds
 from phonolake.stages import extract, ingest, ingest_plan
 from phonolake.stages.ingest import Config
@@ -474,19 +474,19 @@ def test_no_shard_holds_more_bytes_than_asked_unless_one_file_does(
         assert sum(file.size or 0 for file in left) + (right[0].size or 0) > limit
 
 
-def test_a_file_larger_than_a_shard_has_one_of_its_own(tmp_path: Path) -> None:
+def test_a_file_larger_than_a_shard_has_one_of_its_own() -> None:
     sizes = [10, 500, 10, 10]
     files = [ingest_plan.File(Recording(str(i), Path(f"{i}.mp3")), size, 1, "said") for i, size in enumerate(sizes)]
-    plan = ingest_plan.make(files, str(tmp_path / "lake"), "x", "fingerprint", 100)
+    plan = ingest_plan.make(files, None, "x", "fingerprint", 100)
     assert [[f.size for f in group] for group in plan.shards.values()] == [[10], [500], [10, 10]]
 
 
-def test_small_collections_are_cut_so_that_cores_can_share_them(tmp_path: Path) -> None:
+def test_small_collections_are_cut_so_that_cores_can_share_them() -> None:
     files = [ingest_plan.File(Recording(f"{i:04d}", Path(f"{i}.mp3")), 1 << 20, 1, "said") for i in range(320)]
-    plan = ingest_plan.make(files, str(tmp_path / "lake"), "x", "fingerprint", 128 << 20)
+    plan = ingest_plan.make(files, None, "x", "fingerprint", 128 << 20)
     assert len(plan.shards) == 16
     # But not into crumbs.
-    assert len(ingest_plan.make(files[:5], str(tmp_path / "lake"), "x", "fingerprint", 128 << 20).shards) == 2
+    assert len(ingest_plan.make(files[:5], None, "x", "fingerprint", 128 << 20).shards) == 2
 
 
 def test_names_of_shards_depend_on_the_files_alone(music: Path, tmp_path: Path) -> None:
@@ -659,7 +659,8 @@ def test_stray_temporary_files_are_cleaned(config: Config) -> None:
     # Of a lake from before there were jobs: nobody knows whose it is.
     unknown = lake.folder("audio") / f".another-shard.parquet.0123abcd{TEMPORARY}"
     unknown.write_bytes(b"half")
-    with jobs.working(lake.root, "extract"), replacing(lake.path("audio", "living")) as living:
+    with jobs.working(lake.root, "extract"):
+        living = temporary_beside(lake.path("audio", "living"))
         living.write_bytes(b"half")
         ingest.run(config)
         assert not any(path.exists() for path in strays)

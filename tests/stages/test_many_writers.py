@@ -7,6 +7,7 @@ When all have ended, the commands are run once more one after another, and the l
 """
 
 import csv
+import os
 import shutil
 import sys
 import tempfile
@@ -37,6 +38,7 @@ from .in_process import write_track
 
 FEATURES, MODEL = "mfcc-120", "scaled-mfcc"
 WAIT_SECONDS = 60.0
+SEQUENCES = int(os.environ.get("PHONOLAKE_SEQUENCES", "2000"))
 
 
 class KilledError(BaseException):
@@ -199,7 +201,8 @@ class Writers(RuleBasedStateMachine):
         self.begin(name, self.commands()[name])
 
     @precondition(lambda self: len(self.drivers) < 3)
-    @rule(n=st.integers(0, 7))
+    # One of the first tracks always stays: there is nothing to score in a lake without any, and that is said.
+    @rule(n=st.sampled_from([0, 1, 2, 4, 5, 6, 7]))
     def forget(self, n: int) -> None:
         track_id = f"m:a/{n}.wav"
 
@@ -352,10 +355,10 @@ def run_sequences(machine: type[Writers], n: int, steps: int, seed: int | None =
 
 
 def test_some_sequences(machine: type[Writers]) -> None:
-    run_sequences(machine, 6, 12)
+    run_sequences(machine, 2, 10)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(6 * 3600)
-def test_two_thousand_sequences(machine: type[Writers]) -> None:
-    run_sequences(machine, 2000, 20, seed=1)
+def test_many_sequences(machine: type[Writers]) -> None:
+    run_sequences(machine, SEQUENCES, 20, seed=int(os.environ.get("PHONOLAKE_SEED", "1")))

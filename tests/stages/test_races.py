@@ -44,7 +44,11 @@ def count(lake: Path, table: str, key: str = "track_id") -> tuple[int, int]:
     return rows(lake, f"SELECT count(*), count(DISTINCT {key}) FROM {table}")[0]
 
 
-@pytest.mark.parametrize("options", [{}, {"shard_bytes": 20_000}], ids=["same shards", "other shards"])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param({}, marks=pytest.mark.slow), {"shard_bytes": 20_000}],
+    ids=["same shards", "other shards"],
+)
 def test_an_ingest_that_another_one_overtakes_doubles_nothing(
     options: dict[str, int], tmp_path: Path, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,6 +65,7 @@ def test_an_ingest_that_another_one_overtakes_doubles_nothing(
     sound(lake)
 
 
+@pytest.mark.slow
 def test_an_older_ingest_does_not_replace_what_a_newer_one_read(
     lake: Path, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +96,7 @@ def test_an_extract_keeps_what_another_one_published(lake: Path, music: Path, mo
     sound(lake)
 
 
+@pytest.mark.slow
 def test_an_extract_goes_on_where_a_file_changed_meanwhile(
     lake: Path, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +117,7 @@ def test_an_extract_goes_on_where_a_file_changed_meanwhile(
     sound(lake)
 
 
+@pytest.mark.slow
 def test_a_score_keeps_what_another_one_published(lake: Path, music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     extracting(lake)
     run = train_here(lake, MODEL)
@@ -127,6 +134,7 @@ def test_a_score_keeps_what_another_one_published(lake: Path, music: Path, monke
     sound(lake)
 
 
+@pytest.mark.slow
 def test_fingerprints_of_others_stay(lake: Path, music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def other() -> None:
         write_track(music / "a" / "20.wav", 20)
@@ -139,8 +147,14 @@ def test_fingerprints_of_others_stay(lake: Path, music: Path, monkeypatch: pytes
     sound(lake)
 
 
-@pytest.mark.parametrize("place", ["begin", "shard", "end"])
-@pytest.mark.parametrize("stage", ["extract", "score", "ingest", "duplicates"])
+PLACES = [
+    (stage, place) for stage in ("extract", "score", "ingest", "duplicates") for place in ("begin", "shard", "end")
+]
+
+
+@pytest.mark.parametrize(
+    ("stage", "place"), [pytest.param(*p, marks=[] if p == ("extract", "end") else pytest.mark.slow) for p in PLACES]
+)
 def test_who_is_forgotten_while_a_job_works_does_not_come_back(
     stage: str, place: str, lake: Path, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +184,7 @@ def test_who_is_forgotten_while_a_job_works_does_not_come_back(
     sound(lake)
 
 
+@pytest.mark.slow
 def test_an_index_of_before_a_track_was_forgotten_is_not_kept(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from phonolake.search import index as searching
 
@@ -190,6 +205,7 @@ def test_an_index_of_before_a_track_was_forgotten_is_not_kept(lake: Path, monkey
     assert forget.verify(Lake.open(lake), (gone,)) == []
 
 
+@pytest.mark.slow
 def test_two_splits_deal_each_track_once(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deal = split.deal
     once = Once("dealt", lambda: split.run(split.Config(str(lake))))
@@ -231,6 +247,7 @@ def test_a_job_that_lives_keeps_its_unfinished_files(lake: Path, monkeypatch: py
     sound(lake)
 
 
+@pytest.mark.slow
 def test_a_job_that_is_always_overtaken_names_the_other(
     lake: Path, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,7 @@ class Lake:
     def __init__(self, root: Path, versions: Mapping[str, int] | None = None) -> None:
         self.root = root
         self._pinned = None if versions is None else dict(versions)
+        self._known: dict[tuple[str, int], dict[str, Shard]] = {}
 
     @classmethod
     def open(cls, path: str | Path) -> "Lake":
@@ -169,7 +170,14 @@ class Lake:
         """Shards of a version of a table (the published one) by file name, in order of their names; empty if none."""
         if version is None:
             version = self.versions().get(table)
-        return {} if version is None else self._delta_shards(table, version)
+        if version is None:
+            return {}
+        if not self.is_pinned:
+            return self._delta_shards(table, version)
+        # What is pinned stays as it is, and a log takes some milliseconds to open.
+        if (table, version) not in self._known:
+            self._known[table, version] = self._delta_shards(table, version)
+        return dict(self._known[table, version])
 
     def shards_by_family(self, table: str) -> dict[str, list[str]]:
         """Published files by the first part of their names; those of `embeddings` by the run that made their model."""
