@@ -18,7 +18,7 @@ PACKAGE = ROOT / "platform" / "phonolake"
 FOUNDATION = {"records", "errors", "files", "lineage", "progress", "registry", "seeds"}
 ARRAYS = {"audio", "features", "models", "metrics", "search", "synthesis"}
 BELOW_STAGES = FOUNDATION | ARRAYS | {"store", "sources", "transfer", "inference", "training", "lookup"}
-LIBRARY = BELOW_STAGES | {"execution", "stages", "analysis", "annotation", "studies"}
+LIBRARY = BELOW_STAGES | {"execution", "stages", "acquisition", "analysis", "annotation", "studies"}
 
 ALLOWED: dict[str, set[str]] = {
     # Small things that everyone may use.
@@ -52,10 +52,14 @@ ALLOWED: dict[str, set[str]] = {
     "lookup": FOUNDATION | {"store"},
     # Where the parts meet. Who is forgotten is forgotten by raters too.
     "stages": BELOW_STAGES | {"annotation", "execution"},
+    # Which clips are wanted, and what became of them.
+    "acquisition": FOUNDATION | {"audio", "execution", "sources", "store", "transfer"},
     "analysis": FOUNDATION | {"features", "inference", "lookup", "metrics", "models", "search", "store"},
     # It writes what people say, in tables of its own, one answer at a time: no stage, since nothing is computed.
     "annotation": FOUNDATION | {"store"},
     "studies": BELOW_STAGES | {"execution", "stages", "analysis"},
+    # The contracts as checks, for parts from outside.
+    "testing": FOUNDATION | {"features", "inference", "models", "sources", "training"},
     # Faces.
     "__init__": {"api", "errors", "lineage"},
     "api": LIBRARY - {"execution", "stages"},

@@ -13,9 +13,9 @@ from phonolake.analysis.results import evaluation
 from phonolake.analysis.results.evaluation import Figure
 from phonolake.lookup import held_out
 from phonolake.stages import crossval, ingest, pipeline, synthesize
-from phonolake.stages.common import Outcome
 from phonolake.store import query
 from phonolake.store.lake import Lake
+from phonolake.store.outcomes import Outcome
 from phonolake.synthesis import fma
 
 MUSIC, LAKE = "music", "lake"

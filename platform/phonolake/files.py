@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from phonolake.errors import PhonolakeError
+from phonolake.errors import PhonolakeError, UsageError
 
 Found = TypeVar("Found")
 
@@ -237,3 +237,17 @@ def exchange(one: Path, other: Path) -> bool:
     if number in _CANNOT:
         return False
     raise OSError(number, os.strerror(number), str(one), None, str(other))
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that the user named, with those above it.
+
+    Raises
+    ------
+    UsageError
+        If the path is a file, or lies below one.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"{path} is a file, or lies below one: name another folder") from error

@@ -12,9 +12,9 @@ from phonolake.analysis.labels import ground_truth, reannotation
 from phonolake.analysis.labels.ground_truth import Checked, check, estimated_count, tally, validate
 from phonolake.analysis.labels.reannotation import Answers, Counts
 from phonolake.errors import PhonolakeError, UsageError
-from phonolake.stages.common import now
 from phonolake.store import query, schema
 from phonolake.store.lake import Change, Lake
+from phonolake.store.outcomes import now
 from phonolake.store.shards import write_rows
 
 N_TRACKS = 242_842

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from phonolake.cli.main import main
-from phonolake.stages.common import now
 from phonolake.store import query, schema
 from phonolake.store.lake import Change, Lake
+from phonolake.store.outcomes import now
 from phonolake.store.shards import write_rows
 
 MSD = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "msd"

@@ -13,9 +13,9 @@ from phonolake.inference.extractors import feature_set
 from phonolake.inference.predictor import Predictor
 from phonolake.models import storage
 from phonolake.stages import fitting, score, train
-from phonolake.stages.common import now
 from phonolake.store import query, schema, trained
 from phonolake.store.lake import Change, Lake
+from phonolake.store.outcomes import now
 from phonolake.store.shards import describe, write_rows
 
 from .small_lake import make

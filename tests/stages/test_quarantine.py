@@ -1,4 +1,4 @@
-"""Recordings that are left out with what was measured, and what the books keep of them."""
+"""Recordings that are left out with what was measured, and what the tables keep of them."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from phonolake.audio.decode import probe
 from phonolake.cli.main import main
 from phonolake.lineage import CODE_VERSION
 from phonolake.stages import ingest
-from phonolake.stages.common import now
 from phonolake.store import query, schema
 from phonolake.store.lake import Change, Lake
+from phonolake.store.outcomes import now
 from phonolake.store.shards import write_rows
 from phonolake.store.verify import verify
 

@@ -46,7 +46,7 @@ def demo(folder: Path, tracks: int, epochs: int, pretrained: str | None, seed: i
 def _print(summary: "Summary", form: str) -> None:
     from phonolake.analysis.collection import neighbours
     from phonolake.analysis.results import evaluation
-    from phonolake.stages.common import Outcome
+    from phonolake.store.outcomes import Outcome
 
     def title(text: str) -> None:
         click.echo(f"\n{text}", err=form != "table")

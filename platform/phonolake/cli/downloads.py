@@ -45,7 +45,7 @@ def download(name: str, folder: str, lake: str | None, clips: bool, dry_run: boo
 
 
 def _files(name: str, folder: str, dry_run: bool, form: str, choices: dict[str, Any]) -> None:
-    from phonolake.stages import download as stage
+    from phonolake.acquisition import download as stage
     from phonolake.transfer.http import Patience
 
     patience = Patience(tries=choices["tries"], timeout=choices["timeout"])
@@ -58,7 +58,7 @@ def _files(name: str, folder: str, dry_run: bool, form: str, choices: dict[str, 
 
 
 def _clips(name: str, folder: str, lake: str, dry_run: bool, form: str, choices: dict[str, Any]) -> None:
-    from phonolake.stages import clips as stage
+    from phonolake.acquisition import clips as stage
     from phonolake.transfer.http import Patience
 
     config = stage.Config(
@@ -97,7 +97,7 @@ def _clips(name: str, folder: str, lake: str, dry_run: bool, form: str, choices:
 @options.form
 def ledger(by: str, lake: str, form: str) -> None:
     """Print what became of the wanted clips: wanted = fetched + all others, for each label."""
-    from phonolake.analysis import ledger as analysis
+    from phonolake.acquisition import answers as analysis
     from phonolake.store import query
     from phonolake.store.lake import Lake
 

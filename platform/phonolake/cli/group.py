@@ -10,7 +10,6 @@ import click
 from phonolake.cli import (
     annotations,
     blame,
-    books,
     datasets,
     demo,
     downloads,
@@ -18,6 +17,7 @@ from phonolake.cli import (
     models,
     output,
     questions,
+    reports,
     signals,
     stages,
     studies,
@@ -59,7 +59,7 @@ def phonolake() -> None:
     """
 
 
-MODULES = (datasets, downloads, stages, questions, annotations, labels, books, models, studies, demo)
+MODULES = (datasets, downloads, stages, questions, annotations, labels, reports, models, studies, demo)
 for command in (command for module in MODULES for command in module.COMMANDS):
     phonolake.add_command(command)
 _say_in_full(phonolake)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from phonolake.analysis.results.evaluation import Figure
-    from phonolake.stages.common import Outcome
+    from phonolake.store.outcomes import Outcome
 
 METRICS = ("accuracy", "roc-auc")
 

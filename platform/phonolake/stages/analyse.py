@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from phonolake.lineage import digest
-from phonolake.stages.common import Outcome, finish, now, versions
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
+from phonolake.store.outcomes import Outcome, finish, now, versions
 from phonolake.store.shards import SUFFIX, keep_rows
 
 __all__ = ["Config", "run", "versions"]

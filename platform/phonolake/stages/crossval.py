@@ -6,8 +6,8 @@ import duckdb
 
 from phonolake.errors import UsageError
 from phonolake.stages import examples, score, train
-from phonolake.stages.common import Outcome
 from phonolake.store.lake import Lake
+from phonolake.store.outcomes import Outcome
 from phonolake.training.recipe import Hardware
 
 

@@ -6,8 +6,8 @@ dropped in the same commit. So a stage that is run again heals, and new tracks c
 
 from collections.abc import Collection, Iterable, Mapping
 
-from phonolake.stages.common import merge
 from phonolake.store.lake import Change, Lake
+from phonolake.store.outcomes import merge
 from phonolake.store.product import Product
 from phonolake.store.shards import SEPARATOR, SUFFIX, describe
 

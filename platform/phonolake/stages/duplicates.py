@@ -21,11 +21,11 @@ from phonolake.errors import AudioError
 from phonolake.features import fingerprint
 from phonolake.lineage import CODE_VERSION, digest, settings
 from phonolake.stages import derive
-from phonolake.stages.common import Outcome, count_tracks, finish, now, versions
 from phonolake.store import catalog, jobs, pieces, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.naming import TOMBSTONES
+from phonolake.store.outcomes import Outcome, count_tracks, finish, now, versions
 from phonolake.store.product import Product
 from phonolake.store.shards import SUFFIX, keep_rows, writing
 

@@ -16,11 +16,11 @@ from phonolake.inference.products import product, rejects
 from phonolake.inference.recordings import Answer, Recipe, answers
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.stages import derive
-from phonolake.stages.common import Outcome, count_tracks, finish, now, versions
 from phonolake.store import jobs, pieces
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Lake, Reads
 from phonolake.store.naming import TOMBSTONES
+from phonolake.store.outcomes import Outcome, count_tracks, finish, now, versions
 from phonolake.store.shards import Shard, write_rows, writing
 
 # Of encoded audio and for each recipe, on one core.

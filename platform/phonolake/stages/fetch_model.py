@@ -16,7 +16,7 @@ from phonolake.models import choi_weights, home, imagenet
 from phonolake.models.importers import musicnn_package
 from phonolake.progress import say
 from phonolake.stages import import_model
-from phonolake.stages.common import Outcome
+from phonolake.store.outcomes import Outcome
 from phonolake.transfer import wheels
 
 DOWNLOADS = "downloads"

@@ -22,11 +22,11 @@ from phonolake.errors import UsageError
 from phonolake.files import TEMPORARY, replacing
 from phonolake.lineage import digest
 from phonolake.search.index import IDS
-from phonolake.stages.common import Outcome, finish, now
 from phonolake.store import catalog, jobs, schema, trained
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.naming import TOMBSTONES, holding, holds, naming
+from phonolake.store.outcomes import Outcome, finish, now
 from phonolake.store.rewrite import purge, without
 from phonolake.store.shards import SUFFIX, keep_rows
 

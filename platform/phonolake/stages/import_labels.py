@@ -11,10 +11,10 @@ from phonolake.sources import label_sheets
 from phonolake.sources.label_sheets import Choice, Given, Keyed, Labels
 from phonolake.sources.names import Names
 from phonolake.stages import imported
-from phonolake.stages.common import Outcome, finish, now
 from phonolake.stages.imported import Matcher, Report
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
+from phonolake.store.outcomes import Outcome, finish, now
 
 TABLE = "labels"
 # Sources that ingest writes, and words that `labels_by` understands otherwise.

@@ -27,9 +27,9 @@ from phonolake.models.registry import Network
 from phonolake.progress import say
 from phonolake.records import Hertz
 from phonolake.sources import folder as audio_folder
-from phonolake.stages.common import Outcome, finish, now
 from phonolake.store import query, schema, tracks, trained
 from phonolake.store.lake import MARKER, Change, Lake
+from phonolake.store.outcomes import Outcome, finish, now
 from phonolake.store.shards import SUFFIX, keep_rows
 
 IMPORTABLE = (choi_msd.CARD.name, *musicnn_weights.NAMES)

@@ -9,10 +9,10 @@ from phonolake.lineage import digest
 from phonolake.sources import split_sheets
 from phonolake.sources.names import Names
 from phonolake.stages import imported
-from phonolake.stages.common import Outcome, finish, now
 from phonolake.stages.imported import Matcher, Report
 from phonolake.store import catalog, schema
 from phonolake.store.lake import Change, Lake
+from phonolake.store.outcomes import Outcome, finish, now
 
 TABLE = "splits"
 

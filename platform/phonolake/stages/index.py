@@ -10,10 +10,10 @@ from phonolake import progress
 from phonolake.errors import PhonolakeError
 from phonolake.lineage import digest
 from phonolake.search import index as faiss_index
-from phonolake.stages.common import Outcome, finish, now
 from phonolake.store import jobs
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Lake, Reads
+from phonolake.store.outcomes import Outcome, finish, now
 
 
 @dataclass(frozen=True, slots=True)

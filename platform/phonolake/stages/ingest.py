@@ -23,11 +23,11 @@ from phonolake.stages import absent, imported, prune
 from phonolake.stages import ingest_passed_over as passing
 from phonolake.stages import ingest_plan as planning
 from phonolake.stages import ingest_vocabulary as vocabulary
-from phonolake.stages.common import Outcome, finish, merge, now, versions
 from phonolake.store import jobs, pieces, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.naming import TOMBSTONES
+from phonolake.store.outcomes import Outcome, finish, merge, now, versions
 from phonolake.store.shards import SUFFIX, describe, write_rows, writing
 
 # In the order they are written: when `tracks` is there, all of a shard is there.

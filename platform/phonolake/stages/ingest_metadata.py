@@ -15,9 +15,9 @@ from phonolake.records import Recording
 from phonolake.sources import contract
 from phonolake.stages import ingest_plan as planning
 from phonolake.stages import ingest_vocabulary as vocabulary
-from phonolake.stages.common import Outcome, finish, now
 from phonolake.store import catalog, schema
 from phonolake.store.lake import Change, Lake
+from phonolake.store.outcomes import Outcome, finish, now
 from phonolake.store.shards import SEPARATOR, write_rows
 
 TABLES = ("rejects", "official_splits", "labels", "splits", "metadata", "tracks")

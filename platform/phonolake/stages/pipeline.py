@@ -9,9 +9,9 @@ from phonolake.models import home, registry
 from phonolake.models.importers import musicnn_weights
 from phonolake.progress import say
 from phonolake.stages import extract, import_model, index, ingest, score, split, train
-from phonolake.stages.common import Outcome
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
+from phonolake.store.outcomes import Outcome
 
 NETWORK = "k2c2"
 CLASSICAL = "random-forest"

@@ -9,11 +9,11 @@ from typing import Any
 
 from phonolake.lineage import digest
 from phonolake.stages import forget
-from phonolake.stages.common import Outcome, finish
 from phonolake.stages.ingest_plan import Plan
 from phonolake.store import jobs
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Lake
+from phonolake.store.outcomes import Outcome, finish
 
 KEPT = {"annotations", "samples", "official_splits", "wanted", "availability", forget.TOMBSTONES}
 

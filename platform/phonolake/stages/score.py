@@ -22,11 +22,11 @@ from phonolake.models.loaded import EMBEDDING
 from phonolake.models.registry import NetworkCard
 from phonolake.records import TEST
 from phonolake.stages import derive
-from phonolake.stages.common import Outcome, count_tracks, finish, merge, now, versions
 from phonolake.store import catalog, jobs, schema, trained
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.naming import TOMBSTONES
+from phonolake.store.outcomes import Outcome, count_tracks, finish, merge, now, versions
 from phonolake.store.product import Product
 from phonolake.store.shards import writing
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from phonolake.errors import UsageError
 from phonolake.lineage import digest
-from phonolake.stages.common import Outcome, finish, now, versions
 from phonolake.store import catalog, jobs, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
+from phonolake.store.outcomes import Outcome, finish, now, versions
 from phonolake.store.shards import keep_rows
 
 

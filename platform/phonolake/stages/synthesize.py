@@ -10,8 +10,8 @@ from typing import Any, overload
 
 from phonolake import execution, progress
 from phonolake.errors import UsageError, unknown
+from phonolake.files import make_folder
 from phonolake.records import Seconds
-from phonolake.stages.common import make_folder
 from phonolake.synthesis import fma
 from phonolake.synthesis.layouts import contract as layouts
 

@@ -20,13 +20,13 @@ from phonolake.models.registry import ModelCard, NetworkCard
 from phonolake.records import TRAIN, VALID
 from phonolake.stages import examples as labelled
 from phonolake.stages import fitting, input_choice
-from phonolake.stages.common import Outcome, finish, merge, now
 from phonolake.stages.examples import Examples
 from phonolake.stages.forget import purge_models
 from phonolake.stages.training_task import Config, Task
 from phonolake.store import catalog, jobs, naming, schema, trained, unfinished
 from phonolake.store.lake import Change, Lake
 from phonolake.store.naming import TOMBSTONES
+from phonolake.store.outcomes import Outcome, finish, merge, now
 from phonolake.store.shards import keep_rows
 from phonolake.training import augmentation, ray_wrapper
 from phonolake.training.recipe import Hardware

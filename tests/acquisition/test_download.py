@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from tests.http_server import Answer, Server, serving
 
+from phonolake.acquisition import download
 from phonolake.cli.main import main
 from phonolake.errors import PhonolakeError
 from phonolake.sources import contract
-from phonolake.stages import download
 from phonolake.transfer.http import Patience
 
 pytestmark = pytest.mark.timeout(60)

@@ -1,4 +1,4 @@
-"""The books of a clip download: what is wanted, what is left to do, and the dated history of every attempt."""
+"""The ledger of a clip download: what is wanted, what is left to do, and the dated history of every attempt."""
 
 import json
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from phonolake.audio.decode import probe
 from phonolake.errors import AudioError
 from phonolake.files import replacing
 from phonolake.lineage import digest
-from phonolake.stages.common import Outcome, finish, versions
 from phonolake.store import catalog, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
+from phonolake.store.outcomes import Outcome, finish, versions
 from phonolake.store.rewrite import without
 from phonolake.store.shards import keep_rows
 from phonolake.transfer import states

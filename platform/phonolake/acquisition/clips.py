@@ -15,17 +15,17 @@ from urllib.parse import quote
 import numpy as np
 
 from phonolake import execution, progress
+from phonolake.acquisition import ledger
+from phonolake.acquisition.download import PRIVATE
+from phonolake.acquisition.ledger import Clip, Result
 from phonolake.audio import cut
 from phonolake.errors import AudioError, PhonolakeError, UsageError
 from phonolake.files import replacing
 from phonolake.records import Recording, Seconds
 from phonolake.sources import contract
 from phonolake.sources.options import parse
-from phonolake.stages import clip_ledger as ledger
-from phonolake.stages.clip_ledger import Clip, Result
-from phonolake.stages.common import Outcome, now
-from phonolake.stages.download import PRIVATE
 from phonolake.store.lake import Lake
+from phonolake.store.outcomes import Outcome, now
 from phonolake.transfer import http, states, video
 from phonolake.transfer.http import Patience
 from phonolake.transfer.pace import Pace

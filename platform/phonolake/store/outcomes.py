@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from phonolake.errors import UsageError
 from phonolake.lineage import CODE_VERSION, canonical, digest, settings
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
@@ -67,20 +65,6 @@ def versions(lake: Lake, *tables: str) -> dict[str, int]:
     """Versions of these tables that a lake shows, to be taken before they are read; -1 for those that have none yet."""
     published = lake.versions()
     return {name: published.get(name, -1) for name in tables}
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder that the user named, with those above it.
-
-    Raises
-    ------
-    UsageError
-        If the path is a file, or lies below one.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UsageError(f"{path} is a file, or lies below one: name another folder") from error
 
 
 def now() -> datetime:

@@ -15,13 +15,13 @@ import pytest
 import soundfile as sf
 from tests.http_server import Answer, Server, serving
 
-from phonolake.analysis import ledger as books
+from phonolake.acquisition import answers, clips
+from phonolake.acquisition import ledger as clip_ledger
+from phonolake.acquisition.ledger import Clip
 from phonolake.audio import cut, samples
 from phonolake.audio.decode import probe
 from phonolake.errors import PhonolakeError
 from phonolake.records import Seconds
-from phonolake.stages import clip_ledger, clips
-from phonolake.stages.clip_ledger import Clip
 from phonolake.store import query
 from phonolake.store.lake import Lake
 from phonolake.store.verify import verify
@@ -154,7 +154,7 @@ def fill(server: Server) -> None:
             server.files[f"/{name}.wav"] = data
 
 
-def test_every_answer_has_its_state_and_the_books_add_up(server: Server, tmp_path: Path, in_process: None) -> None:
+def test_every_answer_has_its_state_and_the_ledger_adds_up(server: Server, tmp_path: Path, in_process: None) -> None:
     fill(server)
     c = config(server, tmp_path)
     wanted = [clip(c, name, labels=("Lullaby", "Music") if name == "good" else ("Lullaby",)) for name in ANSWERS]
@@ -170,13 +170,13 @@ def test_every_answer_has_its_state_and_the_books_add_up(server: Server, tmp_pat
     assert server.asked("/gone404.wav") == server.asked("/refused.wav") == 1
     assert server.asked("/toomany.wav") == server.asked("/broken.wav") == QUICK.tries
     with query.connect(Lake.open(c.lake)) as connection:
-        columns, rows = books.by_label(connection)
+        columns, rows = answers.by_label(connection)
         for row in rows:
             assert row[2] == sum(row[3:])
         assert dict(zip(columns, rows[0], strict=True))["available"] == 100
         assert rows[0][:4] == ("Lullaby", 100, 15, 3)
         assert rows[-1][:4] == ("(all clips)", None, 15, 3)
-        by_state = {state: n for state, _, _, n, _ in books.by_state(connection)}
+        by_state = {state: n for state, _, _, n, _ in answers.by_state(connection)}
         other = connection.execute("SELECT other_id FROM availability_now WHERE state = 'duplicate'").fetchall()
     assert sum(by_state.values()) == len(ANSWERS)
     assert other == [("audioset:good",)]
@@ -204,7 +204,7 @@ def test_a_second_run_asks_for_nothing_and_a_retry_for_what_may_heal(
         assert found == [ANSWERS[name][2], states.FETCHED] if name in healed else [ANSWERS[name][2]]
 
 
-def test_files_that_lie_there_are_taken_into_the_books(server: Server, tmp_path: Path, in_process: None) -> None:
+def test_files_that_lie_there_are_taken_into_the_ledger(server: Server, tmp_path: Path, in_process: None) -> None:
     c = config(server, tmp_path)
     ours = clip(c, "mine")
     ours.path.parent.mkdir(parents=True)
@@ -274,8 +274,8 @@ def test_a_commit_that_was_cut_short_is_not_booked_twice(server: Server, tmp_pat
 RUN = """
 import json, sys
 from pathlib import Path
-from phonolake.stages import clips
-from phonolake.stages.clip_ledger import Clip
+from phonolake.acquisition import clips
+from phonolake.acquisition.ledger import Clip
 from phonolake.transfer.http import Patience
 from phonolake import execution
 lake, root, template, n = sys.argv[1:5]

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from phonolake import progress
 from phonolake.errors import UsageError
-from phonolake.files import replacing
+from phonolake.files import make_folder, replacing
 from phonolake.sources import contract
 from phonolake.sources.contract import Download
-from phonolake.stages.common import make_folder
 from phonolake.transfer import archives
 from phonolake.transfer.http import Patience, fetch
 
