@@ -54,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "stages": BELOW_STAGES | {"annotation", "execution"},
     # Which clips are wanted, and what became of them.
     "acquisition": FOUNDATION | {"audio", "execution", "sources", "store", "transfer"},
-    "analysis": FOUNDATION | {"features", "inference", "lookup", "metrics", "models", "search", "store"},
+    "analysis": FOUNDATION | {"audio", "features", "inference", "lookup", "metrics", "models", "search", "store"},
     # It writes what people say, in tables of its own, one answer at a time: no stage, since nothing is computed.
     "annotation": FOUNDATION | {"store"},
     "studies": BELOW_STAGES | {"execution", "stages", "analysis"},
@@ -82,7 +82,7 @@ HOMES: dict[str, set[str]] = {
     "xgboost": {"models"},
     "deltalake": {"store"},
     "faiss": {"search"},
-    "torch": {"models", "training", "inference", "features"},
+    "torch": {"models", "training", "inference", "features", "testing"},
     "h5py": {"models", "sources", "synthesis"},
     # Maps, importances and folds of analyses are estimators too; none of them is stored as a model.
     "sklearn": {"models", "analysis"},
