@@ -48,16 +48,18 @@ def check_source(source: sources.Source, root: Path) -> None:
     known = {term.label for term in terms}
     said = {label for recording in found for label in recording.labels}
     _holds(not terms or said <= known, "every label stands in the vocabulary")
+    _holds(len({term.source_id for term in terms}) == len(terms), "terms have names of their own")
     _holds({parent for term in terms for parent in term.parents} <= known, "parents are terms of the vocabulary too")
     for fact in sources.facts(source, root):
         _holds(bool(fact.about) and min(fact.published, fact.found) >= 0, "facts are told and counted")
     with tempfile.TemporaryDirectory() as empty:
         try:
-            list(islice(source.recordings(Path(empty)), 1))
+            named = list(islice(source.recordings(Path(empty)), 1))
         except UsageError as error:
             _holds(card.layout in str(error) and empty in str(error), "a wrong layout is named beside the right one")
         else:
-            _holds(False, "a folder without the layout raises a UsageError")
+            # Where any folder will do, an empty one has no recordings.
+            _holds(not named, "a folder without the layout raises a UsageError")
 
 
 def _check_recording(recording: Recording, root: Path) -> None:

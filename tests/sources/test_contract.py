@@ -1,6 +1,5 @@
 """One contract, kept by every source, on a tiny tree in its exact layout; and what each layout has of its own."""
 
-import json
 import os
 import random
 import string
@@ -11,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from phonolake import registry
+from phonolake import registry, testing
 from phonolake.audio.containers import EXTENSIONS
 from phonolake.errors import UsageError
 from phonolake.records import TEST, TRAIN, VALID, Recording, Seconds
@@ -112,6 +111,10 @@ def test_each_dataset_and_its_options_stand_in_the_docs(name: str) -> None:
     assert all(f"`{split}`" in row for split, _ in source.CARD.splits if split not in ("sample-level", "cleaned-15247"))
 
 
+def test_every_source_keeps_the_contract(name: str, tree: Path) -> None:
+    testing.check_source(contract.get(name), tree)
+
+
 def test_what_is_to_be_downloaded_can_be_checked(name: str) -> None:
     digits = {"md5": 32, "sha1": 40, "sha256": 64}
     for file in contract.get(name).CARD.downloads:
@@ -141,29 +144,6 @@ def test_each_option_is_explained_and_its_default_can_be_given(name: str) -> Non
         contract.recordings(source, Path(), ["no-such-option=1"])
 
 
-def test_facts_are_counted(name: str, tree: Path) -> None:
-    for fact in contract.facts(contract.get(name), tree):
-        assert fact.about
-        assert fact.published >= 0
-        assert fact.found >= 0
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if hasattr(contract.get(name), "vocabulary")])
-def test_labels_stand_in_the_vocabulary(name: str, tree: Path) -> None:
-    terms = contract.vocabulary(contract.get(name), tree)
-    known = {term.label for term in terms}
-    assert {label for recording in listed(name, tree) for label in recording.labels} <= known
-    assert {parent for term in terms for parent in term.parents} <= known
-    assert len({term.source_id for term in terms}) == len(terms)
-
-
-def test_attributes_can_be_stored(name: str, tree: Path) -> None:
-    for recording in listed(name, tree):
-        names = [key for key, _ in recording.attributes]
-        assert len(set(names)) == len(names)
-        assert json.loads(json.dumps(dict(recording.attributes))) == dict(recording.attributes)
-
-
 def test_an_unknown_source_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"unknown dataset 'fmaa'\. Did you mean 'fma'\?.*esc10.*folder"):
         contract.get("fmaa")
@@ -174,13 +154,6 @@ def test_every_recording_of_the_tree_is_named(name: str, tree: Path) -> None:
     assert len(recordings) == SIZES.get(name, 26)
     assert all(recording.path.is_file() for recording in recordings)
     assert all(recording.path.is_relative_to(tree) for recording in recordings)
-
-
-def test_ids_are_unique_and_can_be_stored(name: str, tree: Path) -> None:
-    ids = [recording.source_id for recording in listed(name, tree)]
-    assert len(set(ids)) == len(ids)
-    assert all(ids)
-    assert all(i.encode("utf-8") for i in ids)
 
 
 def test_the_order_is_fixed(name: str, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,17 +198,6 @@ def test_labels_and_tags_are_words(name: str, tree: Path) -> None:
         assert all(isinstance(word, str) and word.strip() for word in words)
         assert len(set(recording.labels)) == len(recording.labels)
         assert len(set(recording.tags)) == len(recording.tags)
-
-
-def test_splits_are_parts_or_folds(name: str, tree: Path) -> None:
-    for recording in listed(name, tree):
-        names = [split for split, _, _ in recording.splits]
-        assert len(set(names)) == len(names)
-        for split, part, fold in recording.splits:
-            assert split
-            assert (part is None) != (fold is None)
-            assert part in (None, TRAIN, VALID, TEST)
-            assert fold is None or fold >= 1
 
 
 def test_audio_is_never_opened(name: str, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

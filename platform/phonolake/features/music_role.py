@@ -138,7 +138,7 @@ def _set(name: str, n_mfcc: int, whole: bool, corrected: bool) -> FeatureSet:
         columns=columns,
         source=SOURCE + ("without offsets, duplicate and rounding" if corrected else "as published"),
         compute=partial(compute, columns=tuple(n for n, _ in columns), corrected=corrected),
-        pooling=Pooling(medians=frozenset({"tempo"}), deviations=deviations),
+        pooling=Pooling(medians=frozenset({"tempo"} & names), deviations=deviations),
     )
 
 
