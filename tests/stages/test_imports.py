@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -211,3 +212,23 @@ def test_named_columns_are_used(lake: Lake, tmp_path: Path) -> None:
     choice = Choice("b", ("c",), separator=";")
     import_labels.run(import_labels.Config(str(lake.root), path, source="s", choice=choice))
     assert labels(lake, "s") == [("001", "x", 1, None), ("001", "y", 1, None)]
+
+
+def test_two_imports_of_one_source_at_once_leave_one_of_them(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second begins and ends while the first stands between reading and publishing."""
+    first = import_labels.Config(str(lake.root), table(tmp_path, MOODS), source="ann")
+    other = import_labels.Config(str(lake.root), table(tmp_path, "id,mood\ntoy:000,calm\n", "b.csv"), source="ann")
+    replacing, waiting = imported.replacing, [other]
+
+    def interrupted(*arguments: Any) -> Change:
+        made = replacing(*arguments)
+        if waiting:
+            import_labels.run(waiting.pop())
+        return made
+
+    monkeypatch.setattr(imported, "replacing", interrupted)
+    import_labels.run(first)
+    assert labels(lake, "ann") == [("000", "happy", 1, 0.9), ("001", "sad", 0, 0.25)]
+    assert verify(lake) == []

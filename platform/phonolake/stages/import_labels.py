@@ -12,9 +12,8 @@ from phonolake.sources.label_sheets import Choice, Given, Keyed, Labels
 from phonolake.sources.names import Names
 from phonolake.stages import imported
 from phonolake.stages.imported import Matcher, Report
-from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
-from phonolake.store.outcomes import Outcome, finish, now
+from phonolake.store.outcomes import Outcome, now
 
 TABLE = "labels"
 # Sources that ingest writes, and words that `labels_by` understands otherwise.
@@ -64,17 +63,20 @@ def run(config: Config) -> tuple[Outcome, Report]:
     UsageError
         If the table cannot be read or understood, names none of the recordings, or contradicts itself.
     """
-    started = now()
-    lake = Lake.open(config.lake)
-    table, report = _read(lake, config)
-    version = digest([config.name, imported.file_digest(table.path), config.choice, sorted(table.tracks.items())])
-    change = imported.replacing(lake, TABLE, {config.name: _rows(table, config.name)}, version)
-    run_id = f"labels-import-{version}"
-    left = report.rows - report.matched
-    note = f"{change.add[0].rows} labels of the source {config.name!r}"
-    outcome = Outcome("labels import", run_id, report.rows, report.matched, left, note)
-    lake.commit({TABLE: change, "runs": finish(lake, config, [outcome], started)})
-    return outcome, report
+    started, reports = now(), []
+
+    def make(seen: Lake) -> tuple[Change, Outcome, Config]:
+        table, report = _read(seen, config)
+        reports.append(report)
+        version = digest([config.name, imported.file_digest(table.path), config.choice, sorted(table.tracks.items())])
+        change = imported.replacing(seen, TABLE, {config.name: _rows(table, config.name)}, version)
+        left = report.rows - report.matched
+        note = f"{change.add[0].rows} labels of the source {config.name!r}"
+        run_id = f"labels-import-{version}"
+        return change, Outcome("labels import", run_id, report.rows, report.matched, left, note), config
+
+    outcome = imported.publish(Lake.open(config.lake), TABLE, make, what="import", started=started)
+    return outcome, reports[-1]
 
 
 def plan(config: Config) -> Report:
@@ -91,25 +93,7 @@ def check(file: str, names: Names, choice: Choice) -> None:
 
 def remove(lake_path: str, source: str) -> Outcome:
     """Take all labels of an imported source out of the lake."""
-    started = now()
-    lake = Lake.open(lake_path)
-    change = imported.removing(lake, TABLE, "source", source)
-    n = sum(lake.shards(TABLE)[file].rows for file in change.remove)
-    run_id = f"labels-remove-{digest([source, change.remove, lake.versions()])}"
-    outcome = Outcome("labels remove", run_id, n, n, 0, f"labels of the source {source!r}")
-    said = _Removed(lake_path, source)
-    lake.commit(
-        {TABLE: Change(schema.table(TABLE), remove=change.remove), "runs": finish(lake, said, [outcome], started)}
-    )
-    return outcome
-
-
-@dataclass(frozen=True, slots=True)
-class _Removed:
-    """What the table of runs keeps of a removal."""
-
-    lake: str
-    source: str
+    return imported.remove(lake_path, TABLE, "source", source)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from phonolake.sources import split_sheets
 from phonolake.sources.names import Names
 from phonolake.stages import imported
 from phonolake.stages.imported import Matcher, Report
-from phonolake.store import catalog, schema
+from phonolake.store import catalog
 from phonolake.store.lake import Change, Lake
-from phonolake.store.outcomes import Outcome, finish, now
+from phonolake.store.outcomes import Outcome, now
 
 TABLE = "splits"
 
@@ -48,18 +48,20 @@ def run(config: Config) -> tuple[Outcome, Report]:
     UsageError
         If a table cannot be read or understood, names none of the recordings, or puts one on two sides.
     """
-    started = now()
-    lake = Lake.open(config.lake)
-    found, report = _read(lake, config)
-    version = digest(found)
-    change = imported.replacing(lake, TABLE, found, version)
-    n = sum(map(len, found.values()))
-    names = ", ".join(map(repr, found))
-    left = report.rows - report.matched
-    run_id = f"splits-import-{version}"
-    outcome = Outcome("splits import", run_id, report.rows, report.matched, left, f"{n} rows of the splits {names}")
-    lake.commit({TABLE: change, "runs": finish(lake, config, [outcome], started)})
-    return outcome, report
+    started, reports = now(), []
+
+    def make(seen: Lake) -> tuple[Change, Outcome, Config]:
+        found, report = _read(seen, config)
+        reports.append(report)
+        version = digest(found)
+        n, names = sum(map(len, found.values())), ", ".join(map(repr, found))
+        left = report.rows - report.matched
+        note = f"{n} rows of the splits {names}"
+        outcome = Outcome("splits import", f"splits-import-{version}", report.rows, report.matched, left, note)
+        return imported.replacing(seen, TABLE, found, version), outcome, config
+
+    outcome = imported.publish(Lake.open(config.lake), TABLE, make, what="import", started=started)
+    return outcome, reports[-1]
 
 
 def plan(config: Config) -> Report:
@@ -74,25 +76,7 @@ def check(file: str, names: Names) -> None:
 
 def remove(lake_path: str, split: str) -> Outcome:
     """Take an imported split out of the lake."""
-    started = now()
-    lake = Lake.open(lake_path)
-    change = imported.removing(lake, TABLE, "split", split)
-    n = sum(lake.shards(TABLE)[file].rows for file in change.remove)
-    run_id = f"splits-remove-{digest([split, change.remove, lake.versions()])}"
-    outcome = Outcome("splits remove", run_id, n, n, 0, f"rows of the split {split!r}")
-    said = _Removed(lake_path, split)
-    lake.commit(
-        {TABLE: Change(schema.table(TABLE), remove=change.remove), "runs": finish(lake, said, [outcome], started)}
-    )
-    return outcome
-
-
-@dataclass(frozen=True, slots=True)
-class _Removed:
-    """What the table of runs keeps of a removal."""
-
-    lake: str
-    split: str
+    return imported.remove(lake_path, TABLE, "split", split)
 
 
 def _read(lake: Lake, config: Config) -> tuple[dict[str, list[dict[str, Any]]], Report]:

@@ -6,8 +6,9 @@ again, as they are about the track and not about its bytes.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from phonolake.sources import contract
 from phonolake.sources.contract import Source
 from phonolake.sources.label_sheets import Keyed
 from phonolake.sources.names import Named, Names
-from phonolake.store import catalog, schema
-from phonolake.store.lake import Change, Lake
+from phonolake.store import catalog, jobs, schema
+from phonolake.store.attempts import attempts
+from phonolake.store.lake import Change, Lake, Reads
+from phonolake.store.naming import TOMBSTONES
+from phonolake.store.outcomes import Outcome, finish, now, versions
 from phonolake.store.rewrite import without
 from phonolake.store.shards import SEPARATOR, describe, writing
 
@@ -195,6 +199,56 @@ def without_replaced(
         change.remove += lost.remove
         change.replaces |= lost.replaces
     return change
+
+
+def publish(
+    lake: Lake, table: str, make: Callable[[Lake], tuple[Change, Outcome, Any]], *, what: str, started: datetime
+) -> Outcome:
+    """Commit what is made of one state of the lake, and make it again where another job published in between.
+
+    Parameters
+    ----------
+    make : callable
+        From the lake as it stands still to the change of `table`, the outcome, and what the table of runs keeps.
+    what : str
+        Name of the job.
+    """
+    with jobs.working(lake.root, what):
+        for attempt in attempts(lake):
+            with attempt as seen:
+                change, outcome, said = make(seen)
+                reads = Reads(versions(seen, table, "tracks", "rejects", TOMBSTONES))
+                lake.commit({table: change, "runs": finish(seen, said, [outcome], started)}, reads)
+                return outcome
+    raise AssertionError("the last attempt raises")
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What the table of runs keeps of a removal."""
+
+    lake: str
+    name: str
+
+
+def remove(lake_path: str, table: str, column: str, name: str) -> Outcome:
+    """Take all rows of an import out of a table.
+
+    Raises
+    ------
+    UsageError
+        For a name that was not imported; the message lists those that were.
+    """
+    started = now()
+
+    def make(seen: Lake) -> tuple[Change, Outcome, Removed]:
+        change = removing(seen, table, column, name)
+        n = sum(seen.shards(table)[file].rows for file in change.remove)
+        run_id = f"{table}-remove-{digest([name, change.remove, seen.versions()])}"
+        note = f"rows of the {column} {name!r}"
+        return change, Outcome(f"{table} remove", run_id, n, n, 0, note), Removed(lake_path, name)
+
+    return publish(Lake.open(lake_path), table, make, what="remove", started=started)
 
 
 def file_digest(path: Path) -> str:

@@ -183,7 +183,7 @@ def _publish(
     outcome = Outcome("ingest", run_id, total, outputs, total - outputs, note)
     said = replace(config, root=planning.readable(config.root))
     changes["runs"] = finish(seen, said, [outcome], started)
-    lake.commit(changes, Reads(versions(seen, "tracks", "rejects", TOMBSTONES)))
+    lake.commit(changes, Reads(versions(seen, "tracks", "rejects", "passed_over", TOMBSTONES)))
     return outcome
 
 
@@ -242,9 +242,12 @@ def _plan(config: Config, lake: Lake | None) -> planning.Plan:
 def _commit_passed_over(config: Config, plan: planning.Plan) -> None:
     """Keep what is passed over now where no recording is new."""
     lake = Lake.open(config.lake)
-    change = passing.replacing(lake, config.dataset_name, plan.passed_over)
-    if {shard.file for shard in change.add} != set(change.remove):
-        lake.commit({"passed_over": change})
+    for attempt in attempts(lake):
+        with attempt as seen:
+            change = passing.replacing(seen, config.dataset_name, plan.passed_over)
+            if {shard.file for shard in change.add} != set(change.remove):
+                lake.commit({"passed_over": change}, Reads(versions(seen, "passed_over")))
+            return
 
 
 def _seconds(tasks: list[Task]) -> float:

@@ -5,8 +5,8 @@ takes their rows' place. What was taken in before is replaced as a whole.
 """
 
 import re
-from collections.abc import Iterator
-from itertools import chain, count, islice
+from collections.abc import Iterable, Iterator
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from phonolake.records import Recording
 from phonolake.sources import contract
 from phonolake.stages import ingest_plan as planning
 from phonolake.stages import ingest_vocabulary as vocabulary
-from phonolake.store import catalog, schema
-from phonolake.store.lake import Change, Lake
-from phonolake.store.outcomes import Outcome, finish, now
+from phonolake.store import catalog, jobs, schema
+from phonolake.store.attempts import attempts
+from phonolake.store.lake import Change, Lake, Reads
+from phonolake.store.naming import TOMBSTONES
+from phonolake.store.outcomes import Outcome, finish, now, versions
 from phonolake.store.shards import SEPARATOR, write_rows
 
 TABLES = ("rejects", "official_splits", "labels", "splits", "metadata", "tracks")
@@ -40,16 +42,28 @@ def run(config: Any) -> Outcome:
     source = contract.get(config.source)
     root = Path(config.root).expanduser().resolve()
     recordings = contract.catalogue(source, root, config.options)
-    first = next(recordings, None)  # a wrong layout is said before there is a lake
+    next(recordings, None)  # a wrong layout is said before there is a lake
     terms = contract.vocabulary(source, root, config.options)
     lake = Lake.create(config.lake)
+    with jobs.working(lake.root, "ingest"):
+        for attempt in attempts(lake):
+            with attempt as seen:
+                changes, outcome = _write(seen, config, contract.catalogue(source, root, config.options))
+                changes["vocabulary"] = vocabulary.replacing(seen, config.dataset_name, terms)
+                changes["runs"] = finish(seen, config, [outcome], started)
+                lake.commit(changes, Reads(versions(seen, "tracks", "rejects", TOMBSTONES)))
+                return outcome
+    raise AssertionError("the last attempt raises")
+
+
+def _write(lake: Lake, config: Any, recordings: Iterable[Recording]) -> tuple[dict[str, Change], Outcome]:
+    """Write the shards, and say what they take the place of."""
     dataset = config.dataset_name
     prefix = f"metadata-only-{re.sub(r'[^A-Za-z0-9_]+', '-', dataset)[:40]}-{digest(dataset, length=8)}{SEPARATOR}"
     passed_over = _with_audio(lake, dataset)
     changes = {name: Change(schema.table(name)) for name in TABLES}
     n_inputs = n_rejects = 0
-    every = chain([first] if first is not None else [], recordings)
-    listed = (r for r in every if f"{dataset}:{r.source_id}" not in passed_over)
+    listed = (r for r in recordings if f"{dataset}:{r.source_id}" not in passed_over)
     for number in count():
         batch = list(islice(listed, TRACKS_IN_SHARD))
         if not batch:
@@ -67,14 +81,12 @@ def run(config: Any) -> Outcome:
     for name, change in changes.items():
         kept = {shard.file for shard in change.add}
         change.remove = [file for file in lake.shards(name) if file.startswith(prefix) and file not in kept]
-    changes["vocabulary"] = vocabulary.replacing(lake, dataset, terms)
     names = [shard.file for change in changes.values() for shard in change.add]
     outcome = Outcome(
         "ingest metadata", f"ingest-metadata-{digest(names)}", n_inputs, n_inputs - n_rejects, n_rejects,
         f"{len(passed_over)} with audio or forgotten before",
     )  # fmt: skip
-    lake.commit(changes | {"runs": finish(lake, config, [outcome], started)})
-    return outcome
+    return changes, outcome
 
 
 def _with_audio(lake: Lake, dataset: str) -> set[str]:
