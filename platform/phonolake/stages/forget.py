@@ -99,7 +99,7 @@ def verify(lake: Lake, track_ids: tuple[str, ...]) -> list[str]:
     wanted = pa.array(sorted(set(track_ids)), pa.string())
     found = [str(path.relative_to(lake.root)) for path in journal.naming(lake, track_ids)]
     for path in sorted(lake.root.rglob("*")):
-        if not path.is_file() or path.parent == lake.folder(TOMBSTONES):
+        if not path.is_file() or path.parent in (lake.folder(TOMBSTONES), lake.root / jobs.FOLDER):
             continue
         if path.suffix == SUFFIX:
             held = holds(path, wanted)

@@ -7,9 +7,12 @@ from pathlib import Path
 from phonolake.errors import PhonolakeError
 from phonolake.store import catalog, history, schema
 from phonolake.store.lake import Change, Lake, Reads
-from phonolake.store.naming import naming
+from phonolake.store.naming import TOMBSTONES, naming
 from phonolake.store.rewrite import without
 from phonolake.store.shards import SEPARATOR, SUFFIX, describe
+
+# Tables that others are derived from, shard by shard.
+INPUTS = ("audio", "features_", "spectrograms", "embeddings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ def dropped(lake: Lake) -> Iterator[Dropped]:
     """Shards that an earlier version named, whose like of the same making is published, and whose input is too."""
     versions = lake.versions()
     published = {table: set(lake.shards(table)) for table in versions}
-    inputs = set().union(*published.values()) if published else set()
+    # Other tables have shards of the same names, which stay when the audio is written again without some tracks.
+    inputs = {file for table, files in published.items() if table.startswith(INPUTS) for file in files}
     for table, files in published.items():
         makings = {SEPARATOR.join(file.split(SEPARATOR)[:2]) for file in files}
         made_of = {_family_and_source(file) for file in files}
@@ -57,7 +61,9 @@ def bring_back(lake: Lake) -> list[Dropped]:
         change = changes.setdefault(shard.table, Change(schema_of(seen, shard.table), reusable=True))
         change.add.append(describe(seen.folder(shard.table) / shard.file))
     if changes:
-        lake.commit(changes, Reads(seen.versions()))
+        # Without the version of the forgotten tracks, of which these shards may hold some: they are looked through.
+        whole = {table: version for table, version in seen.versions().items() if table != TOMBSTONES}
+        lake.commit(changes, Reads(whole))
     return found
 
 
