@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from phonolake.analysis.network_agreement import USE, align, correlations, places
+from phonolake.analysis.labels.network_agreement import USE, align, correlations, places
 from phonolake.cli.main import main
 from phonolake.errors import UsageError
 from phonolake.lookup.label_matrix import LabelMatrix

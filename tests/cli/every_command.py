@@ -3,8 +3,8 @@
 from pathlib import Path
 
 # `{lake}` is a lake, `{music}` the recordings that it was made of, `{new}` a place where nothing is, `{file}` an audio
-# file, `{csv}` answers of raters. What a command needs besides (a network, weights) it asks for in one line. Answers
-# are not kept: tests only read the demo.
+# file, `{csv}` answers of raters, `{sheet}` labels and `{sides}` a split. What a command needs besides (a network,
+# weights) it asks for in one line. Answers are not kept: tests only read the demo.
 WORDS = {
     "annotations agreement": "--lake {lake}",
     "annotations export": "--lake {lake}",
@@ -32,6 +32,9 @@ WORDS = {
     "labels classes map": "--of mfcc-120 --method pca --no-save --lake {lake}",
     "labels classes removal": "--no-save --lake {lake}",
     "labels classes roc": "--no-save --lake {lake}",
+    "labels import": "{sheet} --source mine --lake {lake}",
+    "labels networks": "k2c2 k2c2 --lake {lake}",
+    "labels remove": "mine --lake {lake}",
     "labels cooccurrence": "--no-save --lake {lake}",
     "labels evaluation": "--no-save --lake {lake}",
     "labels noise": "--no-save --lake {lake}",
@@ -52,7 +55,9 @@ WORDS = {
     "score": "--lake {lake}",
     "similar": "{file} --lake {lake}",
     "splits check": "--lake {lake}",
+    "splits import": "{sides} --lake {lake}",
     "splits list": "--lake {lake}",
+    "splits remove": "sides --lake {lake}",
     "split": "--folds 3 --seed 7 --lake {lake}",
     "sql": "FROM(tracks) --lake {lake}",
     "status": "--lake {lake}",
@@ -70,7 +75,8 @@ READING = tuple(
     name
     for name in WORDS
     if name.split()[0] in READERS
-    and name not in {"models fetch", "models import", "models filters", "study music-role"}
+    and name not in {"models fetch", "models import", "models filters", "study music-role", "labels networks"}
+    and name.split()[-1] not in {"import", "remove"}
 )
 
 
@@ -83,7 +89,12 @@ def places(demo: Path, folder: Path, *, lake: Path | None = None, port: int = 0)
     """Where the words point to; `folder` is for what comes about."""
     answers = folder / "answers.csv"
     answers.write_text("track_id,label,value,rater,annotated_at,sample\n")
+    sheet, sides = folder / "moods.csv", folder / "sides.csv"
+    sheet.write_text("track_id,mood\nfma:000002,calm\n")
+    sides.write_text("track_id,part\nfma:000002,test\n")
     return {
+        "sheet": sheet,
+        "sides": sides,
         "lake": lake or demo / "lake",
         "music": demo / "music",
         "file": next((demo / "music").rglob("*.mp3")),

@@ -216,14 +216,14 @@ def networks(
     form: str,
 ) -> None:
     """Compare label vectors of several networks: whether those trained apart take the same labels for alike."""
-    from phonolake.analysis import network_agreement as analysis
+    from phonolake.analysis.labels import network_agreement as analysis
 
     vectors = {model: _vectors_of(lake, model)[:2] for model in models}
     used = _labels_of(None if matrix else lake, matrix, names, source, dataset)[0] if matrix or lake else None
     rankings = analysis.align(vectors, used)
     found = analysis.correlations(rankings)
     if show == "correlations":
-        emit(found, form)
+        emit(found, form, of=analysis.Correlation)
         return
     for c in found:
         click.echo(

@@ -57,7 +57,10 @@ def show(name: str, form: str) -> None:
 @register
 @options.form
 def import_model(name: str, file: str, calibrate: str | None, lake: str | None, form: str) -> None:
-    """Take the published weights of model NAME from FILE (a wheel or folder for musicnn) into the model home."""
+    """Take published weights from FILE into the model home.
+
+    NAME is a model such as choi-msd, FILE what its authors published: for musicnn's networks the wheel or its folder.
+    """
     from phonolake.stages import import_model as stage
 
     emit(stage.run(stage.Config(name, file, calibrate, lake)), form, of=stage.Outcome)
@@ -70,7 +73,10 @@ def import_model(name: str, file: str, calibrate: str | None, lake: str | None, 
 @register
 @options.form
 def fetch(name: str, url: str | None, calibrate: str | None, lake: str | None, form: str) -> None:
-    """Download the published weights of NAME (choi-msd, musicnn-msd, vgg-msd, ...) and check them."""
+    """Download published weights and check them.
+
+    NAME is a model such as choi-msd, musicnn-msd or vgg-msd.
+    """
     from phonolake.stages import fetch_model as stage
 
     emit(stage.run(stage.Config(name, url, calibrate, lake)), form, of=stage.Outcome)
