@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from phonolake.analysis.collection.neighbours import Searcher
+
 
 class OpenLake:
     """A lake to ask questions of; nothing here changes it.
@@ -29,6 +31,8 @@ class OpenLake:
         from phonolake.store.lake import Lake
 
         self._lake = Lake.open(path)
+        # Opened by the first question, since it is what takes long.
+        self._searcher: Searcher | None = None
 
     @property
     def path(self) -> Path:
@@ -55,7 +59,9 @@ class OpenLake:
     def similar(
         self, track_or_file: str | Path, *, k: int = 10, where: str | None = None, model: str | None = None
     ) -> "pd.DataFrame":
-        """The k tracks that sound most like a stored track or an audio file.
+        """The k tracks that sound most like a stored track or an audio file, among what is published now.
+
+        The index stays open for the next question.
 
         Parameters
         ----------
@@ -75,9 +81,11 @@ class OpenLake:
         """
         import pandas as pd
 
-        from phonolake.analysis.collection.neighbours import Neighbour, similar
+        from phonolake.analysis.collection.neighbours import Neighbour, Searcher
 
-        found = similar(self._lake, str(track_or_file), k=k, where=where, model_or_run=model)
+        if self._searcher is None:
+            self._searcher = Searcher(self._lake)
+        found = self._searcher.similar(str(track_or_file), k=k, where=where, model_or_run=model)
         return pd.DataFrame(found, columns=list(Neighbour.__dataclass_fields__))
 
     def audio(self, track_id: str) -> bytes:

@@ -5,14 +5,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from phonolake.errors import PhonolakeError
 from phonolake.search import index as searching
-from phonolake.search.index import CARD, IDS, INDEX, Index, build, load, read_card, save, search, unit
+from phonolake.search.ids import IDS, JSON_IDS, Ids
+from phonolake.search.index import CARD, FORMAT, INDEX, Index, build, load, read_card, save, search, unit
 
 
 def names(n: int) -> list[str]:
@@ -118,9 +121,9 @@ def test_a_query_of_another_length_is_refused_with_the_way_out() -> None:
 
 def test_the_card_says_what_it_is_of() -> None:
     index = build(np.eye(3), ["a", "b", "c"], {"run_id": "r"})
-    assert index.card == {"run_id": "r", "kind": "flat", "n": 3, "d": 3}
+    assert index.card == {"run_id": "r", "format": FORMAT, "kind": "flat", "n": 3, "d": 3}
     assert index.exact
-    assert index.track_ids == ["a", "b", "c"]
+    assert index.ids.to_list() == ["a", "b", "c"]
 
 
 # -- inverted file -----------------------------------------------------------------------------------------------------
@@ -138,22 +141,20 @@ def inverted() -> tuple[Index, np.ndarray]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(searching, "FLAT_LIMIT", 2999)
         patch.setattr(searching, "CELLS", 32)
-        patch.setattr(searching, "PROBED", 4)
         return made(x_ND), x_ND
 
 
 def recall(index: Index, x_ND: np.ndarray, allowed: np.ndarray | None = None, k: int = 10) -> float:
     hits = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(searching, "PROBED", 4)
-        for query_D in x_ND[:: len(x_ND) // 100]:
-            found = search(index, query_D, k, among=allowed)
-            similarity_N = cosines(x_ND, query_D)
-            np.testing.assert_allclose([s for _, s in found], similarity_N[[n for n, _ in found]], atol=1e-5)
-            assert allowed is None or {n for n, _ in found} <= set(allowed.tolist())
-            pool = np.arange(len(x_ND)) if allowed is None else allowed
-            best = pool[np.argsort(-similarity_N[pool])[:k]]
-            hits.append(len({n for n, _ in found} & set(best.tolist())) / k)
+    for query_D in x_ND[:: len(x_ND) // 100]:
+        found = search(index, query_D, k, among=allowed)
+        similarity_N = cosines(x_ND, query_D)
+        np.testing.assert_allclose([s for _, s in found], similarity_N[[n for n, _ in found]], atol=1e-5)
+        assert allowed is None or {n for n, _ in found} <= set(allowed.tolist())
+        pool = np.arange(len(x_ND)) if allowed is None else allowed
+        best = pool[np.argsort(-similarity_N[pool])[:k]]
+        assert len(found) == min(k, len(pool))
+        hits.append(len({n for n, _ in found} & set(best.tolist())) / min(k, len(pool)))
     return float(np.mean(hits))
 
 
@@ -171,8 +172,23 @@ def test_an_inverted_file_finds_nearly_all_that_a_filter_lets_through(inverted: 
 
 def test_it_looks_at_some_cells_only(inverted: tuple[Index, np.ndarray]) -> None:
     """Else it would be exact search with more steps."""
+    index, _ = inverted
+    assert 0 < dict(index.probes)[10] < 16
+
+
+@pytest.mark.parametrize("k", [1, 10, 2999, 3000, 5000])
+def test_as_many_come_back_as_there_are(inverted: tuple[Index, np.ndarray], k: int) -> None:
     index, x_ND = inverted
-    assert 0 < len(search(index, x_ND[0], 3000)) < 2000
+    assert len(search(index, x_ND[0], k)) == min(k, 3000)
+
+
+@given(st.sets(st.integers(0, 2999), max_size=40), st.integers(1, 50), st.integers(0, 2999))
+def test_few_allowed_vectors_of_an_inverted_file_are_searched_exactly(
+    inverted: tuple[Index, np.ndarray], allowed: set[int], k: int, query: int
+) -> None:
+    index, x_ND = inverted
+    among = np.array(sorted(allowed), np.int64)
+    check(search(index, x_ND[query], k, among=among), cosines(x_ND, x_ND[query]), k, among)
 
 
 def test_an_inverted_file_comes_back_as_it_was(inverted: tuple[Index, np.ndarray], tmp_path: Path) -> None:
@@ -203,16 +219,72 @@ def folder(tmp_path: Path) -> Path:
 def test_what_was_saved_is_loaded(folder: Path) -> None:
     x_ND = np.random.default_rng(1).normal(size=(6, 4))
     index = load(folder)
-    assert index.track_ids == names(6)
-    assert index.card == read_card(folder) == {"run_id": "r", "kind": "flat", "n": 6, "d": 4}
+    assert index.ids.to_list() == names(6)
+    assert index.card == read_card(folder) == {"run_id": "r", "format": FORMAT, "kind": "flat", "n": 6, "d": 4}
     check(search(index, x_ND[3], 4), cosines(x_ND, x_ND[3]), 4, np.arange(6))
     assert sorted(path.name for path in folder.iterdir()) == sorted([INDEX, IDS, CARD])
+
+
+def in_the_first_format(folder: Path) -> None:
+    """As indexes were written until November 2026."""
+    index = load(folder)
+    (folder / JSON_IDS).write_text(json.dumps(index.ids.to_list()), encoding="utf-8")
+    (folder / IDS).unlink()
+    (folder / CARD).write_text(json.dumps({k: v for k, v in index.card.items() if k not in ("format", "probes")}))
+
+
+def test_an_index_of_the_first_format_answers(folder: Path) -> None:
+    x_ND = np.random.default_rng(1).normal(size=(6, 4))
+    expected = search(load(folder), x_ND[3], 4)
+    in_the_first_format(folder)
+    index = load(folder)
+    assert index.ids.to_list() == names(6)
+    assert search(index, x_ND[3], 4) == expected
+
+
+def test_an_inverted_file_of_the_first_format_answers(inverted: tuple[Index, np.ndarray], tmp_path: Path) -> None:
+    """It kept no numbers of cells and no map of its vectors: filters are exact."""
+    index, x_ND = inverted
+    index.faiss.set_direct_map_type(faiss.DirectMap.NoMap)
+    save(index, tmp_path / "run")
+    index.faiss.make_direct_map(True)
+    in_the_first_format(tmp_path / "run")
+    old = load(tmp_path / "run")
+    assert recall(old, x_ND) >= 0.97
+    assert recall(old, x_ND, np.arange(0, 3000, 3)) == 1
+    assert recall(old, x_ND, np.arange(0, 3000, 1000)) == 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"[1", b"\xff", b"[]", b"{}", b"[1, 2, 3, 4, 5, 6]", json.dumps(names(5)).encode()]
+)
+def test_damaged_ids_of_the_first_format_are_named_with_the_way_out(folder: Path, content: bytes) -> None:
+    in_the_first_format(folder)
+    (folder / JSON_IDS).write_bytes(content)
+    with pytest.raises(PhonolakeError, match=r"index at .*run .*: run `phonolake index --again`"):
+        load(folder)
+
+
+@given(st.lists(st.text(max_size=4), unique=True, max_size=20), st.text(max_size=4))
+def test_ids_are_found_by_number_and_numbers_by_id(track_ids: list[str], other: str) -> None:
+    ids = Ids.of(track_ids)
+    assert ids.to_list() == ids.at(range(len(ids))) == track_ids
+    assert [ids.number(track_id) for track_id in track_ids] == list(range(len(ids)))
+    assert ids.number(other) == (track_ids.index(other) if other in track_ids else None)
+
+
+def test_ids_are_mapped_and_not_read(tmp_path: Path) -> None:
+    Ids.of(names(50_000)).write(tmp_path)
+    before = pa.total_allocated_bytes()
+    ids = Ids.read(tmp_path)
+    assert ids.number("d:49999") == 49_999
+    assert pa.total_allocated_bytes() - before < 10_000
 
 
 def test_odd_ids_come_back(tmp_path: Path) -> None:
     odd = ["d:ünï 音楽", "it's", 'a"b', "a\nb", ""]
     save(build(np.eye(5), odd, {}), tmp_path / "run")
-    assert load(tmp_path / "run").track_ids == odd
+    assert load(tmp_path / "run").ids.to_list() == odd
 
 
 def test_a_new_index_takes_the_place_of_the_old_one(folder: Path) -> None:
@@ -221,7 +293,7 @@ def test_a_new_index_takes_the_place_of_the_old_one(folder: Path) -> None:
     expected = search(before, np.ones(4), 6)
     save(build(np.eye(3), ["x", "y", "z"], {"run_id": "new"}), folder)
     after = load(folder)
-    assert (after.track_ids, after.card["run_id"], after.faiss.ntotal) == (["x", "y", "z"], "new", 3)
+    assert (after.ids.to_list(), after.card["run_id"], after.faiss.ntotal) == (["x", "y", "z"], "new", 3)
     assert search(before, np.ones(4), 6) == expected
     assert [path.name for path in folder.parent.iterdir()] == ["run"]
 
@@ -229,7 +301,7 @@ def test_a_new_index_takes_the_place_of_the_old_one(folder: Path) -> None:
 def test_a_save_that_fails_keeps_the_old_index(folder: Path) -> None:
     with pytest.raises(TypeError, match="not JSON serializable"):
         save(build(np.eye(2), ["a", "b"], {"run_id": object()}), folder)
-    assert load(folder).track_ids == names(6)
+    assert load(folder).ids.to_list() == names(6)
     assert [path.name for path in folder.parent.iterdir()] == ["run"]
 
 

@@ -201,7 +201,7 @@ def test_an_index_of_before_a_track_was_forgotten_is_not_kept(lake: Path, monkey
 
     monkeypatch.setattr(searching, "build", built)
     index.run(index.Config(str(lake)))
-    assert len(searching.load(lake / "indexes" / run).track_ids) == 5
+    assert len(searching.load(lake / "indexes" / run).ids) == 5
     assert forget.verify(Lake.open(lake), (gone,)) == []
 
 

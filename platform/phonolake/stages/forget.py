@@ -21,7 +21,7 @@ from phonolake.annotation import journal
 from phonolake.errors import UsageError
 from phonolake.files import TEMPORARY, replacing
 from phonolake.lineage import digest
-from phonolake.search.index import IDS
+from phonolake.search import ids as index_ids
 from phonolake.store import catalog, jobs, schema, trained
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
@@ -105,6 +105,8 @@ def verify(lake: Lake, track_ids: tuple[str, ...]) -> list[str]:
             held = holds(path, wanted)
         elif path.suffix == ".json" and "_delta_log" not in path.parts:
             held = bool(set(_texts(json.loads(path.read_text(encoding="utf-8")))) & set(track_ids))
+        elif path.name == index_ids.IDS:
+            held = index_ids.count(path.parent, track_ids) > 0
         else:
             held = path.name.endswith(TEMPORARY)
         if held:
@@ -201,10 +203,10 @@ def purge_models(lake: Lake, ids: list[str]) -> Iterator[Removed]:
 
 def purge_indexes(lake: Lake, ids: list[str]) -> Iterator[Removed]:
     """Indexes with the tracks: a search is exact until `phonolake index` builds them again."""
-    for path in sorted(lake.root.glob(f"indexes/*/{IDS}")):
-        n = len(set(json.loads(path.read_text(encoding="utf-8"))) & set(ids))
+    for folder in index_ids.folders(lake.root / "indexes"):
+        n = index_ids.count(folder, ids)
         if n:
-            shutil.rmtree(path.parent)
+            shutil.rmtree(folder)
             yield Removed("indexes", n, 1)
 
 

@@ -56,7 +56,8 @@ def _index(lake: Lake, run_id: str, *, again: bool) -> Outcome:
         with attempt as seen:
             files = seen.shards_by_family("embeddings").get(run_id, [])
             card = faiss_index.read_card(folder)
-            if files and (again or card is None or card.get("files") != files):
+            current = card is not None and card.get("files") == files and card.get("format") == faiss_index.FORMAT
+            if files and (again or not current):
                 track_ids, x_ND = _read(seen, files)
                 built = faiss_index.build(x_ND, track_ids, {"run_id": run_id, "files": files})
                 # An index of what is no longer published would bring back who was forgotten.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import duckdb
+import pyarrow as pa
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.store import catalog
@@ -89,6 +90,14 @@ def fetch(relation: duckdb.DuckDBPyRelation) -> list[tuple]:
     """All rows of a relation; what goes wrong while it runs is a `UsageError` too."""
     try:
         return relation.fetchall()
+    except QUERY_ERRORS as error:
+        raise sql_error(error) from error
+
+
+def arrow(relation: duckdb.DuckDBPyRelation) -> pa.Table:
+    """All rows of a relation as an Arrow table; the errors are those of `fetch`."""
+    try:
+        return relation.to_arrow_table()
     except QUERY_ERRORS as error:
         raise sql_error(error) from error
 
