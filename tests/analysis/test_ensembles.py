@@ -197,8 +197,8 @@ def test_labels_that_annotators_corrected_are_found(lake):
 
 @pytest.mark.parametrize("source", ["datset", "resolved:datset"])
 def test_a_source_of_labels_that_nobody_is_says_who_there_are(lake, source, capsys):
-    for command in (["ensemble", "knn", "svm", "--labels", source], ["labels", "noise", "--source", source]):
-        assert main([*command, "--lake", str(lake.root)]) == 2
+    for words in (["ensemble", "knn", "svm", "--labels", source], ["labels", "noise", "--source", source]):
+        assert main([*words, "--lake", str(lake.root)]) == 2
         assert f"unknown label source '{source}'" in (said := capsys.readouterr().err)
         assert "Known: dataset, resolved." in said
 

@@ -105,12 +105,14 @@ def common_clips(connection: duckdb.DuckDBPyConnection, members: Sequence[str], 
         Runs; or models, which stand for all their runs: those of a cross-validation cover every clip once, and a clip
         that several runs held out gets their mean.
     source : str
-        Whose labels are true, as the macro ``labels_by`` takes it. Clips with another number of labels than one are left out.
+        Whose labels are true, as the macro ``labels_by`` takes it. Clips with another number of labels than one are
+        left out.
 
     Raises
     ------
     UsageError
-        For an unknown source, fewer than two members, unknown ones, one that is named twice, or members that know different classes.
+        For an unknown source, fewer than two members, unknown ones, one that is named twice, or members that know
+        different classes.
     PhonolakeError
         When there is no clip that all of them scored unseen.
     """
