@@ -4,6 +4,7 @@ Shape suffixes: R members, N clips, K classes.
 """
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from phonolake.analysis.results.ensembles import average, common_clips, compare,
 from phonolake.cli.main import main
 from phonolake.cli.studies import ensemble as command
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.lookup.held_out import read_held_out
 from phonolake.store import query, schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import write_rows
@@ -174,6 +176,31 @@ def test_each_member_and_the_ensemble_are_measured_on_the_same_clips(lake):
 def test_members_that_cannot_be_joined(lake, members, error, says):
     with query.connect(lake) as connection, pytest.raises(error, match=says.replace("?", r"\?")):
         common_clips(connection, members)
+
+
+def test_labels_that_annotators_corrected_are_found(lake):
+    table = schema.table("annotations")
+    answers = [
+        {"track_id": "t0", "label": label, "value": value, "rater": "anna", "annotated_at": datetime.now(UTC)}
+        for label, value in (("blues", 0), ("rock", 1))
+    ]
+    missing = {field.name: "" for field in table.arrow if not field.nullable and field.type == "string"}
+    shard = write_rows(lake.path("annotations", "made"), table.arrow, [missing | answer for answer in answers])
+    lake.commit({"annotations": Change(table, [shard])})
+    with query.connect(lake) as connection:
+        common = common_clips(connection, ["knn", "svm"], source="resolved")
+        held = read_held_out(connection, source="resolved", model="svm")
+    assert common.track_ids == ("t0", "t1", "t2")
+    assert common.y.tolist() == [2, 1, 2]
+    assert [held.labels[k] for k in held.Y_NL[held.track_ids.index("t0")].nonzero()[0]] == ["rock"]
+
+
+@pytest.mark.parametrize("source", ["datset", "resolved:datset"])
+def test_a_source_of_labels_that_nobody_is_says_who_there_are(lake, source, capsys):
+    for words in (["ensemble", "knn", "svm", "--labels", source], ["labels", "noise", "--source", source]):
+        assert main([*words, "--lake", str(lake.root)]) == 2
+        assert f"unknown label source '{source}'" in (said := capsys.readouterr().err)
+        assert "Known: dataset, resolved." in said
 
 
 def test_members_of_other_classes_cannot_be_joined(lake):

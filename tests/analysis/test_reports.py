@@ -218,6 +218,20 @@ def test_two_runs_are_compared_on_their_common_clips_only(lake: duckdb.DuckDBPyC
     assert {c.clips for c in found.values()} == {fingerprint(common)}
 
 
+def test_figures_of_different_splits_are_not_set_side_by_side_silently(lake: duckdb.DuckDBPyConnection) -> None:
+    scores = {f"a:{n}": {"x": 0.6, "y": 0.4} for n in range(4)}
+    for n, track in enumerate(scores):
+        insert(lake, "labels", track_id=track, label="xy"[n % 2], value=1, source="dataset")
+    for run, model in (("r1", "forest"), ("r2", "svm"), ("r3", "net")):
+        train(lake, run, model, scores)
+    lake.execute("UPDATE models SET split = 'random-5-seed-1' WHERE run_id = 'r3'")
+    same, other = coverage.compare(lake, "forest", "svm"), coverage.compare(lake, "forest", "r3")
+    assert {c.splits for c in same} == {"official"}
+    assert coverage.warning(same) == ""
+    assert {c.splits for c in other} == {"official against random-5-seed-1"}
+    assert "splits differ (official against random-5-seed-1)" in coverage.warning(other)
+
+
 def test_clips_with_several_labels_have_no_accuracy(lake: duckdb.DuckDBPyConnection) -> None:
     for track, labels in {"a:1": "x", "a:2": "xy", "a:3": "y"}.items():
         for label in labels:

@@ -16,14 +16,17 @@ import torch
 from torch import nn
 
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.features import contract
+from phonolake.inference import products
 from phonolake.inference.predictor import Predictor
 from phonolake.lineage import digest
 from phonolake.models import registry, storage
 from phonolake.models.registry import Model, Network, NetworkCard
 from phonolake.stages import crossval, examples, fitting, score, train
 from phonolake.stages.examples import Examples
-from phonolake.store import query, trained, unfinished
-from phonolake.store.lake import Lake
+from phonolake.store import query, schema, trained, unfinished
+from phonolake.store.lake import Change, Lake
+from phonolake.store.shards import write_rows
 from phonolake.store.verify import mend, verify
 from phonolake.training.loop import Hardware
 
@@ -190,6 +193,68 @@ def test_what_an_estimator_cannot_do(lake: Lake) -> None:
     with pytest.raises(UsageError, match="learns one label per track"):
         train.examples_of(lake, train.Config(str(lake.root), "random-forest", multi_label=True),
                         registry.get("random-forest").CARD, "fixed", None)  # fmt: skip
+
+
+def test_an_estimator_learns_from_validation_tracks_alone_too() -> None:
+    rows = [("t0", ["a"], "train", None), ("t1", ["b"], "valid", None), ("t2", ["b"], "test", None)]
+    assert examples.dealt(rows, "fixed", None, False, validates=False).parts == ("train", "train", "test")
+    with pytest.raises(PhonolakeError, match="no training track of class 'b'"):
+        examples.dealt(rows, "fixed", None, False)
+
+
+def relabel(lake: Lake, labels: list[tuple[str, str]], source: str) -> None:
+    """Labels of a source of their own, and rows of numbers for every track."""
+    table = schema.table("labels")
+    said = [{"track_id": track, "label": label, "value": 1, "source": source} for track, label in labels]
+    changes = {"labels": Change(table, [write_rows(lake.path("labels", source), table.arrow, said)])}
+    features = products.product(contract.feature_set("mfcc-120"))
+    its = features.table
+    if its.name not in lake.versions():
+        names = [name for name in its.arrow.names if name.startswith("mfcc")]
+        blank = {field.name: "" for field in its.arrow if field.type == "string"}
+        drawn = np.random.default_rng(0).normal(size=(30, len(names)))
+        values = [blank | {"track_id": f"toy:{n:03}"} | dict(zip(names, x, strict=True)) for n, x in enumerate(drawn)]
+        changes[its.name] = Change(its, [write_rows(lake.path(its.name, features.stem("toy")), its.arrow, values)])
+    lake.commit(changes)
+
+
+def test_too_few_tracks_for_an_estimator_are_said_before_the_fit(lake: Lake) -> None:
+    rare = [(f"toy:{n:03}", "rare" if n in (0, 1, 2, 9) else "common") for n in range(30)]
+    relabel(lake, rare, "uneven")
+    relabel(lake, rare[:10], "few")
+    for model in ("svm-rbf", "svm-rbf-power"):
+        config = train.Config(str(lake.root), model, labels="uneven", input="features:mfcc-120")
+        # Three in the training part, one in that for validation.
+        with pytest.raises(PhonolakeError, match=rf"{model} needs 5 training tracks .* each class, and 'rare' has 4:"):
+            train.plan(config)
+    with pytest.raises(PhonolakeError, match="knn-pca needs 18 training tracks or more and there are"):
+        train.plan(train.Config(str(lake.root), "knn-pca", labels="few"))
+    # Said again where rows of numbers are missing, of which the plan knows nothing.
+    (task,) = train.plan(train.Config(str(lake.root), "svm-rbf"))
+    elsewhere = tuple(t if n < 12 else f"other:{n}" for n, t in enumerate(task.examples.track_ids))
+    with pytest.raises(PhonolakeError, match="'drone' has 4, 'noise' has 4, 'pulse' has 4"):
+        fitting.train_model(replace(task, examples=replace(task.examples, track_ids=elsewhere)))
+
+
+def test_what_models_need_is_what_they_need() -> None:
+    """One track less, and scikit-learn refuses."""
+    rng = np.random.default_rng(0)
+    for name in ("svm-rbf", "svm-rbf-power", "knn-pca"):
+        model = registry.get(name)
+        n = max(model.NEEDS.tracks, 2 * model.NEEDS.per_class)
+        x, y = rng.normal(size=(n, 20)), np.arange(n) % 2
+        model.build(seed=0).fit(x, y).predict_proba(x[:1])
+        with pytest.raises(ValueError, match=r"neighbors|examples|members"):
+            model.build(seed=0).fit(x[1:], y[1:]).predict_proba(x[:1])
+
+
+def test_a_few_tracks_with_two_labels_are_left_out_and_named(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = [(f"toy:{n:03}", CLASSES[n % 3]) for n in range(30)]
+    relabel(lake, [*labels, ("toy:004", CLASSES[0])], "corrected")
+    (task,) = train.plan(train.Config(str(lake.root), "random-forest", labels="corrected"))
+    assert set(task.examples.track_ids) == {track for track, _ in labels} - {"toy:004"}
+    assert "1 track(s) with several corrected labels left out" in (said := capsys.readouterr().err)
+    assert "toy:004" in said
 
 
 # -- on its way -------------------------------------------------------------------------------------------------------

@@ -107,7 +107,10 @@ def compare(first: str, second: str, lake: str, form: str) -> None:
     from phonolake.store.lake import Lake
 
     with query.connect(Lake.open(lake)) as connection:
-        emit(coverage.compare(connection, first, second), form, of=coverage.Comparison)
+        found = coverage.compare(connection, first, second)
+    emit(found, form, of=coverage.Comparison)
+    if said := coverage.warning(found):
+        click.echo(said, err=True)
 
 
 @click.command(epilog=options.example("phonolake licences --lake lake"))

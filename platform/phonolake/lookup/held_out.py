@@ -11,7 +11,7 @@ import numpy as np
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.lookup import probabilities
-from phonolake.lookup.label_matrix import places
+from phonolake.lookup.label_matrix import check_source, places
 from phonolake.lookup.probabilities import Probabilities
 
 
@@ -57,14 +57,19 @@ def read_held_out(
 
     Parameters
     ----------
+    source : str
+        Whose labels, as the macro ``labels_by`` takes it: ``resolved`` for those that annotators corrected.
     model : str, optional
         Predictions of this model or run only.
 
     Raises
     ------
+    UsageError
+        For an unknown source.
     PhonolakeError
         When no labelled track has a held-out prediction.
     """
+    check_source(connection, source)
     found = probabilities.read(
         connection,
         "SELECT track_id, label, probability FROM held_out(model_or_run := $1) "
@@ -72,7 +77,7 @@ def read_held_out(
         [model, dataset],
     )
     given = connection.sql(
-        "SELECT DISTINCT track_id, label FROM labels WHERE source = $1 AND value = 1", params=[source]
+        "SELECT DISTINCT track_id, label FROM labels_by($1) WHERE value = 1", params=[source]
     ).to_arrow_table()
     row, column = places(given["track_id"], found.track_ids), places(given["label"], found.labels)
     known = (row >= 0) & (column >= 0)

@@ -13,7 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from phonolake.errors import PhonolakeError, UsageError
+from phonolake.errors import PhonolakeError, UsageError, unknown
+
+# What `labels_by` understands beside the names of sources: the dataset's labels with annotations laid over them.
+RESOLVED = "resolved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +150,10 @@ def check_some(found: LabelMatrix, source: str | None) -> None:
     if not found.labels:
         of = "" if source is None else f" of source {source!r}"
         raise PhonolakeError(f"the lake has no labels{of} yet: `phonolake run` or `phonolake ingest` brings some")
+
+
+def check_source(connection: duckdb.DuckDBPyConnection, source: str) -> None:
+    """Raise a `UsageError` that names the sources there are, unless `source` is one; see the macro ``labels_by``."""
+    names = {name for (name,) in connection.execute("SELECT DISTINCT source FROM labels").fetchall()}
+    if names and source.removeprefix(RESOLVED + ":") not in names | {RESOLVED}:
+        raise unknown("label source", source, names | {RESOLVED})

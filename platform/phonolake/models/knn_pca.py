@@ -8,7 +8,7 @@ References
 
 from typing import TYPE_CHECKING
 
-from phonolake.models.registry import EstimatorCard
+from phonolake.models.registry import EstimatorCard, Needs
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -24,6 +24,8 @@ CARD = EstimatorCard(
         "The authors took components of whole spectrograms of 128 x 128 values; here they are of clip-level features.",
     ),
 )
+# It asks this many neighbours, and takes fewer components.
+NEEDS = Needs(tracks=CARD.recipe["n_neighbors"])
 
 
 def build(*, seed: int) -> "Pipeline":

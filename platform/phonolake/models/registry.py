@@ -6,6 +6,7 @@ A module is a model when it defines `CARD`, a card of its kind, and `build`:
   steps of its input (frames, or samples of audio);
 - estimators: ``build(*, seed)`` gives an unfitted scikit-learn classifier with `fit`, `predict_proba` and
   `classes_`, to be fitted on the column numbers of the classes (0 ... K-1) rather than on their names;
+  One that cannot be fitted on few tracks defines `NEEDS`, so that this is said before it is tried;
 - extractors: ``build(*, seed) -> Extractor``, which learns nothing.
 
 A family of models in one module defines `CARDS`, a tuple, and a `build` that takes the name of the card first.
@@ -150,6 +151,17 @@ class Extractor(Protocol):
 
 
 @dataclass(frozen=True)
+class Needs:
+    """The fewest training tracks that an estimator can be fitted on: in all, and of each class.
+
+    It is no part of the card: what a model is does not change with it, nor do the names of its runs.
+    """
+
+    tracks: int = 0
+    per_class: int = 0
+
+
+@dataclass(frozen=True)
 class Model:
     """A model of the registry.
 
@@ -160,11 +172,13 @@ class Model:
         Makes it, as this module says for each kind.
     blank : callable
         Takes the same arguments; its weights mean nothing yet, since they are about to be read.
+    NEEDS : Needs
     """
 
     CARD: ModelCard
     build: Callable[..., Any]
     blank: Callable[..., Any]
+    NEEDS: Needs = Needs()
 
 
 def names() -> list[str]:
@@ -202,11 +216,13 @@ def _like(name: str) -> set[str]:
 def models() -> dict[str, Model]:
     """Every model by its name."""
     found = {
-        name: Model(module.CARD, module.build, getattr(module, "blank", module.build))
+        name: Model(
+            module.CARD, module.build, getattr(module, "blank", module.build), getattr(module, "NEEDS", Needs())
+        )
         for name, module in registry.modules(_PACKAGE, "CARD").items()
     }
     for name, module in registry.modules(_PACKAGE, "CARDS").items():
         (card,) = (card for card in module.CARDS if card.name == name)
         build, blank = module.build, getattr(module, "blank", module.build)
-        found[name] = Model(card, partial(build, name), partial(blank, name))
+        found[name] = Model(card, partial(build, name), partial(blank, name), getattr(module, "NEEDS", Needs()))
     return dict(sorted(found.items()))

@@ -9,12 +9,14 @@ References
 
 from typing import TYPE_CHECKING
 
-from phonolake.models.registry import EstimatorCard
+from phonolake.models.registry import EstimatorCard, Needs
 
 if TYPE_CHECKING:
     from sklearn.calibration import CalibratedClassifierCV
 
 N_FOLDS = 5
+# Each fold of the sigmoids leaves out one track of every class.
+NEEDS = Needs(per_class=N_FOLDS)
 
 CARD = EstimatorCard(
     name="svm-rbf",

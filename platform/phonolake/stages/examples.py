@@ -1,15 +1,20 @@
 """Which tracks a model learns from: their labels and their part in the split."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from phonolake.errors import PhonolakeError, UsageError, unknown
+from phonolake.models.registry import Needs
 from phonolake.progress import say
 from phonolake.records import TEST, TRAIN, VALID
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
+
+# Tracks with several labels are exceptions up to this share; where there are more, the labels are no classes.
+EXCEPTIONS = 0.25
 
 Row = tuple[str, list[str], str | None, int | None]
 
@@ -77,6 +82,7 @@ def collect(
     dataset: str | None,
     many: bool | None = False,
     top: int | None = None,
+    validates: bool = True,
 ) -> Examples:
     """Read labels and split from the lake.
 
@@ -90,13 +96,15 @@ def collect(
         Whether a track may have several labels; None: when one has.
     top : int, optional
         Keep this many labels, those with the most tracks, and only the tracks that have one of them.
+    validates : bool
+        Whether the validation part is kept apart; without, the model learns from it, too.
 
     Raises
     ------
     UsageError
         For an unknown split or fold, or fewer than two classes.
     PhonolakeError
-        When a track has two labels and `many` is False, or a class or part has no track to train on.
+        When more than a few tracks have two labels and `many` is False, or a class or part has no track to train on.
     """
     with catalog.connect(lake) as connection:
         known = [s for (s,) in connection.execute("SELECT DISTINCT split FROM splits").fetchall()]
@@ -112,16 +120,21 @@ def collect(
     rows = _most_common(rows, top)
     several = [track_id for track_id, names, *_ in rows if len(names) > 1]
     if several and many is False:
-        raise PhonolakeError(
-            f"{len(several)} tracks have several {labels} labels ({several[0]}), and this model learns one each: "
-            "name another --labels source, or train a network with --multi-label"
-        )
+        if len(several) > len(rows) * EXCEPTIONS:
+            raise PhonolakeError(
+                f"{len(several)} tracks have several {labels} labels ({several[0]}), and this model learns one each: "
+                "name another --labels source, or train a network with --multi-label"
+            )
+        names = ", ".join(several[:5]) + (" ..." if len(several) > 5 else "")
+        say(f"{len(several)} track(s) with several {labels} labels left out, since this model learns one each: {names}")
+        rows = [row for row in rows if len(row[1]) <= 1]
+        several = []
     if several and many is None:
         say(f"{len(several)} tracks have several {labels} labels ({several[0]} is one): learning many per track.")
     many = bool(several) if many is None else many
     if not many:
         rows = [row for row in rows if row[1]]
-    return dealt(rows, split, test_fold, many)
+    return dealt(rows, split, test_fold, many, validates=validates)
 
 
 def _most_common(rows: list[Row], top: int | None) -> list[Row]:
@@ -133,9 +146,11 @@ def _most_common(rows: list[Row], top: int | None) -> list[Row]:
     return [row for row in found if row[1]]  # type: ignore[misc]
 
 
-def dealt(rows: list[Row], split: str, test_fold: int | None, many: bool) -> Examples:
-    """Labelled tracks with the part that each has in a split; the errors are those of `collect`."""
+def dealt(rows: list[Row], split: str, test_fold: int | None, many: bool, *, validates: bool = True) -> Examples:
+    """Labelled tracks with the part that each has in a split; arguments and errors are those of `collect`."""
     parts = _parts([part for *_, part, _ in rows], [fold for *_, fold in rows], split, test_fold)
+    if not validates:
+        parts = [TRAIN if part == VALID else part for part in parts]
     classes = sorted({name for _, names, *_ in rows for name in names})
     if len(classes) < 2:
         raise UsageError(f"there is nothing to tell apart: {len(classes)} class(es) {classes} in split {split!r}")
@@ -156,6 +171,29 @@ def dealt(rows: list[Row], split: str, test_fold: int | None, many: bool) -> Exa
             "--top-labels"
         )
     return examples
+
+
+def check_enough(model: str, needs: Needs, classes: Sequence[str], taught: Sequence[int]) -> None:
+    """Refuse what a model could not be fitted on, before it begins; `taught` has the class number of each track.
+
+    Raises
+    ------
+    PhonolakeError
+        When there are fewer training tracks, or fewer of a class, than the model needs.
+    """
+    if len(taught) < needs.tracks:
+        raise PhonolakeError(
+            f"{model} needs {needs.tracks} training tracks or more and there are {len(taught)}: add some, or take "
+            "another model"
+        )
+    counts = Counter(taught)
+    rare = [f"{name!r} has {counts[k]}" for k, name in enumerate(classes) if counts[k] < needs.per_class]
+    if rare:
+        raise PhonolakeError(
+            f"{model} needs {needs.per_class} training tracks or more of each class, and "
+            f"{', '.join(rare[:5])}{' ...' if len(rare) > 5 else ''}: take another model, or leave rare classes out "
+            "with --top-labels"
+        )
 
 
 def unlabelled(lake: Lake, dataset: str | None) -> Examples:

@@ -19,6 +19,7 @@ from phonolake.models import storage
 from phonolake.models.loaded import LoadedModel, wrap
 from phonolake.models.registry import NetworkCard
 from phonolake.records import TEST, TRAIN, VALID
+from phonolake.stages.examples import check_enough
 from phonolake.stages.training_task import Task
 from phonolake.store import trained, unfinished
 from phonolake.training import report
@@ -192,6 +193,8 @@ def _fit_estimator(task: Task) -> Fitted:
         x.append(x_ND[held])
         y += [wanted[track_ids[n]] for n in held]
     _check_not_empty(len(y), task)
+    # Of the tracks that were planned, some may lack the input.
+    check_enough(task.config.model, task.model.NEEDS, task.examples.classes, np.array(y).tolist())
     estimator = task.model.build(seed=task.config.seed)
     estimator.fit(np.concatenate(x), np.array(y))
     execution.tick(task.epochs)

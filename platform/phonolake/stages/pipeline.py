@@ -78,7 +78,7 @@ def _stages(config: Config) -> Iterator[list[Outcome]]:
     features = tuple(dict.fromkeys(r.name for r in read if isinstance(r, Features)))
     spectrograms = tuple(dict.fromkeys(r.name for r in read if isinstance(r, StoredSpectrogram))) or ("mel-96-12k",)
     yield extract.run(extract.Config(lake, features, spectrograms))
-    if NETWORK in models:
+    if NETWORK in models and split.can_be_split(Lake.open(lake), "dataset"):
         yield [split.run(split.Config(lake, seed=config.seed))]
     runs = [o.run_id for o in taggers if o.run_id]
     if taggers:
@@ -100,14 +100,17 @@ def tagger(named: str | None) -> str | None:
 
 def choose_models(lake: str, pretrained: str | None = None) -> tuple[str, ...]:
     """The models that the labels of a lake can carry; the embedding that neighbours use by default comes last."""
-    with catalog.connect(Lake.open(lake)) as connection:
+    opened = Lake.open(lake)
+    instead = f"no training, neighbours come from {pretrained or EMBEDDER}."
+    with catalog.connect(opened) as connection:
         counts = connection.execute(
             "SELECT count(*) FROM labels WHERE source = 'dataset' AND value = 1 GROUP BY label"
         ).fetchall()
-    if len(counts) >= 2 and min(n for (n,) in counts) >= LEAST_PER_CLASS:
+        ((has_split,),) = connection.execute("SELECT count(*) > 0 FROM splits").fetchall()
+    if len(counts) < 2 or min(n for (n,) in counts) < LEAST_PER_CLASS:
+        say(f"{len(counts)} label(s), and a model needs two or more with {LEAST_PER_CLASS} tracks each: {instead}")
+    elif not (has_split or split.can_be_split(opened, "dataset")):
+        say(f"All labelled tracks are of one artist, whom no split could keep on one side: {instead}")
+    else:
         return CLASSICAL, NETWORK
-    say(
-        f"{len(counts)} label(s), and a model needs two or more with {LEAST_PER_CLASS} tracks each: "
-        f"no training, neighbours come from {pretrained or EMBEDDER}."
-    )
     return () if pretrained else (EMBEDDER,)

@@ -1,4 +1,4 @@
-"""Split: deal the tracks of the lake into folds that keep the classes balanced and no artist on two sides."""
+"""Split: deal the tracks of the lake into folds that keep the labels balanced, and no artist or copy on two sides."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -8,11 +8,16 @@ import numpy as np
 
 from phonolake.errors import UsageError
 from phonolake.lineage import digest
+from phonolake.lookup import kinship
+from phonolake.progress import say
+from phonolake.stages.stratify import Row, stratify
 from phonolake.store import catalog, jobs, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.outcomes import Outcome, finish, now, versions
 from phonolake.store.shards import keep_rows
+
+READ = ("tracks", "labels", "annotations", "metadata", "duplicates", "splits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +61,13 @@ def run(config: Config) -> Outcome:
 
 
 def _deal_rest(published: Lake, lake: Lake, config: Config, started: datetime) -> Outcome:
-    with catalog.connect(lake) as connection:
-        rows = connection.execute(
-            "SELECT t.track_id, min(l.label), coalesce(any_value(t.artist), t.track_id), any_value(s.fold) "
-            "FROM tracks t JOIN labels_by($1) l ON l.track_id = t.track_id AND l.value = 1 "
-            "LEFT JOIN splits s ON s.track_id = t.track_id AND s.split = $2 GROUP BY t.track_id ORDER BY t.track_id",
-            [config.labels, config.name],
-        ).fetchall()
-    folds = deal(rows, n_folds=config.n_folds, seed=config.seed)
+    rows = labelled(lake, config.labels, config.name)
+    _check_sides(rows, config)
+    if all(len(labels) == 1 for _, labels, *_ in rows):
+        one = [(track_id, label, group, fold) for track_id, (label,), group, fold in rows]
+        folds = deal(one, n_folds=config.n_folds, seed=config.seed)
+    else:
+        folds = stratify(rows, n_folds=config.n_folds, seed=config.seed)
     if not folds:
         return Outcome("split", None, 0, 0, 0, f"{config.name}: nothing new")
     table = schema.table("splits")
@@ -73,9 +77,55 @@ def _deal_rest(published: Lake, lake: Lake, config: Config, started: datetime) -
     outcome = Outcome("split", run_id, len(folds), len(folds), 0, config.name)
     published.commit(
         {"splits": Change(table, [shard]), "runs": finish(lake, config, [outcome], started)},
-        Reads(versions(lake, "tracks", "labels", "splits")),
+        Reads(versions(lake, *READ)),
     )
     return outcome
+
+
+def labelled(lake: Lake, source: str, split: str) -> list[Row]:
+    """Every track with a label of a source, in order of their ids: its labels, its group, and its fold if it has one.
+
+    Groups are those of `kinship.groups`, and sort as their first artist does (a track without one: as its id).
+    """
+    with catalog.connect(lake) as connection:
+        rows = connection.execute(
+            "SELECT t.track_id, list(DISTINCT l.label), coalesce(any_value(t.artist), t.track_id), any_value(s.fold) "
+            "FROM tracks t JOIN labels_by($1) l ON l.track_id = t.track_id AND l.value = 1 "
+            "LEFT JOIN splits s ON s.track_id = t.track_id AND s.split = $2 GROUP BY t.track_id ORDER BY t.track_id",
+            [source, split],
+        ).fetchall()
+        group_of = kinship.groups(connection)
+    name: dict[str, str] = {}
+    for track_id, _, artist, _ in rows:
+        name[group_of[track_id]] = min(name.get(group_of[track_id], artist), artist)
+    # Numbered in that order, which is all that dealing asks of them.
+    order = sorted(name, key=lambda group: (name[group], group))
+    number = {group: f"{n:09d}" for n, group in enumerate(order)}
+    return [(track_id, sorted(labels), number[group_of[track_id]], fold) for track_id, labels, _, fold in rows]
+
+
+def can_be_split(lake: Lake, source: str) -> bool:
+    """Whether the labelled tracks are of two artists or more."""
+    return len({group for _, _, group, _ in labelled(lake, source, "")}) > 1
+
+
+def _check_sides(rows: list[Row], config: Config) -> None:
+    """Refuse what no fold can keep apart, and say what an earlier deal has put on two sides."""
+    sides: dict[str, set[int]] = defaultdict(set)
+    for _, _, group, fold in rows:
+        sides[group] |= set() if fold is None else {fold}
+    if len(sides) == 1 and any(fold is None for *_, fold in rows):
+        raise UsageError(
+            f"no split is possible: all {len(rows)} tracks with {config.labels} labels are of one artist (or copies of "
+            "each other), who would stand on both sides; add music of others, or bring a split of your own with "
+            "`phonolake splits import`"
+        )
+    torn = sum(len(folds) > 1 for folds in sides.values())
+    if torn:
+        say(
+            f"{torn} artist(s) or sets of copies stand on two sides of {config.name}, dealt before that was known: "
+            "they keep their folds. Another --seed makes a split without them; `phonolake splits check` lists them."
+        )
 
 
 def deal(rows: list[tuple[str, str, str, int | None]], *, n_folds: int, seed: int) -> dict[str, int]:

@@ -17,7 +17,7 @@ from phonolake.inference.inputs import ModelInput, SeriesInput, StoredSpectrogra
 from phonolake.lineage import CODE_VERSION, canonical, digest, settings
 from phonolake.models import registry, storage
 from phonolake.models.registry import ModelCard, NetworkCard
-from phonolake.records import TRAIN, VALID
+from phonolake.records import TRAIN
 from phonolake.stages import examples as labelled
 from phonolake.stages import fitting, input_choice
 from phonolake.stages.examples import Examples
@@ -46,7 +46,8 @@ def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
     UsageError
         For an unknown model, input, split or fold, fewer than two classes, or hardware that is not there.
     PhonolakeError
-        When the model's input was not extracted, or training cannot go on (a loss that is no number).
+        When the model's input was not extracted, a class has too few tracks for the model, or training cannot go on (a
+        loss that is no number).
     """
     started = now()
     tasks = plan(config)
@@ -202,11 +203,13 @@ def examples_of(lake: Lake, config: Config, card: ModelCard, split: str, fold: i
         dataset=config.dataset,
         many=config.multi_label if is_network else False,
         top=config.top_labels,
+        # Estimators need no validation tracks: they learn from them too.
+        validates=is_network,
     )
-    if is_network:
-        return found
-    # Estimators need no validation tracks: they learn from them too.
-    return replace(found, parts=tuple(TRAIN if part == VALID else part for part in found.parts))
+    if not is_network:
+        taught = [k for (k,), part in zip(found.labels, found.parts, strict=True) if part == TRAIN]
+        labelled.check_enough(card.name, registry.get(card.name).NEEDS, found.classes, taught)
+    return found
 
 
 def _steps(lake: Lake, read: ModelInput) -> int:

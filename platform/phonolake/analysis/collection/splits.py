@@ -7,6 +7,7 @@ import duckdb
 
 from phonolake.errors import unknown
 from phonolake.lineage import fingerprint
+from phonolake.lookup import kinship
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,37 +35,26 @@ class Leak:
     other_id: str
 
 
-# A side is a part, or a fold where the split has folds; the same artist is spelt in several ways, its number is not.
+# A side is a part, or a fold where the split has folds.
 SIDES = """
     CREATE OR REPLACE TEMP TABLE sided AS
-    SELECT s.split, coalesce(s.part, 'fold ' || s.fold) AS side, s.track_id, t.dataset,
-        coalesce(m.artist_id, nullif(lower(trim(t.artist)), '')) AS artist,
-        coalesce(t.artist, m.artist_id) AS artist_name,
-        coalesce(m.album_id, nullif(lower(trim(t.album)), '')) AS album, coalesce(t.album, m.album_id) AS album_name
-    FROM splits AS s JOIN tracks AS t USING (track_id) LEFT JOIN metadata AS m USING (track_id)
+    SELECT s.split, coalesce(s.part, 'fold ' || s.fold) AS side, a.*
+    FROM splits AS s JOIN artist_of AS a USING (track_id)
     WHERE coalesce(s.part, 'fold ' || s.fold) IS NOT NULL AND ($1 IS NULL OR s.split = $1)
 """
 # Of a group that stands on several sides: the first track, and the first one on another side.
 GROUPS = """
     SELECT split, '{kind}' AS kind, min({kind}_name) AS what, string_agg(DISTINCT side, ', ' ORDER BY side) AS sides,
         count(*) AS n, min(track_id) AS one, min(track_id) FILTER (side <> first_side) AS two
-    FROM (SELECT *, first(side) OVER (PARTITION BY split, dataset, {kind} ORDER BY track_id) AS first_side
+    FROM (SELECT *, first(side) OVER (PARTITION BY split, {kind} ORDER BY track_id) AS first_side
           FROM sided WHERE {kind} IS NOT NULL)
-    GROUP BY split, dataset, {kind} HAVING count(DISTINCT side) > 1
+    GROUP BY split, {kind} HAVING count(DISTINCT side) > 1
 """
 PAIRS = """
     SELECT a.split, 'duplicate' AS kind, d.kind || ', similarity ' || round(d.similarity, 3) AS what,
         least(a.side, b.side) || ', ' || greatest(a.side, b.side) AS sides, 2 AS n, a.track_id, b.track_id
     FROM alike AS d JOIN sided AS a ON a.track_id = d.one
     JOIN sided AS b ON b.track_id = d.two AND b.split = a.split AND b.side <> a.side
-"""
-# Of several tracks with the same samples each is paired with the first: the others are alike, too.
-ALIKE = """
-    CREATE OR REPLACE TEMP TABLE alike AS
-    SELECT track_id AS one, other_id AS two, kind, similarity FROM duplicates
-    UNION ALL
-    SELECT a.other_id, b.other_id, 'exact', 1.0 FROM duplicates AS a JOIN duplicates AS b
-    ON a.track_id = b.track_id AND a.other_id < b.other_id AND a.kind = 'exact' AND b.kind = 'exact'
 """
 
 
@@ -100,8 +90,8 @@ def check(connection: duckdb.DuckDBPyConnection, split: str | None = None) -> li
     known = [name for (name,) in connection.execute("SELECT DISTINCT split FROM splits ORDER BY split").fetchall()]
     if split is not None and split not in known:
         raise unknown("split", split, known)
+    kinship.relate(connection)
     connection.execute(SIDES, [split])
-    connection.execute(ALIKE)
     parts: Iterable[str] = (GROUPS.format(kind="artist"), GROUPS.format(kind="album"), PAIRS)
     rows = connection.execute(" UNION ALL ".join(f"({part})" for part in parts) + " ORDER BY ALL").fetchall()
     return [Leak(*row) for row in rows]
@@ -109,9 +99,10 @@ def check(connection: duckdb.DuckDBPyConnection, split: str | None = None) -> li
 
 def unknown_artists(connection: duckdb.DuckDBPyConnection, split: str | None = None) -> int:
     """Tracks in a split whose artist nobody states: of those only duplicates can be found."""
+    kinship.relate(connection)
     ((n,),) = connection.execute(
-        "SELECT count(DISTINCT track_id) FROM splits JOIN tracks USING (track_id) LEFT JOIN metadata USING (track_id) "
-        "WHERE artist IS NULL AND artist_id IS NULL AND ($1 IS NULL OR split = $1)",
+        "SELECT count(DISTINCT track_id) FROM splits JOIN artist_of USING (track_id) "
+        "WHERE artist IS NULL AND ($1 IS NULL OR split = $1)",
         [split],
     ).fetchall()
     return int(n)

@@ -60,7 +60,7 @@ def read_features(connection: duckdb.DuckDBPyConnection, feature_set: str, *, da
 def read_classes(connection: duckdb.DuckDBPyConnection, source: str, track_ids: Sequence[str]) -> dict[str, str]:
     """The label of each of these tracks that has exactly one by `source`."""
     rows = connection.execute(
-        "SELECT track_id, min(label) FROM labels WHERE source = $1 AND value = 1 "
+        "SELECT track_id, min(label) FROM labels_by($1) WHERE value = 1 "
         "AND track_id IN (SELECT unnest($2)) GROUP BY track_id HAVING count(DISTINCT label) = 1",
         [source, list(track_ids)],
     ).fetchall()

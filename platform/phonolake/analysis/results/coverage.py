@@ -16,6 +16,9 @@ from phonolake.lookup.runs import find, model_runs
 from phonolake.metrics import classification
 from phonolake.records import TEST
 
+# Between the splits of two runs that differ.
+AGAINST = "against"
+
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
@@ -94,7 +97,13 @@ def _fingerprint(connection: duckdb.DuckDBPyConnection, run_id: str) -> str | No
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One figure of two runs on the clips that both were tested on."""
+    """One figure of two runs on the clips that both were tested on.
+
+    Parameters
+    ----------
+    splits : str
+        The split that both learned by; where they differ those of each, since the two then learned from other tracks.
+    """
 
     metric: str
     first: float
@@ -104,6 +113,7 @@ class Comparison:
     share_of_first: float
     share_of_second: float
     clips: str
+    splits: str
 
 
 def compare(connection: duckdb.DuckDBPyConnection, first: str, second: str) -> list[Comparison]:
@@ -131,20 +141,32 @@ def compare(connection: duckdb.DuckDBPyConnection, first: str, second: str) -> l
     Y_NK = _truth(connection, common, a.labels, a.source)
     figures = [_figures(Y_NK, run.P_NK[places(common, run.clips)]) for run in (a, b)]
     facts = (len(common), len(common) / len(a.clips), len(common) / len(b.clips), fingerprint(common))
+    by = a.splits if a.splits == b.splits else f"{a.splits} {AGAINST} {b.splits}"
     return [
-        Comparison(metric, one, two, two - one, *facts)
+        Comparison(metric, one, two, two - one, *facts, by)
         for (metric, one), two in zip(figures[0].items(), figures[1].values(), strict=True)
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class _HeldOut:
-    """Probabilities P_NK of the test clips of some runs of one model; clips and labels in order."""
+    """Probabilities P_NK of the test clips of some runs of one model; clips and labels in order; its splits."""
 
     labels: list[str]
     source: str
     clips: tuple[str, ...]
     P_NK: np.ndarray
+    splits: str
+
+
+def warning(found: list[Comparison]) -> str:
+    """What to say beside a comparison of runs that learned by different splits; nothing where they share one."""
+    if not found or AGAINST not in found[0].splits:
+        return ""
+    return (
+        f"The splits differ ({found[0].splits}): the two learned from other tracks, so that a difference is not the "
+        "models' alone. `phonolake crossval` trains both on one split."
+    )
 
 
 def _held_out(connection: duckdb.DuckDBPyConnection, name: str) -> _HeldOut:
@@ -164,7 +186,12 @@ def _held_out(connection: duckdb.DuckDBPyConnection, name: str) -> _HeldOut:
     column = places(labels, found.labels)
     P_NK = np.zeros((len(found.track_ids), len(labels)))
     P_NK[:, column >= 0] = np.nan_to_num(found.P_NL[:, column[column >= 0]])
-    return _HeldOut(labels, newest.label_source, found.track_ids, P_NK)
+    by = connection.execute(
+        "SELECT DISTINCT m.split FROM held_out(model_or_run := $1) h JOIN models m USING (run_id) "
+        "WHERE h.label_source = $2 ORDER BY m.split",
+        [name, newest.label_source],
+    ).fetchall()
+    return _HeldOut(labels, newest.label_source, found.track_ids, P_NK, ", ".join(split for (split,) in by))
 
 
 def _truth(connection: duckdb.DuckDBPyConnection, ids: list[str], names: list[str], source: str) -> np.ndarray:

@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 
 from phonolake.errors import PhonolakeError, UsageError, unknown
+from phonolake.lookup.label_matrix import check_source
 from phonolake.metrics import classification
 
 
@@ -104,22 +105,25 @@ def common_clips(connection: duckdb.DuckDBPyConnection, members: Sequence[str], 
         Runs; or models, which stand for all their runs: those of a cross-validation cover every clip once, and a clip
         that several runs held out gets their mean.
     source : str
-        Whose labels are true. Clips with another number of labels than one are left out.
+        Whose labels are true, as the macro ``labels_by`` takes it. Clips with another number of labels than one are
+        left out.
 
     Raises
     ------
     UsageError
-        For fewer than two members, unknown ones, one that is named twice, or members that know different classes.
+        For an unknown source, fewer than two members, unknown ones, one that is named twice, or members that know
+        different classes.
     PhonolakeError
         When there is no clip that all of them scored unseen.
     """
     if len(set(members)) < max(2, len(members)):
         raise UsageError(f"an ensemble has two members or more, each named once; received {', '.join(members)}")
+    check_source(connection, source)
     classes = _classes(connection, members)
     truth = dict(
         connection.execute(
-            "SELECT track_id, any_value(label) FROM labels WHERE source = $1 AND value = 1 "
-            "GROUP BY track_id HAVING count(*) = 1",
+            "SELECT track_id, any_value(label) FROM labels_by($1) WHERE value = 1 "
+            "GROUP BY track_id HAVING count(DISTINCT label) = 1",
             [source],
         ).fetchall()
     )
