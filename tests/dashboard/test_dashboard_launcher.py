@@ -89,7 +89,7 @@ def test_no_page_waits_for_torch() -> None:
         {
             ast.unparse(node)
             for path in pages
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            for node in ast.parse(path.read_text(encoding="utf-8")).body  # not what functions import later
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("phonolake")
         }
     )
