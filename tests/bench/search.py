@@ -1,9 +1,9 @@
 """How long a question for neighbours takes: `python tests/bench/search.py [--tracks 100000 --values 64]`.
 
-A lake of made tracks around planted centres, and the same questions in three ways, in turn: one question with all that it
-opens and closes again (`neighbours.similar`, what each call did before searchers stayed open), a lake that is open
-(`phonolake.open(L).similar`), and FAISS alone. `--switch` prints what it costs to look at an allowed vector by its number, in
-vectors that FAISS passes over, which decides between the two (`phonolake.search.probing.READ`).
+A lake of made tracks around planted centres, and the same questions in three ways, in turn: one question with all that
+it opens and closes again (`neighbours.similar`, as each call was before searchers stayed open), a lake that is open
+(`phonolake.open(L).similar`), and FAISS alone. `--switch` prints what it costs to look at an allowed vector by its
+number, in vectors that FAISS passes over, which decides between the two (`phonolake.search.probing.READ`).
 """
 
 import argparse
@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -91,14 +92,19 @@ def models(lake: Lake) -> Change:
     return Change(table, [shards.write_rows(lake.path("models", RUN), table.arrow, [row])])
 
 
-def seconds(ask: Callable[[int], object], questions: list[int]) -> list[float]:
-    """How long each question takes."""
+def seconds(ask: Callable[[], object], repeats: int) -> list[float]:
+    """How long each of several calls takes."""
     found = []
-    for question in questions:
+    for _ in range(repeats):
         start = time.perf_counter()
-        ask(question)
+        ask()
         found.append(time.perf_counter() - start)
     return found
+
+
+def by_number(built: searching.Index, query_D: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Similarity of some stored vectors."""
+    return np.asarray(built.faiss.reconstruct_batch(among) @ searching.unit(query_D[None])[0])
 
 
 def compare(lake: Lake, x_ND: np.ndarray, repeats: int) -> None:
@@ -116,7 +122,7 @@ def compare(lake: Lake, x_ND: np.ndarray, repeats: int) -> None:
     rng = np.random.default_rng(1)
     for turn in range(repeats + 1):
         for name, ask in cases.items():
-            found = seconds(ask, rng.integers(0, len(x_ND), 5).tolist())
+            found = [t for q in rng.integers(0, len(x_ND), 5) for t in seconds(partial(ask, int(q)), 1)]
             if turn:  # the first one opens
                 taken[name] += found
     medians = {name: statistics.median(found) for name, found in taken.items()}
@@ -145,11 +151,8 @@ def switch(x_ND: np.ndarray, repeats: int) -> None:
                 else faiss.SearchParametersIVF(sel=selector, nprobe=cells)
             )
             passed = len(x_ND) * (1 if built.exact else cells / built.faiss.nlist)
-            query_1D = searching.unit(x_ND[:1])
-            read, over = [], []
-            for _ in range(repeats):
-                read += seconds(lambda _, among=among: built.faiss.reconstruct_batch(among) @ query_1D[0], [0])
-                over += seconds(lambda _, p=parameters: built.faiss.search(query_1D, 10, params=p), [0])
+            read = seconds(partial(by_number, built, x_ND[0], among), repeats)
+            over = seconds(partial(built.faiss.search, searching.unit(x_ND[:1]), 10, params=parameters), repeats)
             one, other = statistics.median(read) / len(among), statistics.median(over) / passed
             print(f"{kind}, filter of {share:.0%}: {one * 1e6:.3f} us / {other * 1e6:.3f} us = {one / other:.1f}")
 
@@ -161,9 +164,9 @@ if __name__ == "__main__":
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--switch", action="store_true")
     chosen = parser.parse_args()
-    made_ND = vectors(chosen.tracks, chosen.values)
+    made = vectors(chosen.tracks, chosen.values)
     if chosen.switch:
-        switch(made_ND, chosen.repeats)
+        switch(made, chosen.repeats)
     else:
         with TemporaryDirectory() as scratch:
-            compare(make(Path(scratch) / "lake", made_ND), made_ND, chosen.repeats)
+            compare(make(Path(scratch) / "lake", made), made, chosen.repeats)

@@ -9,7 +9,7 @@ import soundfile as sf
 
 from phonolake.analysis.collection import neighbours, taggrams
 from phonolake.inference.predictor import Predictor
-from phonolake.stages import extract, index, ingest, score, train
+from phonolake.stages import extract, forget, index, ingest, score, train
 from phonolake.store import query, trained
 from phonolake.store.lake import Lake
 from phonolake.store.verify import verify
@@ -102,3 +102,20 @@ def test_it_grows(old: Lake, tmp_path: Path) -> None:
     ]
     # What was there is kept as it was.
     assert set(before) < set(grown.shards("embeddings"))
+
+
+def test_its_index_answers_and_the_next_one_is_of_today(old: Lake) -> None:
+    folder = old.root / "indexes" / NETWORK
+    assert (folder / "ids.json").exists()
+    first = rows(old, "SELECT min(track_id) FROM tracks")[0][0]
+    before = neighbours.similar(old, first, k=5, where="true", model_or_run=NETWORK)
+    index.run(index.Config(str(old.root)))
+    assert sorted(path.name for path in folder.iterdir()) == ["card.json", "ids.arrow", "index.faiss"]
+    assert neighbours.similar(old, first, k=5, where="true", model_or_run=NETWORK) == before
+
+
+def test_its_tracks_can_be_forgotten_with_its_index(old: Lake) -> None:
+    first = rows(old, "SELECT min(track_id) FROM tracks")[0][0]
+    forget.run(forget.Config(str(old.root), (first,)))
+    assert not (old.root / "indexes" / NETWORK).exists()
+    assert forget.verify(old, (first,)) == []

@@ -242,7 +242,8 @@ def _one_by_one(index: Index, query_1D: np.ndarray, k: int, among_M: np.ndarray)
 def _by_faiss(
     index: Index, query_1D: np.ndarray, k: int, among_M: np.ndarray | None, cells: int
 ) -> list[tuple[int, float]]:
-    faiss = load_faiss()
+    import faiss  # which one there is, was looked at when the index was opened
+
     options: dict[str, Any] = {} if index.exact else {"nprobe": cells}
     if among_M is not None:
         allowed_N = np.zeros(index.faiss.ntotal, bool)
