@@ -101,8 +101,8 @@ def test_the_nearest_of_those_that_fulfil_a_condition(
 ) -> None:
     lake = read_only[indexed]
     with Searcher(lake) as searcher:
-        for query in (0, 3, 7):
-            for k in (1, 4, 100):
+        for query in (0, 7):
+            for k in (4, 100):
                 assert ids(searcher.similar(f"m:{query}", k=k, where=where)) == nearest(query, numbers, k)
     assert ids(neighbours.similar(lake, "m:0", k=4, where=where)) == nearest(0, numbers, 4)
 

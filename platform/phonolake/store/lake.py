@@ -4,7 +4,7 @@
     LAKE/catalog.duckdb     views over exactly those versions, rebuilt at each publication
     LAKE/tables/NAME/       Parquet shards, their Delta log and their checksums
     LAKE/models/RUN_ID/     weights and card
-    LAKE/indexes/RUN_ID/    FAISS index and the track ids in its order
+    LAKE/indexes/RUN_ID/    FAISS index, and the track ids in its order as an Arrow file
     LAKE/jobs/              who is at work
     LAKE/annotations/       the raters' answers as they were given, one journal for each rater
 
