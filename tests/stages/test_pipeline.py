@@ -126,7 +126,8 @@ def test_neighbours_agree_with_sql_with_a_missing_index_and_with_the_file_itself
     assert [n.track_id for n in exact] == [n.track_id for n in by_index]
     # The file itself is left out, by its content; one that only sounds the same is the first neighbour.
     shutil.copy(demo / "music" / "fma_small" / "000" / "000002.mp3", tmp_path / "copy.mp3")
-    assert neighbours.similar(lake, str(tmp_path / "copy.mp3"), k=7) == by_index
+    by_copy = neighbours.similar(lake, str(tmp_path / "copy.mp3"), k=7)
+    assert [n.track_id for n in by_copy] == [n.track_id for n in by_index]
     tagged = (tmp_path / "copy.mp3").read_bytes() + b"TAG" + bytes(125)
     (tmp_path / "tagged.mp3").write_bytes(tagged)
     by_file = neighbours.similar(lake, str(tmp_path / "tagged.mp3"), k=8)
