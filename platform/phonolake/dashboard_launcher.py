@@ -1,5 +1,6 @@
 """Start the dashboard: Streamlit in a process of its own, on this machine only."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ ADDRESS = "localhost"
 LAKE_VARIABLE = "PHONOLAKE_LAKE"
 # Time for Streamlit to close its sessions before it is killed.
 GRACE_SECONDS = 2
+PR_SET_PDEATHSIG = 1
 OPTIONS = (
     "--browser.gatherUsageStats=false",
     "--server.showEmailPrompt=false",
@@ -104,9 +106,7 @@ def _serve(command: list[str], environment: dict[str, str]) -> int:
 
     before = {signum: signal.signal(signum, stop) for signum in (signal.SIGTERM, signal.SIGHUP)}
     # The server answers signals by itself, also where this process has them blocked.
-    server = subprocess.Popen(
-        command, env=environment, preexec_fn=partial(signal.pthread_sigmask, signal.SIG_SETMASK, ())
-    )
+    server = subprocess.Popen(command, env=environment, preexec_fn=partial(_belong_to, os.getpid()))
     try:
         return server.wait()
     except KeyboardInterrupt:
@@ -115,6 +115,15 @@ def _serve(command: list[str], environment: dict[str, str]) -> int:
         _end(server)
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+def _belong_to(parent: int) -> None:
+    """In the server's process: it answers signals by itself, and ends with its parent however that ends."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

@@ -28,7 +28,7 @@ SHOW_CURSOR = "\x1b[?25h\r\n"
 PR_SET_CHILD_SUBREAPER = 36
 
 _received: int | None = None
-_hurry = threading.Event()
+_hurry, _leaving = threading.Event(), threading.Event()
 _over: int | None = None
 _hooks: list[Callable[[], None]] = []
 
@@ -57,7 +57,7 @@ def guard(work: Callable[[], int]) -> int:
     signal.signal(WAKE, _unwind)
     # Before any library starts a thread, which would take signals that the main thread blocks.
     signal.pthread_sigmask(signal.SIG_BLOCK, ending)
-    os.register_at_fork(after_in_child=_unblock)
+    os.register_at_fork(before=_start_nothing_more, after_in_child=_unblock)
     _adopt_orphans()
     threading.Thread(target=_wait, args=[ending], daemon=True).start()
     try:
@@ -67,6 +67,8 @@ def guard(work: Callable[[], int]) -> int:
             raise
         code = 0
     if _received is not None:
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stdout.flush()
         _leave(128 + _received)
     # From here on a signal comes too late to change anything: the work is done, and said.
     _over = code
@@ -110,6 +112,7 @@ def _leave(code: int) -> None:
     """End now, with all children, and without what libraries do at exit: they were cut short."""
     import psutil
 
+    _leaving.set()
     # Again until there are none: the main thread may be starting some.
     deadline = time.monotonic() + FAREWELL_SECONDS
     while (children := psutil.Process().children(recursive=True)) and time.monotonic() < deadline:
@@ -117,9 +120,13 @@ def _leave(code: int) -> None:
             with suppress(psutil.Error):
                 child.kill()
         psutil.wait_procs(children, timeout=0.1)
-    with suppress(OSError, ValueError, AttributeError):
-        sys.stdout.flush()
     os._exit(code)
+
+
+def _start_nothing_more() -> None:
+    """Before the main thread forks: what it started behind our back would be left behind."""
+    if _leaving.is_set() and threading.current_thread() is threading.main_thread():
+        threading.Event().wait(FAREWELL_SECONDS)
 
 
 def _unblock() -> None:
