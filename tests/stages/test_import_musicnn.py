@@ -12,10 +12,10 @@ import pytest
 import soundfile as sf
 
 from phonolake import execution
-from phonolake.analysis.collection import neighbours
 from phonolake.analysis.labels import label_vectors
 from phonolake.cli.main import main
 from phonolake.errors import PhonolakeError
+from phonolake.inference import embedding, outside
 from phonolake.models import home
 from phonolake.models.importers import musicnn_package
 from phonolake.stages import fetch_model, import_model, ingest, pipeline, score
@@ -113,8 +113,13 @@ def test_a_lake_gets_tags_and_neighbours_by_it(alone: None, tmp_path: Path, trum
     names = home.load("vgg-msd").classes
     np.testing.assert_allclose([found[name] for name in names], expected("MSD_vgg"), atol=0.02, rtol=0)
     assert max(found, key=lambda label: found[label]) == "jazz"
-    (nearest,) = neighbours.similar(lake, str(trumpet / TRUMPET), k=1)
-    assert (nearest.track_id, round(nearest.similarity, 3)) == (f"music:{TRUMPET}", 1.0)
+    with outside.opened(str(trumpet / TRUMPET)) as recording:
+        of_file = embedding.embed(lake, outcome.run_id, recording)
+    with query.connect(lake) as connection:
+        ((stored,),) = connection.execute(
+            "SELECT embedding FROM embeddings WHERE track_id = $1", [f"music:{TRUMPET}"]
+        ).fetchall()
+    np.testing.assert_allclose(of_file, np.array(stored, np.float32), rtol=1e-4, atol=1e-5)
     assert verify(lake) == []
     # The same from the model home, once.
     assert import_model.of_home("vgg-msd", lake_path).run_id == outcome.run_id

@@ -29,20 +29,19 @@ def place(name: str) -> Path:
 
 
 def check_writable() -> None:
-    """Make the home.
+    """Look whether models can be kept, without making anything.
 
     Raises
     ------
     PhonolakeError
-        If it cannot be made, or nothing can be written there.
+        If the home cannot be made, or nothing can be written there.
     """
-    try:
-        folder().mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder(), os.W_OK)
-    except OSError as error:
-        raise PhonolakeError(f"models cannot be kept in {folder()} ({error.strerror}): {ADVICE}") from error
-    if not writable:
-        raise PhonolakeError(f"models cannot be kept in {folder()} (it is not writable): {ADVICE}")
+    home = folder()
+    there = next(path for path in (home, *home.parents) if path.exists())
+    if not there.is_dir():
+        raise PhonolakeError(f"models cannot be kept in {home} ({there} is no folder): {ADVICE}")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PhonolakeError(f"models cannot be kept in {home} ({there} is not writable): {ADVICE}")
 
 
 def has(name: str) -> bool:
