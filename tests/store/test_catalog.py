@@ -170,7 +170,8 @@ def test_a_writer_that_holds_the_catalog_stops_nobody(lake: Lake, client: Any) -
         assert track_ids(connection) == ["d:a"]
         assert not uses_the_file(connection), "the lock did not hold, so this proves nothing"
         comment = connection.execute("SELECT comment FROM duckdb_columns() WHERE column_name = 'duration_seconds'")
-        assert comment.fetchall() == [("Decoded duration in seconds",)]
+        ((said,),) = comment.fetchall()
+        assert said.startswith("Decoded duration in seconds")
         assert connection.execute("SELECT * FROM cooccurrence()").fetchall() == []
     commit(lake, "b")
     with catalog.connect(lake) as connection:

@@ -9,11 +9,12 @@ from phonolake.store import naming
 from phonolake.store.lake import Lake, OvertakenError
 from phonolake.store.naming import TOMBSTONES
 from phonolake.store.rewrite import purge
+from phonolake.store.shards import GoneError
 
 # After so many the other job is named and this one gives up; what it has computed stays for the next.
 MOST = 8
 # What reading says of a shard that somebody removed.
-GONE = (FileNotFoundError, duckdb.IOException)
+GONE = (FileNotFoundError, GoneError, duckdb.IOException)
 
 
 class Attempt:

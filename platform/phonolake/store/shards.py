@@ -136,14 +136,25 @@ def keep_rows(path: Path, schema: pa.Schema, rows: list[dict[str, Any]]) -> Shar
     return describe(path)
 
 
+class GoneError(PhonolakeError):
+    """A shard is no longer there: another job may have removed it."""
+
+
 def describe(path: Path) -> Shard:
-    """Read the facts of a finished shard from its footer."""
+    """Read the facts of a finished shard from its footer.
+
+    Raises
+    ------
+    GoneError
+        When it is not there.
+    PhonolakeError
+        When it cannot be read.
+    """
     try:
         metadata = pq.read_metadata(path)
-    except FileNotFoundError:
-        raise  # somebody removed it
     except (pa.ArrowInvalid, OSError) as error:
-        raise PhonolakeError(
+        kind = GoneError if isinstance(error, FileNotFoundError) else PhonolakeError
+        raise kind(
             f"{path} is not a readable shard ({error}): `phonolake verify --mend` removes it, then run the stage again"
         ) from error
     return Shard(path.name, metadata.num_rows, path.stat().st_size)
