@@ -204,6 +204,7 @@ def test_pip_gets_the_package_once(links: Path, call: Callable[..., tuple], empt
     assert [path.name for path in (empty_home / "downloads").iterdir()] == [musicnn_package.WHEEL]
 
 
+@pytest.mark.slow
 def test_what_pip_cannot_get_or_gets_wrong_is_said(links: Path, empty_home: Path) -> None:
     config = fetch_model.Config("musicnn-msd")
     with pytest.raises(

@@ -119,6 +119,7 @@ def test_features_are_the_same_in_pieces(
 
 
 @pytest.mark.parametrize("longest", [600.0, 1.0])
+@pytest.mark.slow
 def test_a_file_is_its_own_nearest_neighbour(
     music: Path, tmp_path: Path, alone: None, longest: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -195,6 +195,7 @@ def test_the_card_tells_how_the_model_came_about(demo):
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the shared recordings are not here")
+@pytest.mark.slow
 def test_music_without_labels_gets_neighbours_by_timbre(ray_session, tmp_path):
     lake = str(tmp_path / "lake")
     pipeline.run(pipeline.Config(ingest.Config(lake, str(DATA / "cc_music"))))
