@@ -146,20 +146,18 @@ def test_the_published_scaling_sees_all_clips_and_the_honest_one_does_not():
 
 
 def agrees(scores: music_role_fits.Scores, printed: music_role_paper.Figures) -> bool:
-    """Whether figures are what the paper printed, to its two and three digits.
-
-    A tenth of the last digit is left to the order in which a processor's library adds up: the area under the curves of
-    the logistic regression is .8265 on some and .8264 on others, with the same confusion matrix.
-    """
+    """Whether figures are what the paper printed, to its two and three digits."""
     digits = (2, 2, 3)
-    return all(abs(ours - p) <= 0.6 * 10**-d for ours, p, d in zip(scores.figures(), printed, digits, strict=True))
+    return all(round(ours, d) == p for ours, p, d in zip(scores.figures(), printed, digits, strict=True))
 
 
 def test_logistic_regression_is_the_authors_clip_by_clip():
     scores = published("logistic-regression-ovr")
     np.testing.assert_array_equal(scores.confusion, music_role_paper.CONFUSION["logistic-regression-ovr"])
-    assert agrees(scores, (0.56, 0.54, 0.827))
-    assert scores.figures() == pytest.approx((0.556, 0.539, 0.827), abs=6e-4)
+    assert (round(scores.accuracy, 2), round(scores.macro_f1, 2)) == (0.56, 0.54)
+    assert scores.figures()[:2] == pytest.approx((0.556, 0.539), abs=5e-4)
+    # Where the fit stops hangs on the kernels of the BLAS: .8265 with those for Sandybridge, .82648 for Haswell and Zen.
+    assert scores.roc_auc == pytest.approx(0.8265, abs=5e-5)
 
 
 @pytest.mark.slow
