@@ -156,7 +156,7 @@ def test_logistic_regression_is_the_authors_clip_by_clip():
     np.testing.assert_array_equal(scores.confusion, music_role_paper.CONFUSION["logistic-regression-ovr"])
     assert (round(scores.accuracy, 2), round(scores.macro_f1, 2)) == (0.56, 0.54)
     assert scores.figures()[:2] == pytest.approx((0.556, 0.539), abs=5e-4)
-    # Where the fit stops hangs on the kernels of the BLAS: .8265 with Sandybridge's, .82648 with those of Haswell and Zen.
+    # Where the fit stops hangs on the BLAS: .8265 with its kernels for Sandybridge, .82648 for Haswell and Zen.
     assert scores.roc_auc == pytest.approx(0.8265, abs=5e-5)
 
 
