@@ -9,7 +9,7 @@ from common import View, choose_rater, choose_source, plain
 from origin import where_from
 
 from phonolake.analysis.labels import evaluation_check, reannotation
-from phonolake.analysis.labels.evaluation_check import Correlation, EvaluationCheck, Scored
+from phonolake.analysis.labels.evaluation_check import EvaluationCheck, RunCorrelation, ScoredRuns
 
 # Bounds the work of a page; `phonolake labels evaluation` measures on all tracks.
 MOST_TRACKS = 10_000
@@ -29,13 +29,13 @@ def read_check(
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def read_scored(snapshot: tuple, annotated: int, _view: View, source: str, rater: str | None) -> list[Scored]:
+def read_scored(snapshot: tuple, annotated: int, _view: View, source: str, rater: str | None) -> list[ScoredRuns]:
     """What can be measured, once per publication."""
     answers = reannotation.read_answers(_view.connection, source=source, rater=rater)
     return evaluation_check.scored(_view.connection, answers)
 
 
-def choose_runs(found: list[Scored]) -> tuple[str, ...]:
+def choose_runs(found: list[ScoredRuns]) -> tuple[str, ...]:
     """Runs to measure: to begin with those that were tested on most of the annotated tracks, where these are enough."""
     most = max(one.n_annotated for one in found)
     wide = [one.name for one in found if one.n_annotated > most / 2]
@@ -99,7 +99,7 @@ def show_points(found: EvaluationCheck) -> None:
     frame.show(figure, height=400, width=400, key="evaluation-points")
 
 
-def show_correlation(place: st.delta_generator.DeltaGenerator, title: str, rho: Correlation, about: str) -> None:
+def show_correlation(place: st.delta_generator.DeltaGenerator, title: str, rho: RunCorrelation, about: str) -> None:
     """A correlation with its interval."""
     with place:
         shown = f"{rho.value:.3f}" if rho.n_runs >= FEWEST_RUNS and np.isfinite(rho.value) else "-"

@@ -10,7 +10,7 @@ from common import View, choose_source, page
 from origin import where_from
 
 from phonolake.analysis.labels import cooccurrence, relations
-from phonolake.analysis.labels.cooccurrence import Counts
+from phonolake.analysis.labels.cooccurrence import PairCounts
 
 MOST_PAIRS = 200
 MOST_LABELS = 60
@@ -22,7 +22,7 @@ ABOUT = {
 
 
 @st.cache_data(max_entries=4, show_spinner="Counting pairs …")
-def read(snapshot: tuple, _view: View, source: str | None) -> Counts:
+def read(snapshot: tuple, _view: View, source: str | None) -> PairCounts:
     """Counts of all pairs, once per publication."""
     return cooccurrence.read_counts(_view.connection, source=source)
 
@@ -34,18 +34,18 @@ def read_list(snapshot: tuple, _view: View, source: str | None, kind: str, least
     if kind == "pairs":
         return pd.DataFrame(
             cooccurrence.ranked_pairs(*_of(counted), min_count=least, top=MOST_PAIRS),
-            columns=list(cooccurrence.Pair.__dataclass_fields__),
+            columns=list(cooccurrence.LabelPair.__dataclass_fields__),
         )
     return pd.DataFrame(
         relations.suggest(*_of(counted), kind=kind)[:MOST_PAIRS], columns=list(relations.Relation.__dataclass_fields__)
     )
 
 
-def _of(counted: Counts) -> tuple[tuple[str, ...], np.ndarray, int]:
+def _of(counted: PairCounts) -> tuple[tuple[str, ...], np.ndarray, int]:
     return counted.labels, counted.pairs, counted.n_tracks
 
 
-def show_matrix(counted: Counts) -> None:
+def show_matrix(counted: PairCounts) -> None:
     """The most frequent labels against each other."""
     n_labels = len(counted.labels)
     size = 2

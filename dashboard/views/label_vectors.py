@@ -12,7 +12,7 @@ from origin import where_from
 from phonolake.analysis.collection import overview
 from phonolake.analysis.collection.overview import TrainedNetwork
 from phonolake.analysis.labels import label_vectors
-from phonolake.analysis.labels.label_vectors import Comparison
+from phonolake.analysis.labels.label_vectors import VectorPair
 from phonolake.analysis.results import runs
 from phonolake.lookup import label_matrix
 
@@ -33,7 +33,7 @@ def read(snapshot: tuple, _view: View, run_id: str) -> tuple[tuple[str, ...], np
 @st.cache_data(max_entries=8, show_spinner="Counting pairs …")
 def read_beside(
     snapshot: tuple, _view: View, run_id: str, kind: str, source: str | None
-) -> tuple[float, list[Comparison]]:
+) -> tuple[float, list[VectorPair]]:
     """Rank correlation of similarity and co-occurrence, and both for every pair, once per publication."""
     labels, W_KD = read(snapshot, _view, run_id)
     matrix = label_matrix.read_labels(_view.connection, source=source)

@@ -28,7 +28,7 @@ def read_runs(snapshot: tuple, _view: View) -> list[TrainingRun]:
 
 
 @st.cache_data(**CACHED)
-def read_confusion(snapshot: tuple, annotated: int, _view: View, run_id: str) -> runs.Confusion:
+def read_confusion(snapshot: tuple, annotated: int, _view: View, run_id: str) -> runs.ConfusionMatrix:
     """The confusions of a run."""
     return runs.confusion(_view.connection, run_id)
 
@@ -40,19 +40,21 @@ def read_roc(snapshot: tuple, annotated: int, _view: View, run_id: str, label: s
 
 
 @st.cache_data(**CACHED)
-def read_comparison(snapshot: tuple, annotated: int, _view: View, run_a: str, run_b: str) -> list[coverage.Comparison]:
+def read_comparison(
+    snapshot: tuple, annotated: int, _view: View, run_a: str, run_b: str
+) -> list[coverage.FigureComparison]:
     """The figures of two runs on their common test tracks."""
     return coverage.compare(_view.connection, run_a, run_b)
 
 
 @st.cache_data(**CACHED)
-def read_difference(snapshot: tuple, annotated: int, _view: View, run_a: str, run_b: str) -> runs.Comparison:
+def read_difference(snapshot: tuple, annotated: int, _view: View, run_a: str, run_b: str) -> runs.RunComparison:
     """Two runs on their common test tracks, track by track."""
     return runs.compare(_view.connection, run_a, run_b)
 
 
 @st.cache_data(**CACHED)
-def read_coverage(snapshot: tuple, _view: View) -> list[coverage.Coverage]:
+def read_coverage(snapshot: tuple, _view: View) -> list[coverage.SplitCoverage]:
     """On which clips every run was tested."""
     return coverage.runs(_view.connection)
 
@@ -220,7 +222,7 @@ def show_comparison(view: View, run: TrainingRun, found: list[TrainingRun]) -> N
         show_difference(read_difference(view.snapshot, view.annotated, view, first, second), *names)
 
 
-def show_difference(result: runs.Comparison, name_a: str, name_b: str) -> None:
+def show_difference(result: runs.RunComparison, name_a: str, name_b: str) -> None:
     """Who was right where, and whether that could be chance."""
     titles = ["Both right", "Only the first right", "Only the second right", "Neither"]
     numbers = [result.both, result.only_a, result.only_b, result.neither]

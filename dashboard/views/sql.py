@@ -103,7 +103,7 @@ def edit(view: View) -> None:
         )
 
 
-def show_rows(view: View, answer: answers.Answer) -> None:
+def show_rows(view: View, answer: answers.QueryResult) -> None:
     """The rows; where they name tracks, a click plays one."""
     if TRACK not in answer.rows.column_names:
         st.dataframe(answer.rows, placeholder="NULL", hide_index=True)
@@ -123,7 +123,7 @@ def show_rows(view: View, answer: answers.Answer) -> None:
         player.link(track_id)
 
 
-def plot(answer: answers.Answer) -> None:
+def plot(answer: answers.QueryResult) -> None:
     """A figure of two columns."""
     columns = {f.name: pa.types.is_integer(f.type) or pa.types.is_floating(f.type) for f in answer.rows.schema}
     numbers = [name for name, is_number in columns.items() if is_number]
@@ -141,7 +141,7 @@ def plot(answer: answers.Answer) -> None:
         st.caption(f"The first {len(rows):,} of {len(answer.rows):,} rows.")
 
 
-def show_answer(view: View, sql: str, answer: answers.Answer) -> None:
+def show_answer(view: View, sql: str, answer: answers.QueryResult) -> None:
     """The first rows of the result."""
     if answer.rows.column_names == ["explain_key", "explain_value"]:
         st.code("\n".join(answer.rows["explain_value"].to_pylist()), language=None)

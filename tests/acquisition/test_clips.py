@@ -17,7 +17,7 @@ from tests.http_server import Answer, Server, serving
 
 from phonolake.acquisition import answers, clips
 from phonolake.acquisition import ledger as clip_ledger
-from phonolake.acquisition.ledger import Clip
+from phonolake.acquisition.ledger import WantedClip
 from phonolake.audio import cut, samples
 from phonolake.audio.decode import probe
 from phonolake.errors import PhonolakeError
@@ -60,9 +60,11 @@ def config(server: Server, tmp_path: Path, **more: object) -> clips.Config:
     return replace(made, **more)  # type: ignore[arg-type]
 
 
-def clip(config: clips.Config, ytid: str, start: float = 3.0, end: float = 5.0, labels: tuple = ("Lullaby",)) -> Clip:
+def clip(
+    config: clips.Config, ytid: str, start: float = 3.0, end: float = 5.0, labels: tuple = ("Lullaby",)
+) -> WantedClip:
     path = Path(config.root) / "audio" / f"{ytid}_{start:g}.flac"
-    return Clip(f"audioset:{ytid}", ytid, start, end, labels, path)
+    return WantedClip(f"audioset:{ytid}", ytid, start, end, labels, path)
 
 
 def history(lake: Path | str) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from phonolake.analysis.labels import ground_truth, reannotation
 from phonolake.analysis.labels.ground_truth import Checked, check, estimated_count, tally, validate
-from phonolake.analysis.labels.reannotation import Answers, Counts
+from phonolake.analysis.labels.reannotation import Answers, CollectionCounts
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.store import query, schema
 from phonolake.store.lake import Change, Lake
@@ -154,7 +154,7 @@ def test_what_cannot_be_is_refused():
         tally(["x"], np.array([1]), np.array([0.5]))
     answers = Answers(("t",), ("x",), np.array([1.0]), np.array([1.0]))
     with pytest.raises(UsageError, match="no count of tracks with 'x'"):
-        ground_truth.validate_all(answers, Counts({"y": 3}, 10))
+        ground_truth.validate_all(answers, CollectionCounts({"y": 3}, 10))
 
 
 def test_answers_in_files(tmp_path):

@@ -10,7 +10,7 @@ from sklearn.model_selection import cross_val_predict
 from phonolake.analysis.labels import noise_grading, noise_rates, noise_suspects
 from phonolake.analysis.labels.cooccurrence import normalized_cooccurrence
 from phonolake.errors import UsageError
-from phonolake.lookup.embeddings import Embeddings
+from phonolake.lookup.embeddings import TrackVectors
 from phonolake.lookup.held_out import HeldOut
 
 N, K = 1200, 4
@@ -136,7 +136,7 @@ def test_the_order_of_classes_is_by_margin(classes):
 
 def test_neighbours_are_counted_among_the_others(classes):
     held, _, x = classes
-    vectors = Embeddings(held.track_ids[:200], x[:200].astype(np.float32))
+    vectors = TrackVectors(held.track_ids[:200], x[:200].astype(np.float32))
     found = noise_suspects.suspects(held, embeddings=vectors, k=7, top=400)
     unit = x[:200] / np.linalg.norm(x[:200], axis=1, keepdims=True)
     asked = 0

@@ -27,7 +27,7 @@ import torch
 from phonolake.audio.decode import decode_rates
 from phonolake.features import contract, spectral
 from phonolake.features.clip import Clip
-from phonolake.inference.recordings import answers
+from phonolake.inference.recordings import describe
 from phonolake.records import Seconds
 
 FIVE = ("music-role-97", "music-role-97-corrected", "music-role-40", "mfcc-120", "mfcc-120-delta")
@@ -118,7 +118,7 @@ def recordings(repeats: int) -> None:
         "30-s MP3: decode + resample / with music-role-97 and log-mel",
         ">= 0.5",
         lambda: decode_rates(data, [22_050, 12_000]),
-        lambda: answers(recipes, data, Seconds(30.0)),
+        lambda: describe(recipes, data, Seconds(30.0)),
         repeats,
     )
 
@@ -128,10 +128,10 @@ import sys
 from pathlib import Path
 from phonolake.audio.encoded import OnDisk
 from phonolake.features import contract
-from phonolake.inference.recordings import answers
+from phonolake.inference.recordings import describe
 recipes = [contract.feature_set("music-role-97"), contract.feature_set("mfcc-120"), contract.spectrogram("mel-96-12k")]
 with OnDisk(Path(sys.argv[1])) as data:
-    found = answers(recipes, data, float(sys.argv[2]) * 3600)
+    found = describe(recipes, data, float(sys.argv[2]) * 3600)
 assert all(isinstance(a, list) for a in found.values()), found
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM:")).split()[1])
 """

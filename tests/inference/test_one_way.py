@@ -14,7 +14,7 @@ from phonolake.features.preprocessing import grid
 from phonolake.inference import embedding, inputs, outside, products, taggram
 from phonolake.inference.inputs import Audio, SeriesInput, StoredSpectrogram
 from phonolake.inference.predictor import Predictor
-from phonolake.inference.recordings import Answer, answers
+from phonolake.inference.recordings import Description, describe
 from phonolake.models import registry, storage
 from phonolake.models.registry import NetworkCard
 from phonolake.records import Seconds
@@ -74,9 +74,9 @@ def extracted(lake: Lake, read: StoredSpectrogram, files: dict[str, Path]) -> Pa
     if not path.exists():
         rows = []
         for track_id, file in files.items():
-            found = answers([read.recipe], file.read_bytes(), Seconds(LENGTHS[track_id]))[read.recipe.name]
+            found = describe([read.recipe], file.read_bytes(), Seconds(LENGTHS[track_id]))[read.recipe.name]
             (answer,) = found if isinstance(found, list) else []
-            assert isinstance(answer, Answer)
+            assert isinstance(answer, Description)
             n_bands, n_frames = answer.values.shape[-2:]
             rows.append({"track_id": track_id, "spectrogram": read.recipe.name, "n_channels": read.recipe.n_channels,
                          "n_bands": n_bands, "n_frames": n_frames, "data": answer.values.tobytes(),

@@ -16,7 +16,7 @@ from phonolake.features import contract
 from phonolake.features.contract import FeatureSet
 from phonolake.features.pooling import Pooling
 from phonolake.inference import extractors, recordings
-from phonolake.inference.recordings import Samples, answers
+from phonolake.inference.recordings import Samples, describe
 from phonolake.records import Seconds
 
 pytestmark = pytest.mark.timeout(120)
@@ -32,7 +32,7 @@ def flac(seconds: float, *, sr: int = 22_050, channels: int = 1, subtype: str = 
     return buffer.getvalue()
 
 
-def values(found: list[recordings.Answer] | AudioError) -> np.ndarray:
+def values(found: list[recordings.Description] | AudioError) -> np.ndarray:
     assert isinstance(found, list), found
     (answer,) = found
     return answer.values
@@ -44,7 +44,7 @@ def test_all_recipes_are_answered_as_they_would_be_alone() -> None:
         *(contract.feature_set(name) for name in ("music-role-97", "mfcc-120", "mfcc-120-delta")),
         *(contract.spectrogram(name) for name in ("mel-96-12k", "mel-96-picture", "mel-128-22k-729")),
     ]
-    found = answers(recipes, data, Seconds(2.5))
+    found = describe(recipes, data, Seconds(2.5))
     assert set(found) == {recipe.name for recipe in recipes}
     for recipe in recipes:
         alone = recipe.of(decode(data, sr=recipe.sr))
@@ -58,12 +58,12 @@ def test_all_recipes_are_answered_as_they_would_be_alone() -> None:
 )
 def test_every_kind_of_audio_is_answered_by_every_recipe(sr: int, channels: int, subtype: str) -> None:
     recipes = [*contract.feature_sets().values(), *contract.spectrograms().values()]
-    found = answers(recipes, flac(1.0, sr=sr, channels=channels, subtype=subtype), Seconds(1.0))
+    found = describe(recipes, flac(1.0, sr=sr, channels=channels, subtype=subtype), Seconds(1.0))
     assert {name for name, given in found.items() if isinstance(given, AudioError)} == set()
 
 
 def test_what_cannot_be_decoded_is_an_error_for_each() -> None:
-    found = answers([contract.feature_set("mfcc-120"), contract.spectrogram("mel-96-12k")], b"no audio", Seconds(1.0))
+    found = describe([contract.feature_set("mfcc-120"), contract.spectrogram("mel-96-12k")], b"no audio", Seconds(1.0))
     assert {name: given.reason for name, given in found.items() if isinstance(given, AudioError)} == {
         "mfcc-120": "not-audio",
         "mel-96-12k": "not-audio",
@@ -74,7 +74,7 @@ def test_what_float16_cannot_hold_is_refused() -> None:
     buffer = io.BytesIO()
     sf.write(buffer, np.full(24_000, 500.0), 12_000, format="WAV", subtype="FLOAT")
     linear = contract.given("power:sr=12000,n_fft=512,hop_length=256,scale=linear")
-    found = answers([linear, contract.spectrogram("mel-96-12k")], buffer.getvalue(), Seconds(2.0))
+    found = describe([linear, contract.spectrogram("mel-96-12k")], buffer.getvalue(), Seconds(2.0))
     refused = found["power"]
     assert isinstance(refused, AudioError)
     assert refused.reason == "not-finite"
@@ -85,7 +85,7 @@ def test_a_network_that_learns_nothing_is_a_feature_set() -> None:
     recipe = extractors.feature_set("random-vgg-small")
     segmented = extractors.feature_set("random-vgg-small-per-2000ms")
     data = flac(4.0)
-    found = answers([recipe, segmented, contract.spectrogram("mel-96-12k")], data, Seconds(4.0))
+    found = describe([recipe, segmented, contract.spectrogram("mel-96-12k")], data, Seconds(4.0))
     assert values(found[recipe.name]).shape == (len(recipe.columns),) == (160,)
     np.testing.assert_array_equal(values(found[recipe.name]), recipe.of(decode(data, sr=recipe.sr)))
     pieces = found[segmented.name]
@@ -107,7 +107,7 @@ def test_segments_are_those_of_the_samples(longest: float, monkeypatch: pytest.M
     data = flac(5.0)
     end = "-per-1000ms-by-750ms"
     recipes = [contract.feature_set("music-role-40" + end), contract.spectrogram("mel-96-12k" + end)]
-    found = answers(recipes, data, Seconds(5.0))
+    found = describe(recipes, data, Seconds(5.0))
     for recipe in recipes:
         segments = found[recipe.name]
         assert isinstance(segments, list)
@@ -119,14 +119,14 @@ def test_segments_are_those_of_the_samples(longest: float, monkeypatch: pytest.M
 
 
 def test_a_recording_without_a_whole_segment_is_too_short() -> None:
-    found = answers([contract.feature_set("mfcc-120-per-3000ms")], flac(2.9), Seconds(2.9))
+    found = describe([contract.feature_set("mfcc-120-per-3000ms")], flac(2.9), Seconds(2.9))
     error = found["mfcc-120-per-3000ms"]
     assert isinstance(error, AudioError)
     assert error.reason == "too-short"
 
 
 def test_a_segment_that_has_no_answer_refuses_the_recording() -> None:
-    found = answers([contract.feature_set("mfcc-120-per-50ms")], flac(1.0), Seconds(1.0))
+    found = describe([contract.feature_set("mfcc-120-per-50ms")], flac(1.0), Seconds(1.0))
     error = found["mfcc-120-per-50ms"]
     assert isinstance(error, AudioError)
     assert error.reason == "too-short"
@@ -147,10 +147,10 @@ def test_samples_are_read_forwards() -> None:
 @pytest.mark.parametrize("name", ["mel-96-12k", "mel-128-22k-729", "mel-96-16k-musicnn", "stft-257-12k"])
 def test_joined_spectrograms_are_those_of_the_whole(name: str, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     data, recipe = flac(seconds, sr=24_000), contract.spectrogram(name)
-    whole = values(answers([recipe], data, Seconds(seconds))[name])
+    whole = values(describe([recipe], data, Seconds(seconds))[name])
     monkeypatch.setattr(recordings, "LONGEST", 1.0)
     monkeypatch.setattr(recordings, "WINDOW", 2.0)
-    joined = values(answers([recipe], data, Seconds(seconds))[name])
+    joined = values(describe([recipe], data, Seconds(seconds))[name])
     assert joined.shape == whole.shape
     np.testing.assert_allclose(joined.astype(np.float32), whole.astype(np.float32), rtol=2**-10, atol=1e-6)
 
@@ -158,10 +158,10 @@ def test_joined_spectrograms_are_those_of_the_whole(name: str, seconds: float, m
 @pytest.mark.parametrize("name", ["music-role-97-corrected", "mfcc-120"])
 def test_pooled_features_are_close_to_those_of_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data, recipe = flac(24.0), contract.feature_set(name)
-    whole = values(answers([recipe], data, Seconds(24.0))[name])
+    whole = values(describe([recipe], data, Seconds(24.0))[name])
     monkeypatch.setattr(recordings, "LONGEST", 1.0)
     monkeypatch.setattr(recordings, "WINDOW", 6.0)
-    pooled = values(answers([recipe], data, Seconds(24.0))[name])
+    pooled = values(describe([recipe], data, Seconds(24.0))[name])
     names = [n for n, _ in recipe.columns]
     means = [k for k, n in enumerate(names) if n.endswith("_mean") and "chroma" not in n]
     # Windows end with frames that are half silence; chroma is tuned anew in each.
@@ -171,7 +171,7 @@ def test_pooled_features_are_close_to_those_of_the_whole(name: str, monkeypatch:
 
 def test_spectrograms_that_need_all_of_a_long_recording_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recordings, "LONGEST", 1.0)
-    error = answers([contract.spectrogram("mel-96-picture")], flac(2.0), Seconds(2.0))["mel-96-picture"]
+    error = describe([contract.spectrogram("mel-96-picture")], flac(2.0), Seconds(2.0))["mel-96-picture"]
     assert isinstance(error, AudioError)
     assert error.reason == "too-long"
 
@@ -209,9 +209,9 @@ import sys
 from pathlib import Path
 from phonolake.features import contract
 from phonolake.features.contract import FeatureSet
-from phonolake.inference.recordings import answers
+from phonolake.inference.recordings import describe
 recipes = [contract.feature_set("music-role-97"), contract.feature_set("mfcc-120"), contract.spectrogram("mel-96-12k")]
-found = answers(recipes, Path(sys.argv[1]).read_bytes(), 3 * 3600.0)
+found = describe(recipes, Path(sys.argv[1]).read_bytes(), 3 * 3600.0)
 assert all(isinstance(given, list) for given in found.values()), found
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM:")).split()[1])
 """

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from phonolake.errors import UsageError
 from phonolake.sources import label_sheets, sheets, split_sheets
-from phonolake.sources.label_sheets import Choice
+from phonolake.sources.label_sheets import SheetColumns
 from phonolake.sources.names import Named, Names
 
 TRACKS = ("rock/a.wav", "rock/b.wav", "jazz/c.wav", "jazz/d.wav", "Köln/e.wav")
@@ -22,7 +22,7 @@ FMA = Names(Named(f"fma:{n:06d}", f"{n:06d}", f"/data/fma_small/000/{n:06d}.mp3"
 
 def said(path: Path, names: Names = NAMES, **choice: object) -> list[tuple[str | None, str, bool, float | None]]:
     """What a table gives: file name of the recording, label, value and confidence."""
-    chosen = Choice(**choice)  # type: ignore[arg-type]
+    chosen = SheetColumns(**choice)  # type: ignore[arg-type]
     keyed = label_sheets.key(path, names, chosen.id_column)
     found = label_sheets.labels(keyed, chosen)
     assert label_sheets.understood(keyed, found)

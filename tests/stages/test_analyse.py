@@ -4,14 +4,14 @@ import shutil
 
 import pytest
 
-from phonolake.analysis.labels.cooccurrence import Pair
+from phonolake.analysis.labels.cooccurrence import LabelPair
 from phonolake.cli.main import main
 from phonolake.stages import analyse
 from phonolake.store import query
 from phonolake.store.lake import Lake
 from phonolake.store.verify import verify
 
-PAIR = Pair("a", "b", 1, 2, 3, 0.5, 0.1, float("nan"), 1.5)
+PAIR = LabelPair("a", "b", 1, 2, 3, 0.5, 0.1, float("nan"), 1.5)
 
 
 def rows(lake: Lake, sql: str) -> list[tuple]:

@@ -11,7 +11,7 @@ import soundfile as sf
 from phonolake.cli.main import main
 from phonolake.errors import UsageError
 from phonolake.lookup import label_matrix
-from phonolake.sources.label_sheets import Choice
+from phonolake.sources.label_sheets import SheetColumns
 from phonolake.stages import forget, import_labels, import_splits, imported, ingest, split
 from phonolake.store import query, schema
 from phonolake.store.lake import Change, Lake
@@ -209,7 +209,7 @@ def test_a_folder_is_ingested_with_its_tables(
 
 def test_named_columns_are_used(lake: Lake, tmp_path: Path) -> None:
     path = table(tmp_path, "a,b,c,d\ntoy:000,toy:001,x;y,z\n")
-    choice = Choice("b", ("c",), separator=";")
+    choice = SheetColumns("b", ("c",), separator=";")
     import_labels.run(import_labels.Config(str(lake.root), path, source="s", choice=choice))
     assert labels(lake, "s") == [("001", "x", 1, None), ("001", "y", 1, None)]
 

@@ -14,7 +14,7 @@ from phonolake.errors import UsageError
 from phonolake.records import Hertz, Seconds
 from phonolake.synthesis import palette
 from phonolake.synthesis.instruments import Drum, Fm, Harmonic, Noise, Pluck
-from phonolake.synthesis.music import GENRES, Song, compose, onsets
+from phonolake.synthesis.music import GENRES, Piece, compose, onsets
 from phonolake.synthesis.recipe import Accents
 from phonolake.synthesis.studio import Note, play, reverberate
 from phonolake.synthesis.styles import STYLES
@@ -118,7 +118,7 @@ def test_accents_place_the_onsets():
 
 
 def test_chords_belong_to_the_key():
-    song = Song(0.1, palette.COMMON, 0.0, 4, 0.0, tonic=2, scale=palette.MAJOR, progression=(0, 4, 5, 3))
+    song = Piece(0.1, palette.COMMON, 0.0, 4, 0.0, tonic=2, scale=palette.MAJOR, progression=(0, 4, 5, 3))
     names = [[pitch % 12 for pitch in song.chord(bar, palette.TRIAD, 48)] for bar in range(4)]
     assert names == [[2, 6, 9], [9, 1, 4], [11, 2, 6], [7, 11, 2]]  # D, A, Bm, G
     assert all(48 <= song.chord(bar, palette.ROOT, 48)[0] < 60 for bar in range(4))

@@ -17,7 +17,7 @@ import numpy as np
 from phonolake import execution, progress
 from phonolake.acquisition import ledger
 from phonolake.acquisition.download import PRIVATE
-from phonolake.acquisition.ledger import Clip, Result
+from phonolake.acquisition.ledger import Result, WantedClip
 from phonolake.audio import cut
 from phonolake.errors import AudioError, PhonolakeError, UsageError
 from phonolake.files import replacing
@@ -84,10 +84,10 @@ class Task:
     """One clip to fetch."""
 
     config: Config
-    clip: Clip
+    clip: WantedClip
 
 
-def wanted(config: Config, chosen: Sequence[str] = ()) -> tuple[list[Clip], dict[str, int]]:
+def wanted(config: Config, chosen: Sequence[str] = ()) -> tuple[list[WantedClip], dict[str, int]]:
     """The clips that a dataset names, and how many there are of each label before any are drawn.
 
     Parameters
@@ -112,7 +112,7 @@ def wanted(config: Config, chosen: Sequence[str] = ()) -> tuple[list[Clip], dict
     return clips_of(list(source.recordings(root.resolve(), options)), config), source.available(root, options)
 
 
-def clips_of(recordings: Sequence[Recording], config: Config) -> list[Clip]:
+def clips_of(recordings: Sequence[Recording], config: Config) -> list[WantedClip]:
     """The clips that recordings with ``start_seconds`` and ``end_seconds`` among their attributes stand for."""
     clips = []
     for recording in recordings:
@@ -122,16 +122,16 @@ def clips_of(recordings: Sequence[Recording], config: Config) -> list[Clip]:
         own = _target(config, recording.source_id, start)
         path = recording.path if recording.path.is_file() else own
         track_id = f"{config.dataset}:{recording.source_id}"
-        clips.append(Clip(track_id, recording.source_id, start, end, recording.labels, path))
+        clips.append(WantedClip(track_id, recording.source_id, start, end, recording.labels, path))
     return clips
 
 
-def plan(config: Config, clips: Sequence[Clip]) -> ledger.Plan:
+def plan(config: Config, clips: Sequence[WantedClip]) -> ledger.FetchPlan:
     """What would be fetched, without fetching it."""
     return ledger.plan(config.lake, config.dataset, clips, retry=config.retry)
 
 
-def run(config: Config, clips: Sequence[Clip], available: dict[str, int]) -> Outcome:
+def run(config: Config, clips: Sequence[WantedClip], available: dict[str, int]) -> Outcome:
     """Fetch the clips that were not tried yet; with `config.retry` also those that may heal.
 
     Parameters
@@ -228,7 +228,7 @@ def _attempt(task: Task) -> Result:
     return _keep(clip, config, found)
 
 
-def _cut(clip: Clip, config: Config, stream: video.Stream) -> cut.Cut:
+def _cut(clip: WantedClip, config: Config, stream: video.MediaStream) -> cut.Cut:
     """The wanted seconds alone; where that fails without a word of the server, out of the whole stream."""
     start, end = Seconds(clip.start), Seconds(clip.end)
     timeout = config.patience.timeout
@@ -255,7 +255,7 @@ def _cut(clip: Clip, config: Config, stream: video.Stream) -> cut.Cut:
     return found
 
 
-def _keep(clip: Clip, config: Config, found: cut.Cut) -> Result:
+def _keep(clip: WantedClip, config: Config, found: cut.Cut) -> Result:
     """Write the clip, unless it is too short or silent."""
     seconds = float(found.duration)
     peak = float(np.abs(found.x_TC).max()) if seconds else 0.0

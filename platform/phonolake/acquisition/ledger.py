@@ -23,7 +23,7 @@ from phonolake.transfer import states
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class WantedClip:
     """A wanted part of a video; `path` is its file, whether or not it is there."""
 
     track_id: str
@@ -50,19 +50,19 @@ class Result:
 
 
 @dataclass(slots=True)
-class Plan:
+class FetchPlan:
     """Clips to fetch, clips whose file lies there although the ledger does not know, and how many need nothing."""
 
-    todo: list[Clip] = field(default_factory=list)
-    lying_there: list[Clip] = field(default_factory=list)
+    todo: list[WantedClip] = field(default_factory=list)
+    lying_there: list[WantedClip] = field(default_factory=list)
     known: int = 0
     forgotten: int = 0
 
 
-def plan(lake: str, dataset: str, clips: Sequence[Clip], *, retry: bool) -> Plan:
+def plan(lake: str, dataset: str, clips: Sequence[WantedClip], *, retry: bool) -> FetchPlan:
     """Sort the clips by what is left to do; nothing is written."""
     state, gone = _known(lake, dataset)
-    found = Plan()
+    found = FetchPlan()
     for clip in clips:
         before = state.get(clip.track_id)
         if clip.track_id in gone:
@@ -89,7 +89,7 @@ def _known(lake: str, dataset: str) -> tuple[dict[str, str], set[str]]:
     return dict(rows), {track_id for (track_id,) in gone}
 
 
-def want(lake: Lake, dataset: str, clips: Sequence[Clip], available: dict[str, int]) -> None:
+def want(lake: Lake, dataset: str, clips: Sequence[WantedClip], available: dict[str, int]) -> None:
     """Enter clips that are not in the ledger yet; those that are there gain the labels that they are wanted for now."""
     for attempt in attempts(lake):
         with attempt as seen:
@@ -99,7 +99,7 @@ def want(lake: Lake, dataset: str, clips: Sequence[Clip], available: dict[str, i
             return
 
 
-def _wanted(lake: Lake, dataset: str, clips: Sequence[Clip], available: dict[str, int]) -> dict[str, Change]:
+def _wanted(lake: Lake, dataset: str, clips: Sequence[WantedClip], available: dict[str, int]) -> dict[str, Change]:
     wanted, counts = schema.table("wanted"), schema.table("wanted_labels")
     with catalog.connect(lake) as connection:
         rows = connection.execute("SELECT track_id, labels FROM wanted WHERE dataset = $1", [dataset]).fetchall()
@@ -130,7 +130,7 @@ def _wanted(lake: Lake, dataset: str, clips: Sequence[Clip], available: dict[str
     return changes
 
 
-def adopt(clip: Clip) -> Result:
+def adopt(clip: WantedClip) -> Result:
     """What a file that somebody else downloaded holds."""
     seen = datetime.fromtimestamp(clip.path.stat().st_mtime).astimezone().isoformat()
     data = clip.path.read_bytes()
@@ -150,7 +150,7 @@ def note(journal: Path, result: Result) -> None:
         temporary.write_text(json.dumps(asdict(result)), encoding="utf-8")
 
 
-def take_in(lake: Lake, config: Any, journal: Path, clips: Sequence[Clip]) -> list[Result]:
+def take_in(lake: Lake, config: Any, journal: Path, clips: Sequence[WantedClip]) -> list[Result]:
     """Move what workers wrote down into the table `availability`; returns it with duplicates found out."""
     files = sorted(journal.glob("clip-*.json"))
     if not files:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from phonolake.audio import asides
-from phonolake.audio.encoded import Encoded, Part, find
+from phonolake.audio.encoded import Encoded, EncodedPart, find
 from phonolake.errors import AudioError
 
 # Real files have a dozen; wrong lengths may lead through the samples in steps of a few bytes.
@@ -30,7 +30,7 @@ AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ChunkFormat:
     """How a container writes its chunks: sizes in bytes, and whether a chunk's size counts its own header."""
 
     magic: bytes
@@ -46,13 +46,13 @@ class Layout:
 
 
 LAYOUTS = {
-    "WAV": Layout(b"RIFF", b"WAVE", 8, 12, 4, 4, "little", b"data"),
-    "RF64": Layout(b"RF64", b"WAVE", 8, 12, 4, 4, "little", b"data"),
-    "BW64": Layout(b"BW64", b"WAVE", 8, 12, 4, 4, "little", b"data"),
-    "W64": Layout(W64_RIFF, b"wave" + W64_TAIL, 24, 40, 16, 8, "little", b"data" + W64_TAIL, 8, True),
-    "AIFF": Layout(b"FORM", b"AIF", 8, 12, 4, 4, "big", b"SSND"),
-    "CAF": Layout(b"caff", b"\0\1", 4, 8, 4, 8, "big", b"data", 1),
-    "AU": Layout(b".snd", b"", 4, 0, 0, 4, "big", b""),
+    "WAV": ChunkFormat(b"RIFF", b"WAVE", 8, 12, 4, 4, "little", b"data"),
+    "RF64": ChunkFormat(b"RF64", b"WAVE", 8, 12, 4, 4, "little", b"data"),
+    "BW64": ChunkFormat(b"BW64", b"WAVE", 8, 12, 4, 4, "little", b"data"),
+    "W64": ChunkFormat(W64_RIFF, b"wave" + W64_TAIL, 24, 40, 16, 8, "little", b"data" + W64_TAIL, 8, True),
+    "AIFF": ChunkFormat(b"FORM", b"AIF", 8, 12, 4, 4, "big", b"SSND"),
+    "CAF": ChunkFormat(b"caff", b"\0\1", 4, 8, 4, 8, "big", b"data", 1),
+    "AU": ChunkFormat(b".snd", b"", 4, 0, 0, 4, "big", b""),
 }
 
 
@@ -87,7 +87,7 @@ def named(data: Encoded, start: int = 0) -> str | None:
     return None
 
 
-def chunks(data: Encoded, layout: Layout, start: int = 0) -> Iterator[Chunk]:
+def chunks(data: Encoded, layout: ChunkFormat, start: int = 0) -> Iterator[Chunk]:
     """Chunks of a file as far as their lengths lead."""
     place = start + layout.first
     for _ in range(MOST_CHUNKS):
@@ -98,7 +98,7 @@ def chunks(data: Encoded, layout: Layout, start: int = 0) -> Iterator[Chunk]:
         place = _end(chunk, layout, start)
 
 
-def _chunk(data: Encoded, layout: Layout, place: int) -> Chunk | None:
+def _chunk(data: Encoded, layout: ChunkFormat, place: int) -> Chunk | None:
     head = data[place : place + layout.name + layout.size]
     if len(head) < layout.name + layout.size:
         return None
@@ -108,7 +108,7 @@ def _chunk(data: Encoded, layout: Layout, place: int) -> Chunk | None:
     return Chunk(head[: layout.name], place + layout.name, place + len(head), size)
 
 
-def _end(chunk: Chunk, layout: Layout, start: int) -> int:
+def _end(chunk: Chunk, layout: ChunkFormat, start: int) -> int:
     return chunk.body + chunk.size + (start - chunk.body - chunk.size) % layout.aligned
 
 
@@ -134,7 +134,7 @@ def _examine_one(data: Encoded, start: int, found: Found) -> int | None:
     layout = LAYOUTS[name]
     samples, known = (_au(data, start), {}) if name == "AU" else _samples(data, layout, start)
     if samples is None:
-        found.parts.append(Part(data, start, len(data)))
+        found.parts.append(EncodedPart(data, start, len(data)))
         found.blame("truncated", "the file ends before any samples")
         return None
     size, put = samples.size, {}
@@ -157,16 +157,16 @@ def _examine_one(data: Encoded, start: int, found: Found) -> int | None:
     # libsndfile takes all that follows the header of a Wave64 file for samples.
     end = end if name == "W64" else len(data) if following is None else stop
     untouched = not start and end == len(data) and not put
-    found.parts.append(data if untouched else Part(data, start, end, put))
+    found.parts.append(data if untouched else EncodedPart(data, start, end, put))
     return following
 
 
-def _next(data: Encoded, layout: Layout, place: int) -> int | None:
+def _next(data: Encoded, layout: ChunkFormat, place: int) -> int | None:
     """Where another recording begins behind a place."""
     return next((at for at in find(data, layout.magic, place) if named(data, at)), None)
 
 
-def _samples(data: Encoded, layout: Layout, start: int) -> tuple[Chunk | None, dict[bytes, Chunk]]:
+def _samples(data: Encoded, layout: ChunkFormat, start: int) -> tuple[Chunk | None, dict[bytes, Chunk]]:
     """The chunk with the samples, and those before it by name."""
     known: dict[bytes, Chunk] = {}
     for chunk in chunks(data, layout, start):
@@ -185,7 +185,7 @@ def _au(data: Encoded, start: int) -> Chunk | None:
     return Chunk(b"", start + 8, min(start + offset, len(data)), size)
 
 
-def _is_unknown(data: Encoded, layout: Layout, samples: Chunk, size: int, there: int, start: int) -> bool:
+def _is_unknown(data: Encoded, layout: ChunkFormat, samples: Chunk, size: int, there: int, start: int) -> bool:
     """Whether the writer did not know how many samples there would be."""
     if size > there + HEADERS:
         return size >= (UNKNOWN_32 if layout.size == 4 else UNKNOWN_64)
@@ -196,7 +196,7 @@ def _is_unknown(data: Encoded, layout: Layout, samples: Chunk, size: int, there:
     return _what_follows(data, layout, samples.body + size, start)[0] < len(data)
 
 
-def _put(layout: Layout, samples: Chunk, known: dict[bytes, Chunk], size: int, start: int) -> dict[int, bytes]:
+def _put(layout: ChunkFormat, samples: Chunk, known: dict[bytes, Chunk], size: int, start: int) -> dict[int, bytes]:
     """Bytes that make the header say how many samples there are."""
     claimed = size + (layout.name + layout.size if layout.counts_header else 0)
     most = (1 << 8 * layout.size) - 1
@@ -206,7 +206,7 @@ def _put(layout: Layout, samples: Chunk, known: dict[bytes, Chunk], size: int, s
     return {samples.size_at - start: most.to_bytes(layout.size, layout.order), place: size.to_bytes(8, layout.order)}
 
 
-def _what_follows(data: Encoded, layout: Layout, place: int, start: int) -> tuple[int, int | None]:
+def _what_follows(data: Encoded, layout: ChunkFormat, place: int, start: int) -> tuple[int, int | None]:
     """How far what follows the samples is understood, and where another recording begins behind them.
 
     The first is the length of the file, or the second, where all of it is.
@@ -229,7 +229,7 @@ def _what_follows(data: Encoded, layout: Layout, place: int, start: int) -> tupl
     return place, _next(data, layout, place)
 
 
-def _is_plausible(chunk: Chunk, layout: Layout) -> bool:
+def _is_plausible(chunk: Chunk, layout: ChunkFormat) -> bool:
     return all(32 <= byte < 127 for byte in chunk.name[:4]) and chunk.name != layout.samples
 
 

@@ -16,7 +16,7 @@ import soundfile as sf
 import soxr
 
 from phonolake.audio import asides, boxes, containers, ffmpeg, flac, layout, mpeg
-from phonolake.audio.encoded import Encoded, Part, opened
+from phonolake.audio.encoded import Encoded, EncodedPart, opened
 from phonolake.audio.levels import Levels
 from phonolake.audio.reading import Header, Reading
 from phonolake.errors import AudioError
@@ -190,7 +190,7 @@ def open_blocks(data: Encoded) -> tuple[Header, Iterator[np.ndarray]]:
     return reading.header, reading.blocks()
 
 
-def _open(found: layout.Layout) -> Reading:
+def _open(found: layout.FileLayout) -> Reading:
     reading = _open_part(found.container, found.parts[0])
     if len(found.parts) > 1:
         reading = _chained(reading, [partial(_open_part, found.container, part) for part in found.parts[1:]])
@@ -225,7 +225,7 @@ def _behind(data: Encoded, source: BinaryIO) -> Iterator[Encoded]:
     """Recordings behind the place up to which a decoder has read a FLAC file."""
     begins = flac.begins(data, max(4, source.tell() - READ_AHEAD))
     for start, stop in pairwise([*begins, len(data)]):
-        yield flac.put_right(Part(data, start, stop))[0]
+        yield flac.put_right(EncodedPart(data, start, stop))[0]
 
 
 def _pieces(file: sf.SoundFile) -> Iterator[tuple[Hertz, np.ndarray]]:

@@ -66,7 +66,7 @@ class OnDisk:
         return os.fstat(self._file).st_mtime_ns
 
 
-class Part:
+class EncodedPart:
     """A recording inside a file, or one whose header is put right: some of its bytes, a few of them others.
 
     Parameters

@@ -95,7 +95,7 @@ def _pieces(
             yield from blocks
 
 
-def open_songs(data: Encoded, stream: mpeg.Stream) -> Reading:
+def open_songs(data: Encoded, stream: mpeg.MpegStream) -> Reading:
     """Open the recordings in a file of MPEG frames, one behind the other."""
     if not stream.songs:
         raise AudioError("not-audio", "no decoder recognises the content")
@@ -108,7 +108,7 @@ def open_songs(data: Encoded, stream: mpeg.Stream) -> Reading:
     return Reading(Header("MP3", f"MP{first.layer}", first.sr, channels, n), pieces, stream.fault)
 
 
-def _song(data: Encoded, song: mpeg.Song) -> Iterator[tuple[Hertz, np.ndarray]]:
+def _song(data: Encoded, song: mpeg.MpegRecording) -> Iterator[tuple[Hertz, np.ndarray]]:
     """Samples of one recording, without those that its encoder added; frames that cannot be decoded are left out."""
     kind = song.run.kind
     context = cast(av.AudioCodecContext, av.CodecContext.create(mpeg.DECODERS[kind.layer], "r"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from phonolake.audio.encoded import AT_ONCE, Encoded, Part, find
+from phonolake.audio.encoded import AT_ONCE, Encoded, EncodedPart, find
 from phonolake.errors import AudioError
 
 MAGIC = b"fLaC"
@@ -40,7 +40,7 @@ def put_right(data: Encoded) -> tuple[Encoded, AudioError | None]:
         fault = AudioError("truncated", f"{there / sr:.2f} s of {promised / sr:.2f} s are there")
         return data, fault
     count = (info[13] >> 4 << 36 | there).to_bytes(5, "big")
-    return Part(data, 0, len(data), {COUNT: count}), None
+    return EncodedPart(data, 0, len(data), {COUNT: count}), None
 
 
 def _last_sample(data: Encoded, info: bytes) -> int | None:

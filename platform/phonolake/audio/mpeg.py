@@ -106,7 +106,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Song:
+class MpegRecording:
     """One recording in a file: where it begins, its frames with sound, and what the frame before them claimed."""
 
     start: int
@@ -127,10 +127,10 @@ class Song:
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class MpegStream:
     """All recordings in a file, and what the bytes show to be missing."""
 
-    songs: tuple[Song, ...]
+    songs: tuple[MpegRecording, ...]
     fault: AudioError | None
 
     @property
@@ -141,7 +141,7 @@ class Stream:
         return claim is not None and claim.frames is not None and n <= claim.frames <= n + 1
 
 
-def examine(data: Encoded) -> Stream:
+def examine(data: Encoded) -> MpegStream:
     """Find all frames of a file.
 
     Parameters
@@ -151,18 +151,18 @@ def examine(data: Encoded) -> Stream:
     """
     found = list(_joined(_runs(data)))
     if len(found) == 1 and (song := _song(data, found[0])).claim is not None:
-        alone = Stream((song,), None)
+        alone = MpegStream((song,), None)
         if alone.stated:
             return alone
     songs = tuple(_song(data, part) for run in found for part in _parted(data, run))
     songs = tuple(song for song in songs if len(song.run.starts))
-    return Stream(songs, _fault(data, songs))
+    return MpegStream(songs, _fault(data, songs))
 
 
-def _song(data: Encoded, run: Run) -> Song:
+def _song(data: Encoded, run: Run) -> MpegRecording:
     start = int(run.starts[0])
     claim = _claim(data[start : start + int(run.lengths[0])])
-    return Song(start, run if claim is None else Run(run.kind, run.starts[1:], run.lengths[1:]), claim)
+    return MpegRecording(start, run if claim is None else Run(run.kind, run.starts[1:], run.lengths[1:]), claim)
 
 
 def _joined(runs: Iterator[Run]) -> Iterator[Run]:
@@ -197,7 +197,7 @@ def _parted(data: Encoded, run: Run) -> Iterator[Run]:
         yield Run(run.kind, run.starts[first:last], run.lengths[first:last])
 
 
-def _fault(data: Encoded, songs: tuple[Song, ...]) -> AudioError | None:
+def _fault(data: Encoded, songs: tuple[MpegRecording, ...]) -> AudioError | None:
     """What the frames do not account for: bytes that hold none, and frames that are counted and not there."""
     if not songs:
         return AudioError("not-audio", "there are no MPEG frames inside")
@@ -217,7 +217,7 @@ def _fault(data: Encoded, songs: tuple[Song, ...]) -> AudioError | None:
     return None
 
 
-def _uncounted(song: Song, *, last: bool) -> AudioError | None:
+def _uncounted(song: MpegRecording, *, last: bool) -> AudioError | None:
     """Whether a header counts frames that are not there, which the bytes that it counts do not disprove."""
     n, claim, kind = len(song.run.starts), song.claim, song.run.kind
     if claim is None or not (claim.frames or claim.bytes):

@@ -68,7 +68,7 @@ class Reading:
 
     def blocks(self) -> Iterator[np.ndarray]:
         """All samples at the rate of the header; parts at other rates are resampled."""
-        resampler: _Resampler | None = None
+        resampler: _PartResampler | None = None
         for sr, x_TC in self.counted():
             if resampler and (resampler.sr, resampler.channels) != (sr, x_TC.shape[1]):
                 yield from resampler.end()
@@ -76,13 +76,13 @@ class Reading:
             if sr == self.header.sr:
                 yield x_TC
                 continue
-            resampler = resampler or _Resampler(sr, self.header.sr, x_TC.shape[1])
+            resampler = resampler or _PartResampler(sr, self.header.sr, x_TC.shape[1])
             yield from resampler.give(x_TC)
         if resampler:
             yield from resampler.end()
 
 
-class _Resampler:
+class _PartResampler:
     """A part of a recording on its way to another rate."""
 
     def __init__(self, sr: Hertz, wanted: Hertz, channels: int) -> None:

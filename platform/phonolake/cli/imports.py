@@ -31,10 +31,10 @@ def import_labels(
 
     Rows name recordings by path, file name or id. Labels stand in a column, several, a list, or a column each with 0/1.
     """
-    from phonolake.sources.label_sheets import Choice
+    from phonolake.sources.label_sheets import SheetColumns
     from phonolake.stages import import_labels as stage
 
-    config = stage.Config(lake, file, source, dataset, Choice(**choice))
+    config = stage.Config(lake, file, source, dataset, SheetColumns(**choice))
     _import(stage, config, dry_run, form)
 
 
@@ -78,7 +78,7 @@ def remove_split(split: str, lake: str, form: str) -> None:
 def check(config: Any, labels: Sequence[str], splits: Sequence[str]) -> None:
     """Raise the `UsageError` that tables would raise after an ingest, before it takes hours."""
     from phonolake.sources import contract
-    from phonolake.sources.label_sheets import Choice
+    from phonolake.sources.label_sheets import SheetColumns
     from phonolake.stages import import_labels, import_splits, imported
 
     for file in (*labels, *splits):
@@ -87,7 +87,7 @@ def check(config: Any, labels: Sequence[str], splits: Sequence[str]) -> None:
     if labels or splits:
         names = imported.planned(contract.get(config.source), config.root, config.options)
         for file in labels:
-            import_labels.check(file, names, Choice())
+            import_labels.check(file, names, SheetColumns())
         for file in splits:
             import_splits.check(file, names)
 

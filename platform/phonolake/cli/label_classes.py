@@ -58,7 +58,7 @@ def confusion(source: str, model: str | None, dataset: str | None, top: int, lak
     found = problem_classes.confusions(held.labels, held.classes, held.P_NL)
     if save:
         keep(lake, "confusions", {"labels": source, "model": model, "dataset": dataset}, versions, found)
-    emit(found[:top], form, of=problem_classes.Confusion)
+    emit(found[:top], form, of=problem_classes.ConfusedPair)
 
 
 @classes.command(epilog=options.example("phonolake labels classes removal --without Pop,Experimental --lake lake"))
@@ -169,7 +169,7 @@ def map_(
         asked = {"of": of, "method": method, "perplexity": perplexity, "tracks": tracks, "labels": source,
                  "dataset": dataset, "seed": seed}  # fmt: skip
         keep(lake, "track_maps", asked, versions, found)
-    emit(found[:top], form, of=class_features.Place)
+    emit(found[:top], form, of=class_features.MapPoint)
 
 
 @classes.command(epilog=options.example("phonolake labels classes importance --top 10 --lake lake"))

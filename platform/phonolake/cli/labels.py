@@ -108,7 +108,7 @@ def cooccurrence(
         emit(
             analysis.ranked_pairs(found.labels, both, n_tracks, min_count=min_count, confidence=confidence, top=top),
             form,
-            of=analysis.Pair,
+            of=analysis.LabelPair,
         )
     else:
         emit(
@@ -165,7 +165,7 @@ def vectors(
     if save and lake is not None and matrix is None:
         keep(lake, "label_similarities", asked | {"labels": source, "dataset": dataset}, versions | read, compared)
     if show == "beside":
-        emit(compared[:top], form, of=analysis.Comparison)
+        emit(compared[:top], form, of=analysis.VectorPair)
         return
     emit(_with_tracks(found, analysis.disagreements(compared, top)), form, columns=DISAGREEMENT)
 
@@ -223,7 +223,7 @@ def networks(
     rankings = analysis.align(vectors, used)
     found = analysis.correlations(rankings)
     if show == "correlations":
-        emit(found, form, of=analysis.Correlation)
+        emit(found, form, of=analysis.RankCorrelation)
         return
     for c in found:
         click.echo(

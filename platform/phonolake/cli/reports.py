@@ -92,7 +92,7 @@ def runs(context: click.Context, metric: str, lake: str | None, form: str) -> No
     if not lake:
         raise click.UsageError("Missing option '--lake'")
     with query.connect(Lake.open(lake)) as connection:
-        emit(coverage.runs(connection, metric=metric), form, of=coverage.Coverage)
+        emit(coverage.runs(connection, metric=metric), form, of=coverage.SplitCoverage)
 
 
 @runs.command(epilog=options.example("phonolake runs compare random-forest svm-rbf --lake lake"))
@@ -108,7 +108,7 @@ def compare(first: str, second: str, lake: str, form: str) -> None:
 
     with query.connect(Lake.open(lake)) as connection:
         found = coverage.compare(connection, first, second)
-    emit(found, form, of=coverage.Comparison)
+    emit(found, form, of=coverage.FigureComparison)
     if said := coverage.warning(found):
         click.echo(said, err=True)
 

@@ -9,7 +9,7 @@ import click
 if TYPE_CHECKING:
     import duckdb
 
-    from phonolake.analysis.results.evaluation import Figure
+    from phonolake.analysis.results.evaluation import TestFigure
     from phonolake.store.outcomes import Outcome
 
 METRICS = ("accuracy", "roc-auc")
@@ -57,7 +57,7 @@ def _learned(connection: "duckdb.DuckDBPyConnection", outcomes: "Sequence[Outcom
         yield f"Learned: {_said(figure)}"
 
 
-def _said(figure: "Figure") -> str:
+def _said(figure: "TestFigure") -> str:
     from phonolake.metrics.intervals import wilson
 
     interval = ""

@@ -43,7 +43,7 @@ def rms(clip: Clip, *, frame_length: int, hop_length: int, offset: float = 0.0) 
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class SpectralShape:
     """Where the magnitudes of each frame's spectrum lie, in hertz; all of shape (T,)."""
 
     centroid: np.ndarray
@@ -55,14 +55,14 @@ class Shape:
 
 def shape(
     clip: Clip, *, n_fft: int, hop_length: int, sr: int | None = None, roll_percent: float = 0.85, offset: float = 0.0
-) -> Shape:
+) -> SpectralShape:
     """Centroid, bandwidths of order 2, 3 and 4, and roll-off of y + `offset`; `sr` only scales the result."""
 
-    def compute() -> Shape:
+    def compute() -> SpectralShape:
         power_TF = clip.power(n_fft=n_fft, hop_length=hop_length, offset=offset)
         out_T5 = np.empty((len(power_TF), 5))
         kernels.shape(power_TF, roll_percent, out_T5)
-        return Shape(*(out_T5.T * ((sr or clip.sr) / n_fft)))
+        return SpectralShape(*(out_T5.T * ((sr or clip.sr) / n_fft)))
 
     return clip.once(("shape", n_fft, hop_length, sr or clip.sr, roll_percent, offset), compute)
 

@@ -47,7 +47,7 @@ class RecordingFile:
         return stream(self.data, sr=sr)
 
     def computed(self, recipe: Recipe) -> np.ndarray:
-        found = recordings.answers([recipe], self.data, self.duration)[recipe.name]
+        found = recordings.describe([recipe], self.data, self.duration)[recipe.name]
         if isinstance(found, AudioError):
             raise found
         return found[0].values

@@ -23,7 +23,7 @@ LONGEST, WINDOW = Seconds(600.0), Seconds(300.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Description:
     """What a recipe gives for a recording or for one segment of it; start and end are None for all of it.
 
     Spectrograms are float16, as they are stored, and the features float64.
@@ -34,10 +34,10 @@ class Answer:
     end: Seconds | None = None
 
 
-Answers = list[Answer] | AudioError
+Descriptions = list[Description] | AudioError
 
 
-def answers(recipes: Iterable[Recipe], data: Encoded, duration: Seconds) -> dict[str, Answers]:
+def describe(recipes: Iterable[Recipe], data: Encoded, duration: Seconds) -> dict[str, Descriptions]:
     """Compute recipes from one encoded recording, by their names; an `AudioError` where there is no answer.
 
     Parameters
@@ -51,7 +51,7 @@ def answers(recipes: Iterable[Recipe], data: Encoded, duration: Seconds) -> dict
     groups: dict[tuple[Hertz, Segments | None], list[Recipe]] = {}
     for recipe in recipes:
         groups.setdefault((recipe.sr, recipe.segments), []).append(recipe)
-    found: dict[str, Answers] = {}
+    found: dict[str, Descriptions] = {}
     try:
         fits = duration <= LONGEST
         decoded = decode.decode_rates(data, {sr for sr, _ in groups}) if fits else {}
@@ -69,7 +69,7 @@ def answers(recipes: Iterable[Recipe], data: Encoded, duration: Seconds) -> dict
 
 
 def of_samples(recipe: Recipe, y: np.ndarray) -> np.ndarray:
-    """Compute a recipe from decoded samples of shape (T,), in windows where `answers` would take windows.
+    """Compute a recipe from decoded samples of shape (T,), in windows where `describe` would take windows.
 
     Raises
     ------
@@ -77,8 +77,8 @@ def of_samples(recipe: Recipe, y: np.ndarray) -> np.ndarray:
         Where there is no answer.
     """
     duration = Seconds(len(y) / recipe.sr)
-    answer = _answer(recipe, Clip(y, recipe.sr)) if duration <= LONGEST else _long(recipe, [y], duration)
-    return answer.values
+    description = _described(recipe, Clip(y, recipe.sr)) if duration <= LONGEST else _long(recipe, [y], duration)
+    return description.values
 
 
 class Samples:
@@ -99,15 +99,15 @@ class Samples:
         return held[: stop - start]
 
 
-def _attempt(compute: Callable[..., Answer], *arguments: Any) -> Answers:
+def _attempt(compute: Callable[..., Description], *arguments: Any) -> Descriptions:
     try:
         return [compute(*arguments)]
     except AudioError as error:
         return error
 
 
-def _answer(recipe: Recipe, clip: Clip) -> Answer:
-    return Answer(_checked(recipe, recipe.compute(clip)))
+def _described(recipe: Recipe, clip: Clip) -> Description:
+    return Description(_checked(recipe, recipe.compute(clip)))
 
 
 def _checked(recipe: Recipe, values: np.ndarray) -> np.ndarray:
@@ -119,16 +119,16 @@ def _checked(recipe: Recipe, values: np.ndarray) -> np.ndarray:
     return stored
 
 
-def _whole(group: list[Recipe], y: np.ndarray) -> dict[str, Answers]:
+def _whole(group: list[Recipe], y: np.ndarray) -> dict[str, Descriptions]:
     clip = Clip(y, group[0].sr)
-    return {recipe.name: _attempt(_answer, recipe, clip) for recipe in group}
+    return {recipe.name: _attempt(_described, recipe, clip) for recipe in group}
 
 
-def _segmented(group: list[Recipe], samples: Samples, segments: Segments) -> dict[str, Answers]:
+def _segmented(group: list[Recipe], samples: Samples, segments: Segments) -> dict[str, Descriptions]:
     """Every segment is computed by all recipes of a group in turn, which share its transforms."""
     sr = group[0].sr
-    found: dict[str, list[Answer]] = {recipe.name: [] for recipe in group}
-    failed: dict[str, Answers] = {}
+    found: dict[str, list[Description]] = {recipe.name: [] for recipe in group}
+    failed: dict[str, Descriptions] = {}
     for k, (start, stop) in enumerate(segments.spans(sr)):
         y = samples.read(start, stop)
         if len(y) < stop - start:
@@ -143,7 +143,7 @@ def _segmented(group: list[Recipe], samples: Samples, segments: Segments) -> dic
             except AudioError as error:
                 failed[recipe.name] = AudioError(error.reason, f"{error.detail}, from {at[0]:.3f} s on")
             else:
-                found[recipe.name].append(Answer(values, *at))
+                found[recipe.name].append(Description(values, *at))
     short = AudioError("too-short", f"not one segment of {segments.milliseconds} ms fits in")
     return {name: values or short for name, values in found.items()} | failed
 
@@ -151,11 +151,11 @@ def _segmented(group: list[Recipe], samples: Samples, segments: Segments) -> dic
 # -- recordings that are too long to be in memory ---------------------------------------------------------------------
 
 
-def _long(recipe: Recipe, blocks: Iterable[np.ndarray], duration: Seconds) -> Answer:
+def _long(recipe: Recipe, blocks: Iterable[np.ndarray], duration: Seconds) -> Description:
     samples = Samples(blocks)
     if isinstance(recipe, FeatureSet):
-        return Answer(_checked(recipe, _pooled(recipe, samples, duration)))
-    return Answer(_joined(recipe, samples))
+        return Description(_checked(recipe, _pooled(recipe, samples, duration)))
+    return Description(_joined(recipe, samples))
 
 
 def _pooled(recipe: FeatureSet, samples: Samples, duration: Seconds) -> np.ndarray:

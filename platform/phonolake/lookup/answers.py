@@ -18,7 +18,7 @@ PLAIN = INTEGERS | {"boolean", "float", "double", "varchar"}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """The first rows of a result, and whether there were more."""
 
     rows: pa.Table
@@ -35,7 +35,9 @@ class ColumnNote:
     comment: str | None
 
 
-def ask(connection: duckdb.DuckDBPyConnection, sql: str, *, max_rows: int = 1000, max_seconds: float = 60.0) -> Answer:
+def ask(
+    connection: duckdb.DuckDBPyConnection, sql: str, *, max_rows: int = 1000, max_seconds: float = 60.0
+) -> QueryResult:
     """Run a SELECT and bring at most `max_rows` of its rows.
 
     Bytes are shown by their number, and columns of the same name are numbered.
@@ -54,7 +56,7 @@ def ask(connection: duckdb.DuckDBPyConnection, sql: str, *, max_rows: int = 1000
         raise UsageError(f"SQL: stopped after {max_seconds:g} seconds: ask for less, or use `phonolake sql`") from error
     except duckdb.Error as error:
         raise query.sql_error(error) from error
-    return Answer(rows.slice(0, max_rows), len(rows) <= max_rows)
+    return QueryResult(rows.slice(0, max_rows), len(rows) <= max_rows)
 
 
 def columns(connection: duckdb.DuckDBPyConnection) -> list[ColumnNote]:

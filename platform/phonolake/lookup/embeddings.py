@@ -13,7 +13,7 @@ from phonolake.lookup import runs
 
 
 @dataclass(frozen=True, slots=True)
-class Embeddings:
+class TrackVectors:
     """Vectors of tracks: E_ND."""
 
     track_ids: tuple[str, ...]
@@ -22,7 +22,7 @@ class Embeddings:
 
 def read(
     connection: duckdb.DuckDBPyConnection, track_ids: Sequence[str], *, model: str | None = None
-) -> Embeddings | None:
+) -> TrackVectors | None:
     """Embeddings of these tracks by a model or run, the newest by default; None where there are none.
 
     Raises
@@ -41,4 +41,4 @@ def read(
     if not len(table):
         return None
     values = table["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return Embeddings(tuple(table["track_id"].to_pylist()), values.reshape(len(table), -1).astype(np.float32))
+    return TrackVectors(tuple(table["track_id"].to_pylist()), values.reshape(len(table), -1).astype(np.float32))

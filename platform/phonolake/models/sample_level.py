@@ -60,7 +60,7 @@ DEVIATIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class NetworkShape:
     """What tells the networks of the family apart.
 
     Parameters
@@ -92,19 +92,21 @@ class Shape:
         return f"sample-{self.m}-{self.n}{stride}"
 
 
-def _table_2() -> list[Shape]:
+def _table_2() -> list[NetworkShape]:
     return [
-        Shape(m, n, n_samples // m**n, n_samples // m**n)
+        NetworkShape(m, n, n_samples // m**n, n_samples // m**n)
         for m, halves in TABLE_2.items()
         for n_samples, depths in halves
         for n in depths
     ]
 
 
-SHAPES = {shape.name: shape for shape in (*_table_2(), *(Shape(3, n, window, hop) for window, hop, n in TABLE_3))}
+SHAPES = {
+    shape.name: shape for shape in (*_table_2(), *(NetworkShape(3, n, window, hop) for window, hop, n in TABLE_3))
+}
 
 
-def _card(shape: Shape) -> ModelCard:
+def _card(shape: NetworkShape) -> ModelCard:
     first = f"filters of {shape.window} samples every {shape.hop}"
     return NetworkCard(
         name=shape.name,
@@ -167,7 +169,7 @@ class SampleCNN(LinearHead):
     shape : Shape
     """
 
-    def __init__(self, n_classes: int, shape: Shape) -> None:
+    def __init__(self, n_classes: int, shape: NetworkShape) -> None:
         super().__init__(n_classes, shape.name)
         self.shape = shape
         self.first = conv_norm(1, N_MAPS, shape.window, shape.hop)

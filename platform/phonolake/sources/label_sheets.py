@@ -32,7 +32,7 @@ HOLDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SheetColumns:
     """What the user says of a table, where it cannot be seen.
 
     Parameters
@@ -135,7 +135,7 @@ def key(path: Path, names: Names, id_column: str | None = None, *, needed: bool 
     return Keyed(sheet, best, found[best])
 
 
-def labels(keyed: Keyed, choice: Choice) -> Labels:
+def labels(keyed: Keyed, choice: SheetColumns) -> Labels:
     """Find the columns with labels.
 
     Raises
@@ -247,7 +247,7 @@ def _kind(sheet: Sheet, columns: Sequence[int]) -> str:
     return "confidences" if cells and all(isinstance(cell, str) and _is_share(cell) for cell in cells) else "names"
 
 
-def _confidence(sheet: Sheet, label: int, labels: Sequence[int], choice: Choice, id_column: int) -> int | None:
+def _confidence(sheet: Sheet, label: int, labels: Sequence[int], choice: SheetColumns, id_column: int) -> int | None:
     """The column with the confidence in a label: the one that is named after it, or stands beside it alone."""
     if choice.confidence_column is not None:
         return _index(sheet, choice.confidence_column)

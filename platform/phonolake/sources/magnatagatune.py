@@ -74,7 +74,7 @@ DEFAULT = Options()
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class AnnotatedClip:
     """A row of the annotations: number, path of its mp3 and the tags that players agreed on."""
 
     number: str
@@ -125,7 +125,7 @@ def facts(root: Path, options: Options = DEFAULT) -> Iterator[Fact]:
     yield Fact("top-50 tags that are the most frequent here", len(TOP_50), len(frequent.intersection(TOP_50)))
 
 
-def _clips(path: Path) -> Iterator[Clip]:
+def _clips(path: Path) -> Iterator[AnnotatedClip]:
     about = "MagnaTagATune's annotations"
     for row in tables.rows(path, ("clip_id", "mp3_path"), about):
         number, mp3 = tables.numeral(row.pop("clip_id")), row.pop("mp3_path")
@@ -133,7 +133,7 @@ def _clips(path: Path) -> Iterator[Clip]:
         wrong = min((row[tag] for tag, value in said.items() if value is None), default=None)
         if wrong is not None or not number.isdigit():
             raise UsageError(f"{path}, clip {number}: a tag is 0 or 1, not {number if wrong is None else wrong!r}")
-        yield Clip(number, mp3, tuple(tag for tag, value in said.items() if value))
+        yield AnnotatedClip(number, mp3, tuple(tag for tag, value in said.items() if value))
 
 
 def _info(root: Path) -> dict[str, dict[str, str]]:
@@ -145,14 +145,14 @@ def _info(root: Path) -> dict[str, dict[str, str]]:
     return {tables.numeral(row["clip_id"]): row for row in rows}
 
 
-def _position(said: dict[str, str], clip: Clip) -> tuple[tuple[str, object], ...]:
+def _position(said: dict[str, str], clip: AnnotatedClip) -> tuple[tuple[str, object], ...]:
     """Where a clip was cut, and the song it was cut from: clips of one song belong on one side of a split."""
     song = PurePosixPath(clip.path.replace("\\", "/")).stem.rpartition("-")[0].rpartition("-")[0]
     cut = [(f"{name}_seconds", tables.numeral(said.get(f"segment{name.title()}", ""))) for name in ("start", "end")]
     return (("song", song), *((name, float(value)) for name, value in cut if value.isdigit()))
 
 
-def _labels(clips: list[Clip], vocabulary: str) -> dict[str, tuple[str, ...]]:
+def _labels(clips: list[AnnotatedClip], vocabulary: str) -> dict[str, tuple[str, ...]]:
     if vocabulary == "all":
         return {clip.number: clip.tags for clip in clips}
     if vocabulary == "top-50":

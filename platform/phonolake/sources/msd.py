@@ -14,8 +14,8 @@ from phonolake.errors import UsageError
 from phonolake.records import Recording
 from phonolake.sources import msd_tags, trees
 from phonolake.sources.contract import Download, Erratum, Fact, SourceCard
-from phonolake.sources.msd_files import Song, songs
-from phonolake.sources.msd_tags import TAGS_50, TRACK_ID, Part
+from phonolake.sources.msd_files import SongFile, songs
+from phonolake.sources.msd_tags import TAGS_50, TRACK_ID, SplitPart
 from phonolake.sources.options import option
 
 SITE = "http://millionsongdataset.com"
@@ -123,7 +123,7 @@ def share(root: Path, options: Options = DEFAULT) -> Fact:
     return Fact("songs with metadata", PUBLISHED_SONGS, len(found))
 
 
-def _every(metadata: Sequence[Path], places: Iterable[str]) -> Iterator[tuple[str, Song | Recording | None]]:
+def _every(metadata: Sequence[Path], places: Iterable[str]) -> Iterator[tuple[str, SongFile | Recording | None]]:
     """Every track once, with its song, or a recording with a fault; those that only the split names come last."""
     seen: set[str] = set()
     for path in sorted(metadata, key=lambda path: (not TRACK_ID.fullmatch(path.stem), path)):
@@ -139,7 +139,7 @@ def _every(metadata: Sequence[Path], places: Iterable[str]) -> Iterator[tuple[st
             yield track, None
 
 
-def _single(path: Path) -> Song | Recording:
+def _single(path: Path) -> SongFile | Recording:
     """The song of a file of its own; a recording with a fault where it cannot be read, or is another one's."""
     try:
         (song,) = songs(path)
@@ -151,7 +151,7 @@ def _single(path: Path) -> Song | Recording:
 
 
 def _recording(
-    track: str, path: Path, song: Song | None, place: tuple[Part, int] | None, tags: tuple[str, ...]
+    track: str, path: Path, song: SongFile | None, place: tuple[SplitPart, int] | None, tags: tuple[str, ...]
 ) -> Recording:
     return Recording(
         source_id=track,
@@ -179,7 +179,7 @@ def facts(root: Path, options: Options = DEFAULT) -> Iterator[Fact]:
 
 def _songs(
     paths: Sequence[Path], names: set[str], by_number: Mapping[str, str]
-) -> tuple[dict[str, Song], dict[str, Recording]]:
+) -> tuple[dict[str, SongFile], dict[str, Recording]]:
     """Songs that audio is named by, out of HDF5 files, and files that cannot be read; those of a file of its own win.
 
     A whole dataset has a million of them: files of songs that nobody asks for are not opened, unless it takes them all
@@ -187,7 +187,7 @@ def _songs(
     """
     wanted = {by_number.get(name, name) for name in names} | names
     unknown = {name for name in names if not TRACK_ID.fullmatch(name)} - by_number.keys()
-    found: dict[str, Song] = {}
+    found: dict[str, SongFile] = {}
     faults: dict[str, Recording] = {}
     for path in paths:
         single = TRACK_ID.fullmatch(path.stem) is not None
@@ -243,14 +243,14 @@ def _owned(audio: Path, by_number: dict[str, str]) -> dict[str, Path]:
     return found
 
 
-def _labels(place: tuple[Part, int] | None, tags: tuple[str, ...]) -> tuple[str, ...]:
+def _labels(place: tuple[SplitPart, int] | None, tags: tuple[str, ...]) -> tuple[str, ...]:
     """Labels by the matrix where there is one, else those of the fifty tags that Last.fm gives."""
     if place is not None and place[0].matrix is not None:
         return place[0].labels(place[1])
     return tuple(tag for tag in TAGS_50 if tag in tags)
 
 
-def _attributes(song: Song | None) -> tuple[tuple[str, object], ...]:
+def _attributes(song: SongFile | None) -> tuple[tuple[str, object], ...]:
     if song is None:
         return ()
     numbers = (("song_id", song.song_id), ("track_7digitalid", song.number_7digital), ("song_seconds", song.duration))

@@ -20,7 +20,7 @@ FIELDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Song:
+class SongFile:
     """What the dataset says of a track.
 
     Parameters
@@ -47,7 +47,7 @@ class Song:
     facts: dict[str, float]
 
 
-def songs(path: Path, names: Collection[str] | None = None) -> Iterator[Song]:
+def songs(path: Path, names: Collection[str] | None = None) -> Iterator[SongFile]:
     """Songs of a file, whether it holds one or is an aggregate or summary file of many.
 
     Parameters
@@ -90,8 +90,8 @@ def _chosen(metadata: np.ndarray, analysis: np.ndarray, names: Collection[str] |
     return [i for i, (track, number) in enumerate(named) if _text(track) in names or str(number) in names]
 
 
-def _song(metadata: np.void, analysis: np.void, musicbrainz: np.void) -> Song:
-    return Song(
+def _song(metadata: np.void, analysis: np.void, musicbrainz: np.void) -> SongFile:
+    return SongFile(
         track_id=_text(analysis["track_id"]),
         song_id=_text(metadata["song_id"]),
         title=_text(metadata["title"]),

@@ -30,7 +30,7 @@ TAGS_50 = (
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SplitPart:
     """One part of the 50-tag split.
 
     Parameters
@@ -56,7 +56,7 @@ class Part:
         return () if self.matrix is None else tuple(TAGS_50[i] for i in np.flatnonzero(self.matrix[row]))
 
 
-def read_split(folder: Path) -> list[Part]:
+def read_split(folder: Path) -> list[SplitPart]:
     """The parts of the 50-tag split whose lists are in a folder.
 
     Raises
@@ -71,7 +71,7 @@ def read_split(folder: Path) -> list[Part]:
     return parts
 
 
-def _part(folder: Path, name: str) -> Part:
+def _part(folder: Path, name: str) -> SplitPart:
     path = folder / f"{name}_x_msd_id.txt"
     tracks = tables.lines(path, "a list of track ids")
     wrong = next((track for track in tracks if not TRACK_ID.fullmatch(track)), None)
@@ -82,7 +82,7 @@ def _part(folder: Path, name: str) -> Part:
     if other.is_file() and len(numbers) != len(tracks):
         raise UsageError(f"{other} has {len(numbers)} lines, and {path.name} has {len(tracks)}: they belong together")
     matrix = folder / f"{name}_y.npy"
-    return Part(PARTS[name], tracks, numbers, _matrix(matrix, len(tracks)) if matrix.is_file() else None)
+    return SplitPart(PARTS[name], tracks, numbers, _matrix(matrix, len(tracks)) if matrix.is_file() else None)
 
 
 def _matrix(path: Path, n_tracks: int) -> np.ndarray:

@@ -12,7 +12,7 @@ HELP = "help"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class OptionHelp:
     """One option, for a person to read."""
 
     name: str
@@ -25,9 +25,11 @@ def option(default: Any, about: str) -> Any:
     return field(default=default, metadata={HELP: about})
 
 
-def listing(kind: type | None) -> list[Choice]:
+def listing(kind: type | None) -> list[OptionHelp]:
     """The options that a source has."""
-    return [] if kind is None else [Choice(_spelt(f.name), _shown(f.default), f.metadata[HELP]) for f in fields(kind)]
+    return (
+        [] if kind is None else [OptionHelp(_spelt(f.name), _shown(f.default), f.metadata[HELP]) for f in fields(kind)]
+    )
 
 
 def parse(source: str, kind: type | None, texts: Sequence[str]) -> Any:

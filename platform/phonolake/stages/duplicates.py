@@ -67,7 +67,7 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class DuplicatePair:
     """Two tracks that hold the same recording; times in seconds, `overlap_seconds` is None for exact ones."""
 
     track_id: str
@@ -173,7 +173,7 @@ def fingerprint_shard(task: Task) -> None:
 # -- all tracks, in the driver -----------------------------------------------------------------------------------------
 
 
-def compare_all(connection: duckdb.DuckDBPyConnection, config: Config) -> list[Pair]:
+def compare_all(connection: duckdb.DuckDBPyConnection, config: Config) -> list[DuplicatePair]:
     """Pairs of the tracks in `fingerprints`, in order of their ids.
 
     Of tracks with the same samples each is paired with the first, which alone is compared with the others.
@@ -185,12 +185,12 @@ def compare_all(connection: duckdb.DuckDBPyConnection, config: Config) -> list[P
             "SELECT min(track_id) OVER (PARTITION BY sample_sha256) AS first, track_id FROM fingerprints "
             "QUALIFY first <> track_id ORDER BY first, track_id"
         ).fetchall()
-        pairs = [Pair(first, other, EXACT, 1.0, 0.0, None) for first, other in rows]
+        pairs = [DuplicatePair(first, other, EXACT, 1.0, 0.0, None) for first, other in rows]
         pairs += _near(connection, config)
     return sorted(pairs, key=lambda p: (p.track_id, p.other_id))
 
 
-def _near(connection: duckdb.DuckDBPyConnection, config: Config) -> Iterator[Pair]:
+def _near(connection: duckdb.DuckDBPyConnection, config: Config) -> Iterator[DuplicatePair]:
     _find_candidates(connection, config)
     done = 0
     # Only some at a time, however many there are.
@@ -251,7 +251,7 @@ def _prints(connection: duckdb.DuckDBPyConnection, numbers: list[int]) -> dict[i
 
 def _held_together(
     one: tuple[str, np.ndarray], two: tuple[str, np.ndarray], offsets: list[int], config: Config
-) -> Pair | None:
+) -> DuplicatePair | None:
     tried = sorted({offset + d for offset in offsets for d in range(-AROUND, AROUND + 1)}, key=lambda o: (abs(o), o))
     least = config.min_seconds * fingerprint.FRAMES_PER_SECOND
     best = None
@@ -263,4 +263,4 @@ def _held_together(
         return None
     similarity, overlap, offset = best
     seconds = fingerprint.FRAMES_PER_SECOND
-    return Pair(one[0], two[0], NEAR, similarity, offset / seconds, overlap / seconds)
+    return DuplicatePair(one[0], two[0], NEAR, similarity, offset / seconds, overlap / seconds)

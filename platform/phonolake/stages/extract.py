@@ -13,7 +13,7 @@ from phonolake.features import contract
 from phonolake.features.contract import Segments, Spectrogram
 from phonolake.inference.extractors import feature_set
 from phonolake.inference.products import product, rejects
-from phonolake.inference.recordings import Answer, Recipe, answers
+from phonolake.inference.recordings import Description, Recipe, describe
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.stages import derive
 from phonolake.store import jobs, pieces
@@ -183,7 +183,7 @@ def extract_shard(task: Task) -> None:
             for r in recipes
         }
         for track_id, data, duration in pieces.stored(lake.folder("audio") / task.source):
-            found = answers(recipes, data, duration)
+            found = describe(recipes, data, duration)
             for recipe in recipes:
                 rows = found.pop(recipe.name)
                 if isinstance(rows, AudioError):
@@ -202,7 +202,7 @@ def extract_shard(task: Task) -> None:
                 write_rows(path, target.table.arrow, left_out[recipe.name])
 
 
-def row_of(track_id: str, recipe: Recipe, answer: Answer, source: str) -> dict[str, Any]:
+def row_of(track_id: str, recipe: Recipe, answer: Description, source: str) -> dict[str, Any]:
     """The row of a product for one answer about a track."""
     row = {
         "track_id": track_id,

@@ -8,7 +8,7 @@ from typing import Any
 from phonolake.errors import UsageError
 from phonolake.lineage import digest
 from phonolake.sources import label_sheets
-from phonolake.sources.label_sheets import Choice, Given, Keyed, Labels
+from phonolake.sources.label_sheets import Given, Keyed, Labels, SheetColumns
 from phonolake.sources.names import Names
 from phonolake.stages import imported
 from phonolake.stages.imported import Matcher, Report
@@ -32,7 +32,7 @@ class Config:
         Who says so (`labels.source`); the name of the file by default.
     dataset : str, optional
         Only recordings of this dataset are meant.
-    choice : label_sheets.Choice
+    choice : label_sheets.SheetColumns
         What cannot be seen in the table.
     """
 
@@ -40,7 +40,7 @@ class Config:
     file: str
     source: str | None = None
     dataset: str | None = None
-    choice: Choice = field(default_factory=Choice)
+    choice: SheetColumns = field(default_factory=SheetColumns)
 
     @property
     def name(self) -> str:
@@ -84,7 +84,7 @@ def plan(config: Config) -> Report:
     return _read(Lake.open(config.lake), config)[1]
 
 
-def check(file: str, names: Names, choice: Choice) -> None:
+def check(file: str, names: Names, choice: SheetColumns) -> None:
     """Raise the `UsageError` that an import would raise for a table about these recordings."""
     keyed = label_sheets.key(Path(file).expanduser(), names, choice.id_column)
     for _ in label_sheets.given(keyed, label_sheets.labels(keyed, choice)):

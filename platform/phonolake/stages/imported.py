@@ -224,7 +224,7 @@ def publish(
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
+class _RemovedImport:
     """What the table of runs keeps of a removal."""
 
     lake: str
@@ -241,12 +241,12 @@ def remove(lake_path: str, table: str, column: str, name: str) -> Outcome:
     """
     started = now()
 
-    def make(seen: Lake) -> tuple[Change, Outcome, Removed]:
+    def make(seen: Lake) -> tuple[Change, Outcome, _RemovedImport]:
         change = removing(seen, table, column, name)
         n = sum(seen.shards(table)[file].rows for file in change.remove)
         run_id = f"{table}-remove-{digest([name, change.remove, seen.versions()])}"
         note = f"rows of the {column} {name!r}"
-        return change, Outcome(f"{table} remove", run_id, n, n, 0, note), Removed(lake_path, name)
+        return change, Outcome(f"{table} remove", run_id, n, n, 0, note), _RemovedImport(lake_path, name)
 
     return publish(Lake.open(lake_path), table, make, what="remove", started=started)
 

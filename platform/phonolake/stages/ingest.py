@@ -146,13 +146,13 @@ def run(config: Config) -> Outcome:
     raise AssertionError("the last attempt raises")
 
 
-def _nothing_new(config: Config, plan: planning.Plan, pruned: str) -> Outcome:
+def _nothing_new(config: Config, plan: planning.IngestPlan, pruned: str) -> Outcome:
     _commit_passed_over(config, plan)
     note = [f"nothing new: {plan.said}{plan.lost}{pruned}", passing.said(plan.passed_over)]
     return Outcome("ingest", None, 0, 0, 0, "; ".join(filter(None, note)))
 
 
-def _write(lake: Lake, config: Config, plan: planning.Plan) -> None:
+def _write(lake: Lake, config: Config, plan: planning.IngestPlan) -> None:
     """Write the shards that do not lie ready."""
     tasks = [Task(lake.root, config, stem, files) for stem, files in plan.shards.items()]
     missing = [task for task in tasks if not lake.path("tracks", task.stem).exists()]
@@ -167,7 +167,7 @@ def _publish(
     lake: Lake,
     seen: Lake,
     config: Config,
-    plan: planning.Plan,
+    plan: planning.IngestPlan,
     terms: list[contract.Term],
     pruned: str,
     started: datetime,
@@ -187,7 +187,7 @@ def _publish(
     return outcome
 
 
-def make_plan(config: Config) -> planning.Plan:
+def make_plan(config: Config) -> planning.IngestPlan:
     """Find out what there is to do, without doing it.
 
     Raises
@@ -205,7 +205,7 @@ def _there(config: Config) -> Lake | None:
     return lake.pinned() if lake else None
 
 
-def _plan(config: Config, lake: Lake | None) -> planning.Plan:
+def _plan(config: Config, lake: Lake | None) -> planning.IngestPlan:
     source = contract.get(config.source)
     root = Path(config.root).expanduser()
     if not root.is_dir():
@@ -239,7 +239,7 @@ def _plan(config: Config, lake: Lake | None) -> planning.Plan:
     return plan
 
 
-def _commit_passed_over(config: Config, plan: planning.Plan) -> None:
+def _commit_passed_over(config: Config, plan: planning.IngestPlan) -> None:
     """Keep what is passed over now where no recording is new."""
     lake = Lake.open(config.lake)
     for attempt in attempts(lake):
@@ -256,7 +256,7 @@ def _seconds(tasks: list[Task]) -> float:
     return sum(SECONDS_PER_FILE + (file.size or 0) * SECONDS_PER_BYTE for file in files)
 
 
-def _collect(lake: Lake, name: str, plan: planning.Plan) -> Change:
+def _collect(lake: Lake, name: str, plan: planning.IngestPlan) -> Change:
     """What a table gains by the finished shards, and loses where files changed."""
     table = schema.table(name)
     paths = (lake.path(name, stem) for stem in plan.shards)

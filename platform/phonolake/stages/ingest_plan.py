@@ -46,7 +46,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownFile:
     """What the lake has of a file: its size and mtime, the configuration that rejected it, and what the dataset said.
 
     `said` is None for a reject, and for a track from before such hashes were kept.
@@ -61,7 +61,7 @@ class Known:
 
 
 @dataclass(slots=True)
-class Plan:
+class IngestPlan:
     """Shards to write by name, tracks whose rows they replace, and how many files need nothing or were forgotten.
 
     `passed_over` are files under the root that are no recordings by their names, `gone` the tracks and rejects whose
@@ -142,7 +142,7 @@ def make(
     shard_bytes: int,
     *,
     within: Path | None = None,
-) -> Plan:
+) -> IngestPlan:
     """Leave out what the lake has unchanged, and group the rest in a way that depends on nothing but the files.
 
     Parameters
@@ -157,7 +157,7 @@ def make(
     """
     known, gone = _known(lake, dataset)
     version = lake.versions().get("rejects", 0) if lake else 0
-    plan = Plan()
+    plan = IngestPlan()
     work = []
     seen: dict[str, File] = {}
     tries: dict[str, int] = {}
@@ -197,7 +197,7 @@ def readable(path: Path | str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _known(lake: Lake | None, dataset: str) -> tuple[dict[str, Known], set[str]]:
+def _known(lake: Lake | None, dataset: str) -> tuple[dict[str, KnownFile], set[str]]:
     """What the lake has an answer for, by track id, and the ids of tracks that were taken down, which stay out."""
     if lake is None:
         return {}, set()
@@ -215,10 +215,10 @@ def _known(lake: Lake | None, dataset: str) -> tuple[dict[str, Known], set[str]]
             [dataset, TRY_AGAIN, WITHOUT_AUDIO],
         ).fetchall()
         gone = {track_id for (track_id,) in connection.execute("SELECT track_id FROM forgotten").fetchall()}
-    return {track_id: Known(*facts) for track_id, *facts in rows}, gone
+    return {track_id: KnownFile(*facts) for track_id, *facts in rows}, gone
 
 
-def _unchanged(file: File, before: Known, fingerprint: str) -> bool:
+def _unchanged(file: File, before: KnownFile, fingerprint: str) -> bool:
     """A file that vanished after it was taken in is not lost; under new thresholds a reject is looked at again."""
     if before.rejected_by is None and file.size is None:
         return True
@@ -226,7 +226,7 @@ def _unchanged(file: File, before: Known, fingerprint: str) -> bool:
     return same and before.rejected_by in (None, fingerprint) and before.said in (None, file.said)
 
 
-def _is_copy(file: File, before: Known) -> bool:
+def _is_copy(file: File, before: KnownFile) -> bool:
     """Whether a file that looks new has the very bytes of the one that was taken in: a tree may have been copied."""
     if file.size is None or file.size != before.size or before.sha256 is None:
         return False
@@ -237,14 +237,14 @@ def _is_copy(file: File, before: Known) -> bool:
         return False
 
 
-def _is_gone(before: Known, file: File | None) -> bool:
+def _is_gone(before: KnownFile, file: File | None) -> bool:
     """Whether a file that was there when it was taken in, or rejected, is no longer where it was, nor anywhere else."""
     if before.size is None or before.path is None or (file is not None and file.size is not None):
         return False
     return not os.path.exists(before.path)
 
 
-def _check_same(seen: dict[str, File], known: dict[str, Known], dataset: str, root: Path) -> None:
+def _check_same(seen: dict[str, File], known: dict[str, KnownFile], dataset: str, root: Path) -> None:
     """Raise a `UsageError` when the lake has another dataset of this name: from elsewhere, with other files."""
     if not known:
         return

@@ -9,7 +9,7 @@ from typing import Any
 
 from phonolake.lineage import digest
 from phonolake.stages import forget
-from phonolake.stages.ingest_plan import Plan
+from phonolake.stages.ingest_plan import IngestPlan
 from phonolake.store import jobs
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Lake
@@ -27,7 +27,7 @@ class _Said:
     n_tracks: int
 
 
-def take_down(config: Any, plan: Plan, started: datetime) -> str:
+def take_down(config: Any, plan: IngestPlan, started: datetime) -> str:
     """Take down what a plan found gone, and the indexes that hold it; says so, for the note of the outcome.
 
     Parameters

@@ -61,7 +61,7 @@ def configure(
 @overload
 def run(config: fma.Config, root: Path) -> list[fma.PlannedTrack]: ...
 @overload
-def run(config: layouts.Config, root: Path) -> list[layouts.Clip]: ...
+def run(config: layouts.Config, root: Path) -> list[layouts.PlannedClip]: ...
 def run(config: fma.Config | layouts.Config, root: Path) -> list[Any]:
     """Write what is not written yet; the metadata comes last, when all audio is there.
 
@@ -87,7 +87,9 @@ def run(config: fma.Config | layouts.Config, root: Path) -> list[Any]:
 
 def counts(tracks: Sequence[Any]) -> list[tuple[str, str, int]]:
     """Number of tracks by what they are and how their files are: label, kind of damage or ``sound``, tracks."""
-    kinds = [(t.label, "sound") if isinstance(t, layouts.Clip) else (t.genre, t.damage or "sound") for t in tracks]
+    kinds = [
+        (t.label, "sound") if isinstance(t, layouts.PlannedClip) else (t.genre, t.damage or "sound") for t in tracks
+    ]
     return [(*kind, n) for kind, n in sorted(Counter(kinds).items())]
 
 

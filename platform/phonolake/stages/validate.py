@@ -20,7 +20,7 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DatasetCheck:
     """One check. `expected` and `found` are counts; for a single file they are 1 and 0, or 0 and 1."""
 
     check: str
@@ -33,7 +33,7 @@ class Finding:
         return self.expected != self.found
 
 
-def run(config: Config, *, top: int = 10) -> list[Finding]:
+def run(config: Config, *, top: int = 10) -> list[DatasetCheck]:
     """Check everything that can be seen without decoding.
 
     Parameters
@@ -60,8 +60,10 @@ def run(config: Config, *, top: int = 10) -> list[Finding]:
     looker = Looker(None if contract.follows_links(source) else root)
     files = [looker.look(recording) for recording in _recordings(source, root, config.options)]
     share = contract.share(source, root, config.options, sum(file.size is not None for file in files))
-    figures = [Finding("figure", f.about, f.published, f.found) for f in contract.facts(source, root, config.options)]
-    shares = [Finding("share", share.about, share.published, share.found)] if share else []
+    figures = [
+        DatasetCheck("figure", f.about, f.published, f.found) for f in contract.facts(source, root, config.options)
+    ]
+    shares = [DatasetCheck("share", share.about, share.published, share.found)] if share else []
     return figures + shares + _files(files, root, top)
 
 
@@ -76,7 +78,7 @@ def _recordings(source: contract.Source, root: Path, options: tuple[str, ...]) -
         return []
 
 
-def _files(files: list[File], root: Path, top: int) -> list[Finding]:
+def _files(files: list[File], root: Path, top: int) -> list[DatasetCheck]:
     present = [f for f in files if f.size is not None]
     missing = [f for f in files if f.size is None and not f.outside]
     outside = [f for f in files if f.outside]
@@ -84,12 +86,12 @@ def _files(files: list[File], root: Path, top: int) -> list[Finding]:
     named = {f.recording.path for f in files}
     unexpected = [path for path in trees.files(root, EXTENSIONS) if path not in named]
     return [
-        Finding("files", "named by the dataset", len(files), len(present) + len(outside)),
-        *(Finding("missing", readable(f.recording.path), 1, 0) for f in missing[:top]),
-        Finding("files", "without a byte", 0, len(empty)),
-        *(Finding("empty", readable(f.recording.path), 0, 1) for f in empty[:top]),
-        Finding("files", "reached by a link that leads out of the dataset", 0, len(outside)),
-        *(Finding("outside", readable(f.recording.path), 0, 1) for f in outside[:top]),
-        Finding("files", "of audio that the dataset does not name", 0, len(unexpected)),
-        *(Finding("unexpected", readable(path), 0, 1) for path in unexpected[:top]),
+        DatasetCheck("files", "named by the dataset", len(files), len(present) + len(outside)),
+        *(DatasetCheck("missing", readable(f.recording.path), 1, 0) for f in missing[:top]),
+        DatasetCheck("files", "without a byte", 0, len(empty)),
+        *(DatasetCheck("empty", readable(f.recording.path), 0, 1) for f in empty[:top]),
+        DatasetCheck("files", "reached by a link that leads out of the dataset", 0, len(outside)),
+        *(DatasetCheck("outside", readable(f.recording.path), 0, 1) for f in outside[:top]),
+        DatasetCheck("files", "of audio that the dataset does not name", 0, len(unexpected)),
+        *(DatasetCheck("unexpected", readable(path), 0, 1) for path in unexpected[:top]),
     ]

@@ -24,7 +24,7 @@ SET_PREFIX = FEATURES + "_"
 ATTACHED = "lake"
 
 
-class Published(Protocol):
+class PublishedTables(Protocol):
     """What the catalog asks of a lake; `phonolake.store.lake` imports this module, and says what each of these does."""
 
     root: Path
@@ -43,14 +43,14 @@ class Published(Protocol):
     def is_pinned(self) -> bool: ...
 
 
-def build(lake: Published) -> None:
+def build(lake: PublishedTables) -> None:
     """Write the catalog of the published versions in place of the old one; the caller holds the lake's lock."""
     # Written elsewhere and copied, since DuckDB misplaces the write-ahead log of a path with a question mark.
     with replacing(lake.root / FILE) as temporary, TemporaryDirectory() as scratch:
         shutil.copyfile(_written(lake, Path(scratch)), temporary)
 
 
-def _written(lake: Published, scratch: Path) -> Path:
+def _written(lake: PublishedTables, scratch: Path) -> Path:
     """Write the catalog of a lake into a folder."""
     written = scratch / FILE
     written.write_bytes(_blank(schemas.fingerprint()))
@@ -77,7 +77,7 @@ def _blank(_: str) -> bytes:
         return written.read_bytes()
 
 
-def connect(lake: Published) -> duckdb.DuckDBPyConnection:
+def connect(lake: PublishedTables) -> duckdb.DuckDBPyConnection:
     """Open the catalog for reading; it is built again when the lake was moved or a publication was cut short.
 
     When another program holds the file, the lake lies on a read-only disk, or shows an earlier moment, the same views
@@ -101,7 +101,7 @@ def connect(lake: Published) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def attach(connection: duckdb.DuckDBPyConnection, lake: Published) -> bool:
+def attach(connection: duckdb.DuckDBPyConnection, lake: PublishedTables) -> bool:
     """Attach the catalog if it is there and shows what is published."""
     path = lake.root / FILE
     if not path.is_file():
@@ -116,7 +116,7 @@ def attach(connection: duckdb.DuckDBPyConnection, lake: Published) -> bool:
     return False
 
 
-def _stamp(lake: Published, versions: dict[str, int]) -> str:
+def _stamp(lake: PublishedTables, versions: dict[str, int]) -> str:
     # A catalog that another version of Phonolake built may lack tables, columns and macros.
     return f"{lake.root} {sorted(versions.items())} {schemas.fingerprint()}"
 
@@ -128,7 +128,7 @@ def _declare(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(schemas.macros_sql())
 
 
-def _show(connection: duckdb.DuckDBPyConnection, lake: Published) -> None:
+def _show(connection: duckdb.DuckDBPyConnection, lake: PublishedTables) -> None:
     """Let the views show what is published."""
     declared = schemas.tables()
     # Read once, so that all views show the same moment even while a job commits.
@@ -153,7 +153,7 @@ def _show(connection: duckdb.DuckDBPyConnection, lake: Published) -> None:
     _create_summary(connection, {name: (versions.get(name), shards.get(name, {})) for name in names}, stamp)
 
 
-def published_set(lake: Published, name: str, version: int) -> TableSchema:
+def published_set(lake: PublishedTables, name: str, version: int) -> TableSchema:
     """Schema of a feature set's table, with the columns that the set brought."""
     base = schemas.table(FEATURES)
     keys = {c.name for c in base.columns}
@@ -172,7 +172,7 @@ def _union(base: TableSchema, sets: list[TableSchema]) -> TableSchema:
     )
 
 
-def _select(lake: Published, table: TableSchema, files: list[str], stored: set[str]) -> str:
+def _select(lake: PublishedTables, table: TableSchema, files: list[str], stored: set[str]) -> str:
     """Read a table; a column that was declared after its shards were written is NULL."""
     if not files:
         return _empty(table)
@@ -202,7 +202,7 @@ def _empty(table: TableSchema, where: str = "false") -> str:
     return "SELECT " + ", ".join(f"NULL::{c.type} AS {quote(c.name)}" for c in table.columns) + f" WHERE {where}"
 
 
-def reading(lake: Published, table: str, files: list[str], *, names: bool = False) -> str:
+def reading(lake: PublishedTables, table: str, files: list[str], *, names: bool = False) -> str:
     """SQL that reads these shards of a table; `names` adds the column ``filename``."""
     paths = ", ".join(literal(no_glob(str(lake.folder(table) / file))) for file in files)
     # Else a folder called dataset=fma above the lake would take the place of the column `dataset`.

@@ -25,7 +25,7 @@ BLEND = "mean of the three"
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class TunedTask:
     """Which clips: a feature vector, and in words for the table."""
 
     name: str
@@ -33,8 +33,8 @@ class Task:
 
 
 TASKS = (
-    Task("6 roles, 3,418 clips, 97 features", "full-20"),
-    Task("9 roles, 5,125 clips, 97 features", "original"),
+    TunedTask("6 roles, 3,418 clips, 97 features", "full-20"),
+    TunedTask("9 roles, 5,125 clips, 97 features", "original"),
 )
 
 # What each family chooses from; the settings that are not named are those of its card.
@@ -52,7 +52,7 @@ class Outer:
     """One outer split of one task."""
 
     folder: Path
-    task: Task
+    task: TunedTask
     seed: int
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from phonolake.errors import UsageError, unknown
 from phonolake.records import Hertz, Seconds
 from phonolake.synthesis.palette import WALTZ
-from phonolake.synthesis.recipe import Accents, Figure, Harmony, Metre, Part, Percussion, Rhythm, Style
+from phonolake.synthesis.recipe import Accents, Figuration, Harmony, Metre, Part, Percussion, Rhythm, Style
 from phonolake.synthesis.studio import Note, master, play, strike
 from phonolake.synthesis.styles import STYLES
 
@@ -84,10 +84,10 @@ def tags(genre: str, *, rng: np.random.Generator, duration: Seconds) -> tuple[st
     return tuple(word for word, applies in words.items() if applies)
 
 
-def sketch(genre: str, *, duration: Seconds, rng: np.random.Generator) -> tuple[Style, "Song"]:
+def sketch(genre: str, *, duration: Seconds, rng: np.random.Generator) -> tuple[Style, "Piece"]:
     """What a piece is made of, before it sounds."""
     style = _borrow(STYLES[genre], rng)
-    return style, Song.draw(style.rhythm, style.harmony, duration=duration, rng=rng)
+    return style, Piece.draw(style.rhythm, style.harmony, duration=duration, rng=rng)
 
 
 def _borrow(style: Style, rng: np.random.Generator) -> Style:
@@ -102,7 +102,7 @@ def _level(gain: tuple[float, float], rng: np.random.Generator) -> np.float32:
 
 
 @dataclass(frozen=True, slots=True)
-class Song:
+class Piece:
     """What all parts of a piece agree on.
 
     Parameters
@@ -125,7 +125,7 @@ class Song:
     progression: tuple[int, ...]
 
     @classmethod
-    def draw(cls, rhythm: Rhythm, harmony: Harmony, *, duration: Seconds, rng: np.random.Generator) -> "Song":
+    def draw(cls, rhythm: Rhythm, harmony: Harmony, *, duration: Seconds, rng: np.random.Generator) -> "Piece":
         """Draw tempo, metre, key and chords from a recipe."""
         metre = rhythm.metres[rng.integers(len(rhythm.metres))]
         step = 15 / rng.uniform(*rhythm.tempo)
@@ -180,14 +180,14 @@ def onsets(accents: Accents, metre: Metre, rng: np.random.Generator) -> np.ndarr
     return np.flatnonzero(rng.random(len(likely)) < likely)
 
 
-def _phrased(accents: Accents, song: Song, rng: np.random.Generator) -> Iterator[tuple[int, np.ndarray]]:
+def _phrased(accents: Accents, song: Piece, rng: np.random.Generator) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (bar, onsets): a phrase that repeats, now and then with a bar of its own."""
     phrase = [onsets(accents, song.metre, rng) for _ in range(PHRASE)]
     for bar in range(song.bars):
         yield bar, onsets(accents, song.metre, rng) if rng.random() < 0.12 else phrase[bar % PHRASE]
 
 
-def _percussion(percussion: Percussion, song: Song, *, n: int, sr: Hertz, rng: np.random.Generator) -> np.ndarray:
+def _percussion(percussion: Percussion, song: Piece, *, n: int, sr: Hertz, rng: np.random.Generator) -> np.ndarray:
     if rng.random() >= percussion.presence:
         return np.zeros(n, dtype=np.float32)
     beat = percussion.beats[rng.integers(len(percussion.beats))]
@@ -200,14 +200,14 @@ def _percussion(percussion: Percussion, song: Song, *, n: int, sr: Hertz, rng: n
     return _level(percussion.gain, rng) * strike(strokes, n=n, sr=sr, rng=rng)
 
 
-def _part(part: Part, song: Song, *, n: int, sr: Hertz, rng: np.random.Generator) -> np.ndarray:
+def _part(part: Part, song: Piece, *, n: int, sr: Hertz, rng: np.random.Generator) -> np.ndarray:
     timbre = part.timbres[rng.integers(len(part.timbres))]
     figure = part.figures[rng.integers(len(part.figures))]
     write = _accompaniment if part.voicing else _melody
     return play(write(part, figure, song, rng), timbre, n=n, sr=sr, rng=rng)
 
 
-def _accompaniment(part: Part, figure: Figure, song: Song, rng: np.random.Generator) -> Iterator[Note]:
+def _accompaniment(part: Part, figure: Figuration, song: Piece, rng: np.random.Generator) -> Iterator[Note]:
     count = 0
     for bar, steps in _phrased(figure.accents, song, rng):
         chord = song.chord(bar, part.voicing, part.register[0])
@@ -222,7 +222,7 @@ def _accompaniment(part: Part, figure: Figure, song: Song, rng: np.random.Genera
                 yield Note(onset + i * figure.roll, figure.hold * gap * song.step, pitch, velocity)
 
 
-def _melody(part: Part, figure: Figure, song: Song, rng: np.random.Generator) -> Iterator[Note]:
+def _melody(part: Part, figure: Figuration, song: Piece, rng: np.random.Generator) -> Iterator[Note]:
     """Walk along the scale; a phrase comes back with its notes, a rest takes its place now and then."""
     low, high = part.register
     allowed = [pitch for pitch in range(low, high + 1) if (pitch - song.tonic) % 12 in song.scale]

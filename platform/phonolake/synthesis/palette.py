@@ -1,7 +1,7 @@
 """The instruments, drum kits, figures, metres and scales that the genres' recipes share."""
 
 from phonolake.synthesis.instruments import Drum, Fm, Harmonic, Noise, Pluck
-from phonolake.synthesis.recipe import Accents, Beat, Figure
+from phonolake.synthesis.recipe import Accents, Beat, Figuration
 
 # Held sounds.
 SAW = Harmonic(tilt=1.0, attack=0.005, decay=0.2, sustain=0.5, detune=9)
@@ -144,20 +144,20 @@ SCATTERED = Beat(
 )
 
 # Figures.
-HELD = Figure(Accents(0.35, 0, 0, 0), hold=1.05)
-BEATS = Figure(Accents(1, 0.7, 0.1, 0), hold=0.8)
-EIGHTHS = Figure(Accents(1, 1, 1, 0), hold=0.85)
-SYNCOPATED = Figure(Accents(0.7, 0.35, 0.5, 0.25), hold=0.7)
-OFFBEATS = Figure(Accents(0.05, 0.1, 1, 0), hold=0.5)
-SIXTEENTHS = Figure(Accents(1, 1, 0.9, 0.8), hold=0.6, broken=True)
-STRUMMED = Figure(Accents(1, 0.9, 0.6, 0.15), hold=1.2, roll=0.012)
-FINGERPICKED = Figure(Accents(1, 1, 0.9, 0.35), hold=1.8, broken=True)
-RIPPLING = Figure(Accents(1, 0.8, 0.7, 0.05), hold=2.0, broken=True)
-SPARSE = Figure(Accents(0.25, 0.12, 0.1, 0.06), hold=0.8)
-SINGING = Figure(Accents(0.75, 0.65, 0.4, 0.05), hold=0.95)
-RAPPING = Figure(Accents(0.8, 0.8, 0.75, 0.55), hold=0.7)
-RUNNING = Figure(Accents(0.9, 0.85, 0.75, 0.4), hold=0.9)
-SLOW_TUNE = Figure(Accents(0.75, 0.35, 0.1, 0), hold=1.1)
+HELD = Figuration(Accents(0.35, 0, 0, 0), hold=1.05)
+BEATS = Figuration(Accents(1, 0.7, 0.1, 0), hold=0.8)
+EIGHTHS = Figuration(Accents(1, 1, 1, 0), hold=0.85)
+SYNCOPATED = Figuration(Accents(0.7, 0.35, 0.5, 0.25), hold=0.7)
+OFFBEATS = Figuration(Accents(0.05, 0.1, 1, 0), hold=0.5)
+SIXTEENTHS = Figuration(Accents(1, 1, 0.9, 0.8), hold=0.6, broken=True)
+STRUMMED = Figuration(Accents(1, 0.9, 0.6, 0.15), hold=1.2, roll=0.012)
+FINGERPICKED = Figuration(Accents(1, 1, 0.9, 0.35), hold=1.8, broken=True)
+RIPPLING = Figuration(Accents(1, 0.8, 0.7, 0.05), hold=2.0, broken=True)
+SPARSE = Figuration(Accents(0.25, 0.12, 0.1, 0.06), hold=0.8)
+SINGING = Figuration(Accents(0.75, 0.65, 0.4, 0.05), hold=0.95)
+RAPPING = Figuration(Accents(0.8, 0.8, 0.75, 0.55), hold=0.7)
+RUNNING = Figuration(Accents(0.9, 0.85, 0.75, 0.4), hold=0.9)
+SLOW_TUNE = Figuration(Accents(0.75, 0.35, 0.1, 0), hold=1.1)
 
 # Metres, as the lengths of their beats in sixteenths.
 COMMON = (4, 4, 4, 4)

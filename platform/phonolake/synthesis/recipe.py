@@ -23,7 +23,7 @@ class Accents:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Figuration:
     """How a part moves: its onsets, how much of the time between them a note is held, and how a chord is broken.
 
     Parameters
@@ -59,7 +59,7 @@ class Part:
     """
 
     timbres: tuple[Timbre, ...]
-    figures: tuple[Figure, ...]
+    figures: tuple[Figuration, ...]
     register: tuple[int, int]
     voicing: tuple[int, ...] = ()
     presence: float = 1.0

@@ -32,7 +32,7 @@ AUGMENTATIONS = (*AUDIO, SPEC_AUGMENT, MIXUP)
 
 
 @dataclass(frozen=True, slots=True)
-class Mix:
+class Mixup:
     """Each example was mixed with a partner: its share, and the partner's number, (B,)."""
 
     share: float
@@ -46,7 +46,7 @@ class BatchAugmentation:
     spec_augment: bool = False
     mixup: bool = False
 
-    def __call__(self, x: Tensor) -> tuple[Tensor, Mix | None]:
+    def __call__(self, x: Tensor) -> tuple[Tensor, Mixup | None]:
         """Another version of a batch, and which examples were mixed."""
         if not (self.spec_augment or self.mixup):
             return x, None
@@ -58,7 +58,7 @@ class BatchAugmentation:
         partners = rng.permutation(len(x))
         # The labels are mixed in the loss, which is linear in them.
         x, _, share = mixup(x, x, x[partners], x[partners], rng)
-        return x, Mix(share, partners)
+        return x, Mixup(share, partners)
 
 
 def of_batches(names: tuple[str, ...]) -> BatchAugmentation:

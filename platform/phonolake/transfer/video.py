@@ -9,7 +9,7 @@ from phonolake.transfer.http import retry_after
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class MediaStream:
     """A stream that can be read from: its address, and the headers to ask for it with."""
 
     url: str
@@ -29,7 +29,7 @@ class UnavailableError(Exception):
         return type(self), (self.state, self.detail, self.asked)
 
 
-def locate(url: str, *, timeout: float = 30.0) -> Stream:
+def locate(url: str, *, timeout: float = 30.0) -> MediaStream:
     """Ask yt-dlp where the best audio of a page lies, without fetching it.
 
     Raises
@@ -61,7 +61,7 @@ def locate(url: str, *, timeout: float = 30.0) -> Stream:
     entry = _only(info)
     if not entry.get("url"):
         raise UnavailableError(states.DECODE, "yt-dlp finds no stream on the page")
-    return Stream(entry["url"], dict(entry.get("http_headers") or {}))
+    return MediaStream(entry["url"], dict(entry.get("http_headers") or {}))
 
 
 def understand(error: BaseException) -> UnavailableError:

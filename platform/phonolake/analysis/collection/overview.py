@@ -41,7 +41,7 @@ class DurationBin:
 
 
 @dataclass(frozen=True, slots=True)
-class Coverage:
+class TableCoverage:
     """How many of the tracks have a row about them: of one recipe or run, and their share of all."""
 
     table: str
@@ -141,7 +141,7 @@ def duration_histogram(connection: duckdb.DuckDBPyConnection, *, max_bins: int =
     return [DurationBin(b * width, (b + 1) * width, counts.get(b, 0)) for b in range(min(counts), max(counts) + 1)]
 
 
-def coverage(connection: duckdb.DuckDBPyConnection, *, most_runs: int = 10) -> list[Coverage]:
+def coverage(connection: duckdb.DuckDBPyConnection, *, most_runs: int = 10) -> list[TableCoverage]:
     """How far labels, features and spectrograms reach, and the predictions and embeddings of the newest runs."""
     rows = connection.execute(
         """
@@ -161,7 +161,7 @@ def coverage(connection: duckdb.DuckDBPyConnection, *, most_runs: int = 10) -> l
         """,
         [most_runs],
     ).fetchall()
-    return [Coverage(*row) for row in rows]
+    return [TableCoverage(*row) for row in rows]
 
 
 def reject_reasons(connection: duckdb.DuckDBPyConnection) -> list[RejectReason]:

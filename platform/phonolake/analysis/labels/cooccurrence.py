@@ -20,9 +20,9 @@ from phonolake.lookup.label_matrix import LabelMatrix, read_labels
 from phonolake.metrics.intervals import CONFIDENCE, wilson
 
 __all__ = [
-    "Counts",
     "LabelMatrix",
-    "Pair",
+    "LabelPair",
+    "PairCounts",
     "cooccurrence_counts",
     "lift",
     "normalize",
@@ -35,7 +35,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class LabelPair:
     """Two labels, in this order.
 
     Parameters
@@ -61,7 +61,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class PairCounts:
     """How many of `n_tracks` tracks that have any label have each two labels.
 
     Parameters
@@ -80,10 +80,10 @@ class Counts:
         return np.diag(self.pairs)
 
 
-def read_counts(connection: duckdb.DuckDBPyConnection, *, source: str | None = None) -> Counts:
+def read_counts(connection: duckdb.DuckDBPyConnection, *, source: str | None = None) -> PairCounts:
     """Count the positive labels of a lake, of one source or of all."""
     found = read_labels(connection, source=source)
-    return Counts(found.labels, cooccurrence_counts(found.Y_NL), found.Y_NL.shape[0])
+    return PairCounts(found.labels, cooccurrence_counts(found.Y_NL), found.Y_NL.shape[0])
 
 
 def normalized_cooccurrence(Y_NL: LabelArray) -> np.ndarray:
@@ -131,7 +131,7 @@ def ranked_pairs(
     min_count: int = 1,
     confidence: float = CONFIDENCE,
     top: int | None = None,
-) -> list[Pair]:
+) -> list[LabelPair]:
     """The ordered pairs that occur, the highest C first; of equal ones the commoner first, then by name.
 
     Parameters
@@ -156,10 +156,10 @@ def ranked_pairs(
     lifted = n_tracks * both / (n_L[i].astype(np.float64) * n_L[j])
     columns = (both, n_L[i], n_L[j], c, low, high, lifted)
     rows = zip(i, j, *(column.tolist() for column in columns), strict=True)
-    return [Pair(labels[a], labels[b], *values) for a, b, *values in rows]
+    return [LabelPair(labels[a], labels[b], *values) for a, b, *values in rows]
 
 
-def top_pairs(connection: duckdb.DuckDBPyConnection, top: int) -> list[Pair]:
+def top_pairs(connection: duckdb.DuckDBPyConnection, top: int) -> list[LabelPair]:
     """The ordered pairs with the highest C, of those that occur, counted by the macro of the lake."""
     rows = connection.execute("SELECT * FROM cooccurrence() LIMIT $1", [top]).fetchall()
-    return [Pair(*row) for row in rows]
+    return [LabelPair(*row) for row in rows]

@@ -49,7 +49,7 @@ class TagCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class Correlation:
+class RunCorrelation:
     """A Pearson correlation over runs, with the interval of Fisher's transformation; NaN where it is not defined."""
 
     name: str
@@ -66,8 +66,8 @@ class EvaluationCheck:
 
     runs: list[RunCheck]
     tags: list[TagCheck]
-    rho_1: Correlation
-    rho_2: Correlation
+    rho_1: RunCorrelation
+    rho_2: RunCorrelation
     n_tracks: int
 
 
@@ -134,20 +134,20 @@ def check(
 
 def correlate(
     name: str, between: str, first: Sequence[float], second: Sequence[float], *, confidence: float = CONFIDENCE
-) -> Correlation:
+) -> RunCorrelation:
     """Pearson correlation of two series, without the places where either is NaN."""
     pairs = np.array([(a, b) for a, b in zip(first, second, strict=True) if not (np.isnan(a) or np.isnan(b))])
     n = len(pairs)
     if n < 2 or (np.ptp(pairs, axis=0) == 0).any():
-        return Correlation(name, between, *(float("nan"),) * 3, n)
+        return RunCorrelation(name, between, *(float("nan"),) * 3, n)
     from scipy.stats import pearsonr  # late: it takes half a second to import
 
     found = pearsonr(*pairs.T)
     value = float(found.statistic)
     if n < 4 or abs(value) == 1:
-        return Correlation(name, between, value, float("nan"), float("nan"), n)
+        return RunCorrelation(name, between, value, float("nan"), float("nan"), n)
     low, high = found.confidence_interval(confidence)
-    return Correlation(name, between, value, float(low), float(high), n)
+    return RunCorrelation(name, between, value, float(low), float(high), n)
 
 
 def check_runs(
@@ -227,7 +227,7 @@ def _common_scores(said: pa.Table, names: Sequence[str]) -> tuple[list[str], lis
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredRuns:
     """What can be measured: a run, or all folds of one cross-validation, and its annotated test tracks."""
 
     name: str
@@ -235,7 +235,7 @@ class Scored:
     n_annotated: int
 
 
-def scored(connection: duckdb.DuckDBPyConnection, answers: Answers) -> list[Scored]:
+def scored(connection: duckdb.DuckDBPyConnection, answers: Answers) -> list[ScoredRuns]:
     """Everything that was asked for an annotated label of an annotated test track, in order of the names.
 
     Raises
@@ -259,7 +259,7 @@ def scored(connection: duckdb.DuckDBPyConnection, answers: Answers) -> list[Scor
     for group in folds.values():
         first, others = group[0][0], len(group) - 1
         name = f"{first} and {others} other folds" if others else first
-        found.append(Scored(name, tuple(run for run, _ in group), len({i for _, ids in group for i in ids})))
+        found.append(ScoredRuns(name, tuple(run for run, _ in group), len({i for _, ids in group for i in ids})))
     return sorted(found, key=lambda one: one.name)
 
 

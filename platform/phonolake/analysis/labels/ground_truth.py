@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phonolake.analysis.labels.reannotation import Answers, Counts
+from phonolake.analysis.labels.reannotation import Answers, CollectionCounts
 from phonolake.errors import UsageError
 from phonolake.metrics.intervals import CONFIDENCE, wilson
 
@@ -233,7 +233,7 @@ def check(validation: Validation, *, n: int, n_positive: int, confidence: float 
 
 
 def validate_all(
-    answers: Answers, counts: Counts, *, confidence: float = CONFIDENCE, seed: int = 0
+    answers: Answers, counts: CollectionCounts, *, confidence: float = CONFIDENCE, seed: int = 0
 ) -> list[Validation]:
     """Judge every label that somebody answered about, in order of their names.
 

@@ -30,7 +30,7 @@ class SimilarLabels:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class VectorPair:
     """Two labels as a network sees them and as people use them.
 
     Parameters
@@ -173,7 +173,7 @@ def rank_correlation(similarity_KK: np.ndarray, C_KK: np.ndarray) -> float:
     return float(np.corrcoef(first, second)[0, 1])
 
 
-def compare(names: Sequence[str], similarity_KK: np.ndarray, C_KK: np.ndarray) -> list[Comparison]:
+def compare(names: Sequence[str], similarity_KK: np.ndarray, C_KK: np.ndarray) -> list[VectorPair]:
     """Similarity beside co-occurrence for every unordered pair, the most similar first."""
     i, j = np.triu_indices(len(names), k=1)
     similar, together = _pair_values(similarity_KK, C_KK)
@@ -183,7 +183,7 @@ def compare(names: Sequence[str], similarity_KK: np.ndarray, C_KK: np.ndarray) -
     rank_together = _ranks(-together)
     surplus = np.log2(rank_together / _ranks(-similar))
     return [
-        Comparison(
+        VectorPair(
             names[i[n]],
             names[j[n]],
             float(similar[n]),
@@ -196,7 +196,7 @@ def compare(names: Sequence[str], similarity_KK: np.ndarray, C_KK: np.ndarray) -
     ]
 
 
-def disagreements(compared: Sequence[Comparison], top: int) -> tuple[list[Comparison], list[Comparison]]:
+def disagreements(compared: Sequence[VectorPair], top: int) -> tuple[list[VectorPair], list[VectorPair]]:
     """Where network and people differ most.
 
     Returns

@@ -25,7 +25,7 @@ USE = "co-occurrence"
 
 
 @dataclass(frozen=True, slots=True)
-class Correlation:
+class RankCorrelation:
     """Spearman correlation of two rankings of the same pairs of labels: networks, or the use that people make."""
 
     first: str
@@ -35,7 +35,7 @@ class Correlation:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PairRanks:
     """Where a pair of labels stands.
 
     Parameters
@@ -96,16 +96,16 @@ def align(vectors: Mapping[str, tuple[Sequence[str], np.ndarray]], matrix: Label
     return Rankings(kept, {name: S_KK[places] for name, S_KK in whole.items()}, C_KK)
 
 
-def correlations(rankings: Rankings) -> list[Correlation]:
+def correlations(rankings: Rankings) -> list[RankCorrelation]:
     """Rank correlation of every two networks, and of each with co-occurrence."""
     sides = dict(rankings.networks) | ({} if rankings.use is None else {USE: rankings.use})
     return [
-        Correlation(first, second, rankings.pairs, rank_correlation(sides[first], sides[second]))
+        RankCorrelation(first, second, rankings.pairs, rank_correlation(sides[first], sides[second]))
         for first, second in combinations(sides, 2)
     ]
 
 
-def places(rankings: Rankings, asked: Sequence[tuple[str, str]], *, share: float) -> list[Place]:
+def places(rankings: Rankings, asked: Sequence[tuple[str, str]], *, share: float) -> list[PairRanks]:
     """Where pairs of labels stand by each network; a pair holds that all have among the first `share` of all pairs.
 
     Without a pair that is asked for, those of `SURPRISING` whose labels are there.
@@ -130,7 +130,7 @@ def places(rankings: Rankings, asked: Sequence[tuple[str, str]], *, share: float
     for i, j in asked:
         own = {name: of_pair[frozenset((i, j))] for name, of_pair in ranks.items()}
         worst = max(rank for name, rank in own.items() if name != USE)
-        found.append(Place(i, j, own, rankings.pairs, worst <= share * rankings.pairs))
+        found.append(PairRanks(i, j, own, rankings.pairs, worst <= share * rankings.pairs))
     return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from phonolake.analysis.labels.cooccurrence import normalized_cooccurrence
 from phonolake.errors import unknown
-from phonolake.lookup.embeddings import Embeddings
+from phonolake.lookup.embeddings import TrackVectors
 from phonolake.lookup.held_out import HeldOut
 
 KINDS = ("false-positive", "missing-positive")
@@ -112,7 +112,7 @@ def suspects(
     kind: str = "false-positive",
     label: str | None = None,
     top: int | None = None,
-    embeddings: Embeddings | None = None,
+    embeddings: TrackVectors | None = None,
     k: int = NEIGHBOURS,
 ) -> list[LabelSuspect]:
     """The most doubtful labels of a kind, with the evidence; arguments and errors as `rank`.
@@ -161,7 +161,7 @@ def _instead(held: HeldOut, n: int, c: int) -> int:
 
 
 def _neighbour_shares(
-    held: HeldOut, rows: list[int], columns: list[int], embeddings: Embeddings | None, k: int
+    held: HeldOut, rows: list[int], columns: list[int], embeddings: TrackVectors | None, k: int
 ) -> list[float | None]:
     if embeddings is None:
         return [None] * len(rows)

@@ -32,7 +32,7 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class CollectionCounts:
     """Tracks of a collection that were given each label, and all of its tracks."""
 
     given: dict[str, int]
@@ -82,7 +82,7 @@ def read_answers(
     return _columns(rows)
 
 
-def read_counts(connection: duckdb.DuckDBPyConnection, *, source: str, dataset: str | None = None) -> Counts:
+def read_counts(connection: duckdb.DuckDBPyConnection, *, source: str, dataset: str | None = None) -> CollectionCounts:
     """How many tracks of the lake were given each label by a source, and how many tracks there are."""
     ((n_tracks,),) = connection.execute(
         "SELECT count(*) FROM tracks WHERE $1 IS NULL OR dataset = $1", [dataset]
@@ -92,7 +92,7 @@ def read_counts(connection: duckdb.DuckDBPyConnection, *, source: str, dataset: 
         "WHERE l.source = $1 AND l.value = 1 AND ($2 IS NULL OR t.dataset = $2) GROUP BY l.label",
         [source, dataset],
     ).fetchall()
-    return Counts(dict(rows), n_tracks)
+    return CollectionCounts(dict(rows), n_tracks)
 
 
 def read_answers_csv(path: str | Path) -> Answers:
@@ -114,14 +114,14 @@ def read_answers_csv(path: str | Path) -> Answers:
     return _columns(found)
 
 
-def read_counts_csv(path: str | Path, n_tracks: int) -> Counts:
+def read_counts_csv(path: str | Path, n_tracks: int) -> CollectionCounts:
     """Tracks with each label from a CSV file with the columns label and count."""
     given = {}
     for line, row in _read_csv(path, ("label", "count")):
         if not row["count"].strip().isdecimal():
             raise UsageError(f"{path}, line {line}: a count is a whole number, received {row['count']!r}")
         given[row["label"]] = int(row["count"])
-    return Counts(given, n_tracks)
+    return CollectionCounts(given, n_tracks)
 
 
 def _read_csv(path: str | Path, needed: tuple[str, ...]) -> Iterable[tuple[int, dict[str, str]]]:

@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 
 from phonolake.analysis.results import class_views
-from phonolake.analysis.results.class_views import Importance, Place, Vectors
+from phonolake.analysis.results.class_views import Importance, MapPoint, Vectors
 from phonolake.analysis.results.problem_classes import Removal, retrain_without
 from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.features import contract
@@ -101,7 +101,7 @@ def track_map(
     method: str = "tsne",
     perplexity: float = 30.0,
     seed: int = 0,
-) -> list[Place]:
+) -> list[MapPoint]:
     """Tracks on a plane by a feature set, or by the embeddings of a model or run (the newest by default).
 
     Raises
@@ -120,7 +120,7 @@ def track_map(
         label = read_classes(connection, source, vectors.track_ids)
     placed = class_views.project(vectors.X_ND, method=method, perplexity=perplexity, seed=seed)
     return [
-        Place(track_id, label.get(track_id), float(x), float(y))
+        MapPoint(track_id, label.get(track_id), float(x), float(y))
         for track_id, (x, y) in zip(vectors.track_ids, placed, strict=True)
     ]
 

@@ -25,7 +25,7 @@ class Vectors:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MapPoint:
     """A track on the map; only nearness means something, not the axes."""
 
     track_id: str

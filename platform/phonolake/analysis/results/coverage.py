@@ -21,7 +21,7 @@ AGAINST = "against"
 
 
 @dataclass(frozen=True, slots=True)
-class Coverage:
+class SplitCoverage:
     """A trained run: its test figure, and the clips that it was computed on.
 
     Parameters
@@ -49,7 +49,7 @@ class Coverage:
     clips: str | None
 
 
-def runs(connection: duckdb.DuckDBPyConnection, *, metric: str = "accuracy") -> list[Coverage]:
+def runs(connection: duckdb.DuckDBPyConnection, *, metric: str = "accuracy") -> list[SplitCoverage]:
     """Every trained run with its test figure, the newest first.
 
     Parameters
@@ -84,7 +84,7 @@ def runs(connection: duckdb.DuckDBPyConnection, *, metric: str = "accuracy") -> 
         """,
         [metric, TEST],
     ).fetchall()
-    return [Coverage(*(*row[:-1], row[-1] or _fingerprint(connection, row[0]))) for row in rows]
+    return [SplitCoverage(*(*row[:-1], row[-1] or _fingerprint(connection, row[0]))) for row in rows]
 
 
 def _fingerprint(connection: duckdb.DuckDBPyConnection, run_id: str) -> str | None:
@@ -96,7 +96,7 @@ def _fingerprint(connection: duckdb.DuckDBPyConnection, run_id: str) -> str | No
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class FigureComparison:
     """One figure of two runs on the clips that both were tested on.
 
     Parameters
@@ -116,7 +116,7 @@ class Comparison:
     splits: str
 
 
-def compare(connection: duckdb.DuckDBPyConnection, first: str, second: str) -> list[Comparison]:
+def compare(connection: duckdb.DuckDBPyConnection, first: str, second: str) -> list[FigureComparison]:
     """Hold two runs, or two cross-validated models, against each other on their common test clips.
 
     Parameters
@@ -143,7 +143,7 @@ def compare(connection: duckdb.DuckDBPyConnection, first: str, second: str) -> l
     facts = (len(common), len(common) / len(a.clips), len(common) / len(b.clips), fingerprint(common))
     by = a.splits if a.splits == b.splits else f"{a.splits} {AGAINST} {b.splits}"
     return [
-        Comparison(metric, one, two, two - one, *facts, by)
+        FigureComparison(metric, one, two, two - one, *facts, by)
         for (metric, one), two in zip(figures[0].items(), figures[1].values(), strict=True)
     ]
 
@@ -159,7 +159,7 @@ class _HeldOut:
     splits: str
 
 
-def warning(found: list[Comparison]) -> str:
+def warning(found: list[FigureComparison]) -> str:
     """What to say beside a comparison of runs that learned by different splits; nothing where they share one."""
     if not found or AGAINST not in found[0].splits:
         return ""

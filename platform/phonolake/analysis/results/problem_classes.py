@@ -19,7 +19,7 @@ Fit = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
-class Confusion:
+class ConfusedPair:
     """How many tracks of class `label_true` were taken for `label_predicted`, and which share of the class that is."""
 
     label_true: str
@@ -64,7 +64,7 @@ class RocPoint:
     auc: float
 
 
-def confusions(labels: Sequence[str], y_N: np.ndarray, P_NK: np.ndarray) -> list[Confusion]:
+def confusions(labels: Sequence[str], y_N: np.ndarray, P_NK: np.ndarray) -> list[ConfusedPair]:
     """Every cell of the confusion matrix that is not empty, the commonest mistakes first, then what was right.
 
     Parameters
@@ -77,7 +77,7 @@ def confusions(labels: Sequence[str], y_N: np.ndarray, P_NK: np.ndarray) -> list
     C_KK = metrics.confusion_matrix(y_true=y_N, y_pred=P_NK.argmax(axis=1), n_classes=len(labels))
     total_K = C_KK.sum(axis=1)
     cells = sorted(zip(*np.nonzero(C_KK), strict=True), key=lambda cell: (cell[0] == cell[1], -C_KK[cell], cell))
-    return [Confusion(labels[i], labels[j], int(C_KK[i, j]), float(C_KK[i, j] / total_K[i])) for i, j in cells]
+    return [ConfusedPair(labels[i], labels[j], int(C_KK[i, j]), float(C_KK[i, j] / total_K[i])) for i, j in cells]
 
 
 def suspected_classes(labels: Sequence[str], y_N: np.ndarray, P_NK: np.ndarray, most: int = 3) -> list[str]:

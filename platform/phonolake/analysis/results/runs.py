@@ -55,7 +55,7 @@ class ClassFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Confusion:
+class ConfusionMatrix:
     """How often each class was taken for each other: ``counts[i, j]`` tracks of class i were called j."""
 
     labels: tuple[str, ...]
@@ -75,7 +75,7 @@ class RocCurve:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RunComparison:
     """Two runs on the test tracks that both scored.
 
     Parameters
@@ -163,7 +163,7 @@ _JUDGED = """
 """
 
 
-def confusion(connection: duckdb.DuckDBPyConnection, run_id: str) -> Confusion:
+def confusion(connection: duckdb.DuckDBPyConnection, run_id: str) -> ConfusionMatrix:
     """Confusion matrix over the test tracks; one with several labels counts once for each.
 
     Raises
@@ -183,7 +183,7 @@ def confusion(connection: duckdb.DuckDBPyConnection, run_id: str) -> Confusion:
     n_KK = np.zeros((len(labels), len(labels)), np.int64)
     for given, called, n in rows:
         n_KK[places[given], places[called]] = n
-    return Confusion(labels, n_KK)
+    return ConfusionMatrix(labels, n_KK)
 
 
 def confused_tracks(
@@ -227,7 +227,7 @@ def roc(connection: duckdb.DuckDBPyConnection, run_id: str, label: str) -> RocCu
     return RocCurve(label, false_P[shown], true_P[shown], auc, n_positive, n_negative)
 
 
-def compare(connection: duckdb.DuckDBPyConnection, run_a: str, run_b: str) -> Comparison:
+def compare(connection: duckdb.DuckDBPyConnection, run_a: str, run_b: str) -> RunComparison:
     """Hold two runs, or two cross-validated models, against each other, track by track.
 
     Parameters
@@ -255,7 +255,7 @@ def compare(connection: duckdb.DuckDBPyConnection, run_a: str, run_b: str) -> Co
     if not both + only_a + only_b + neither:
         raise PhonolakeError("the two runs have no scored test track in common: compare runs over the same fold")
     p_value = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
-    return Comparison(run_a, run_b, both, only_a, only_b, neither, float(p_value))
+    return RunComparison(run_a, run_b, both, only_a, only_b, neither, float(p_value))
 
 
 def _unscored(run_id: str) -> PhonolakeError:

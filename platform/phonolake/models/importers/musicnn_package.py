@@ -26,7 +26,7 @@ _DAMAGE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, Valu
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class PublishedFile:
     """Size in bytes and SHA-256 of a published file."""
 
     size: int
@@ -34,41 +34,41 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedNetwork:
     """A network of the package: the folder that it lies in, and its files."""
 
     folder: str
-    files: dict[str, Known]
+    files: dict[str, PublishedFile]
 
 
-def _published(folder: str, index: Known, data: Known, meta: Known) -> Published:
-    return Published(folder, {INDEX: index, DATA: data, META: meta})
+def _published(folder: str, index: PublishedFile, data: PublishedFile, meta: PublishedFile) -> PublishedNetwork:
+    return PublishedNetwork(folder, {INDEX: index, DATA: data, META: meta})
 
 
 NETWORKS = {
     "musicnn-msd": _published(
         "MSD_musicnn",
-        Known(4_948, "87f3e0f3550c8d3bafc840374003e5c8af5eeb5ecf6add61af09a7822d3282c8"),
-        Known(9_465_596, "8579734ee6388f799ed0def4bbd0d1fdcbeaf213ef2a9dc860917bd76a303de6"),
-        Known(1_185_287, "046dc0f4f95374c3fc435a1c6619f6d1b9c82794ea2d2ef0a362a59630b5b1ec"),
+        PublishedFile(4_948, "87f3e0f3550c8d3bafc840374003e5c8af5eeb5ecf6add61af09a7822d3282c8"),
+        PublishedFile(9_465_596, "8579734ee6388f799ed0def4bbd0d1fdcbeaf213ef2a9dc860917bd76a303de6"),
+        PublishedFile(1_185_287, "046dc0f4f95374c3fc435a1c6619f6d1b9c82794ea2d2ef0a362a59630b5b1ec"),
     ),
     "musicnn-mtt": _published(
         "MTT_musicnn",
-        Known(4_948, "da2d7bb670b2b31e9bc441bb1bd75eca31b5b061f963cc1f9630c1aff3238f57"),
-        Known(9_465_596, "041f3935e981a65cea739842d30c188d3a7d2adf4410955c8668eb3de4a5acab"),
-        Known(1_185_287, "48f2b91a234a1feaaae6b084bd49668428cdfc54912805617582aa585daabb25"),
+        PublishedFile(4_948, "da2d7bb670b2b31e9bc441bb1bd75eca31b5b061f963cc1f9630c1aff3238f57"),
+        PublishedFile(9_465_596, "041f3935e981a65cea739842d30c188d3a7d2adf4410955c8668eb3de4a5acab"),
+        PublishedFile(1_185_287, "48f2b91a234a1feaaae6b084bd49668428cdfc54912805617582aa585daabb25"),
     ),
     "vgg-msd": _published(
         "MSD_vgg",
-        Known(2_994, "50e499238457558bba9f34f8b84d4afb8279afd43520cdf0a4fdf805a49c9ca3"),
-        Known(7_274_112, "9683d756b8311146534f333502ebf4a2a78a3e320c54ab0411dff6186d8375fc"),
-        Known(560_489, "f2f4718d0e2d9ea54d97bac053ca2dc3fa237b6521913b3ebe01164300ad201b"),
+        PublishedFile(2_994, "50e499238457558bba9f34f8b84d4afb8279afd43520cdf0a4fdf805a49c9ca3"),
+        PublishedFile(7_274_112, "9683d756b8311146534f333502ebf4a2a78a3e320c54ab0411dff6186d8375fc"),
+        PublishedFile(560_489, "f2f4718d0e2d9ea54d97bac053ca2dc3fa237b6521913b3ebe01164300ad201b"),
     ),
     "vgg-mtt": _published(
         "MTT_vgg",
-        Known(2_994, "4b0d3d2d02bbe0919c063c1fb74bfa9018ac3517e362d681b07444d4207a5f5f"),
-        Known(7_274_112, "458f5c8bcecc086a3bba3dce83809df6da6e0a3560a59ddd84711bf3d5fd8303"),
-        Known(560_446, "407ea5964eac3b053356d94be866da8b513778175216e741280a5c202cf9c8a4"),
+        PublishedFile(2_994, "4b0d3d2d02bbe0919c063c1fb74bfa9018ac3517e362d681b07444d4207a5f5f"),
+        PublishedFile(7_274_112, "458f5c8bcecc086a3bba3dce83809df6da6e0a3560a59ddd84711bf3d5fd8303"),
+        PublishedFile(560_446, "407ea5964eac3b053356d94be866da8b513778175216e741280a5c202cf9c8a4"),
     ),
 }
 
@@ -117,7 +117,7 @@ def _check_versions(path: Path, names: list[str]) -> None:
             raise PhonolakeError(f"{path} is {NAME} {found[1]}, and the weights of {VERSION} are known here")
 
 
-def _folder(path: Path, published: Published) -> Path:
+def _folder(path: Path, published: PublishedNetwork) -> Path:
     """Where the files of a network lie: in the folder of its name, of the package or of the wheel, or right here."""
     places = (path / NAME / published.folder, path / published.folder, path)
     for place in places:
@@ -126,7 +126,7 @@ def _folder(path: Path, published: Published) -> Path:
     raise PhonolakeError(f"{path} has neither {NAME}/{published.folder}/{INDEX} nor {published.folder}/{INDEX}")
 
 
-def _of_folder(path: Path, known: Known) -> bytes:
+def _of_folder(path: Path, known: PublishedFile) -> bytes:
     try:
         found = path.stat()
         # A pipe or device would be read for ever.
@@ -138,7 +138,7 @@ def _of_folder(path: Path, known: Known) -> bytes:
     return _checked(str(path), content, known)
 
 
-def _of_archive(path: Path, archive: zipfile.ZipFile, member: str, known: Known) -> bytes:
+def _of_archive(path: Path, archive: zipfile.ZipFile, member: str, known: PublishedFile) -> bytes:
     try:
         info = archive.getinfo(member)
     except KeyError:
@@ -151,7 +151,7 @@ def _of_archive(path: Path, archive: zipfile.ZipFile, member: str, known: Known)
         return _checked(f"{member} in {path}", file.read(known.size + 1), known)
 
 
-def _checked(what: str, content: bytes, known: Known) -> bytes:
+def _checked(what: str, content: bytes, known: PublishedFile) -> bytes:
     if (found := hashlib.sha256(content).hexdigest()) != known.sha256:
         raise PhonolakeError(_another(what, f"sha256 {found}", known.sha256))
     return content

@@ -8,7 +8,7 @@ from string import ascii_letters, digits
 import numpy as np
 
 from phonolake.records import Hertz
-from phonolake.synthesis.layouts.contract import Clip, Config, Layout
+from phonolake.synthesis.layouts.contract import Config, DatasetLayout, PlannedClip
 
 # A part of the real ontology: ids, names and children. The last column says whether segments carry the label.
 ONTOLOGY = (
@@ -33,7 +33,7 @@ LETTERS = ascii_letters + digits + "-_"
 TABLES = {"balanced": "balanced_train_segments.csv", "eval": "eval_segments.csv"}
 
 
-def clips(config: Config) -> list[Clip]:
+def clips(config: Config) -> list[PlannedClip]:
     """Segments of the roles in turn; a third of them carries a second role, and the first id begins with a dash."""
     rng = np.random.default_rng([config.seed, 1])
     found = []
@@ -44,11 +44,11 @@ def clips(config: Config) -> list[Clip]:
         ytid = ("-" if i == 0 else "") + "".join(LETTERS[j] for j in rng.integers(0, len(LETTERS), 11 - (i == 0)))
         table = "eval" if i % 4 == 3 else "balanced"
         said = (("ytid", ytid), ("start", start), ("ids", tuple(ids)), ("table", table))
-        found.append(Clip(f"audio/{ytid}_{start}.wav", ROLES[kind][1], kind, i, "WAV", Hertz(44_100), said))
+        found.append(PlannedClip(f"audio/{ytid}_{start}.wav", ROLES[kind][1], kind, i, "WAV", Hertz(44_100), said))
     return found
 
 
-def files(clips: Sequence[Clip], config: Config) -> dict[str, bytes]:
+def files(clips: Sequence[PlannedClip], config: Config) -> dict[str, bytes]:
     """Segments, labels with their hierarchy, and how many labels were checked."""
     used = [(label, name) for label, name, _, carried in ONTOLOGY if carried]
     nodes = [
@@ -66,7 +66,7 @@ def files(clips: Sequence[Clip], config: Config) -> dict[str, bytes]:
     }
 
 
-def _table(segments: list[Clip], config: Config) -> bytes:
+def _table(segments: list[PlannedClip], config: Config) -> bytes:
     labels = Counter(label for segment in segments for label in segment["ids"])
     counts = f"num_ytids={len(segments)}, num_segs={len(segments)}, num_unique_labels={len(labels)}"
     lines = [
@@ -83,4 +83,4 @@ def _text(lines: list[str]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-LAYOUT = Layout("audioset", 48, 10.0, clips, files)
+LAYOUT = DatasetLayout("audioset", 48, 10.0, clips, files)

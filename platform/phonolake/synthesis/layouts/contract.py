@@ -60,7 +60,7 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class PlannedClip:
     """One file to make.
 
     Parameters
@@ -93,7 +93,7 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class DatasetLayout:
     """How a dataset lies on disk.
 
     Parameters
@@ -109,32 +109,32 @@ class Layout:
     name: str
     n_tracks: int
     duration: float
-    clips: Callable[[Config], list[Clip]]
-    files: Callable[[Sequence[Clip], Config], dict[str, bytes]]
+    clips: Callable[[Config], list[PlannedClip]]
+    files: Callable[[Sequence[PlannedClip], Config], dict[str, bytes]]
 
 
-def layouts() -> dict[str, Layout]:
+def layouts() -> dict[str, DatasetLayout]:
     """Every layout by name."""
     return {name: module.LAYOUT for name, module in registry.modules("phonolake.synthesis.layouts", "LAYOUT").items()}
 
 
-def get(name: str) -> Layout:
+def get(name: str) -> DatasetLayout:
     """The layout called `name`; an unknown name raises a `UsageError` that lists the known ones."""
     module = registry.module("phonolake.synthesis.layouts", "LAYOUT", "layout", name)
-    return cast(Layout, module.LAYOUT)
+    return cast(DatasetLayout, module.LAYOUT)
 
 
-def plan(config: Config) -> list[Clip]:
+def plan(config: Config) -> list[PlannedClip]:
     """The audio files of a corpus, in a fixed order."""
     return get(config.layout).clips(config)
 
 
-def audio_path(clip: Clip, root: Path) -> Path:
+def audio_path(clip: PlannedClip, root: Path) -> Path:
     """Where a clip lies below `root`."""
     return root.joinpath(*clip.path.split("/"))
 
 
-def write_track(clip: Clip, config: Config, root: Path) -> int:
+def write_track(clip: PlannedClip, config: Config, root: Path) -> int:
     """Make a clip and write it to its place, whole or not at all; returns its bytes."""
     rng = np.random.default_rng([config.seed, clip.number])
     samples = compose(GENRES[clip.kind % len(GENRES)], rng=rng, duration=config.duration, sr=clip.sr)
@@ -145,7 +145,7 @@ def write_track(clip: Clip, config: Config, root: Path) -> int:
     return len(data)
 
 
-def write_metadata(clips: Sequence[Clip], config: Config, root: Path) -> None:
+def write_metadata(clips: Sequence[PlannedClip], config: Config, root: Path) -> None:
     """Write all files that are no audio."""
     for name, data in get(config.layout).files(clips, config).items():
         write(root.joinpath(*name.split("/")), data)

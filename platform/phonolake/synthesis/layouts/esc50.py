@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from phonolake.records import Hertz
-from phonolake.synthesis.layouts.contract import Clip, Config, Layout
+from phonolake.synthesis.layouts.contract import Config, DatasetLayout, PlannedClip
 
 # Numbers of the classes as in the dataset; those marked are ESC-10's.
 CLASSES = {
@@ -18,7 +18,7 @@ CLASSES = {
 IN_ESC10 = {0, 1, 10, 11, 20, 40}
 
 
-def clips(config: Config) -> list[Clip]:
+def clips(config: Config) -> list[PlannedClip]:
     """Clips of the classes in turn; each round of the classes is in the next fold."""
     found = []
     for i in range(config.n_tracks):
@@ -26,11 +26,11 @@ def clips(config: Config) -> list[Clip]:
         target, label = list(CLASSES.items())[kind]
         said = (("fold", fold), ("target", target), ("source", 10_000 + i))
         path = f"audio/{fold}-{10_000 + i}-A-{target}.wav"
-        found.append(Clip(path, label, kind, i, "WAV", Hertz(44_100), said))
+        found.append(PlannedClip(path, label, kind, i, "WAV", Hertz(44_100), said))
     return found
 
 
-def files(clips: Sequence[Clip], config: Config) -> dict[str, bytes]:
+def files(clips: Sequence[PlannedClip], config: Config) -> dict[str, bytes]:
     """The table of all clips."""
     lines = ["filename,fold,target,category,esc10,src_file,take"]
     for clip in clips:
@@ -39,4 +39,4 @@ def files(clips: Sequence[Clip], config: Config) -> dict[str, bytes]:
     return {"meta/esc50.csv": ("\n".join(lines) + "\n").encode()}
 
 
-LAYOUT = Layout("esc50", 70, 5.0, clips, files)
+LAYOUT = DatasetLayout("esc50", 70, 5.0, clips, files)

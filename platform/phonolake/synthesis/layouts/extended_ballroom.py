@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from xml.sax.saxutils import quoteattr
 
 from phonolake.records import Hertz
-from phonolake.synthesis.layouts.contract import Clip, Config, Layout
+from phonolake.synthesis.layouts.contract import Config, DatasetLayout, PlannedClip
 
 DANCES = (
     "Waltz", "Tango", "Foxtrot", "Quickstep", "Chacha", "Samba", "Rumba", "Viennesewaltz", "Jive", "Slowwaltz",
@@ -12,17 +12,17 @@ DANCES = (
 )  # fmt: skip
 
 
-def clips(config: Config) -> list[Clip]:
+def clips(config: Config) -> list[PlannedClip]:
     """Excerpts of the dances in turn."""
     found = []
     for i in range(config.n_tracks):
         dance, number = DANCES[i % len(DANCES)], 100_600 + i
         said = (("number", number), ("bpm", 84 + 4 * (i % len(DANCES))))
-        found.append(Clip(f"{dance}/{number}.mp3", dance, i % len(DANCES), i, "MP3", Hertz(44_100), said))
+        found.append(PlannedClip(f"{dance}/{number}.mp3", dance, i % len(DANCES), i, "MP3", Hertz(44_100), said))
     return found
 
 
-def files(clips: Sequence[Clip], config: Config) -> dict[str, bytes]:
+def files(clips: Sequence[PlannedClip], config: Config) -> dict[str, bytes]:
     """The XML of all songs; every second song of a dance is said to be a version of the one before."""
     lines = ["<ballroom>"]
     for dance in DANCES:
@@ -38,7 +38,7 @@ def files(clips: Sequence[Clip], config: Config) -> dict[str, bytes]:
     return {"extendedballroom_v1.1.xml": "\n".join([*lines, "</ballroom>", ""]).encode()}
 
 
-def _attributes(clip: Clip) -> str:
+def _attributes(clip: PlannedClip) -> str:
     values = {
         "album": f"Steps & Turns {clip.number // 26 + 1}",
         "artist": f"The {clip.label} Band",
@@ -50,4 +50,4 @@ def _attributes(clip: Clip) -> str:
     return " ".join(f"{name}={quoteattr(str(value))}" for name, value in values.items())
 
 
-LAYOUT = Layout("extended_ballroom", 130, 30.0, clips, files)
+LAYOUT = DatasetLayout("extended_ballroom", 130, 30.0, clips, files)

@@ -4,22 +4,22 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from phonolake.records import Hertz
-from phonolake.synthesis.layouts.contract import Clip, Config, Layout, parts
+from phonolake.synthesis.layouts.contract import Config, DatasetLayout, PlannedClip, parts
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 
 
-def clips(config: Config) -> list[Clip]:
+def clips(config: Config) -> list[PlannedClip]:
     """Clips of the genres in turn."""
     found = []
     for i in range(config.n_tracks):
         genre = GENRES[i % len(GENRES)]
         path = f"genres/{genre}/{genre}.{i // len(GENRES):05d}.au"
-        found.append(Clip(path, genre, i % len(GENRES), i, "AU", Hertz(22_050)))
+        found.append(PlannedClip(path, genre, i % len(GENRES), i, "AU", Hertz(22_050)))
     return found
 
 
-def files(clips: Sequence[Clip], config: Config) -> dict[str, bytes]:
+def files(clips: Sequence[PlannedClip], config: Config) -> dict[str, bytes]:
     """Lists of a filtered split, with the endings of another copy, as the published ones have."""
     lists: dict[str, list[str]] = defaultdict(list)
     # Rounds of the genres in turn, so that every part has all of them.
@@ -30,4 +30,4 @@ def files(clips: Sequence[Clip], config: Config) -> dict[str, bytes]:
     return {f"splits/filtered/{part}_filtered.txt": "".join(f"{c}\n" for c in lists[part]).encode() for part in names}
 
 
-LAYOUT = Layout("gtzan", 100, 30.0, clips, files)
+LAYOUT = DatasetLayout("gtzan", 100, 30.0, clips, files)

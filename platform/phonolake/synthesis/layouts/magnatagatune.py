@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from phonolake.records import Hertz
-from phonolake.synthesis.layouts.contract import Clip, Config, Layout, parts
+from phonolake.synthesis.layouts.contract import Config, DatasetLayout, PlannedClip, parts
 
 # The 188 columns of the official table.
 TAGS = """
@@ -39,7 +39,7 @@ FOLDERS = "0123456789abcdef"
 COLUMNS = ["clip_id", "track_number", "title", "artist", "album", "url", "segmentStart", "segmentEnd", "original_url"]
 
 
-def clips(config: Config) -> list[Clip]:
+def clips(config: Config) -> list[PlannedClip]:
     """Two clips of each song, in the folder of its artist."""
     found = []
     for i in range(config.n_tracks):
@@ -48,11 +48,11 @@ def clips(config: Config) -> list[Clip]:
         start = 29 * second
         path = f"mp3/{folder}/artist_{song}-album_{song}-01-song_{song}-{start}-{start + 29}.mp3"
         said = (("song", song), ("start", start), ("tags", KINDS[kind][: 2 + second]))
-        found.append(Clip(path, KINDS[kind][0], kind, i, "MP3", Hertz(16_000), said))
+        found.append(PlannedClip(path, KINDS[kind][0], kind, i, "MP3", Hertz(16_000), said))
     return found
 
 
-def files(clips: Sequence[Clip], config: Config) -> dict[str, bytes]:
+def files(clips: Sequence[PlannedClip], config: Config) -> dict[str, bytes]:
     """Both tables, and the lists of a split that keeps songs together."""
     annotations = [_row(["clip_id", *NAMES, "mp3_path"])]
     info = [_row([*COLUMNS, "mp3_path"])]
@@ -74,4 +74,4 @@ def _row(cells: Sequence[object]) -> str:
     return "\t".join(f'"{cell}"' for cell in cells) + "\n"
 
 
-LAYOUT = Layout("magnatagatune", 64, 29.0, clips, files)
+LAYOUT = DatasetLayout("magnatagatune", 64, 29.0, clips, files)

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from phonolake.records import Hertz
-from phonolake.synthesis.layouts.contract import Clip, Config, Layout, parts
+from phonolake.synthesis.layouts.contract import Config, DatasetLayout, PlannedClip, parts
 
 # Columns of the three tables of a song's file, as in the official ones.
 METADATA = np.dtype([
@@ -37,7 +37,7 @@ KINDS = (
 N_TAGS = 50
 
 
-def clips(config: Config) -> list[Clip]:
+def clips(config: Config) -> list[PlannedClip]:
     """Songs of the kinds in turn; half of the audio is named by track id, half by 7digital's number."""
     rng = np.random.default_rng([config.seed, 2])
     found = []
@@ -47,14 +47,15 @@ def clips(config: Config) -> list[Clip]:
         number = 6_000_000 + i
         name = f"{track}.mp3" if i % 2 else f"{number % 10}/{number // 10 % 10}/{number}.clip.mp3"
         said = (("track", track), ("number", number), ("tags", (KINDS[i % len(KINDS)][0], KINDS[i % len(KINDS)][2])))
-        found.append(Clip(f"audio/{name}", KINDS[i % len(KINDS)][0], i % len(KINDS), i, "MP3", Hertz(22_050), said))
+        kind = i % len(KINDS)
+        found.append(PlannedClip(f"audio/{name}", KINDS[kind][0], kind, i, "MP3", Hertz(22_050), said))
     return found
 
 
-def files(clips: Sequence[Clip], config: Config) -> dict[str, bytes]:
+def files(clips: Sequence[PlannedClip], config: Config) -> dict[str, bytes]:
     """HDF5 files, the tag database, and lists and matrices of the split."""
     found = {}
-    by_part: dict[str, list[Clip]] = defaultdict(list)
+    by_part: dict[str, list[PlannedClip]] = defaultdict(list)
     for clip in clips:
         track = clip["track"]
         found[f"data/{track[2]}/{track[3]}/{track[4]}/{track}.h5"] = _song(clip, config)
@@ -66,7 +67,7 @@ def files(clips: Sequence[Clip], config: Config) -> dict[str, bytes]:
     return found | {"lastfm_tags.db": _tags(clips)}
 
 
-def _song(clip: Clip, config: Config) -> bytes:
+def _song(clip: PlannedClip, config: Config) -> bytes:
     metadata, analysis, musicbrainz = (np.zeros(1, kind) for kind in (METADATA, ANALYSIS, MUSICBRAINZ))
     metadata["artist_name"] = f"The {clip.label} band".encode()
     metadata["artist_id"] = f"AR{clip.kind:016d}".encode()
@@ -86,7 +87,7 @@ def _song(clip: Clip, config: Config) -> bytes:
     return buffer.getvalue()
 
 
-def _matrix(members: list[Clip]) -> bytes:
+def _matrix(members: list[PlannedClip]) -> bytes:
     labels = np.zeros((len(members), N_TAGS), bool)
     for row, clip in enumerate(members):
         _, first, _, second = KINDS[clip.kind]
@@ -96,7 +97,7 @@ def _matrix(members: list[Clip]) -> bytes:
     return buffer.getvalue()
 
 
-def _tags(clips: Sequence[Clip]) -> bytes:
+def _tags(clips: Sequence[PlannedClip]) -> bytes:
     """Last.fm's tables: weights are 100 and 60, and 30 for a tag that is too light to count."""
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("CREATE TABLE tids (tid TEXT PRIMARY KEY)")
@@ -115,4 +116,4 @@ def _tags(clips: Sequence[Clip]) -> bytes:
         return connection.serialize()
 
 
-LAYOUT = Layout("msd", 40, 29.0, clips, files)
+LAYOUT = DatasetLayout("msd", 40, 29.0, clips, files)

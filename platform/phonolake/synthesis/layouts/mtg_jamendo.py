@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from phonolake.records import Hertz
-from phonolake.synthesis.layouts.contract import Clip, Config, Layout, parts
+from phonolake.synthesis.layouts.contract import Config, DatasetLayout, PlannedClip, parts
 
 HEADER = "TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION\tTAGS"
 KINDS = (
@@ -16,18 +16,18 @@ KINDS = (
 WORDS = {"train": "train", "valid": "validation", "test": "test"}
 
 
-def clips(config: Config) -> list[Clip]:
+def clips(config: Config) -> list[PlannedClip]:
     """Tracks of the kinds in turn, in folders by the last two digits of their numbers."""
     found = []
     for i in range(config.n_tracks):
         number, kind = 214 + 27 * i, i % len(KINDS)
         said = (("number", number), ("tags", KINDS[kind]), ("artist", i // 2), ("seconds", config.duration))
         path = f"audio/{number % 100:02d}/{number}.mp3"
-        found.append(Clip(path, KINDS[kind][0], kind, i, "MP3", Hertz(22_050), said))
+        found.append(PlannedClip(path, KINDS[kind][0], kind, i, "MP3", Hertz(22_050), said))
     return found
 
 
-def files(clips: Sequence[Clip], config: Config) -> dict[str, bytes]:
+def files(clips: Sequence[PlannedClip], config: Config) -> dict[str, bytes]:
     """The table of all tracks, and those of the sides of two splits."""
     rows = [_row(clip) for clip in clips]
     found = {"data/autotagging.tsv": [HEADER, *rows]}
@@ -40,11 +40,11 @@ def files(clips: Sequence[Clip], config: Config) -> dict[str, bytes]:
     return {name: ("\n".join(lines) + "\n").encode() for name, lines in found.items()}
 
 
-def _row(clip: Clip) -> str:
+def _row(clip: PlannedClip) -> str:
     number, artist = clip["number"], clip["artist"]
     path = clip.path.removeprefix("audio/")
     names = (f"track_{number:07d}", f"artist_{artist:06d}", f"album_{artist:06d}")
     return "\t".join((*names, path, f"{clip['seconds']:.1f}", *clip["tags"]))
 
 
-LAYOUT = Layout("mtg_jamendo", 60, 30.0, clips, files)
+LAYOUT = DatasetLayout("mtg_jamendo", 60, 30.0, clips, files)
