@@ -26,6 +26,7 @@ from torch import nn
 
 from phonolake.inference import inputs
 from phonolake.inference.predictor import Predictor
+from phonolake.inference.series_inputs import StoredSpectrogram
 from phonolake.models import registry
 from phonolake.models.loaded import wrap
 from phonolake.training.batches import TrackBatches
@@ -144,7 +145,7 @@ class Case:
         loaded = self.loaded()
         x, _ = next(iter(self.batches().training(1)))
         x_B = torch.from_numpy(x).to(self.device).float()
-        n_windows = len(self.targets) * (1 if isinstance(self.kind, inputs.StoredSpectrogram) else 10)
+        n_windows = len(self.targets) * (1 if isinstance(self.kind, StoredSpectrogram) else 10)
         n_passes = -(-n_windows // len(x))
 
         def forward() -> int:

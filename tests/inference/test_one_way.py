@@ -12,9 +12,9 @@ import torch
 from phonolake.features import contract
 from phonolake.features.preprocessing import grid
 from phonolake.inference import embedding, inputs, outside, products, taggram
-from phonolake.inference.inputs import Audio, SeriesInput, StoredSpectrogram
 from phonolake.inference.predictor import Predictor
 from phonolake.inference.recordings import Description, describe
+from phonolake.inference.series_inputs import Audio, ComputedSpectrogram, SeriesInput, StoredSpectrogram
 from phonolake.models import registry, storage
 from phonolake.models.registry import NetworkCard
 from phonolake.records import Seconds
@@ -110,7 +110,7 @@ def variants(name: str) -> list[tuple[SeriesInput, str | None]]:
         config = own.recipe.config
         if config is None or config.picture or config.duration is not None:
             return [(own, None)]
-        read.append(inputs.ComputedSpectrogram(own.name))
+        read.append(ComputedSpectrogram(own.name))
         if config.scale == "decibel" and config.n_mels is not None:
             return [(kind, point) for kind in read for point in (None, POINT)]
     return [(kind, None) for kind in read]
@@ -160,7 +160,7 @@ def test_every_way_gives_the_same_with_all_other_networks(lake: Lake, files: dic
 
 
 def test_what_was_handed_in_is_asked_about_as_a_file_is(lake: Lake, files: dict[str, Path]) -> None:
-    read = inputs.ComputedSpectrogram("mel-96-12k")
+    read = ComputedSpectrogram("mel-96-12k")
     predictor = Predictor.load(trained.weights(lake.root, stored(lake, "k2c2", read, POINT)))
     file = files["t:long"]
     with outside.opened(str(file)) as recording:

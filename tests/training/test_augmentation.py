@@ -12,6 +12,7 @@ from phonolake.features import contract, device
 from phonolake.features.preprocessing import grid
 from phonolake.inference import inputs
 from phonolake.inference.crops import random_crop
+from phonolake.inference.series_inputs import StoredSpectrogram
 from phonolake.training import augmentation
 from phonolake.training.augmentation import BatchAugmentation
 from phonolake.training.batches import TrackBatches
@@ -149,4 +150,4 @@ def test_other_takes_in_training_and_the_recording_itself_in_validation(tmp_path
 
 def test_stored_spectrograms_have_no_samples_to_change() -> None:
     with pytest.raises(UsageError, match="--from-audio"):
-        inputs.StoredSpectrogram("mel-96-12k").array({}, lambda y: y)
+        StoredSpectrogram("mel-96-12k").array({}, lambda y: y)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from phonolake.errors import PhonolakeError
 from phonolake.inference import inputs
+from phonolake.inference.series_inputs import StoredSpectrogram
 from phonolake.training import batches as under_test
 from phonolake.training import group, order
 from phonolake.training.batches import TrackBatches
@@ -76,7 +77,7 @@ def write_spectrograms(path: Path, n_tracks: int, *, groups: int = 3, channels: 
 
 
 def made(path: Path, targets: dict, **more: object) -> TrackBatches:
-    options = {"kind": inputs.StoredSpectrogram("mel-96-12k"), "n_steps": 5, "batch_size": 7, "seed": 0} | more
+    options = {"kind": StoredSpectrogram("mel-96-12k"), "n_steps": 5, "batch_size": 7, "seed": 0} | more
     return TrackBatches([path], targets, **options)
 
 

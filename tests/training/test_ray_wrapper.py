@@ -39,7 +39,6 @@ def training(folder: Path, name: str, *, kill_in_epoch: int = 0) -> Callable[[],
         import torch
         from torch import nn
 
-        from phonolake.inference import inputs
         from phonolake.training import group
         from phonolake.training.batches import TrackBatches
         from phonolake.training.checkpoint import Checkpoint
@@ -52,9 +51,7 @@ def training(folder: Path, name: str, *, kill_in_epoch: int = 0) -> Callable[[],
                 os.kill(os.getpid(), signal.SIGKILL)
             return source.training(epoch)
 
-        source = TrackBatches(
-            [shard], targets, kind=inputs.StoredSpectrogram("mel-96-12k"), n_steps=5, batch_size=9, seed=0
-        )
+        source = TrackBatches([shard], targets, kind=StoredSpectrogram("mel-96-12k"), n_steps=5, batch_size=9, seed=0)
         torch.manual_seed(0)
         model = nn.Sequential(nn.Flatten(), nn.Linear(20, 3))
         result = fit(

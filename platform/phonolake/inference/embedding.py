@@ -3,9 +3,9 @@
 import numpy as np
 
 from phonolake.errors import UsageError
-from phonolake.inference.inputs import Embeddings
 from phonolake.inference.outside import OutsideRecording
 from phonolake.inference.predictor import Predictor
+from phonolake.inference.vector_inputs import Embeddings
 from phonolake.store import trained
 from phonolake.store.lake import Lake
 

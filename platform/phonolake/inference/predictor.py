@@ -18,11 +18,13 @@ import torch
 from phonolake.errors import AudioError, UsageError
 from phonolake.inference import inputs, rows
 from phonolake.inference.crops import window_starts, windows
-from phonolake.inference.inputs import Audio, ModelInput, SeriesInput, VectorInput
+from phonolake.inference.model_input import ModelInput
 from phonolake.inference.outside import OutsideRecording
 from phonolake.inference.prefetch import prefetched
 from phonolake.inference.recordings import Samples
+from phonolake.inference.series_inputs import Audio, SeriesInput
 from phonolake.inference.transforms import Transforms
+from phonolake.inference.vector_inputs import VectorInput
 from phonolake.models import registry, storage
 from phonolake.models.loaded import EMBEDDING, LoadedModel, LoadedNetwork
 from phonolake.records import Hertz

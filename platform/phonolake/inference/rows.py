@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from phonolake.inference.inputs import Row, SeriesInput
+from phonolake.inference.model_input import Row
+from phonolake.inference.series_inputs import SeriesInput
 from phonolake.store import pieces
 from phonolake.store.pieces import Pieces
 

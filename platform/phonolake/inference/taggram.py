@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from phonolake.errors import UsageError
-from phonolake.inference.inputs import SeriesInput
 from phonolake.inference.predictor import Predictor
+from phonolake.inference.series_inputs import SeriesInput
 
 # Bounds the work: one pass of the network over this many pieces, however long the track is.
 PIECES = 24

@@ -10,7 +10,9 @@ from phonolake.features import contract
 from phonolake.features.configuration import Configuration, as_text
 from phonolake.features.contract import Spectrogram
 from phonolake.inference import inputs
-from phonolake.inference.inputs import Embeddings, Features, ModelInput, StoredSpectrogram
+from phonolake.inference.model_input import ModelInput
+from phonolake.inference.series_inputs import StoredSpectrogram
+from phonolake.inference.vector_inputs import Embeddings, Features
 from phonolake.lookup import runs
 from phonolake.models import registry
 from phonolake.models.registry import ModelCard, NetworkCard

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from phonolake.inference import inputs
-from phonolake.inference.inputs import Features, StoredSpectrogram
+from phonolake.inference.series_inputs import StoredSpectrogram
+from phonolake.inference.vector_inputs import Features
 from phonolake.models import home, registry
 from phonolake.models.importers import musicnn_weights
 from phonolake.progress import say

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from phonolake import execution, progress
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.inference import inputs
-from phonolake.inference.inputs import Embeddings
 from phonolake.inference.predictor import Predictor, Scored
+from phonolake.inference.vector_inputs import Embeddings
 from phonolake.lineage import CODE_VERSION, digest
 from phonolake.lookup import runs
 from phonolake.lookup.runs import ModelRun

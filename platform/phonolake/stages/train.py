@@ -13,7 +13,8 @@ from phonolake import execution, files, progress
 from phonolake.errors import UsageError
 from phonolake.files import remove
 from phonolake.inference import inputs
-from phonolake.inference.inputs import ModelInput, SeriesInput, StoredSpectrogram
+from phonolake.inference.model_input import ModelInput
+from phonolake.inference.series_inputs import LONGEST_FRAMES, ComputedSpectrogram, SeriesInput, StoredSpectrogram
 from phonolake.lineage import CODE_VERSION, canonical, digest, settings
 from phonolake.models import registry, storage
 from phonolake.models.registry import ModelCard, NetworkCard
@@ -118,7 +119,7 @@ def _seconds(task: Task) -> float:
     if not isinstance(task.model.CARD, NetworkCard):
         return n * SECONDS_PER_ROW
     is_stored = isinstance(inputs.parse(task.input), StoredSpectrogram)
-    length = task.n_steps / inputs.LONGEST_FRAMES if is_stored else 1.0
+    length = task.n_steps / LONGEST_FRAMES if is_stored else 1.0
     return n * task.epochs * length * SECONDS_PER_CROP
 
 
@@ -173,7 +174,7 @@ def _input(lake: Lake, config: Config, card: ModelCard) -> ModelInput:
     if config.from_audio and not (isinstance(card, NetworkCard) and isinstance(own, StoredSpectrogram)):
         raise UsageError(f"{card.name} reads {card.input}, no spectrogram: leave --from-audio out")
     found = input_choice.chosen(lake, card, config.input)
-    return inputs.ComputedSpectrogram(found.name) if config.from_audio else found
+    return ComputedSpectrogram(found.name) if config.from_audio else found
 
 
 def _check_versions(config: Config, card: ModelCard, read: ModelInput) -> None:

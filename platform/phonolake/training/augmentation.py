@@ -18,7 +18,7 @@ from phonolake.errors import UsageError, unknown
 from phonolake.features.augment import mixup, spec_augment
 
 if TYPE_CHECKING:  # the loop needs nothing that reads tables
-    from phonolake.inference.inputs import ModelInput
+    from phonolake.inference.model_input import ModelInput
 
 # Ranges that other versions of a recording are drawn from, by the name of the augmentation.
 AUDIO: dict[str, dict[str, tuple[float, float]]] = {

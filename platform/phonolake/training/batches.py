@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from phonolake.audio.augment import Augmentation
 from phonolake.inference import rows
 from phonolake.inference.crops import random_crop, spread
-from phonolake.inference.inputs import Change, Row, SeriesInput
+from phonolake.inference.model_input import Change, Row
+from phonolake.inference.series_inputs import SeriesInput
 from phonolake.records import Hertz
 from phonolake.seeds import track_rng
 from phonolake.training import group, order

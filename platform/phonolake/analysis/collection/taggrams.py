@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import duckdb
 
 from phonolake.errors import PhonolakeError
-from phonolake.inference.inputs import SeriesInput
 from phonolake.inference.predictor import Predictor
+from phonolake.inference.series_inputs import SeriesInput
 from phonolake.inference.taggram import Taggram, taggram
 from phonolake.lookup import runs
 from phonolake.lookup.runs import ModelRun

@@ -1,0 +1,257 @@
+"""What models read that goes on in time: stored spectrograms, spectrograms computed of the stored audio, and the audio.
+
+Shape suffixes: N rows, C channels, F bands, T steps in time, X any axes before time.
+"""
+
+import os
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import duckdb
+import numpy as np
+
+from phonolake.audio.decode import decode
+from phonolake.errors import AudioError, PhonolakeError, UsageError
+from phonolake.features import contract, device
+from phonolake.features.configuration import Configuration
+from phonolake.features.contract import Spectrogram
+from phonolake.inference.model_input import Change, ModelInput, Row, point
+from phonolake.inference.outside import OutsideRecording
+from phonolake.inference.products import product
+from phonolake.inference.transforms import Transforms
+from phonolake.records import Hertz
+from phonolake.store import pieces, tracks
+from phonolake.store.lake import Lake
+from phonolake.store.pieces import Pieces
+
+# Published training length of the 29-second clips of Choi et al. 2017, in frames of 21 ms, and the same in seconds.
+LONGEST_FRAMES, LONGEST_SECONDS = 1360, 29.0
+# A single track that is asked for is decoded as a whole: up to this size of its file.
+MOST_BYTES = 64 << 20
+
+
+class SeriesInput(ModelInput):
+    """Arrays whose last axis is time; a model is asked about windows of them."""
+
+    # Waveforms are cut as they were published, side by side; the rest of a spectrogram gets a window of its own.
+    whole_windows: ClassVar[bool] = False
+
+    @property
+    def sr(self) -> int:
+        """Sampling rate of the audio that is decoded, in hertz; 0 where none is."""
+        return 0
+
+    @property
+    def threads(self) -> int:
+        """Threads that are worth their while for `array`; 0 where it costs nothing."""
+        return 0
+
+    @property
+    @abstractmethod
+    def steps_per_second(self) -> float:
+        """Steps of the last axis in a second of audio."""
+
+    @abstractmethod
+    def array(self, row: Row, change: Change | None = None) -> np.ndarray:
+        """The whole track of a row, of shape (..., T); where it is audio, `change` is applied to its samples first."""
+
+    @abstractmethod
+    def of_track(self, connection: duckdb.DuckDBPyConnection, track_id: str) -> np.ndarray:
+        """The whole of one track of a lake, without reading the rest of its shard.
+
+        Raises
+        ------
+        UsageError
+            For a track that the lake does not have.
+        PhonolakeError
+            For one that has nothing of the kind, or is too large for it.
+        """
+
+    @abstractmethod
+    def crop_length(self, connection: duckdb.DuckDBPyConnection) -> int:
+        """Length of a training crop in steps: what the median track of the lake has, at most half a minute."""
+
+
+@dataclass(frozen=True)
+class StoredSpectrogram(SeriesInput):
+    """Rows of the table `spectrograms`, float16 of shape (F, T), or (C, F, T): ``spectrogram:NAME``.
+
+    In the place of the name may stand a configuration of the user's own, as `contract.spectrogram` takes it.
+    """
+
+    given: str
+    kind: ClassVar[str] = "spectrogram"
+    is_spectrogram: ClassVar[bool] = True
+    table: ClassVar[str] = "spectrograms"
+    made_by: ClassVar[str] = "phonolake extract"
+
+    @property
+    def name(self) -> str:
+        return self.given
+
+    @cached_property
+    def recipe(self) -> Spectrogram:
+        return contract.spectrogram(self.name)
+
+    def transforms(self, preprocessing: str | None = None) -> Transforms:
+        return Transforms(None, point(preprocessing, self.recipe.config))
+
+    @property
+    def columns(self) -> list[str]:
+        return ["track_id", "n_bands", "n_frames", "data"]
+
+    @property
+    def steps_per_second(self) -> float:
+        return self.recipe.frames_per_second
+
+    def files(self, lake: Lake) -> list[str]:
+        if found := product(self.recipe).published(lake):
+            return found
+        option = "--spectrogram" if self.recipe.version else "--spectrogram-config"
+        raise PhonolakeError(
+            f"the lake has no {self.recipe.name} yet: run `phonolake extract {option} {self.name}` first, or train a "
+            "network with --from-audio"
+        )
+
+    def array(self, row: Row, change: Change | None = None) -> np.ndarray:
+        if change is not None:
+            raise UsageError("stored spectrograms have no samples to change: train with --from-audio")
+        n_bands, n_frames = row["n_bands"].as_py(), row["n_frames"].as_py()
+        values = np.frombuffer(row["data"].as_buffer(), "<f2")
+        n_channels = values.size // (n_bands * n_frames)
+        return values.reshape((n_bands, n_frames) if n_channels == 1 else (n_channels, n_bands, n_frames))
+
+    def of_track(self, connection: duckdb.DuckDBPyConnection, track_id: str) -> np.ndarray:
+        found = tracks.read_spectrogram(connection, track_id, self.recipe.name)
+        if found is None:
+            tracks.check_known(connection, track_id)
+            raise PhonolakeError(
+                f"{track_id} has no {self.recipe.name}: `phonolake extract --spectrogram {self.recipe.name}` makes it"
+            )
+        return found
+
+    def crop_length(self, connection: duckdb.DuckDBPyConnection) -> int:
+        sql = "SELECT median(n_frames) FROM spectrograms WHERE spectrogram = $1"
+        ((median,),) = connection.execute(sql, [self.recipe.name]).fetchall()
+        return min(LONGEST_FRAMES, int(median or 0))
+
+    def of(self, recording: OutsideRecording) -> np.ndarray:
+        return recording.computed(self.recipe)
+
+
+class DecodedInput(SeriesInput):
+    """What is made of the stored audio while it is read."""
+
+    table: ClassVar[str] = "audio"
+    is_decoded: ClassVar[bool] = True
+    made_by: ClassVar[str] = "phonolake ingest"
+
+    @property
+    def columns(self) -> list[str]:
+        return ["track_id", "bytes", pieces.NUMBER]
+
+    @property
+    def threads(self) -> int:
+        return min(8, len(os.sched_getaffinity(0)))
+
+    def files(self, lake: Lake) -> list[str]:
+        if found := list(lake.shards(self.table)):
+            return found
+        raise PhonolakeError("the lake has no audio yet: run `phonolake ingest` first")
+
+    def array(self, row: Row, change: Change | None = None) -> np.ndarray:
+        try:
+            data = row["bytes"]
+            y = decode(data if isinstance(data, Pieces) else data.as_py(), sr=Hertz(self.sr))
+        except AudioError as error:
+            raise PhonolakeError(f"{row['track_id']} cannot be decoded any more: {error}") from error
+        return self.of_samples(y if change is None else change(y))
+
+    def of_track(self, connection: duckdb.DuckDBPyConnection, track_id: str) -> np.ndarray:
+        try:
+            found = tracks.read_audio(connection, track_id, most_bytes=MOST_BYTES)
+            return self.of_samples(decode(found.data, sr=Hertz(self.sr)))
+        except AudioError as error:
+            raise PhonolakeError(f"{track_id} cannot be shown ({error})") from error
+
+    def of(self, recording: OutsideRecording) -> np.ndarray:
+        return self.of_samples(recording.samples(Hertz(self.sr)))
+
+    @abstractmethod
+    def of_samples(self, y: np.ndarray) -> np.ndarray:
+        """What is read of mono samples at `sr`."""
+
+
+@dataclass(frozen=True)
+class ComputedSpectrogram(DecodedInput):
+    """A spectrogram that is computed where the network computes: ``computed:NAME``.
+
+    What is cut into windows are its frames: samples of shape (n_fft, T), one column for each frame.
+    """
+
+    given: str
+    kind: ClassVar[str] = "computed"
+    is_spectrogram: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        return self.given
+
+    def __post_init__(self) -> None:
+        _ = self.config
+
+    @cached_property
+    def config(self) -> Configuration:
+        """Parameters of the spectrogram; a `UsageError` for one that is not computed on a device."""
+        return device.configuration(self.name)
+
+    @property
+    def sr(self) -> int:
+        return self.config.sr
+
+    @property
+    def steps_per_second(self) -> float:
+        return contract.spectrogram(self.name).frames_per_second
+
+    def transforms(self, preprocessing: str | None = None) -> Transforms:
+        return Transforms(self.config, point(preprocessing, self.config))
+
+    def of_samples(self, y: np.ndarray) -> np.ndarray:
+        return device.frames(y, self.config)
+
+    def crop_length(self, connection: duckdb.DuckDBPyConnection) -> int:
+        return min(LONGEST_FRAMES, int(_median_seconds(connection) * self.steps_per_second + 1))
+
+
+@dataclass(frozen=True)
+class Audio(DecodedInput):
+    """Mono float32 samples of shape (T,): ``audio:SR``."""
+
+    hertz: Hertz
+    kind: ClassVar[str] = "audio"
+    whole_windows: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        return str(self.hertz)
+
+    @property
+    def sr(self) -> int:
+        return self.hertz
+
+    @property
+    def steps_per_second(self) -> float:
+        return self.sr
+
+    def of_samples(self, y: np.ndarray) -> np.ndarray:
+        return y
+
+    def crop_length(self, connection: duckdb.DuckDBPyConnection) -> int:
+        return int(min(LONGEST_SECONDS, _median_seconds(connection)) * self.sr)
+
+
+def _median_seconds(connection: duckdb.DuckDBPyConnection) -> float:
+    ((median,),) = connection.execute("SELECT median(duration_seconds) FROM tracks").fetchall()
+    return float(median or 0)
