@@ -39,6 +39,7 @@ def training(folder: Path, name: str, *, kill_in_epoch: int = 0) -> Callable[[],
         import torch
         from torch import nn
 
+        from phonolake.inference.series_inputs import StoredSpectrogram
         from phonolake.training import group
         from phonolake.training.batches import TrackBatches
         from phonolake.training.checkpoint import Checkpoint
