@@ -119,17 +119,22 @@ def read_folder(folder: Path, read: Callable[[Path], Found]) -> Found:
     read : callable
         Is given the folder to read from, and is called again when the folder was replaced under it.
     """
+    missing: Exception | None = None
     for _ in range(READINGS):
         place = standing(folder)
         before = _identity(place)
         try:
             found = read(place)
-        except Exception:
-            if _identity(place) == before and place == standing(folder):
+        except Exception as error:
+            if before is not None and _identity(place) == before and place == standing(folder):
                 raise
+            # Between two renames it is nowhere for an instant; one that is never there is no folder.
+            missing = error if before is None else None
             continue
         if _identity(place) == before:
             return found
+    if missing is not None:
+        raise missing
     raise PhonolakeError(f"{folder} is replaced again and again while it is read: wait for the jobs that do so")
 
 

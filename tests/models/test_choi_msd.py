@@ -11,8 +11,9 @@ import torch
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.features import spectral
-from phonolake.models import choi_msd, choi_weights
+from phonolake.models import choi_msd
 from phonolake.models.choi_msd import ChoiTagger, build
+from phonolake.models.importers import choi_weights
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 WEIGHTS = SHARED / "choi_msd_tagger" / "compact_cnn_weights_theano.hdf5"

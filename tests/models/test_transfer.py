@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from phonolake.errors import PhonolakeError, UsageError
-from phonolake.models import imagenet, registry
+from phonolake.models import registry
+from phonolake.models.importers import imagenet
 from phonolake.models.resnet50 import ResNet50Base
 from phonolake.models.transfer import Transfer
 from phonolake.models.vgg16 import Vgg16Base

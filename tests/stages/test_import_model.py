@@ -13,7 +13,8 @@ from phonolake.analysis.labels import label_vectors
 from phonolake.cli.main import main
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.inference import predictor, tagging
-from phonolake.models import choi_weights, home, storage
+from phonolake.models import home, storage
+from phonolake.models.importers import choi_weights
 from phonolake.stages import fetch_model, import_model
 from phonolake.store import query
 from phonolake.store.lake import Lake

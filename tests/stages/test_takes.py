@@ -16,7 +16,8 @@ from phonolake.features import contract
 from phonolake.features.preprocessing import grid
 from phonolake.inference import embedding, outside, products
 from phonolake.inference.predictor import Predictor
-from phonolake.models import imagenet, storage
+from phonolake.models import storage
+from phonolake.models.importers import imagenet
 from phonolake.models.loaded import LoadedModel
 from phonolake.models.transfer import Transfer
 from phonolake.models.vgg16 import Vgg16Base

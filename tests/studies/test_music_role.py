@@ -156,8 +156,8 @@ def test_logistic_regression_is_the_authors_clip_by_clip():
     np.testing.assert_array_equal(scores.confusion, music_role_paper.CONFUSION["logistic-regression-ovr"])
     assert (round(scores.accuracy, 2), round(scores.macro_f1, 2)) == (0.56, 0.54)
     assert scores.figures()[:2] == pytest.approx((0.556, 0.539), abs=5e-4)
-    # Where the fit stops hangs on the BLAS: .8265 with its kernels for Sandybridge, .82648 for Haswell and Zen.
-    assert scores.roc_auc == pytest.approx(0.8265, abs=5e-5)
+    # Where the fit stops hangs on the BLAS: .82648 to .82656 with its kernels for Haswell, Sandybridge and Zen.
+    assert scores.roc_auc == pytest.approx(0.8265, abs=1e-4)
 
 
 @pytest.mark.slow

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from phonolake.errors import UsageError
-from phonolake.models import imagenet, initial
+from phonolake.models import initial
 from phonolake.models.heads import check_classes
+from phonolake.models.importers import imagenet
 from phonolake.models.registry import ModelCard, Network, NetworkCard
 
 SIDE = 216  # pixels

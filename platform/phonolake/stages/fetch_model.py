@@ -12,8 +12,8 @@ from pathlib import Path
 from phonolake.errors import PhonolakeError, unknown
 from phonolake.files import replacing
 from phonolake.files import sha256 as sha256_of
-from phonolake.models import choi_weights, home, imagenet
-from phonolake.models.importers import musicnn_package
+from phonolake.models import home
+from phonolake.models.importers import choi_weights, imagenet, musicnn_package
 from phonolake.progress import say
 from phonolake.stages import import_model
 from phonolake.store.outcomes import Outcome

@@ -19,9 +19,9 @@ from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
 from phonolake.files import replacing, sha256
 from phonolake.inference.crops import windows
 from phonolake.lineage import CODE_VERSION, canonical, digest
-from phonolake.models import choi_msd, choi_weights, home, registry, storage
+from phonolake.models import choi_msd, home, registry, storage
 from phonolake.models.choi_msd import ChoiTagger
-from phonolake.models.importers import musicnn_weights
+from phonolake.models.importers import choi_weights, musicnn_weights
 from phonolake.models.loaded import LoadedNetwork
 from phonolake.models.registry import Network
 from phonolake.progress import say

@@ -3,6 +3,7 @@
 The file is ``compact_cnn/weights_theano.hdf5`` of github.com/keunwoochoi/music-auto_tagging-keras (MIT licence).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,8 @@ URL = (
 SHA256 = "caf89f811415691fbb245be7eef394b9cebd787d7e3f78e29695972141cf2a08"
 BUILD = {"n_classes": len(TAGS), "n_frames": N_SAMPLES, "seed": 0}
 
-# Shape and sum of absolute values of every array that the network takes from the file.
-_ARRAYS: dict[str, tuple[tuple[int, ...], float]] = {
+# Shape and sum of absolute values of every array that the network takes from the published file.
+PUBLISHED: dict[str, tuple[tuple[int, ...], float]] = {
     "melgram/param_0": ((512, 1, 1, 257), 42002.11605),
     "melgram/param_1": ((512, 1, 1, 257), 41490.11605),
     "melgram/param_2": ((257, 96), 4.093552032),
@@ -60,13 +61,15 @@ def read(path: Path) -> ChoiTagger:
     PhonolakeError
         If it is no HDF5 file, or an array is missing, of another shape, or holds other values than the published one.
     """
-    arrays = _read_arrays(Path(path))
-    network = choi_msd.build(**BUILD)
-    network.load_state_dict(
-        {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in _named(arrays)}, strict=False
-    )
-    network.calibrated.fill_(False)
-    return network.eval()
+    return network(_read_arrays(Path(path)))
+
+
+def network(arrays: Mapping[str, np.ndarray]) -> ChoiTagger:
+    """The network of such arrays, by their names in the file; it has no batch-norm statistics yet."""
+    found = choi_msd.build(**BUILD)
+    found.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in _named(arrays)}, strict=False)
+    found.calibrated.fill_(False)
+    return found.eval()
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -76,10 +79,10 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise UsageError(f"there is no file {path}; `phonolake models fetch choi-msd` downloads it.")
     try:
         with h5py.File(path) as file:
-            arrays = {name: np.asarray(file[name], np.float32) for name in _ARRAYS if name in file}
+            arrays = {name: np.asarray(file[name], np.float32) for name in PUBLISHED if name in file}
     except (OSError, ValueError, TypeError) as error:
         raise PhonolakeError(f"{path} cannot be read as the Keras weights of choi-msd: {error}") from error
-    for name, (shape, total) in _ARRAYS.items():
+    for name, (shape, total) in PUBLISHED.items():
         if name not in arrays:
             raise PhonolakeError(f"{path} has no array {name}: it is not the published weights of choi-msd.")
         if arrays[name].shape != shape:
@@ -92,7 +95,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _named(arrays: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
+def _named(arrays: Mapping[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
     """Arrays by the names of our network. Theano convolves, PyTorch correlates: kernels are turned round."""
     named = [
         ("cosine", arrays["melgram/param_0"][::-1, 0, 0].T),
