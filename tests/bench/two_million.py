@@ -1,9 +1,9 @@
-"""Print what small changes cost in a large lake: time and peak memory of each stage for no, one and a thousand new tracks.
+"""Print what small changes cost in a large lake: time and memory of each stage for no, one and a thousand new tracks.
 
-The lake is made: `--tracks` recordings of 64 bytes (a steady level in FLAC, 2 s long), 200 to a shard, with their rows of
-tracks, labels, metadata, features, predictions and embeddings as the stages write them. The files are links to the 200
-that were really taken in, so that a tree of two million takes a few hundred megabytes. Every command is a process of
-its own; what it takes includes its start.
+The lake is made: `--tracks` recordings of 64 bytes (a steady level in FLAC, 2 s long), 200 to a shard, with their rows
+of tracks, labels, metadata, features, predictions and embeddings as the stages write them. The files are links to the
+200 that were really taken in, so that a tree of two million takes a few hundred megabytes. Every command is a process
+of its own; what it takes includes its start.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from phonolake.stages import ingest_plan
 from phonolake.store import query
 from phonolake.store.lake import Change, Lake
 from phonolake.store.mending import schema_of
-from phonolake.store.shards import SEPARATOR, SUFFIX, Shard
+from phonolake.store.shards import SUFFIX, Shard
 
 PER_SHARD, LABELS = 200, ("a", "b")
 SR, N_SAMPLES = 16_000, 32_768

@@ -18,7 +18,7 @@ import soundfile as sf
 from phonolake.errors import UsageError
 from phonolake.files import TEMPORARY, temporary_beside
 from phonolake.records import Recording, Seconds
-from phonolake.stages import extract, ingest, ingest_plan
+from phonolake.stages import extract, ingest, ingest_plan, ingest_rows
 from phonolake.stages.ingest import Config
 from phonolake.store import catalog, jobs
 from phonolake.store.lake import Lake
@@ -677,7 +677,7 @@ def test_a_worker_that_fails_leaves_nothing_behind(config: Config, monkeypatch: 
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(ingest, "track_row", fail)
+    monkeypatch.setattr(ingest_rows, "track_row", fail)
     with pytest.raises(OSError, match="disk full"):
         ingest.ingest_shard(task)
     assert [path for path in Path(config.lake, "tables").rglob("*") if path.is_file()] == []

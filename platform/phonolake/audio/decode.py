@@ -74,21 +74,44 @@ def probe(data: Encoded, *, extension: str = "") -> AudioFacts:
         ``corrupt`` (a part is damaged or cannot be decoded), ``undecoded`` (bytes that may be samples are in no part
         that the decoder reads) or ``not-finite`` (NaN or infinite samples).
     """
+    return probe_and_decode(data, (), longest=Seconds(0.0), extension=extension)[0]
+
+
+def probe_and_decode(
+    data: Encoded,
+    rates: Iterable[Hertz],
+    *,
+    longest: Seconds,
+    extension: str = "",
+    max_seconds: float | None = None,
+) -> tuple[AudioFacts, dict[Hertz, np.ndarray]]:
+    """Do what `probe` and `decode_rates` do while the file is decoded once; errors and values are theirs.
+
+    Parameters
+    ----------
+    longest : Seconds
+        Of a longer recording there are only the facts, and its samples are never in memory as a whole.
+    max_seconds : float, optional
+        A longer recording is an `AudioError` (``too-long``) as soon as so much of it is decoded.
+    """
     containers.check_container(data, extension)
     found = layout.examine(data, check=True)
     if found.fault:
         raise found.fault
     reading = _open(found)
-    header, blocks = reading.header, reading.blocks()
+    header = reading.header
     containers.check_promise(header.container, extension)
     levels = Levels(header.sr, floating=header.codec in FLOATING)
-    for x_TC in blocks:
-        levels.add(x_TC)
+    blocks = _measured(reading.blocks(), levels, None if max_seconds is None else max_seconds * header.sr)
+    decoded = _resampled(header.sr, blocks, rates, most=longest * header.sr)
+    # Of what is too long, or wanted at no rate, the rest is only measured.
+    for _ in blocks:
+        pass
     if not levels.is_finite:
         raise AudioError("not-finite", "the recording holds NaN or infinite samples")
     if reading.fault:
         raise reading.fault
-    return AudioFacts(
+    facts = AudioFacts(
         header.container,
         header.codec,
         header.sr,
@@ -99,6 +122,15 @@ def probe(data: Encoded, *, extension: str = "") -> AudioFacts:
         levels.clipped,
         levels.mix_dbfs,
     )
+    return facts, decoded
+
+
+def _measured(blocks: Iterable[np.ndarray], levels: Levels, most: float | None) -> Iterator[np.ndarray]:
+    for x_TC in blocks:
+        levels.add(x_TC)
+        if most is not None and levels.n_samples > most:
+            raise AudioError("too-long", f"more than {most / levels.sr:g} s (--max-seconds)")
+        yield x_TC
 
 
 def decode(data: Encoded, *, sr: Hertz) -> np.ndarray:
@@ -126,14 +158,24 @@ def decode(data: Encoded, *, sr: Hertz) -> np.ndarray:
 
 def decode_rates(data: Encoded, rates: Iterable[Hertz]) -> dict[Hertz, np.ndarray]:
     """Decode once, and resample to each of several rates; errors and values are those of `decode`."""
-    resamplers: dict[Hertz, _Resampler] = {}
-    pieces: dict[Hertz, list[np.ndarray]] = {sr: [] for sr in rates}
     header, blocks = open_blocks(data)
-    for x_T in chain(_mono(blocks), [None]):
-        for sr, found in pieces.items():
-            resampler = resamplers.setdefault(sr, _Resampler(header.sr, sr))
-            found.append(resampler(x_T))
-    return {sr: np.concatenate(found) for sr, found in pieces.items()}
+    return _resampled(header.sr, blocks, rates)
+
+
+def _resampled(
+    sr: Hertz, blocks: Iterator[np.ndarray], rates: Iterable[Hertz], *, most: float = np.inf
+) -> dict[Hertz, np.ndarray]:
+    """The mean of the channels at several rates; nothing where there are more than so many samples at `sr`."""
+    resamplers = {rate: _Resampler(sr, rate) for rate in rates}
+    pieces: dict[Hertz, list[np.ndarray]] = {rate: [] for rate in resamplers}
+    n = 0
+    for x_T in chain(_mono(blocks), [None]) if resamplers else ():
+        n += 0 if x_T is None else len(x_T)
+        if n > most:
+            return {}
+        for rate, found in pieces.items():
+            found.append(resamplers[rate](x_T))
+    return {rate: np.concatenate(found) for rate, found in pieces.items()}
 
 
 def stream(data: Encoded, *, sr: Hertz) -> Iterator[np.ndarray]:

@@ -26,6 +26,7 @@ class Levels:
     """
 
     def __init__(self, sr: int, *, floating: bool = False) -> None:
+        self.sr = sr
         self.n_samples = 0
         self._longest = LONGEST_TOP_SECONDS * sr
         self._most = CUT_OFF if floating else np.inf

@@ -1,6 +1,8 @@
 """Options that mean the same in every command."""
 
 from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
@@ -65,6 +67,54 @@ pretrained = click.option(
 device = click.option(
     "--device", default="auto", show_default=True, metavar="D", help="cpu, cuda, or auto: GPUs where Ray has some."
 )
+
+
+def recipes(command: Any) -> Any:
+    """Options that name feature sets and spectrograms; the command gets them as `recipes`, a `RecipeNames`."""
+
+    @wraps(command)
+    def gathered(
+        features: tuple[str, ...],
+        spectrograms: tuple[str, ...],
+        configurations: tuple[str, ...],
+        segments: float | None,
+        hop: float | None,
+        **others: Any,
+    ) -> None:
+        from phonolake.features.contract import Segments
+        from phonolake.stages.extraction import RecipeNames
+
+        if hop is not None and segments is None:
+            raise click.UsageError("--hop says how far apart --segments begin: give both")
+        pieces = None if segments is None else Segments(round(segments * 1000), round((hop or segments) * 1000))
+        texts = tuple(map(_text_of, configurations))
+        command(recipes=RecipeNames(features, spectrograms, texts, pieces), **others)
+
+    with_options: Any = gathered
+    for option in reversed(
+        (
+            click.option("--features", multiple=True, metavar="NAME", help="Feature set; may be given several times."),
+            click.option("--spectrogram", "spectrograms", multiple=True, metavar="NAME", help="Spectrogram; likewise."),
+            click.option(
+                "--spectrogram-config",
+                "configurations",
+                multiple=True,
+                metavar="FILE|NAME:sr=N,...",
+                help="Spectrogram of your own: a JSON file with its name and parameters, or both right here; likewise.",
+            ),
+            click.option(
+                "--segments", type=click.FloatRange(0.001), metavar="SECONDS", help="One row for each piece this long."
+            ),
+            click.option("--hop", type=click.FloatRange(0.001), metavar="SECONDS", help="From one piece to the next."),
+        )
+    ):
+        with_options = option(with_options)
+    return with_options
+
+
+def _text_of(configuration: str) -> str:
+    """The text of a configuration's file; one that is given on the spot has a colon behind its name."""
+    return configuration if ":" in configuration else Path(configuration).read_text(encoding="utf-8")
 
 
 def top(default: int | None) -> Callable[..., Any]:

@@ -1,7 +1,6 @@
 """Commands that change a lake: one for each stage, and `run` for all of them."""
 
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +9,7 @@ from phonolake.cli import datasets, options, run_summary
 from phonolake.cli.output import emit
 
 if TYPE_CHECKING:
+    from phonolake.stages.extraction import RecipeNames
     from phonolake.training.recipe import Hardware
 
 # The stages bring Ray, PyTorch and DuckDB: they are imported when a command runs, so that help is instant.
@@ -58,49 +58,21 @@ def run(
 
 
 @click.command(epilog=options.example("phonolake extract --features mfcc-120 --spectrogram mel-96-12k --lake lake"))
-@click.option("--features", "features", multiple=True, metavar="NAME", help="Feature set; may be given several times.")
-@click.option("--spectrogram", "spectrograms", multiple=True, metavar="NAME", help="Spectrogram; likewise.")
-@click.option(
-    "--spectrogram-config",
-    "configurations",
-    multiple=True,
-    metavar="FILE|NAME:sr=N,...",
-    help="Spectrogram of your own: a JSON file with its name and parameters, or both on the spot; likewise.",
-)
-@click.option("--segments", type=click.FloatRange(0.001), metavar="SECONDS", help="One row for each piece this long.")
-@click.option("--hop", type=click.FloatRange(0.001), metavar="SECONDS", help="From one piece to the next.")
+@options.recipes
 @options.lake
 @options.workers
 @options.dry_run
 @options.form
-def extract(
-    features: tuple[str, ...],
-    spectrograms: tuple[str, ...],
-    configurations: tuple[str, ...],
-    segments: float | None,
-    hop: float | None,
-    lake: str,
-    dry_run: bool,
-    form: str,
-) -> None:
+def extract(recipes: "RecipeNames", lake: str, dry_run: bool, form: str) -> None:
     """Compute feature sets and spectrograms for tracks that have none yet."""
-    from phonolake.features.contract import Segments
     from phonolake.stages import extract as stage
 
-    if hop is not None and segments is None:
-        raise click.UsageError("--hop says how far apart --segments begin: give both")
-    pieces = None if segments is None else Segments(round(segments * 1000), round((hop or segments) * 1000))
-    config = stage.Config(lake, features, spectrograms, tuple(map(_text_of, configurations)), pieces)
+    config = stage.Config(lake, recipes.features, recipes.spectrograms, recipes.configurations, recipes.segments)
     if dry_run:
         rows = [(task.source, ", ".join(stage.names(task))) for task in stage.plan(config)]
         emit(rows, form, columns=("audio_shard", "missing"))
         return
     emit(stage.run(config), form, of=stage.Outcome)
-
-
-def _text_of(configuration: str) -> str:
-    """The text of a configuration's file; one that is given on the spot has a colon behind its name."""
-    return configuration if ":" in configuration else Path(configuration).read_text(encoding="utf-8")
 
 
 @click.command(epilog=options.example("phonolake split --folds 5 --seed 0 --lake lake"))
