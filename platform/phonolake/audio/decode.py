@@ -126,11 +126,13 @@ def probe_and_decode(
 
 
 def _measured(blocks: Iterable[np.ndarray], levels: Levels, most: float | None) -> Iterator[np.ndarray]:
+    """The mean of the channels of each block, which is measured."""
     for x_TC in blocks:
-        levels.add(x_TC)
+        mean_T = _mean(x_TC)
+        levels.add(x_TC, mean_T)
         if most is not None and levels.n_samples > most:
             raise AudioError("too-long", f"more than {most / levels.sr:g} s (--max-seconds)")
-        yield x_TC
+        yield mean_T
 
 
 def decode(data: Encoded, *, sr: Hertz) -> np.ndarray:
@@ -159,17 +161,17 @@ def decode(data: Encoded, *, sr: Hertz) -> np.ndarray:
 def decode_rates(data: Encoded, rates: Iterable[Hertz]) -> dict[Hertz, np.ndarray]:
     """Decode once, and resample to each of several rates; errors and values are those of `decode`."""
     header, blocks = open_blocks(data)
-    return _resampled(header.sr, blocks, rates)
+    return _resampled(header.sr, map(_mean, blocks), rates)
 
 
 def _resampled(
-    sr: Hertz, blocks: Iterator[np.ndarray], rates: Iterable[Hertz], *, most: float = np.inf
+    sr: Hertz, means: Iterator[np.ndarray], rates: Iterable[Hertz], *, most: float = np.inf
 ) -> dict[Hertz, np.ndarray]:
     """The mean of the channels at several rates; nothing where there are more than so many samples at `sr`."""
     resamplers = {rate: _Resampler(sr, rate) for rate in rates}
     pieces: dict[Hertz, list[np.ndarray]] = {rate: [] for rate in resamplers}
     n = 0
-    for x_T in chain(_mono(blocks), [None]) if resamplers else ():
+    for x_T in chain(_gathered(means), [None]) if resamplers else ():
         n += 0 if x_T is None else len(x_T)
         if n > most:
             return {}
@@ -182,20 +184,18 @@ def stream(data: Encoded, *, sr: Hertz) -> Iterator[np.ndarray]:
     """Give what `decode` gives in pieces of float32, so that a recording of any length fits into memory."""
     header, blocks = open_blocks(data)
     resampler = _Resampler(header.sr, sr)
-    for x_T in _mono(blocks):
+    for x_T in _gathered(map(_mean, blocks)):
         yield resampler(x_T)
     yield resampler(None)
 
 
-def _mono(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Mean of the channels, in blocks that are worth the calls that follow: some decoders give a thousand samples."""
+def _gathered(means: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Samples in blocks that are worth the calls that follow: some decoders give a thousand."""
     held: list[np.ndarray] = []
     n = 0
-    for x_TC in blocks:
-        # What is infinite here is found where the samples are used.
-        with np.errstate(over="ignore", invalid="ignore"):
-            held.append(_mean(x_TC))
-        n += len(x_TC)
+    for x_T in means:
+        held.append(x_T)
+        n += len(x_T)
         if n >= BLOCK:
             yield np.concatenate(held)
             held, n = [], 0
@@ -207,10 +207,13 @@ def _mean(x_TC: np.ndarray) -> np.ndarray:
     """Mean over channels; numpy's own is slow where there are only one or two."""
     if x_TC.shape[1] == 1:
         return x_TC[:, 0]
-    total_T = x_TC[:, 0] + x_TC[:, 1]
-    for c in range(2, x_TC.shape[1]):
-        total_T += x_TC[:, c]
-    return total_T / np.float32(x_TC.shape[1])
+    # What is infinite here is found where the samples are used.
+    with np.errstate(over="ignore", invalid="ignore"):
+        total_T = x_TC[:, 0] + x_TC[:, 1]
+        for c in range(2, x_TC.shape[1]):
+            total_T += x_TC[:, c]
+        total_T /= np.float32(x_TC.shape[1])
+    return total_T
 
 
 class _Resampler:
