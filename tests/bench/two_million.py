@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 import phonolake
 from phonolake.lineage import digest
 from phonolake.records import Recording
-from phonolake.stages import ingest_plan
+from phonolake.stages.ingest_files import Looker
 from phonolake.store import query
 from phonolake.store.lake import Change, Lake
 from phonolake.store.mending import schema_of
@@ -116,7 +116,7 @@ class Replica:
                 path.parent.mkdir(parents=True)
             os.link(self.music / "seed" / name, path)
             recording = Recording(f"{folder}/{name}", path, labels=(path.parent.name,))
-            said[track_id] = ingest_plan.Looker(None).look(recording).said
+            said[track_id] = Looker(None).look(recording).said
         for table, found in self.tables.items():
             for file, rows in found:
                 self._write(table, file.replace(self.stem, stem), self._renamed(rows, folder, stem, said))

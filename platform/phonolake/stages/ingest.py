@@ -3,6 +3,7 @@
 Inputs = tracks + rejects, always. What the lake already has is left alone; a changed file takes its old rows' place.
 """
 
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,6 +22,7 @@ from phonolake.stages import ingest_plan as planning
 from phonolake.stages import ingest_vocabulary as vocabulary
 from phonolake.stages.extraction import RecipeNames
 from phonolake.stages.ingest_config import Config
+from phonolake.stages.ingest_files import File, Looker, readable
 from phonolake.stages.ingest_rows import rows_of
 from phonolake.store import jobs, schema
 from phonolake.store.attempts import attempts
@@ -47,7 +49,7 @@ class Task:
     lake: Path
     config: Config
     stem: str
-    files: tuple[planning.File, ...]
+    files: tuple[File, ...]
     recipes: RecipeNames = extraction.NONE
 
 
@@ -121,7 +123,7 @@ def _publish(
     run_id = f"ingest-{digest([config.fingerprint, list(plan.shards)])}"
     note = "; ".join(filter(None, [f"{plan.said} before{plan.lost}{pruned}", passing.said(plan.passed_over)]))
     outcome = Outcome("ingest", run_id, total, outputs, total - outputs, note)
-    said = replace(config, root=planning.readable(config.root))
+    said = replace(config, root=readable(config.root))
     changes["runs"] = finish(seen, said, [outcome], started)
     lake.commit(changes, Reads(versions(seen, "tracks", "rejects", "passed_over", TOMBSTONES)))
     return outcome
@@ -155,16 +157,7 @@ def _plan(config: Config, lake: Lake | None) -> planning.IngestPlan:
             f"dataset name {config.dataset_name!r} may hold no colon and no control characters: use --name"
         )
     root = root.resolve()
-    looker = planning.Looker(None if config.follow_links or contract.follows_links(source) else root)
-    try:
-        files = [looker.look(recording) for recording in contract.recordings(source, root, config.options)]
-    except UsageError as error:
-        hint = absent.elsewhere(source, root, config.options)
-        raise UsageError(f"{error}; {hint}" if hint else str(error)) from error
-    left = contract.passed_over(source, root)
-    if not files:
-        none = f"no audio in {config.root}: {source.CARD.layout}"
-        raise UsageError("; ".join(filter(None, [none, passing.said(left)])))
+    files = _NamedFiles(source, root, config)
     plan = planning.make(
         files,
         lake,
@@ -173,10 +166,38 @@ def _plan(config: Config, lake: Lake | None) -> planning.IngestPlan:
         config.shard_bytes,
         within=None if config.join else root,
     )
-    plan.passed_over = left
-    if not plan.known and all(file.size is None and not file.outside for file in files):
-        raise UsageError(absent.explain(source, root, files, config.options))
+    plan.passed_over = contract.passed_over(source, root)
+    if plan.known or any(_is_there(file) for group in plan.shards.values() for file in group):
+        return plan
+    listed = list(files)
+    if not listed:
+        none = f"no audio in {config.root}: {source.CARD.layout}"
+        raise UsageError("; ".join(filter(None, [none, passing.said(plan.passed_over)])))
+    if not any(map(_is_there, listed)):
+        raise UsageError(absent.explain(source, root, listed, config.options))
     return plan
+
+
+class _NamedFiles:
+    """The files of all recordings that a source names under a root, looked at anew each time they are gone through."""
+
+    def __init__(self, source: contract.Source, root: Path, config: Config) -> None:
+        self._source, self._root, self._config = source, root, config
+
+    def __iter__(self) -> Iterator[File]:
+        follows = self._config.follow_links or contract.follows_links(self._source)
+        looker = Looker(None if follows else self._root)
+        try:
+            for recording in contract.recordings(self._source, self._root, self._config.options):
+                yield looker.look(recording)
+        except UsageError as error:
+            hint = absent.elsewhere(self._source, self._root, self._config.options)
+            raise UsageError(f"{error}; {hint}" if hint else str(error)) from error
+
+
+def _is_there(file: File) -> bool:
+    """Whether there is something to take or to refuse."""
+    return file.size is not None or file.outside is not None
 
 
 def _commit_passed_over(config: Config, plan: planning.IngestPlan) -> None:

@@ -11,9 +11,9 @@ from phonolake.errors import AudioError
 from phonolake.inference.recordings import LONGEST, Recipe, describe, rates
 from phonolake.lineage import CODE_VERSION, canonical
 from phonolake.records import Recording
-from phonolake.stages import ingest_plan as planning
 from phonolake.stages.extraction import Describe
 from phonolake.stages.ingest_config import Config
+from phonolake.stages.ingest_files import File, readable
 from phonolake.store import pieces
 
 # The mean of the channels of a recording is at most some dB weaker than they are, unless one is the other's negative.
@@ -21,7 +21,7 @@ CANCELS_DB = 40.0
 
 
 def rows_of(
-    file: planning.File, config: Config, recipes: Sequence[Recipe] = (), add: Describe | None = None
+    file: File, config: Config, recipes: Sequence[Recipe] = (), add: Describe | None = None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows that one file becomes, each with the name of its table.
 
@@ -33,7 +33,7 @@ def rows_of(
     track_id = f"{config.dataset_name}:{file.recording.source_id}"
     stamp = {"config_hash": config.fingerprint, "code_version": CODE_VERSION}
     where = {
-        "source_path": planning.readable(file.recording.path),
+        "source_path": readable(file.recording.path),
         "source_bytes": file.size,
         "source_mtime": file.mtime,
     }
@@ -75,24 +75,24 @@ def rows_of(
         yield "splits", {"track_id": track_id, "split": split, "part": part, "fold": fold}
 
 
-def _check_there(file: planning.File, config: Config) -> None:
+def _check_there(file: File, config: Config) -> None:
     if file.recording.fault:
         raise AudioError("metadata", file.recording.fault)
     if file.outside:
-        raise AudioError("outside", f"a link leads out of the dataset, to {planning.readable(file.outside)}")
+        raise AudioError("outside", f"a link leads out of the dataset, to {readable(file.outside)}")
     if file.size is None:
-        raise AudioError("missing", f"no file at {planning.readable(file.recording.path)}")
+        raise AudioError("missing", f"no file at {readable(file.recording.path)}")
     if file.size > config.max_bytes:
         raise AudioError("too-large", f"{file.size} bytes, and the limit is {config.max_bytes} (--max-bytes)")
 
 
-def _open(file: planning.File, stack: ExitStack) -> Encoded:
+def _open(file: File, stack: ExitStack) -> Encoded:
     """The bytes of a file; a large one stays on the disk until the stack is closed."""
     opened = stack.enter_context(OnDisk(file.recording.path))
     return opened if len(opened) > pieces.PIECE else opened[:]
 
 
-def _check_unchanged(file: planning.File, data: Encoded) -> None:
+def _check_unchanged(file: File, data: Encoded) -> None:
     """Refuse a large file that somebody wrote into while it was read, piece by piece and more than once."""
     if isinstance(data, OnDisk) and (len(data), data.modified) != (file.size, file.mtime):
         raise AudioError("unreadable", "the file changed while it was read")
@@ -139,7 +139,7 @@ def _audio_row(track_id: str, facts: AudioFacts) -> dict[str, Any]:
     }
 
 
-def _metadata_row(track_id: str, file: planning.File) -> dict[str, Any]:
+def _metadata_row(track_id: str, file: File) -> dict[str, Any]:
     return {
         "track_id": track_id,
         "artist_id": file.recording.artist_id,
