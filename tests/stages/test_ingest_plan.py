@@ -99,9 +99,7 @@ def write(folder: Path, found: list[Case]) -> tuple[Lake, list[File]]:
             own = {"track_id": track_id, "dataset": "d", "config_hash": c.config_then, "code_version": ""}
             rows["rejects"].append(own | why | where)
         elif c.state == "forgotten":
-            rows["forgotten"].append(
-                {"track_id": track_id, "forgotten_at": datetime(2026, 1, 1, tzinfo=UTC), "why": ""}
-            )
+            rows["forgotten"].append({"track_id": track_id, "forgotten_at": datetime.now(UTC), "why": ""})
     changes = {}
     for name, listed in rows.items():
         table = schema.table(name)
