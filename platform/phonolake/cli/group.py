@@ -10,6 +10,7 @@ import click
 from phonolake.cli import (
     annotations,
     blame,
+    capacity,
     datasets,
     demo,
     downloads,
@@ -59,7 +60,7 @@ def phonolake() -> None:
     """
 
 
-MODULES = (datasets, downloads, stages, questions, annotations, labels, reports, models, studies, demo)
+MODULES = (datasets, downloads, stages, questions, capacity, annotations, labels, reports, models, studies, demo)
 for command in (command for module in MODULES for command in module.COMMANDS):
     phonolake.add_command(command)
 _say_in_full(phonolake)
