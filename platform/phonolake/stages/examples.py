@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from phonolake.errors import PhonolakeError, UsageError, unknown
+from phonolake.lookup.label_matrix import check_source
 from phonolake.models.registry import Needs
 from phonolake.progress import say
 from phonolake.records import TEST, TRAIN, VALID
@@ -102,11 +103,12 @@ def collect(
     Raises
     ------
     UsageError
-        For an unknown split or fold, or fewer than two classes.
+        For an unknown source, split or fold, or fewer than two classes.
     PhonolakeError
         When more than a few tracks have two labels and `many` is False, or a class or part has no track to train on.
     """
     with catalog.connect(lake) as connection:
+        check_source(connection, labels)
         known = [s for (s,) in connection.execute("SELECT DISTINCT split FROM splits").fetchall()]
         if split not in known:
             raise unknown("split", split, known)
