@@ -13,6 +13,7 @@ from phonolake.cli import (
     datasets,
     demo,
     downloads,
+    imports,
     labels,
     models,
     output,
@@ -59,7 +60,7 @@ def phonolake() -> None:
     """
 
 
-MODULES = (datasets, downloads, stages, questions, annotations, labels, reports, models, studies, demo)
+MODULES = (datasets, downloads, stages, questions, annotations, labels, imports, reports, models, studies, demo)
 for command in (command for module in MODULES for command in module.COMMANDS):
     phonolake.add_command(command)
 _say_in_full(phonolake)

@@ -58,15 +58,16 @@ def read_labels(
     UsageError
         For an unknown source.
     """
+    said, parameters = "labels", [dataset, min_count]
     if source is not None:
         check_source(connection, source)
+        said, parameters = "labels_by($3)", [*parameters, source]
     table = connection.sql(
-        f"WITH said AS (SELECT DISTINCT l.track_id, l.label FROM {'labels' if source is None else 'labels_by($1)'} l "
-        "WHERE l.value = 1 AND ($2 IS NULL OR l.track_id IN "
-        "(SELECT track_id FROM tracks WHERE dataset = $2))), "
-        "common AS (SELECT label FROM said GROUP BY label HAVING count(*) >= $3) "
+        f"WITH said AS (SELECT DISTINCT l.track_id, l.label FROM {said} l WHERE l.value = 1 "
+        "AND ($1 IS NULL OR l.track_id IN (SELECT track_id FROM tracks WHERE dataset = $1))), "
+        "common AS (SELECT label FROM said GROUP BY label HAVING count(*) >= $2) "
         "SELECT track_id, label FROM said WHERE label IN (FROM common) ORDER BY track_id",
-        params=[source, dataset, min_count],
+        params=parameters,
     ).to_arrow_table()
     track_ids, row_N = coded(table["track_id"])
     labels, column_N = coded(table["label"])
