@@ -213,4 +213,4 @@ def test_a_source_of_labels_that_is_none_is_refused_at_once(name, option, demo, 
 
 def test_every_kind_of_command_takes_a_source():
     commands = {name.split()[0] for name, _ in takes_labels()}
-    assert commands == {"annotations", "crossval", "ensemble", "labels", "split", "train"}
+    assert commands == {"annotations", "crossval", "ensemble", "labels", "predictions", "split", "train"}
