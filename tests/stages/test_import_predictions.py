@@ -113,7 +113,6 @@ def test_an_import_is_replaced_and_taken_out_whole(lake: Lake, tmp_path: Path) -
         ("id,noise,pulse\ntoy:000,0.5,nan\n", {}, "should be a finite number|is missing"),
         ("id,label,p\ntoy:000,noise,0.5\ntoy:000,noise,0.6\n", {}, "has 'noise' of 'toy:000' twice, in lines 2 and 3"),
         ("id,label,p\ntoy:000,noise,0.5\ntoy:001,pulse,0.6\n", {}, "has no probability of '(noise|pulse)' for toy:00"),
-        ("id,Noise,Pulse\ntoy:000,0.5,0.5\n", {}, "none of the 2 labels .* such as 'Noise', is a dataset label"),
         ("id,noise,pulse\nx,0.5,0.5\n", {}, "names any of the 30 recordings"),
         ("id,noise,pulse\ntoy:000,0.5,0.5\n", {"model": "k2c2"}, "'k2c2' is not that of an imported table"),
         ("id,noise,pulse\ntoy:000,0.5,0.5\n", {"labels": "datset"}, "unknown label source 'datset'"),
@@ -134,6 +133,12 @@ def test_labels_that_no_track_has_are_listed(lake: Lake, tmp_path: Path) -> None
     (tmp_path / "p.csv").write_text("id,noise,pulse,polka\ntoy:001,0.5,0.25,0.25\ntoy:002,0.1,0.8,0.1\n")
     _, report = import_predictions.run(Config(str(lake.root), str(tmp_path / "p.csv")))
     assert imported.Unmatched("labels that no track has", "polka", 0) in report.unmatched
+    # A tagger with words of its own: its predictions can be asked for, and nobody can judge them.
+    (tmp_path / "q.csv").write_text("id,polka\ntoy:001,0.25\ntoy:002,0.1\n")
+    _, report = import_predictions.run(Config(str(lake.root), str(tmp_path / "q.csv")))
+    assert "1 labels that no track has (such as polka)" in report.said
+    assert ask(lake, "SELECT probability FROM top_tags('toy:001', model_or_run := 'q')") == [(0.25,)]
+    assert ask(lake, "SELECT count(*) FROM metrics JOIN models USING (run_id) WHERE model = 'q'") == [(0,)]
 
 
 def test_only_what_a_split_held_out_counts(lake: Lake, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def find(keyed: Keyed, choice: ProbabilityColumns) -> Layout:
     if label is not None and value is not None:
         return Layout(label, (value,))
     wide = [i for i in rest if names[i] not in OTHERS and not names[i].startswith("unnamed_") and _holds(keyed, i)]
-    if choice.label_column or choice.probability_column or len(wide) < 2:
+    if choice.label_column or choice.probability_column or not {names[i] for i in wide} - PROBABILITIES:
         raise UsageError(
             f"it is not clear where {sheet.path} holds probabilities: in one column for each label, or in one beside a "
             f"column of labels (--label-column, --probability-column); it has {', '.join(sheet.columns)}"

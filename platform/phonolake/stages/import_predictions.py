@@ -191,21 +191,14 @@ def _value(said: Mapping[tuple[str, str], Probability], track_id: str, label: st
 
 
 def _check_labels(lake: Lake, config: Config, classes: Sequence[str], report: Report) -> None:
-    """Note labels that no track has: predictions of them cannot be judged."""
+    """Note labels that no track has by the source: predictions of them cannot be judged."""
     with catalog.connect(lake) as connection:
         check_source(connection, config.labels)
         known = {
             label
             for (label,) in connection.execute("SELECT DISTINCT label FROM labels_by($1)", [config.labels]).fetchall()
         }
-    strange = [label for label in classes if label not in known]
-    if known and len(strange) == len(classes):
-        raise UsageError(
-            f"none of the {len(classes)} labels in {config.file}, such as {strange[0]!r}, is a {config.labels} label "
-            f"of the lake, such as {min(known)!r}: spell them alike, or name their source with --labels"
-        )
-    if known:
-        report.unmatched += [Unmatched("labels that no track has", label, 0) for label in strange]
+    report.unmatched += [Unmatched("labels that no track has", label, 0) for label in classes if label not in known]
 
 
 def _parts(lake: Lake, config: Config, track_ids: Sequence[str]) -> tuple[str, ...]:
