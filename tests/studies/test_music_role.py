@@ -17,7 +17,14 @@ from sklearn.multiclass import OneVsRestClassifier
 from phonolake.cli.main import main
 from phonolake.errors import UsageError
 from phonolake.models import registry
-from phonolake.studies import music_role, music_role_data, music_role_fits, music_role_paper, music_role_tuned
+from phonolake.studies import (
+    music_role,
+    music_role_data,
+    music_role_ensemble,
+    music_role_fits,
+    music_role_paper,
+    music_role_tuned,
+)
 from phonolake.studies.music_role import DEVIATIONS, Config
 from phonolake.studies.music_role_fits import Fit, measure
 
@@ -380,3 +387,83 @@ def test_a_nested_run_scores_the_families_and_their_mean(monkeypatch):
     # A tenth of each role, rounded.
     assert {int(s.confusion.sum()) for s in scores.values()} == {57 * 4 + 56 + 58}
     assert 0.4 < scores["logistic-regression"].accuracy < 0.7
+
+
+# -- the ensemble ------------------------------------------------------------------------------------------------------
+
+
+def test_the_notebooks_matrix_of_the_ensemble_counts_160_clips():
+    """What the deviation says of Table 7: the authors' notebook prints this matrix."""
+    n_KK = np.array(
+        [
+            (14, 1, 1, 3, 6, 1),
+            (1, 18, 1, 6, 0, 1),
+            (1, 1, 21, 1, 1, 0),
+            (6, 3, 1, 12, 0, 4),
+            (2, 1, 0, 1, 25, 0),
+            (2, 3, 0, 6, 3, 13),
+        ]
+    )
+    f1_K = 2 * np.diag(n_KK) / (n_KK.sum(axis=0) + n_KK.sum(axis=1))
+    assert n_KK.sum() == 160
+    assert (round(np.trace(n_KK) / 160, 3), round(f1_K.mean(), 3)) == (0.644, 0.641)
+    (text,) = [d.text for d in DEVIATIONS if d.key == "vgg-160"]
+    assert "103 are right (.644, macro F1 .641)" in text
+
+
+def said_by_network(path: Path, *, n: int = 160, wide: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """A table of what a network might have said of the first authors' test clips; their classes and P_NK."""
+    clips = music_role_data.read(FILES, "reduced-7")
+    test = np.flatnonzero(music_role_data.authors_test(FILES, clips.names))[:n]
+    p_NK = np.random.default_rng(0).random((len(test), 6)).round(6) + np.eye(6)[clips.y[test]]
+    p_NK /= 2
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        spelt = [f"{role.replace(' ', '_')}_music" for role in clips.classes]
+        writer.writerow(["file_name", *spelt] if wide else ["clip", "label", "probability"])
+        for n_clip, p_K in zip(test, p_NK, strict=True):
+            named = [clips.names[n_clip]]
+            writer.writerows([named + list(p_K)] if wide else [[*named, *one] for one in zip(spelt, p_K, strict=True)])
+    return clips.y[test], p_NK
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_probabilities_of_others_are_averaged_on_their_clips(wide, tmp_path):
+    y_N, network_NK = said_by_network(tmp_path / "vgg.csv", wide=wide)
+    fit = Fit(FILES, "reduced-7", (), "logistic-regression-ovr", 0, "authors", leak=True)
+    found = music_role_ensemble.measure(music_role_ensemble.Joined(fit, tmp_path / "vgg.csv"))
+    own_NK = music_role_fits.answer(fit).P_NK[:160]
+    for row, p_NK in (("VGG16", network_NK), ("SVM", own_NK), ("Ensemble of VGG16 and SVM", own_NK + network_NK)):
+        assert found[row].accuracy == pytest.approx((p_NK.argmax(axis=1) == y_N).mean())
+        aucs = [roc_auc_score(y_N == k, p_NK[:, k]) for k in range(6)]
+        assert found[row].roc_auc == pytest.approx(np.mean(aucs))
+        assert found[row].confusion.sum() == 160
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "name a table with --probabilities"),
+        ("file_name,Jingle,Polka\n24042_Wedding_music.wav,0.5,0.5\n", "'Polka' is none of the roles"),
+        ("file_name,Jingle,Dance\n24042_Wedding_music.wav,0.5,0.5\n", "has no probability of Lullaby for 24042"),
+        ("file_name,Jingle,Dance\n1.wav,0.5,0.5\n", "names any of the 3418 recordings"),
+        ("file_name,Jingle,Dance\n24042_Wedding_music.wav,0.5,7\n", "should be from 0 to 1"),
+    ],
+)
+def test_a_wrong_table_of_probabilities_is_refused_before_anything_starts(text, says, tmp_path):
+    if text is not None:
+        (tmp_path / "vgg.csv").write_text(text)
+    with pytest.raises(UsageError, match=says):
+        music_role.run(Config(FILES, "ensemble", probabilities=tmp_path / "vgg.csv" if text else None))
+
+
+@pytest.mark.slow
+def test_table_7_is_printed_beside_the_paper(tmp_path, capsys):
+    said_by_network(tmp_path / "vgg.csv")
+    words = ["study", "music-role", "--features", str(FILES), "--part", "ensemble", "--repeats", "2", "--workers", "0"]
+    assert main([*words, "--probabilities", str(tmp_path / "vgg.csv"), "--format", "json"]) == 0
+    captured = capsys.readouterr()
+    rows = json.loads(captured.out)
+    assert {(r["table"], r["row"]) for r in rows} == {("Table 7", row) for row in music_role_paper.ENSEMBLE}
+    assert [r["paper"] for r in rows if r["metric"] == "roc-auc"] == [0.878, 0.838, 0.885]
+    assert "the first 160 of the 171 clips" in captured.err

@@ -14,6 +14,7 @@ from phonolake.cli import (
     datasets,
     demo,
     downloads,
+    imports,
     labels,
     models,
     output,
@@ -60,7 +61,9 @@ def phonolake() -> None:
     """
 
 
-MODULES = (datasets, downloads, stages, questions, capacity, annotations, labels, reports, models, studies, demo)
+MODULES = (
+    *(datasets, downloads, stages, questions, capacity, annotations, labels, imports, reports, models, studies, demo),
+)
 for command in (command for module in MODULES for command in module.COMMANDS):
     phonolake.add_command(command)
 _say_in_full(phonolake)

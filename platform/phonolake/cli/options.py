@@ -22,6 +22,9 @@ lake_or_home = click.option(
     metavar="L",
     help="Folder of the lake; without, the model is one of the model home.",
 )
+optional_lake = click.option(
+    "--lake", envvar="PHONOLAKE_LAKE", show_envvar=True, metavar="L", help="Folder of the lake; not with --matrix."
+)
 form = click.option(
     "--format",
     "form",
@@ -64,6 +67,10 @@ pretrained = click.option(
     metavar="NAME",
     help="Tagger of the model home that tags and embeds the music, or none; by default one of musicnn if it is there.",
 )
+confidence = click.option(
+    "--confidence", type=click.FloatRange(0, 1, True, True), default=0.95, show_default=True, metavar="P",
+    help="Chance that an interval holds the true value.",
+)  # fmt: skip
 device = click.option(
     "--device", default="auto", show_default=True, metavar="D", help="cpu, cuda, or auto: GPUs where Ray has some."
 )

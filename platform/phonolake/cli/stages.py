@@ -88,6 +88,48 @@ def split(folds: int, labels: str, lake: str, seed: int, form: str) -> None:
     emit([stage.run(stage.Config(lake, folds, seed, labels))], form)
 
 
+READ = (
+    click.option("--features", metavar="NAME", help="Feature set that an estimator reads instead of its own."),
+    click.option("--embeddings", metavar="NAME", help="Likewise: vectors of a network (model or run) of the lake."),
+    click.option("--spectrogram", metavar="NAME", help="Spectrogram that a network reads instead of its own."),
+    click.option(
+        "--from-audio", is_flag=True, help="Compute a network's spectrograms from the stored audio as it is read."
+    ),
+    click.option(
+        "--augment",
+        multiple=True,
+        metavar="NAME",
+        help="Learn from other takes (repeat it): pitch-shift, time-stretch, gain, noise, spec-augment, mixup.",
+    ),
+    click.option(
+        "--preprocessing",
+        metavar="NAME",
+        help="Of decibel spectrograms: (decibel|linear)/(bypass|a-weighted|per-frequency)/(x1|x10).",
+    ),
+)
+LEARNED = (
+    options.dataset,
+    options.labels,
+    options.split,
+    click.option(
+        "--multi-label/--single-label",
+        default=None,
+        help="Whether a track may have several labels; networks learn several when a track has.",
+    ),
+    click.option("--top-labels", type=click.IntRange(2), metavar="N", help="Only the N labels with most tracks."),
+)
+WHERE = (
+    click.option(
+        "--workers",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Processes that share each batch of a network; 0: work without Ray.",
+    ),
+    options.device,
+    click.option("--compile", is_flag=True, help="Translate networks with torch.compile first."),
+)
+
+
 def learning_options(command: Any) -> Any:
     """Options that say what is learned, from what, and on what; the command gets them as `input` and `hardware`."""
 
@@ -110,47 +152,9 @@ def learning_options(command: Any) -> Any:
         command(input=read, hardware=Hardware(workers or None, device, compile=compile), **others)
 
     with_options: Any = gathered
-    for option in (
-        click.option("--features", metavar="NAME", help="Feature set that an estimator reads instead of its own."),
-        click.option("--embeddings", metavar="NAME", help="Likewise: vectors of a network (model or run) of the lake."),
-        click.option("--spectrogram", metavar="NAME", help="Spectrogram that a network reads instead of its own."),
-        options.dataset,
-        options.labels,
-        options.split,
-        click.option(
-            "--multi-label/--single-label",
-            default=None,
-            help="Whether a track may have several labels; networks learn several when a track has.",
-        ),
-        click.option("--top-labels", type=click.IntRange(2), metavar="N", help="Only the N labels with most tracks."),
-        click.option(
-            "--from-audio", is_flag=True, help="Compute a network's spectrograms from the stored audio as it is read."
-        ),
-        click.option(
-            "--augment",
-            multiple=True,
-            metavar="NAME",
-            help="Learn from other takes (repeat it): pitch-shift, time-stretch, gain, noise, spec-augment, mixup.",
-        ),
-        click.option(
-            "--preprocessing",
-            metavar="NAME",
-            help="Of decibel spectrograms: (decibel|linear)/(bypass|a-weighted|per-frequency)/(x1|x10).",
-        ),
-        options.lake,
-        options.seed,
-        options.max_epochs,
-        click.option(
-            "--workers",
-            type=click.IntRange(0),
-            metavar="N",
-            help="Processes that share each batch of a network; 0: work without Ray.",
-        ),
-        options.device,
-        click.option("--compile", is_flag=True, help="Translate networks with torch.compile first."),
-        options.dry_run,
-        options.form,
-    ):
+    own = (options.lake, options.seed, options.max_epochs)
+    # The last one that is applied comes first in the help.
+    for option in reversed((*READ, *LEARNED, *own, *WHERE, options.dry_run, options.form)):
         with_options = option(with_options)
     return with_options
 

@@ -80,8 +80,8 @@ def run(config: Config) -> list[Outcome]:
 def _compute(lake: Lake, tasks: list[Task]) -> None:
     sources = lake.shards("audio")
     n = count_tracks(lake, "audio", sources)
-    with progress.task("extract", n) as advance:
-        advance(n - count_tracks(lake, "audio", [task.source for task in tasks]))
+    done = n - count_tracks(lake, "audio", [task.source for task in tasks])
+    with progress.task("extract", n, done=done) as advance:
         for _ in execution.imap(extract_shard, tasks, seconds=_seconds(tasks, sources), on_tick=advance):
             pass
 

@@ -99,8 +99,7 @@ def _write(lake: Lake, config: Config, plan: planning.IngestPlan, recipes: Recip
     tasks = [Task(lake.root, config, stem, files, recipes) for stem, files in plan.shards.items()]
     missing = [task for task in tasks if not lake.path("tracks", task.stem).exists()]
     total = sum(len(task.files) for task in tasks)
-    with progress.task("ingest", total) as advance:
-        advance(total - sum(len(task.files) for task in missing))
+    with progress.task("ingest", total, done=total - sum(len(task.files) for task in missing)) as advance:
         for _ in execution.imap(ingest_shard, missing, seconds=_seconds(missing), on_tick=advance):
             pass
 

@@ -108,8 +108,7 @@ def run(config: Config, device: str = "auto") -> list[Outcome]:
                 sources = _sources(seen, config)
                 tasks = _plan(seen, config)
                 total = sum(map(len, sources.values()))
-                with progress.task("score", total) as advance:
-                    advance(total - len(tasks))
+                with progress.task("score", total, done=total - len(tasks)) as advance:
                     _score(tasks, device, _seconds(seen, models, tasks), advance)
                 return _publish(lake, config, sources, asked, started)
     raise AssertionError("the last attempt raises")
@@ -217,7 +216,11 @@ def _reads_embeddings(run: ModelRun) -> bool:
 def _models(lake: Lake, wanted: tuple[str, ...]) -> dict[str, ModelRun]:
     """By run: those asked for, or the newest of each model and input that is not one of several folds."""
     with catalog.connect(lake) as connection:
-        known = runs.model_runs(connection)
+        everything = runs.model_runs(connection)
+    known = [run for run in everything if run.has_weights]
+    for name in wanted:
+        if any(name in (run.run_id, run.model) for run in everything if not run.has_weights):
+            raise UsageError(f"of {name} the lake has predictions that were imported, and no model to score with")
     if not known:
         raise PhonolakeError("no model was trained yet: run `phonolake train` first")
     if wanted:
