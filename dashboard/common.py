@@ -20,7 +20,7 @@ import streamlit as st
 from phonolake.analysis.collection import overview
 from phonolake.analysis.labels import reannotation
 from phonolake.dashboard_launcher import LAKE_VARIABLE
-from phonolake.errors import PhonolakeError
+from phonolake.errors import PhonolakeError, UsageError
 from phonolake.store import query
 from phonolake.store.lake import Lake
 
@@ -149,9 +149,11 @@ def choose_rater(view: View) -> str | None:
 
 @contextmanager
 def unless_missing() -> Iterator[None]:
-    """Turn what one part of a page lacks into a message, and go on with the rest of the page."""
+    """Turn what one part of a page lacks, or what was asked wrongly, into a message; the rest of the page goes on."""
     try:
         yield
+    except UsageError as error:
+        failed(error)
     except PhonolakeError as error:
         st.info(said(str(error)), icon=":material/info:")
 

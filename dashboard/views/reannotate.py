@@ -14,7 +14,7 @@ from phonolake.analysis.collection import overview
 from phonolake.analysis.labels import agreement
 from phonolake.annotation import exchange, journal, publication, queue, sampling
 from phonolake.annotation.journal import Answer
-from phonolake.annotation.queue import Question, Turn
+from phonolake.annotation.queue import Turn
 from phonolake.errors import PhonolakeError
 from phonolake.store.lake import Lake
 
@@ -22,22 +22,23 @@ from phonolake.store.lake import Lake
 PUBLISH_EVERY = 20
 UPLOAD_MB = 10
 ANSWERS = (("Yes", "Y", 1, ":material/check:"), ("No", "N", 0, ":material/close:"), ("Skip", "S", None, None))
-TROUBLE = "trouble"
+TROUBLE, RATER = "trouble", "rater"
 
 
-def answer(lake: Lake, sample: str, rater: str, question: Question, value: int | None) -> None:
-    """Keep an answer; it is on the disk before the next question appears."""
+def answer(lake: Lake, sample: str, rater: str, turn: Turn, value: int | None) -> None:
+    """Keep the answer to the question that was shown; it is on the disk before the next question appears."""
+    assert turn.question is not None
+    about = turn.question.track_id, turn.question.label
     try:
-        now = datetime.now(UTC)
-        journal.record(lake, [Answer(question.track_id, question.label, value, rater, now, sample)])
+        journal.reply(lake, Answer(*about, value, rater, datetime.now(UTC), sample), before=turn.before)
     except PhonolakeError as error:
         st.session_state[TROUBLE] = str(error)
 
 
-def undo(lake: Lake, sample: str, rater: str) -> None:
+def undo(lake: Lake, sample: str, rater: str, last: Answer) -> None:
     """Take the last answer back; its question comes again."""
     try:
-        journal.undo(lake, rater, sample)
+        journal.undo(lake, rater, sample, expected=last)
     except PhonolakeError as error:
         st.session_state[TROUBLE] = str(error)
 
@@ -96,29 +97,54 @@ def ask(view: View, sample: str, rater: str) -> None:
 
 
 def show_buttons(view: View, sample: str, rater: str, turn: Turn) -> None:
-    """Answers by click or key, and the way back."""
+    """Answers by click or key, and the way back.
+
+    A button belongs to what is shown beside it: one that is pressed twice in haste does not answer the next question.
+    """
     columns = st.columns(len(ANSWERS) + 1)
+    asked = 0 if turn.question is None else turn.question.position
     for column, (title, key, value, icon) in zip(columns, ANSWERS, strict=False):
         column.button(
             title,
-            key=f"answer-{title.lower()}",
+            key=f"answer-{title.lower()}-{asked}",
             icon=icon,
             shortcut=key,
             disabled=turn.question is None,
             on_click=answer,
-            args=(view.lake, sample, rater, turn.question, value),
+            args=(view.lake, sample, rater, turn, value),
             width="stretch",
         )
     columns[-1].button(
         "Undo",
-        key="undo",
+        key="undo-none" if turn.last is None else f"undo-{turn.last.annotated_at.isoformat()}",
         icon=":material/undo:",
         shortcut="U",
         disabled=turn.last is None,
         on_click=undo,
-        args=(view.lake, sample, rater),
+        args=(view.lake, sample, rater, turn.last),
         width="stretch",
     )
+
+
+def name_rater() -> str | None:
+    """Who listens. Once that is said the box for it goes, so that keys answer questions and spell nothing."""
+    known = st.query_params.get(RATER, "").strip()
+    if known and not st.session_state.get("renaming"):
+        with st.container(horizontal=True, vertical_alignment="center", height="content"):
+            st.markdown(f"You are **{plain(known)}**", width="content")
+            st.button("Not you?", type="tertiary", on_click=st.session_state.update, args=({"renaming": True},))
+        return known
+    with st.form("rater", border=False):
+        name = st.text_input("Your name", value=known, max_chars=journal.LONGEST_NAME).strip()
+        if not st.form_submit_button("Begin", type="primary"):
+            return None
+    try:
+        st.query_params[RATER] = journal.check_rater(name)
+    except PhonolakeError as error:
+        failed(error)
+        return None
+    st.session_state.renaming = False
+    st.rerun()
 
 
 def show_progress(turn: Turn) -> None:
@@ -211,13 +237,14 @@ with page("Re-annotate", "Doubt the labels by listening again, without seeing wh
             )
             draw(view)
             st.stop()
-        one, two = st.columns(2)
+        one, two = st.columns(2, vertical_alignment="bottom")
         # Where there are several none is the first choice, so that the address always names the one that is shown.
         several = len(samples) > 1
         sample = one.selectbox(
             "Sample", samples, index=None if several else 0, key="sample", bind="query-params", placeholder="Choose one"
         )
-        rater = two.text_input("Your name", key="rater", bind="query-params", max_chars=journal.LONGEST_NAME).strip()
+        with two:
+            rater = name_rater()
         if sample is None:
             st.info("Choose a sample to listen to.", icon=":material/info:")
         elif rater:

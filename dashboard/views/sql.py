@@ -17,6 +17,8 @@ from phonolake.store import query
 from phonolake.store.lake import Lake
 
 SHOWN, DOWNLOADED, SECONDS = 1000, 100_000, 60.0
+# What is shown travels to the browser in one piece.
+SHOWN_MB, DOWNLOADED_MB, LONGEST_TEXT = 16, 512, 2000
 REMEMBERED = 30
 SHARED, TRACK = "sql", "track_id"
 EXAMPLES = {
@@ -61,7 +63,7 @@ def take_from_history() -> None:
 def to_csv(lake: Lake, sql: str) -> bytes:
     """The rows to download; they are asked for again, on a connection of their own."""
     with query.connect(lake) as connection:
-        answer = answers.ask(connection, sql, max_rows=DOWNLOADED, max_seconds=SECONDS)
+        answer = answers.ask(connection, sql, max_rows=DOWNLOADED, max_seconds=SECONDS, max_bytes=DOWNLOADED_MB << 20)
     sink = io.BytesIO()
     pyarrow.csv.write_csv(answer.rows, sink)
     return sink.getvalue()
@@ -79,7 +81,10 @@ def edit(view: View) -> None:
             st.query_params[SHARED] = asked
             try:
                 with st.spinner("Asking …"):
-                    answer = answers.ask(view.connection, asked, max_rows=SHOWN, max_seconds=SECONDS)
+                    answer = answers.ask(
+                        view.connection, asked, max_rows=SHOWN, max_seconds=SECONDS, max_bytes=SHOWN_MB << 20,
+                        max_text=LONGEST_TEXT,
+                    )  # fmt: skip
             except PhonolakeError as error:
                 st.session_state.answer = None
                 failed(error)
@@ -141,6 +146,14 @@ def plot(answer: answers.QueryResult) -> None:
         st.caption(f"The first {len(rows):,} of {len(answer.rows):,} rows.")
 
 
+def extent(answer: answers.QueryResult) -> str:
+    """How much of the result is shown."""
+    n = len(answer.rows)
+    if answer.full:
+        return f"The first {n:,} rows: more than {SHOWN_MB} MB are not shown. Ask for fewer columns, or for `left(…)`."
+    return f"{n:,} rows" if answer.complete else f"The first {n:,} rows; the result has more. Add a LIMIT or count."
+
+
 def show_answer(view: View, sql: str, answer: answers.QueryResult) -> None:
     """The first rows of the result."""
     if answer.rows.column_names == ["explain_key", "explain_value"]:
@@ -153,17 +166,14 @@ def show_answer(view: View, sql: str, answer: answers.QueryResult) -> None:
         with table[1]:
             plot(answer)
     left, right = st.columns([3, 1], vertical_alignment="center")
-    n = len(answer.rows)
-    left.caption(
-        f"{n:,} rows" if answer.complete else f"The first {n:,} rows; the result has more. Add a LIMIT or count."
-    )
+    left.caption(extent(answer))
     right.download_button(
         "Download CSV",
         lambda: to_csv(view.lake, sql),
         file_name="phonolake.csv",
         mime="text/csv",
         icon=":material/download:",
-        help=f"At most {DOWNLOADED:,} rows",
+        help=f"At most {DOWNLOADED:,} rows, or {DOWNLOADED_MB} MB",
         on_click="ignore",
     )
 

@@ -55,6 +55,20 @@ def test_long_results_are_cut(lake: duckdb.DuckDBPyConnection) -> None:
     assert (len(whole.rows), whole.complete) == (10, True)
 
 
+@pytest.mark.parametrize("rows", [1, 300, 500])
+def test_large_rows_end_where_they_become_too_large(lake: duckdb.DuckDBPyConnection, rows: int) -> None:
+    """Of rows of 10 kB each the first that pass 1 MB are brought, and texts are cut to what is shown of them."""
+    large = f"SELECT range AS n, repeat('ä', 5000) AS text FROM range({rows})"
+    answer = answers.ask(lake, large, max_bytes=10**6)
+    assert (answer.complete, answer.full) == (rows == 1, rows > 1)
+    assert answer.rows["n"].to_pylist() == list(range(min(rows, 100)))
+    cut = answers.ask(lake, large, max_bytes=10**6, max_text=7)
+    assert (cut.complete, len(cut.rows)) == (True, rows)
+    assert cut.rows["text"][0].as_py() == "äääääää … (5000 characters)"
+    nested = answers.ask(lake, "SELECT range(100) AS x, 1.5::DECIMAL(3, 1) AS y, ''::BLOB AS z", max_text=4)
+    assert nested.rows.to_pylist() == [{"x": "[0,  … (390 characters)", "y": 1.5, "z": "0 bytes"}]
+
+
 def test_the_order_that_was_asked_for_stays(lake: duckdb.DuckDBPyConnection) -> None:
     answer = answers.ask(lake, "SELECT x FROM range(100000) r(x) ORDER BY x % 1000 DESC, x DESC", max_rows=3)
     assert answer.rows["x"].to_pylist() == [99999, 98999, 97999]

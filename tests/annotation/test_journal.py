@@ -63,6 +63,20 @@ def test_undo_takes_back_one_by_one(lake: Lake) -> None:
     assert journal.standing(lake, "anna") == []
 
 
+def test_an_answer_names_what_it_answers(lake: Lake) -> None:
+    """What was said meanwhile is not replaced, nor taken back, by whoever did not see it."""
+    journal.reply(lake, answer(1, None), before=None)
+    journal.reply(lake, answer(1, 1), before=answer(1, None))
+    for stale in (None, answer(1, None), answer(2, 1)):
+        with pytest.raises(UsageError, match="in another window meanwhile"):
+            journal.reply(lake, answer(1, 0), before=stale)
+    journal.reply(lake, answer(2, 0), before=None)
+    with pytest.raises(UsageError, match="nothing was taken back"):
+        journal.undo(lake, "anna", expected=answer(1, 1))
+    assert journal.undo(lake, "anna", expected=answer(2, 0)) == answer(2, 0)
+    assert journal.standing(lake, "anna") == [answer(1, 1)]
+
+
 def test_killed_at_any_moment_no_reported_answer_is_lost(lake: Lake) -> None:
     process = answering(lake, "anna", 0, 1_000_000)
     assert process.stdout is not None

@@ -227,16 +227,19 @@ def test_a_rater_answers_by_keyboard_and_nothing_is_lost(tab, server: str, own_l
 
 
 @pytest.mark.slow
-def test_typing_a_name_answers_nothing(tab, server: str, own_lake: Path) -> None:
+def test_after_a_name_is_typed_keys_answer(tab, server: str, own_lake: Path) -> None:
     sampling.draw(sampling.Config(str(own_lake), "typing", n_positive=1, n_negative=1))
-    visit(tab, f"{server}/reannotate?sample=typing&rater=bert")
+    visit(tab, f"{server}/reannotate?sample=typing")
     name = tab.get_by_label("Your name")
-    name.fill("")
     name.press_sequentially("synny")
     name.press("Enter")
     tab.wait_for_url(re.compile("rater=synny"))
+    tab.get_by_text("Question 1 of 6").wait_for()
     settle(tab)
-    assert answers_of(own_lake, "bert") == answers_of(own_lake, "synny") == []
+    assert answers_of(own_lake, "synny") == []
+    tab.keyboard.press("y")
+    tab.get_by_text("Question 2 of 6").wait_for()
+    assert [a.value for a in answers_of(own_lake, "synny")] == [1]
 
 
 @pytest.mark.slow

@@ -64,27 +64,53 @@ def record(lake: Lake, answers: Iterable[Answer]) -> None:
     """
     by_rater: dict[str, list[dict[str, Any]]] = {}
     for answer in answers:
-        if answer.value not in VALUES or isinstance(answer.value, bool):
-            raise UsageError(f"an answer is 1, 0 or None (passed over), received {answer.value!r}")
-        said = {"track_id": answer.track_id, "label": answer.label, "value": answer.value, "sample": answer.sample}
-        line = said | {"rater": check_rater(answer.rater), "at": answer.annotated_at.astimezone(UTC).isoformat()}
-        by_rater.setdefault(answer.rater, []).append(line)
+        by_rater.setdefault(answer.rater, []).append(_line(answer))
     for rater, lines in by_rater.items():
         with _open(lake, rater) as journal:
             _append(journal, lines)
 
 
-def undo(lake: Lake, rater: str, sample: str | None = None) -> Answer | None:
+def reply(lake: Lake, answer: Answer, *, before: Answer | None) -> None:
+    """Append the answer to a question that was asked when `before` held; it is on the disk when this returns.
+
+    Raises
+    ------
+    UsageError
+        When the rater answered the question in another window meanwhile; nothing is appended. Otherwise as `record`.
+    """
+    with _open(lake, check_rater(answer.rater)) as journal:
+        held = _newest(_read(journal)).get((answer.track_id, answer.label))
+        if (None if held is None else _answer(held)) != before:
+            raise UsageError(
+                f"{answer.rater} answered this question in another window meanwhile: what you just said about "
+                f"{answer.label!r} was not kept"
+            )
+        _append(journal, [_line(answer)])
+
+
+def undo(lake: Lake, rater: str, sample: str | None = None, *, expected: Answer | None = None) -> Answer | None:
     """Take back the newest standing answer of a rater (to a sample, where one is named).
+
+    Parameters
+    ----------
+    expected : Answer, optional
+        The answer that is meant.
 
     Returns
     -------
     Answer or None
         What was taken back; None when there was nothing. An answer that it had replaced holds again.
+
+    Raises
+    ------
+    UsageError
+        When the newest is no longer the one that is meant; nothing is taken back.
     """
     with _open(lake, check_rater(rater)) as journal:
         entries = _read(journal)
         alive = [e for e in _alive(entries) if sample is None or e["sample"] == sample]
+        if expected is not None and (not alive or _answer(alive[-1]) != expected):
+            raise UsageError(f"{rater} went on in another window meanwhile: nothing was taken back")
         if not alive:
             return None
         _append(journal, [{"undo": alive[-1]["n"], "rater": rater, "at": datetime.now(UTC).isoformat()}])
@@ -236,18 +262,30 @@ def _alive(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [entry for entry in entries if "undo" not in entry and entry["n"] not in undone]
 
 
-def _fold(entries: Sequence[dict[str, Any]]) -> list[Answer]:
+def _newest(entries: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """What holds now for each track and label, in the order in which it was said."""
     newest: dict[tuple[str, str], dict[str, Any]] = {}
     for entry in _alive(entries):
         key = entry["track_id"], entry["label"]
         newest.pop(key, None)
         newest[key] = entry
-    return [_answer(entry) for entry in newest.values()]
+    return newest
+
+
+def _fold(entries: Sequence[dict[str, Any]]) -> list[Answer]:
+    return [_answer(entry) for entry in _newest(entries).values()]
 
 
 def _standing(path: Path) -> list[Answer]:
     with open(path, "rb") as journal:
         return _fold(_read(journal))
+
+
+def _line(answer: Answer) -> dict[str, Any]:
+    if answer.value not in VALUES or isinstance(answer.value, bool):
+        raise UsageError(f"an answer is 1, 0 or None (passed over), received {answer.value!r}")
+    said = {"track_id": answer.track_id, "label": answer.label, "value": answer.value, "sample": answer.sample}
+    return said | {"rater": check_rater(answer.rater), "at": answer.annotated_at.astimezone(UTC).isoformat()}
 
 
 def _answer(entry: dict[str, Any]) -> Answer:

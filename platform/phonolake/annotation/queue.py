@@ -32,9 +32,16 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Where a rater stands: the next question (None when there is none left), the last answer, and the progress."""
+    """Where a rater stands: the next question (None when there is none left), the last answer, and the progress.
+
+    Parameters
+    ----------
+    before : Answer or None
+        What the rater said about the question so far: that it be passed over, or nothing.
+    """
 
     question: Question | None
+    before: Answer | None
     last: Answer | None
     progress: Progress
 
@@ -71,7 +78,9 @@ def turn(
         open_ones = passed
     own = [a for a in answers.values() if a.sample == sample]
     progress = Progress(sample, rater, len(asked), sum(a is not None for _, a in asked), len(passed))
-    return Turn(open_ones[0] if open_ones else None, own[-1] if own else None, progress)
+    question = open_ones[0] if open_ones else None
+    before = None if question is None else answers.get((question.track_id, question.label))
+    return Turn(question, before, own[-1] if own else None, progress)
 
 
 def progress(lake: Lake, connection: duckdb.DuckDBPyConnection) -> list[Progress]:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 
 import duckdb
 import pyarrow as pa
@@ -15,14 +16,23 @@ from phonolake.store.schema import quote
 # Types that go through as they are. Lists, dates (which may be infinite), 128-bit integers and the rest become text.
 INTEGERS = {"tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint"}
 PLAIN = INTEGERS | {"boolean", "float", "double", "varchar"}
+# A few rows at a time: one alone may be large.
+BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """The first rows of a result, and whether there were more."""
+    """The first rows of a result, and whether they are all.
+
+    Parameters
+    ----------
+    full : bool
+        Whether the rows end because they had become too large, and not because there were too many.
+    """
 
     rows: pa.Table
     complete: bool
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +46,26 @@ class ColumnNote:
 
 
 def ask(
-    connection: duckdb.DuckDBPyConnection, sql: str, *, max_rows: int = 1000, max_seconds: float = 60.0
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    *,
+    max_rows: int = 1000,
+    max_seconds: float = 60.0,
+    max_bytes: int = 64 << 20,
+    max_text: int | None = None,
 ) -> QueryResult:
-    """Run a SELECT and bring at most `max_rows` of its rows.
+    """Run a SELECT and bring the first of its rows.
 
     Bytes are shown by their number, and columns of the same name are numbered.
+
+    Parameters
+    ----------
+    max_rows : int
+        At most so many rows.
+    max_bytes : int
+        Stop after the row with which they take more than this.
+    max_text : int, optional
+        Cut longer texts, and say how many characters they have.
 
     Raises
     ------
@@ -50,13 +75,28 @@ def ask(
     try:
         with _interrupted_after(connection, max_seconds):
             relation = query.select(connection, sql)
-            wanted = ", ".join(_shown(relation.columns, [t.id for t in relation.types]))
-            rows = relation.project(wanted).limit(max_rows + 1).to_arrow_table()
+            wanted = ", ".join(_shown(relation.columns, [t.id for t in relation.types], max_text))
+            rows, full = _read(relation.project(wanted).limit(max_rows + 1), max_bytes)
     except duckdb.InterruptException as error:
         raise UsageError(f"SQL: stopped after {max_seconds:g} seconds: ask for less, or use `phonolake sql`") from error
     except duckdb.Error as error:
         raise query.sql_error(error) from error
-    return QueryResult(rows.slice(0, max_rows), len(rows) <= max_rows)
+    return QueryResult(rows.slice(0, max_rows), not full and len(rows) <= max_rows, full)
+
+
+def _read(relation: duckdb.DuckDBPyRelation, max_bytes: int) -> tuple[pa.Table, bool]:
+    """Rows until they take more than `max_bytes`, and whether they did before the end."""
+    reader = relation.to_arrow_reader(BATCH)
+    batches: list[pa.RecordBatch] = []
+    size = 0
+    for batch in reader:
+        if size + batch.nbytes > max_bytes:
+            sizes = accumulate(batch.slice(n, 1).nbytes for n in range(len(batch)))
+            kept = 1 + sum(size + its <= max_bytes for its in sizes)
+            return pa.Table.from_batches([*batches, batch.slice(0, kept)], reader.schema), True
+        batches.append(batch)
+        size += batch.nbytes
+    return pa.Table.from_batches(batches, reader.schema), False
 
 
 def columns(connection: duckdb.DuckDBPyConnection) -> list[ColumnNote]:
@@ -68,7 +108,7 @@ def columns(connection: duckdb.DuckDBPyConnection) -> list[ColumnNote]:
     return [ColumnNote(*row) for row in rows]
 
 
-def _shown(names: Sequence[str], types: Sequence[str]) -> Iterator[str]:
+def _shown(names: Sequence[str], types: Sequence[str], max_text: int | None) -> Iterator[str]:
     """SQL of each column by its place: two columns may have one name."""
     taken: set[str] = set()
     for place, (name, kind) in enumerate(zip(names, types, strict=True), start=1):
@@ -79,6 +119,11 @@ def _shown(names: Sequence[str], types: Sequence[str]) -> Iterator[str]:
             value += "::DOUBLE"
         elif kind not in PLAIN:
             value += "::VARCHAR"
+        if max_text is not None and (kind == "varchar" or kind not in PLAIN | {"blob", "decimal"}):
+            value = (
+                f"CASE WHEN length({value}) > {max_text} THEN left({value}, {max_text}) || ' … (' || "
+                f"length({value}) || ' characters)' ELSE {value} END"
+            )
         unique, n = name, 1
         # DuckDB takes names that differ in case for the same.
         while unique.lower() in taken:

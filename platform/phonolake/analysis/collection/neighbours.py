@@ -113,9 +113,9 @@ class Searcher:
         Raises
         ------
         UsageError
-            For an unknown model.
+            For an unknown model, or audio that cannot be decoded within the limits.
         PhonolakeError
-            When the lake has no embeddings, or the audio cannot be decoded within the limits.
+            When the lake has no embeddings.
         """
         from phonolake.inference import embedding  # late: this brings torch
         from phonolake.inference.outside import Upload
@@ -126,7 +126,7 @@ class Searcher:
             try:
                 vector_D = embedding.embed(opened.lake, run_id, Upload(data, extension))
             except AudioError as error:
-                raise PhonolakeError(f"the upload cannot be used ({error})") from error
+                raise UsageError(f"the upload cannot be used ({error})") from error
             return opened.nearest(run_id, vector_D, k, None, set())
 
     def _current(self) -> "_Opened":
