@@ -9,10 +9,12 @@ import click
 
 from phonolake.cli import (
     annotations,
+    benchmark,
     blame,
     datasets,
     demo,
     downloads,
+    embeddings,
     labels,
     models,
     output,
@@ -59,7 +61,20 @@ def phonolake() -> None:
     """
 
 
-MODULES = (datasets, downloads, stages, questions, annotations, labels, reports, models, studies, demo)
+MODULES = (
+    datasets,
+    downloads,
+    stages,
+    embeddings,
+    questions,
+    annotations,
+    labels,
+    reports,
+    models,
+    benchmark,
+    studies,
+    demo,
+)
 for command in (command for module in MODULES for command in module.COMMANDS):
     phonolake.add_command(command)
 _say_in_full(phonolake)

@@ -12,6 +12,9 @@ import duckdb
 
 from phonolake.errors import unknown
 
+# What stands for the input of vectors that were brought, of which the lake knows no model: `import:FILE`.
+BROUGHT = "import:"
+
 
 @dataclass(frozen=True, slots=True)
 class ModelRun:
@@ -38,6 +41,11 @@ class ModelRun:
     test_fold: int | None
     is_fold: bool
     finished_at: datetime | None
+
+    @property
+    def is_brought(self) -> bool:
+        """Whether its vectors were computed elsewhere: there is no model to ask."""
+        return self.input.startswith(BROUGHT)
 
 
 def model_runs(connection: duckdb.DuckDBPyConnection) -> list[ModelRun]:

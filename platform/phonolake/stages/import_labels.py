@@ -65,7 +65,7 @@ def run(config: Config) -> tuple[Outcome, Report]:
     """
     started, reports = now(), []
 
-    def make(seen: Lake) -> tuple[Change, Outcome, Config]:
+    def make(seen: Lake) -> tuple[dict[str, Change], Outcome, Config]:
         table, report = _read(seen, config)
         reports.append(report)
         version = digest([config.name, imported.file_digest(table.path), config.choice, sorted(table.tracks.items())])
@@ -73,9 +73,9 @@ def run(config: Config) -> tuple[Outcome, Report]:
         left = report.rows - report.matched
         note = f"{change.add[0].rows} labels of the source {config.name!r}"
         run_id = f"labels-import-{version}"
-        return change, Outcome("labels import", run_id, report.rows, report.matched, left, note), config
+        return {TABLE: change}, Outcome("labels import", run_id, report.rows, report.matched, left, note), config
 
-    outcome = imported.publish(Lake.open(config.lake), TABLE, make, what="import", started=started)
+    outcome = imported.publish(Lake.open(config.lake), make, reads=[TABLE], what="import", started=started)
     return outcome, reports[-1]
 
 

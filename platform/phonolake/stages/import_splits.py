@@ -50,7 +50,7 @@ def run(config: Config) -> tuple[Outcome, Report]:
     """
     started, reports = now(), []
 
-    def make(seen: Lake) -> tuple[Change, Outcome, Config]:
+    def make(seen: Lake) -> tuple[dict[str, Change], Outcome, Config]:
         found, report = _read(seen, config)
         reports.append(report)
         version = digest(found)
@@ -58,9 +58,9 @@ def run(config: Config) -> tuple[Outcome, Report]:
         left = report.rows - report.matched
         note = f"{n} rows of the splits {names}"
         outcome = Outcome("splits import", f"splits-import-{version}", report.rows, report.matched, left, note)
-        return imported.replacing(seen, TABLE, found, version), outcome, config
+        return {TABLE: imported.replacing(seen, TABLE, found, version)}, outcome, config
 
-    outcome = imported.publish(Lake.open(config.lake), TABLE, make, what="import", started=started)
+    outcome = imported.publish(Lake.open(config.lake), make, reads=[TABLE], what="import", started=started)
     return outcome, reports[-1]
 
 

@@ -202,29 +202,36 @@ def without_replaced(
 
 
 def publish(
-    lake: Lake, table: str, make: Callable[[Lake], tuple[Change, Outcome, Any]], *, what: str, started: datetime
+    lake: Lake,
+    make: Callable[[Lake], tuple[Mapping[str, Change], Outcome, Any]],
+    *,
+    reads: Collection[str],
+    what: str,
+    started: datetime,
 ) -> Outcome:
     """Commit what is made of one state of the lake, and make it again where another job published in between.
 
     Parameters
     ----------
     make : callable
-        From the lake as it stands still to the change of `table`, the outcome, and what the table of runs keeps.
+        From the lake as it stands still to the changes of its tables, the outcome, and what the table of runs keeps.
+    reads : collection of str
+        Tables that the changes rest on, besides those that name recordings.
     what : str
         Name of the job.
     """
     with jobs.working(lake.root, what):
         for attempt in attempts(lake):
             with attempt as seen:
-                change, outcome, said = make(seen)
-                reads = Reads(versions(seen, table, "tracks", "rejects", TOMBSTONES))
-                lake.commit({table: change, "runs": finish(seen, said, [outcome], started)}, reads)
+                changes, outcome, said = make(seen)
+                rests_on = Reads(versions(seen, *reads, "tracks", "rejects", TOMBSTONES))
+                lake.commit({**changes, "runs": finish(seen, said, [outcome], started)}, rests_on)
                 return outcome
     raise AssertionError("the last attempt raises")
 
 
 @dataclass(frozen=True, slots=True)
-class _RemovedImport:
+class RemovedImport:
     """What the table of runs keeps of a removal."""
 
     lake: str
@@ -241,14 +248,14 @@ def remove(lake_path: str, table: str, column: str, name: str) -> Outcome:
     """
     started = now()
 
-    def make(seen: Lake) -> tuple[Change, Outcome, _RemovedImport]:
+    def make(seen: Lake) -> tuple[dict[str, Change], Outcome, RemovedImport]:
         change = removing(seen, table, column, name)
         n = sum(seen.shards(table)[file].rows for file in change.remove)
         run_id = f"{table}-remove-{digest([name, change.remove, seen.versions()])}"
         note = f"rows of the {column} {name!r}"
-        return change, Outcome(f"{table} remove", run_id, n, n, 0, note), _RemovedImport(lake_path, name)
+        return {table: change}, Outcome(f"{table} remove", run_id, n, n, 0, note), RemovedImport(lake_path, name)
 
-    return publish(Lake.open(lake_path), table, make, what="remove", started=started)
+    return publish(Lake.open(lake_path), make, reads=[table], what="remove", started=started)
 
 
 def file_digest(path: Path) -> str:
