@@ -9,11 +9,13 @@ import click
 
 from phonolake.cli import (
     annotations,
+    benchmark,
     blame,
     capacity,
     datasets,
     demo,
     downloads,
+    embeddings,
     imports,
     labels,
     models,
@@ -62,7 +64,8 @@ def phonolake() -> None:
 
 
 MODULES = (
-    *(datasets, downloads, stages, questions, capacity, annotations, labels, imports, reports, models, studies, demo),
+    *(datasets, downloads, stages, embeddings, questions, capacity, annotations),
+    *(labels, imports, reports, models, benchmark, studies, demo),
 )
 for command in (command for module in MODULES for command in module.COMMANDS):
     phonolake.add_command(command)

@@ -35,7 +35,7 @@ def import_labels(
     from phonolake.stages import import_labels as stage
 
     config = stage.Config(lake, file, source, dataset, SheetColumns(**choice))
-    _import(stage, config, dry_run, form)
+    take_in(stage, config, dry_run, form)
 
 
 @click.command("remove", epilog=options.example("phonolake labels remove mine --lake lake"))
@@ -61,7 +61,7 @@ def import_splits(file: str, lake: str, dry_run: bool, form: str, **chosen: Any)
     """Take a split from FILE into the lake: a table with a column of parts or folds, or a folder of lists."""
     from phonolake.stages import import_splits as stage
 
-    _import(stage, stage.Config(lake, file, **chosen), dry_run, form)
+    take_in(stage, stage.Config(lake, file, **chosen), dry_run, form)
 
 
 @click.command("remove", epilog=options.example("phonolake splits remove folds --lake lake"))
@@ -112,7 +112,7 @@ def import_predictions(
     from phonolake.stages import import_predictions as stage
 
     columns = ProbabilityColumns(id_column, label_column, probability_column)
-    _import(stage, stage.Config(lake, file, columns=columns, **chosen), dry_run, form)
+    take_in(stage, stage.Config(lake, file, columns=columns, **chosen), dry_run, form)
 
 
 @predictions.command("remove", epilog=options.example("phonolake predictions remove vgg --lake lake"))
@@ -159,7 +159,8 @@ def after_ingest(lake: str, labels: Sequence[str], splits: Sequence[str], datase
     return outcomes
 
 
-def _import(stage: Any, config: Any, dry_run: bool, form: str) -> None:
+def take_in(stage: Any, config: Any, dry_run: bool, form: str) -> None:
+    """Import what a stage reads out of a file, or list what it would find no counterpart for."""
     if dry_run:
         report = stage.plan(config)
         emit([(u.what, u.name, u.line or None) for u in report.unmatched], form, columns=("what", "name", "line"))

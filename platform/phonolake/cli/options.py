@@ -62,6 +62,9 @@ labels = click.option(
 )
 split = click.option("--split", metavar="NAME", help="Split to use; the dataset's own, else the random folds.")
 max_epochs = click.option("--max-epochs", type=click.IntRange(1), metavar="N", help="Instead of the network's recipe.")
+licence = click.option(
+    "--licence", metavar="KIND", help="Only what stands under licences of this kind, such as permissive."
+)
 pretrained = click.option(
     "--pretrained",
     metavar="NAME",

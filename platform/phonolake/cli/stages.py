@@ -232,18 +232,17 @@ def crossval(
 @click.option("--run", "runs", multiple=True, metavar="RUN_ID", help="Trained model; the newest of each by default.")
 @click.option("--layer", metavar="NAME", help="Also keep this layer of the networks, in the table activations.")
 @click.option("--segments", is_flag=True, help="Keep activations of each window instead of each track.")
+@options.licence
 @options.lake
 @options.device
 @options.workers
 @options.dry_run
 @options.form
-def score(
-    runs: tuple[str, ...], layer: str | None, segments: bool, lake: str, device: str, dry_run: bool, form: str
-) -> None:
+def score(lake: str, device: str, dry_run: bool, form: str, **choices: Any) -> None:
     """Give every track predictions and an embedding."""
     from phonolake.stages import score as stage
 
-    config = stage.Config(lake, runs, layer=layer, segments=segments)
+    config = stage.Config(lake, **choices)
     if dry_run:
         emit([(t.run_id, t.source) for t in stage.plan(config)], form, columns=("run_id", "shard"))
         return

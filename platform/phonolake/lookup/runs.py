@@ -12,8 +12,8 @@ import duckdb
 
 from phonolake.errors import unknown
 
-# In the place of what a model reads, where only its predictions were imported.
-IMPORTED = "imported"
+# The input of a model of which only predictions or vectors are here begins with this; the file's name follows.
+IMPORTED = "import:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class ModelRun:
 
     @property
     def has_weights(self) -> bool:
-        """Whether the model is here and can be asked, and not its predictions alone."""
-        return self.input != IMPORTED
+        """Whether the model is here and can be asked, and not its predictions or vectors alone."""
+        return not self.input.startswith(IMPORTED)
 
 
 def model_runs(connection: duckdb.DuckDBPyConnection) -> list[ModelRun]:

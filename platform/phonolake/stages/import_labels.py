@@ -75,7 +75,7 @@ def run(config: Config) -> tuple[Outcome, Report]:
         run_id = f"labels-import-{version}"
         return {TABLE: change}, Outcome("labels import", run_id, report.rows, report.matched, left, note), config
 
-    outcome = imported.publish(Lake.open(config.lake), [TABLE], make, what="import", started=started)
+    outcome = imported.publish(Lake.open(config.lake), make, reads=[TABLE], what="import", started=started)
     return outcome, reports[-1]
 
 

@@ -111,9 +111,8 @@ def run(config: Config) -> tuple[Outcome, Report]:
         left = report.rows - report.matched
         return changes, Outcome("predictions import", run_id, report.rows, report.matched, left, note), config
 
-    outcome = imported.publish(
-        Lake.open(config.lake), (*TABLES, "labels", "splits"), make, what="import", started=started
-    )
+    reads = (*TABLES, "labels", "splits")
+    outcome = imported.publish(Lake.open(config.lake), make, reads=reads, what="import", started=started)
     return outcome, reports[-1]
 
 
@@ -230,7 +229,7 @@ def _held_out(config: Config, parts: Sequence[str]) -> str:
 def _model(config: Config, found: _Predictions, run_id: str, sha256: str) -> dict[str, Any]:
     card = {
         "model": config.name,
-        "input": runs.IMPORTED,
+        "input": f"{runs.IMPORTED}{Path(config.file).name}",
         "classes": list(found.classes),
         "config": {"labels": config.labels},
         "file": {"name": Path(config.file).name, "sha256": sha256},
@@ -240,7 +239,7 @@ def _model(config: Config, found: _Predictions, run_id: str, sha256: str) -> dic
     return {
         "run_id": run_id,
         "model": config.name,
-        "input": runs.IMPORTED,
+        "input": f"{runs.IMPORTED}{Path(config.file).name}",
         "labels": list(found.classes),
         "split": config.split or "none",
         "test_fold": config.fold,

@@ -61,7 +61,7 @@ def run(config: Config) -> tuple[Outcome, Report]:
         outcome = Outcome("splits import", f"splits-import-{version}", report.rows, report.matched, left, note)
         return {TABLE: imported.replacing(seen, TABLE, found, version)}, outcome, config
 
-    outcome = imported.publish(Lake.open(config.lake), [TABLE], make, what="import", started=started)
+    outcome = imported.publish(Lake.open(config.lake), make, reads=[TABLE], what="import", started=started)
     return outcome, reports[-1]
 
 

@@ -203,9 +203,9 @@ def without_replaced(
 
 def publish(
     lake: Lake,
-    tables: Collection[str],
     make: Callable[[Lake], tuple[Mapping[str, Change], Outcome, Any]],
     *,
+    reads: Collection[str],
     what: str,
     started: datetime,
 ) -> Outcome:
@@ -213,10 +213,10 @@ def publish(
 
     Parameters
     ----------
-    tables : collection of str
-        What `make` reads, besides the tracks, or changes.
     make : callable
-        From the lake as it stands still to the changes by their tables, the outcome, and what the table of runs keeps.
+        From the lake as it stands still to the changes of its tables, the outcome, and what the table of runs keeps.
+    reads : collection of str
+        Tables that the changes rest on, besides those that name recordings.
     what : str
         Name of the job.
     """
@@ -224,14 +224,14 @@ def publish(
         for attempt in attempts(lake):
             with attempt as seen:
                 changes, outcome, said = make(seen)
-                reads = Reads(versions(seen, *tables, "tracks", "rejects", TOMBSTONES))
-                lake.commit({**changes, "runs": finish(seen, said, [outcome], started)}, reads)
+                rests_on = Reads(versions(seen, *reads, "tracks", "rejects", TOMBSTONES))
+                lake.commit({**changes, "runs": finish(seen, said, [outcome], started)}, rests_on)
                 return outcome
     raise AssertionError("the last attempt raises")
 
 
 @dataclass(frozen=True, slots=True)
-class _RemovedImport:
+class RemovedImport:
     """What the table of runs keeps of a removal."""
 
     lake: str
@@ -248,16 +248,16 @@ def remove(lake_path: str, tables: Sequence[str], column: str, name: str) -> Out
     """
     started = now()
 
-    def make(seen: Lake) -> tuple[Mapping[str, Change], Outcome, _RemovedImport]:
+    def make(seen: Lake) -> tuple[Mapping[str, Change], Outcome, RemovedImport]:
         changes = {table: removing(seen, table, column, name) for table in tables[:1]}
         changes |= {table: Change(schema.table(table), remove=files(seen, table, name)) for table in tables[1:]}
         n = sum(seen.shards(table)[file].rows for table, change in changes.items() for file in change.remove)
         gone = [file for change in changes.values() for file in change.remove]
         run_id = f"{tables[0]}-remove-{digest([name, gone, seen.versions()])}"
         note = f"rows of the {column} {name!r}"
-        return changes, Outcome(f"{tables[0]} remove", run_id, n, n, 0, note), _RemovedImport(lake_path, name)
+        return changes, Outcome(f"{tables[0]} remove", run_id, n, n, 0, note), RemovedImport(lake_path, name)
 
-    return publish(Lake.open(lake_path), tables, make, what="remove", started=started)
+    return publish(Lake.open(lake_path), make, reads=tables, what="remove", started=started)
 
 
 def file_digest(path: Path) -> str:

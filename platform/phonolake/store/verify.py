@@ -48,6 +48,8 @@ KEYS = {
     "class_removals": "run_id, removed, method",
     "track_maps": "run_id, track_id",
     "feature_importances": "run_id, feature",
+    "benchmark_vectors": "representation, condition, track_id, source_shard",
+    "benchmark_answers": "cell, condition, seed, track_id",
 }
 MEND = "`phonolake verify --mend` puts it right; then run the stages again"
 RESTORE = "restore the file from a copy, or ingest into a new lake"
