@@ -76,7 +76,7 @@ def build(folder: Path, blocks: Iterable[Block], n: int, d: int, show: Show, rec
         order = _fill(folder, kind, index, stream)
     track_ids, shards = stream.tracks(order)
     tracks.write(folder, track_ids, shards, show(track_ids))
-    if kind in kinds.INVERTED:
+    if order is not None:
         (folder / STREAM).unlink()
         asked = np.argsort(order)[asked]
     return _card(folder, kind, n, asked, recipe)

@@ -129,6 +129,10 @@ class Index:
     card: Card
     segments: tuple[Segment, ...]
 
+    def track_ids(self) -> list[str]:
+        """All its tracks, segment by segment."""
+        return [track_id for segment in self.segments for track_id in segment.tracks.ids().to_pylist()]
+
 
 def read_card(folder: Path) -> Card | None:
     """What the index in a folder is of; None where there is none, or none that can be read."""

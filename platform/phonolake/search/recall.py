@@ -50,7 +50,7 @@ def measure(segment: Segment, number_Q: np.ndarray, wanted: float, seed: int) ->
         return Plan(), {"recall": 1.0, **found.latency(segment)}
     plan = _chosen(segment, _Asked.nearest(segment, tuned, DEPTHS[-1]), wanted)
     planned = replace(segment, plan=plan)
-    facts = {"wanted": wanted, **_Asked.nearest(segment, stated, K).stated(planned)}
+    facts: dict[str, Any] = {"wanted": wanted, **_Asked.nearest(segment, stated, K).stated(planned)}
     let_go(segment.vectors)
     facts["filtered"] = list(_filtered(planned, stated[:FILTERED], seed))
     return plan, facts

@@ -151,6 +151,7 @@ class Segment:
 
     @cached_property
     def _sizes(self) -> np.ndarray:
+        assert self.bounds is not None
         return np.diff(self.bounds)
 
     def _filtered(self, query_D: np.ndarray, k: int, among: np.ndarray) -> np.ndarray:
