@@ -7,6 +7,7 @@ Cosine similarity is the inner product of vectors of length one.
 """
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -191,11 +192,14 @@ def _open(folder: Path, card: Card, part: Part) -> Segment:
 
 def stamp(folder: Path) -> tuple[int, int] | None:
     """What changes when another card takes the place of one; None where there is none."""
-    try:
-        facts = (standing(folder) / CARD).stat()
-    except OSError:
-        return None
-    return facts.st_ino, facts.st_mtime_ns
+    # Asked before each question, so that the usual place comes first.
+    for place in (folder, standing):
+        try:
+            facts = os.stat(f"{place if isinstance(place, Path) else place(folder)}/{CARD}")
+        except OSError:
+            continue
+        return facts.st_ino, facts.st_mtime_ns
+    return None
 
 
 def _sources(rows: list[list[Any]]) -> tuple[Source, ...]:

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from phonolake.search import kinds, probing
-from phonolake.search.library import load_faiss
 from phonolake.search.tracks import Tracks
 from phonolake.search.vectors import Vectors, mapped, nearest_among, similarities
 
@@ -109,7 +108,8 @@ class Segment:
     def _unfiltered(self, query_D: np.ndarray, k: int) -> np.ndarray:
         if self.exact:
             if isinstance(self.vectors, np.ndarray):
-                faiss = load_faiss()
+                import faiss  # which one there is, was looked at when the index was opened
+
                 found = faiss.knn(query_D[None], np.asarray(self.vectors), k, faiss.METRIC_INNER_PRODUCT)[1][0]
                 return np.asarray(found)
             return nearest_among(self.vectors, np.arange(len(self)), query_D, k)
@@ -128,7 +128,8 @@ class Segment:
         return len(self) if self._is_graph else int(self.faiss.nlist)
 
     def _by_faiss(self, query_D: np.ndarray, depth: int, probes: int) -> np.ndarray:
-        faiss = load_faiss()
+        import faiss
+
         if self._is_graph:
             parameters = faiss.SearchParametersHNSW(efSearch=max(probes, depth))
         else:

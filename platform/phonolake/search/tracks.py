@@ -65,14 +65,14 @@ class Tracks:
     def __len__(self) -> int:
         return ROWS * (len(self.batches) - 1) + len(self.batches[-1]) if self.batches else 0
 
-    def at(self, numbers: Iterable[int]) -> list[str]:
+    def at(self, numbers: Sequence[int] | np.ndarray) -> list[str]:
         """Ids of some tracks."""
-        return [self._id(int(number)) for number in numbers]
+        return [self._id(number) for number in np.asarray(numbers, np.int64).tolist()]
 
     def shown(self, number: int) -> tuple[str | None, ...]:
         """Title, artist and labels of a track."""
-        batch = self.batches[number // ROWS]
-        return tuple(batch.column(name)[number % ROWS].as_py() for name in SHOWN)
+        batch, row = self.batches[number // ROWS], number % ROWS
+        return batch.column(2)[row].as_py(), batch.column(3)[row].as_py(), batch.column(4)[row].as_py()
 
     def number(self, track_id: str) -> int | None:
         """The number of a track; None when it is not among them."""

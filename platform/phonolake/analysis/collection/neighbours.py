@@ -147,6 +147,8 @@ class _Opened:
         self.lake = lake
         self.published = published
         self._runs: list[runs.ModelRun] | None = None
+        self._chosen: dict[str | None, str] = {}
+        self._folders: dict[str, Path] = {}
         self._searched: dict[str, Searched] = {}
         # The vectors that fulfil a condition, and what is shown of tracks, by run.
         self._among: dict[tuple[str, str], np.ndarray] = {}
@@ -164,6 +166,11 @@ class _Opened:
 
     def choose(self, model_or_run: str | None) -> str:
         """The run whose embeddings count."""
+        if model_or_run not in self._chosen:
+            self._chosen[model_or_run] = self._choose(model_or_run)
+        return self._chosen[model_or_run]
+
+    def _choose(self, model_or_run: str | None) -> str:
         embedded = indexed.runs(self.lake)
         if model_or_run is None and len(embedded) == 1:
             return embedded[0]
@@ -177,7 +184,8 @@ class _Opened:
     def searched(self, run_id: str) -> Searched:
         """The embeddings of a run, and its index as it lies there now."""
         known = self._searched.get(run_id)
-        if known is None or known.stamp != faiss_index.stamp(indexed.folder(self.lake, run_id)):
+        folder = self._folders.setdefault(run_id, indexed.folder(self.lake, run_id))
+        if known is None or known.stamp != faiss_index.stamp(folder):
             known = self._searched[run_id] = Searched(self.lake, run_id)
             self._among.clear()
         return known

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -29,8 +30,7 @@ IN_MEMORY = 256 << 20
 MOST_CHANGED = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A vector that was found: the track's id, its similarity, and where it stands."""
 
     track_id: str
@@ -168,12 +168,13 @@ class Searched:
         """
         left_out = set(exclude)
         query_1D = unit(query_D[None])
-        found = []
+        found: list[Found] = []
         for piece in self.pieces:
             # More than asked for, since the track itself comes first.
             numbers, similarity = piece.segment.search(query_1D[0], k + len(left_out), among=piece.among(among))
             ids = piece.segment.tracks.at(numbers)
-            found += [Found(t, float(s), piece, int(n)) for t, s, n in zip(ids, similarity, numbers, strict=True)]
+            rows = zip(ids, similarity.tolist(), numbers.tolist(), strict=True)
+            found += [Found(track_id, s, piece, n) for track_id, s, n in rows]
         found.sort(key=lambda f: (-f.similarity, f.track_id))
         return [f for f in found if f.track_id not in left_out][:k]
 
