@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from phonolake.stages.extraction import RecipeNames
     from phonolake.training.recipe import Hardware
 
+INDEX_KINDS = "auto, flat, ivf-sq8, ivf-pq-refine, rabitq or hnsw; what an index has, auto for a new one."
+
 # The stages bring Ray, PyTorch and DuckDB: they are imported when a command runs, so that help is instant.
 
 
@@ -251,13 +253,16 @@ def score(lake: str, device: str, dry_run: bool, form: str, **choices: Any) -> N
 
 @click.command(epilog=options.example("phonolake index --lake lake"))
 @click.option("--again", is_flag=True, help="Build indexes anew that are up to date.")
+@click.option("--kind", metavar="KIND", help=INDEX_KINDS)
+@click.option("--recall", type=float, metavar="R", help="Share of the 10 nearest to be found; .98 for a new one.")
 @options.lake
+@options.seed
 @options.form
-def index(again: bool, lake: str, form: str) -> None:
-    """Build the FAISS indexes that are missing or out of date."""
+def index(again: bool, kind: str | None, recall: float | None, lake: str, seed: int, form: str) -> None:
+    """Build the FAISS indexes that are missing or out of date; what is new is added to those that are there."""
     from phonolake.stages import index as stage
 
-    emit(stage.run(stage.Config(lake, again)), form, of=stage.Outcome)
+    emit(stage.run(stage.Config(lake, again, kind, recall, seed)), form, of=stage.Outcome)
 
 
 COMMANDS = (run, extract, split, train, crossval, score, index)

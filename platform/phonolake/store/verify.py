@@ -142,7 +142,7 @@ def leftovers(lake: Lake) -> Iterator[Path]:
                 continue
             if path.name.endswith(TEMPORARY) or (path.suffix == SUFFIX and path.name not in named):
                 yield path
-    for pattern in (".*", "models/*/.*", "indexes/.*"):
+    for pattern in (".*", "models/*/.*", "indexes/.*", "indexes/*/.*", "indexes/*/*/.*"):
         for path in sorted(lake.root.glob(pattern)):
             finished = (path.parent / "weights").is_dir()
             if not is_spare(path) or jobs.is_at_work(lake.root, jobs.owner_of(path)):
