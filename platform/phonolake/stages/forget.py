@@ -215,7 +215,7 @@ def purge_models(lake: Lake, ids: list[str]) -> Iterator[Removed]:
 
 def purge_indexes(lake: Lake, ids: list[str]) -> Iterator[Removed]:
     """Indexes with the tracks: they are taken out of those of today, and earlier or damaged ones go as a whole."""
-    wanted = pa.array(ids, pa.string())
+    wanted = pa.array(sorted(ids), pa.string())
     for folder in sorted((lake.root / indexed.FOLDER).glob("*/")):
         if folder.name.endswith(TEMPORARY):
             continue
