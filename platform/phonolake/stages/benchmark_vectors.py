@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from phonolake.seeds import track_rng
 from phonolake.stages.benchmark_rows import HOME, Representation
 from phonolake.store import pieces, schema
 from phonolake.store.lake import Lake
+from phonolake.store.place import Place
 from phonolake.store.product import Product
 from phonolake.store.shards import writing
 
@@ -61,7 +61,7 @@ class Want:
 class Task:
     """One shard of audio, to be heard by several rows under several conditions."""
 
-    lake: Path
+    lake: Place
     source: str
     wants: tuple[Want, ...]
 

@@ -4,7 +4,6 @@ A run of vectors has a row of `models` without labels, whose input is ``import:F
 recording has several vectors, one for each segment, these are kept in `activations`, and their mean is its embedding.
 """
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,7 @@ from phonolake.sources.sheets import Sheet
 from phonolake.sources.vector_files import Choice, VectorFile
 from phonolake.stages import imported, score
 from phonolake.stages.imported import Matcher, RemovedImport, Report
-from phonolake.store import schema
+from phonolake.store import folders, schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.outcomes import Outcome, now
 from phonolake.store.product import Product
@@ -249,9 +248,7 @@ def _runs(lake: Lake, name: str | None = None) -> dict[str, str]:
     """Imported vectors by their run: what they are called."""
     found = {}
     for file in lake.shards(MODELS):
-        for row in pq.read_table(
-            lake.folder(MODELS) / file, columns=["run_id", "model", "input", "labels"]
-        ).to_pylist():
+        for row in pq.read_table(lake.opened(MODELS, file), columns=["run_id", "model", "input", "labels"]).to_pylist():
             if row["input"].startswith(IMPORTED) and not row["labels"] and name in (None, row["model"]):
                 found[row["run_id"]] = row["model"]
     return found
@@ -267,4 +264,4 @@ def _take_out(lake: Lake, changes: dict[str, Change], run_id: str) -> None:
 def _drop_indexes(lake: Lake, run_ids: Any) -> None:
     """Indexes of vectors that are no longer in the lake."""
     for run_id in run_ids:
-        shutil.rmtree(lake.root / "indexes" / run_id, ignore_errors=True)
+        folders.remove(lake.place, f"indexes/{run_id}")
