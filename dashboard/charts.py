@@ -8,8 +8,8 @@ import numpy as np
 import streamlit as st
 from frame import TOLD, Figure, across, colours, downwards, framed, heatmap, name, places, scale, source
 
-MAIN, MARK, PALE = "#0f766e", "#1c1917", "#a8a29e"
-# Light enough for a dark mark to stand out.
+# The mark stands out from the bars of models, and all three from light and dark pages.
+MAIN, MARK, PALE = "#13897f", "#c2255c", "#a8a29e"
 MODELS = ("#58aea2", "#f0a84f", "#a79bc7", "#84b1d6", "#bfc36b", "#e39a9a", "#c8a27c", "#a3aab5")
 # Told apart on white, neighbours also in lightness.
 POINTS = ("#0f766e", "#d97706", "#4f46e5", "#be123c", "#0284c7", "#65a30d", "#9333ea", "#78716c")
@@ -33,6 +33,48 @@ def bars(labels: Sequence[str], values: Sequence[float], *, x_title: str, unit: 
         downwards(labels),
         dataset=source(place=range(len(labels)), value=values, **{TOLD: told}),
     )
+
+
+def intervals(
+    labels: Sequence[str], groups: Sequence[tuple[str, Sequence[tuple[float, float, float]]]], *, x_title: str
+) -> Figure:
+    """Horizontal bars of shares with their intervals, one for each label and group, the first on top.
+
+    Parameters
+    ----------
+    groups : sequence of (name, rows)
+        Rows are (value, low, high), one for each label; low and high may be NaN.
+    """
+    series: list[Figure] = []
+    datasets: list[Figure] = []
+    for k, (group, rows) in enumerate(groups):
+        told = [
+            f"{name(label)}, {group}: {value:.1%}" + (f" ({low:.1%} to {high:.1%})" if low == low else "")
+            for label, (value, low, high) in zip(labels, rows, strict=True)
+        ]
+        place = [n + (k - (len(groups) - 1) / 2) * 0.36 for n in range(len(labels))]
+        low_high = [[value if end != end else end for end in (low, high)] for value, low, high in rows]
+        datasets.append(source(place=range(len(labels)), value=[value for value, *_ in rows], **{TOLD: told}))
+        series.append(
+            {"type": "bar", "name": group, "datasetIndex": k, "encode": {"x": "value", "y": "place"}}
+            | {"color": POINTS[k], "itemStyle": {"opacity": 0.75}, "barWidth": f"{70 // len(groups)}%"}
+        )
+        # A line along each interval, over an axis of its own that has no places but numbers.
+        series += [
+            {"type": "line", "yAxisIndex": 1, "data": [[low, at], [high, at]], "symbol": "rect", "symbolSize": [2, 8]}
+            | {"color": MARK, "lineStyle": {"width": 1.5, "color": MARK}, "silent": True, "tooltip": {"show": False}}
+            for (low, high), at in zip(low_high, place, strict=True)
+        ]
+    ends = {"show": False, "inverse": True}
+    return framed(
+        f"Bars with intervals: {x_title} by label",
+        series,
+        scale(x_title, 0, None, axisLabel={"formatter": "{value}"}),
+        {},
+        top=32,
+        dataset=datasets,
+        legend={"top": 0, "left": 0, "data": [group for group, _ in groups]},
+    ) | {"yAxis": [downwards(labels), scale(None, -0.5, len(labels) - 0.5, **ends)]}
 
 
 def histogram(edges: Sequence[tuple[float, float]], counts: Sequence[int], *, x_title: str, y_title: str) -> Figure:
@@ -255,6 +297,7 @@ def counts(labels: Sequence[str], n_KK: np.ndarray) -> Figure:
         downwards(labels, title="given"),
         colours("row share", SHARES, 0, 1),
         label={"show": len(labels) <= FEW_CLASSES, "formatter": "{@text}"},
+        selectedMode="single",
     )
 
 

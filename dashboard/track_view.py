@@ -11,6 +11,8 @@ from common import View, clock, lacking, plain, unless_missing
 from origin import where_from
 
 from phonolake.analysis.collection import neighbours
+from phonolake.analysis.results import trainings
+from phonolake.analysis.results.trainings import Training
 from phonolake.audio.decode import decode
 from phonolake.audio.waveform import outline
 from phonolake.errors import AudioError, PhonolakeError
@@ -36,6 +38,12 @@ LONGEST_DRAWN = 900.0
 def alike(snapshot: tuple, _view: View, track_id: str, model: str | None) -> list[neighbours.Neighbour]:
     """Neighbours of a track, once per publication."""
     return neighbours.similar(_view.lake, track_id, k=NEIGHBOURS, model_or_run=model)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def read_predictors(snapshot: tuple, _view: View, track_id: str) -> list[tuple[str, Training]]:
+    """Who predicted labels of a track, the best first, once per publication."""
+    return trainings.best_for(_view.connection, track_id)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -150,10 +158,10 @@ def show_spectrogram(view: View, track_id: str) -> None:
     frame.show(figure, height=230, key="spectrogram")
 
 
-def choose_model(view: View, table: str, track_id: str, key: str) -> str | None:
-    """The run to show, where several have something to say about the track; the newest first."""
+def choose_embedder(view: View, track_id: str) -> str | None:
+    """The run whose embeddings count, where several have one of the track; the newest first."""
     runs = view.frame(
-        f"SELECT DISTINCT x.model, x.run_id, r.finished_at FROM {table} x LEFT JOIN runs r USING (run_id) "
+        "SELECT DISTINCT x.model, x.run_id, r.finished_at FROM embeddings x LEFT JOIN runs r USING (run_id) "
         "WHERE x.track_id = $1 ORDER BY r.finished_at DESC NULLS LAST, x.run_id",
         [track_id],
     )
@@ -162,18 +170,24 @@ def choose_model(view: View, table: str, track_id: str, key: str) -> str | None:
     names = dict(zip(runs["run_id"], runs["model"], strict=True))
     unique = len(set(names.values())) == len(names)
     return st.selectbox(
-        "Model", list(names), key=key, label_visibility="collapsed", format_func=lambda r: names[r] if unique else r
-    )
+        "Model", list(names), key="embedder", label_visibility="collapsed",
+        format_func=lambda r: names[r] if unique else r,
+    )  # fmt: skip
 
 
 def show_predictions(view: View, track_id: str) -> None:
-    """What a model takes the track for."""
+    """What a model takes the track for; of several the best by its figures on tracks that it had not seen."""
     st.markdown("**Predicted labels**")
-    model = choose_model(view, "predictions", track_id, "tagger")
-    rows = view.frame("FROM top_tags($1, k := $2, model_or_run := $3)", [track_id, TAGS, model])
-    if rows.empty:
+    found = dict(read_predictors(view.snapshot, view, track_id))
+    if not found:
         lacking("No model has predicted labels of this track yet.", "score")
         return
+    run_id = next(iter(found))
+    if len(found) > 1:
+        run_id = st.selectbox(
+            "Model", list(found), key="tagger", label_visibility="collapsed", format_func=lambda r: predictor(found[r])
+        )
+    rows = view.frame("FROM top_tags($1, k := $2, model_or_run := $3)", [track_id, TAGS, run_id])
     st.dataframe(
         rows[["label", "probability"]],
         hide_index=True,
@@ -191,11 +205,19 @@ def show_predictions(view: View, track_id: str) -> None:
         st.caption(f"{plain(rows['model'].iloc[0])} had this track in its {part} part: it may simply remember it.")
 
 
+def predictor(training: Training) -> str:
+    """A training with the figure that it is ranked by."""
+    if training.main is None:
+        return f"{training.model}, {training.input}, not measured here"
+    score = training.scores[training.main]
+    return f"{training.model}, {training.input}, {training.main} {score.mean:.3f} ({training.n_tracks:,} tracks)"
+
+
 def show_neighbours(view: View, track_id: str) -> None:
     """What sounds alike, each with a play button and a way to go there."""
     st.markdown("**Sounds alike** (cosine similarity)")
     with unless_missing():
-        model = choose_model(view, "embeddings", track_id, "embedder")
+        model = choose_embedder(view, track_id)
         with st.container(gap=None):
             for found in alike(view.snapshot, view, track_id, model):
                 show_neighbour(view, found)

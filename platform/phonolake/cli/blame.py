@@ -100,7 +100,6 @@ LIBRARIES = {
     "scipy": NUMBERS,
     "sklearn": NUMBERS,
     "xgboost": NUMBERS,
-    "cleanlab": NUMBERS,
     "torch": NUMBERS,
     "umap": NUMBERS,
     "soxr": SOUND,
