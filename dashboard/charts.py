@@ -35,48 +35,6 @@ def bars(labels: Sequence[str], values: Sequence[float], *, x_title: str, unit: 
     )
 
 
-def intervals(
-    labels: Sequence[str], groups: Sequence[tuple[str, Sequence[tuple[float, float, float]]]], *, x_title: str
-) -> Figure:
-    """Horizontal bars of shares with their intervals, one for each label and group, the first on top.
-
-    Parameters
-    ----------
-    groups : sequence of (name, rows)
-        Rows are (value, low, high), one for each label; low and high may be NaN.
-    """
-    series: list[Figure] = []
-    datasets: list[Figure] = []
-    for k, (group, rows) in enumerate(groups):
-        told = [
-            f"{name(label)}, {group}: {value:.1%}" + (f" ({low:.1%} to {high:.1%})" if low == low else "")
-            for label, (value, low, high) in zip(labels, rows, strict=True)
-        ]
-        place = [n + (k - (len(groups) - 1) / 2) * 0.36 for n in range(len(labels))]
-        low_high = [[value if end != end else end for end in (low, high)] for value, low, high in rows]
-        datasets.append(source(place=range(len(labels)), value=[value for value, *_ in rows], **{TOLD: told}))
-        series.append(
-            {"type": "bar", "name": group, "datasetIndex": k, "encode": {"x": "value", "y": "place"}}
-            | {"color": POINTS[k], "itemStyle": {"opacity": 0.75}, "barWidth": f"{70 // len(groups)}%"}
-        )
-        # A line along each interval, over an axis of its own that has no places but numbers.
-        series += [
-            {"type": "line", "yAxisIndex": 1, "data": [[low, at], [high, at]], "symbol": "rect", "symbolSize": [2, 8]}
-            | {"color": MARK, "lineStyle": {"width": 1.5, "color": MARK}, "silent": True, "tooltip": {"show": False}}
-            for (low, high), at in zip(low_high, place, strict=True)
-        ]
-    ends = {"show": False, "inverse": True}
-    return framed(
-        f"Bars with intervals: {x_title} by label",
-        series,
-        scale(x_title, 0, None, axisLabel={"formatter": "{value}"}),
-        {},
-        top=32,
-        dataset=datasets,
-        legend={"top": 0, "left": 0, "data": [group for group, _ in groups]},
-    ) | {"yAxis": [downwards(labels), scale(None, -0.5, len(labels) - 0.5, **ends)]}
-
-
 def histogram(edges: Sequence[tuple[float, float]], counts: Sequence[int], *, x_title: str, y_title: str) -> Figure:
     """Bars between given edges, which are equally far from each other."""
     told = [f"{start:,} to {end:,} s: {n:,}" for (start, end), n in zip(edges, counts, strict=True)]
@@ -165,7 +123,13 @@ def scores(rows: Sequence[tuple[str, str, float, float | None]]) -> Figure:
 
 
 def scatter(
-    places_N2: np.ndarray, names: Sequence[str], groups: Sequence[str | None], *, most_groups: int, titled: bool
+    places_N2: np.ndarray,
+    names: Sequence[str],
+    groups: Sequence[str | None],
+    *,
+    most_groups: int,
+    titled: bool,
+    marked: int | None = None,
 ) -> Figure:
     """Points in the plane that can be lassoed, coloured by group; the column `number` counts them.
 
@@ -173,6 +137,8 @@ def scatter(
     ----------
     titled : bool
         Whether the axes mean something: the first and the second component.
+    marked : int, optional
+        Number of a point that has a ring around it.
     """
     counts = Counter(group for group in groups if group is not None)
     coloured = [group for group, _ in counts.most_common(most_groups)]
@@ -194,6 +160,12 @@ def scatter(
             }
         )
         datasets.append(source(x=places_N2[own, 0], y=places_N2[own, 1], number=own, **{TOLD: told}))
+    if marked is not None:
+        ring = {"borderColor": MARK, "borderWidth": 3, "color": "transparent"}
+        series.append(
+            {"type": "scatter", "name": "open", "data": [places_N2[marked].tolist()], "symbolSize": 18}
+            | {"itemStyle": ring, "silent": True, "z": 5, "tooltip": {"show": False}}
+        )
     low_2, high_2 = places_N2.min(axis=0), places_N2.max(axis=0)
     # Room for whole points at the edges, and for the lasso around them.
     room_2 = 0.06 * np.maximum(high_2 - low_2, 1e-3)

@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
-import charts
 import common
 import duckdb
 import frame
+import interval_charts
 import pandas as pd
 import player
 import streamlit as st
@@ -232,7 +232,7 @@ def show_rates(view: View, source: str) -> None:
         ("have it and should not", [(r.false_rate, r.false_low, r.false_high) for r in own]),
         ("should have it and do not", [(r.missing_rate, r.missing_low, r.missing_high) for r in own]),
     ]
-    figure = charts.intervals([r.label or "" for r in own], bars, x_title="share of the tracks")
+    figure = interval_charts.intervals([r.label or "" for r in own], bars, x_title="share of the tracks")
     frame.show(figure, height=110 + 44 * len(own), key="rates")
     table["label"] = table["label"].fillna("all labels")
     count = {"format": "%.1f", "width": 90}

@@ -115,26 +115,48 @@ def listed(app: AppTest) -> list[str]:
     return next(frame.value for frame in app.dataframe if "duration_seconds" in frame.value)["track_id"].tolist()
 
 
-def test_the_list_is_searched_and_paged(open_page, toy, full_lake: Path) -> None:
+def test_the_list_is_searched_and_sorted(open_page, toy, full_lake: Path) -> None:
     app = open_page(full_lake, "explore")
-    assert listed(app) == [toy.track_id(n) for n in range(12)]
-    app.pagination[0].set_value(3).run()
-    assert listed(app) == [toy.track_id(n) for n in range(24, 30)]
-    app.text_input(key="text").set_value("song 7").run()
-    assert listed(app) == [toy.track_id(7)]
+    assert listed(app) == [toy.track_id(n) for n in range(toy.N_TRACKS)]
+    app.selectbox(key="sort").set_value("duration").run()
+    app.toggle(key="down").set_value(True).run()
+    assert listed(app) == [toy.track_id(n) for n in reversed(range(toy.N_TRACKS))]
+    app.text_input(key="text").set_value("7 söng").run()
+    assert listed(app) == [toy.track_id(n) for n in (27, 17, 7)]
     app.text_input(key="text").set_value("100% no such_thing").run()
     assert "No track passes" in told(app)
     assert not app.exception
 
 
+def test_long_lists_have_pages(open_page, toy, tmp_path: Path) -> None:
+    rows = toy.recordings()
+    rows["tracks"] = [rows["tracks"][0] | {"track_id": f"toy:{n:04}", "title": f"Song {n}"} for n in range(250)]
+    lake = Lake.create(tmp_path / "lake")
+    toy.fill(lake, rows)
+    app = open_page(lake.root, "explore")
+    assert listed(app) == [f"toy:{n:04}" for n in range(100)]
+    app.pagination[0].set_value(3).run()
+    assert listed(app) == [f"toy:{n:04}" for n in range(200, 250)]
+
+
 def test_the_list_is_filtered_by_label_and_duration(open_page, toy, full_lake: Path) -> None:
     app = open_page(full_lake, "explore")
+    assert app.selectbox(key="label").options[:2] == ["loud (20)", "<b>Odd</b> (10)"]
     app.selectbox(key="label").set_value(toy.CLASSES[2]).run()
     assert listed(app) == [toy.track_id(n) for n in range(2, toy.N_TRACKS, 3)]
+    assert app.query_params["label"] in (toy.CLASSES[2], [toy.CLASSES[2]])
     app.slider[0].set_value((10.0, 15.0)).run()
     assert listed(app) == [toy.track_id(11), toy.track_id(14)]
     app.selectbox(key="dataset").set_value("toy").run()
     assert listed(app) == [toy.track_id(11), toy.track_id(14)]
+    assert [button.label for button in app.download_button] == ["CSV", "Parquet", "M3U playlist", "Label file (CSV)"]
+
+
+def test_the_map_shows_the_selection(open_page, toy, full_lake: Path) -> None:
+    app = open_page(full_lake, "explore", by="Map", label="Rock", track=toy.track_id(4))
+    assert not app.exception
+    assert "10 of 30 tracks; the two axes" in "".join(caption.value for caption in app.caption)
+    assert "No track on the map" in told(open_page(full_lake, "explore", by="Map", where="year < 1900"))
 
 
 def test_a_shared_address_leads_to_its_track(open_page, toy, full_lake: Path) -> None:
