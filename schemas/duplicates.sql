@@ -12,7 +12,7 @@ CREATE TABLE duplicates (
 COMMENT ON TABLE duplicates IS 'Pairs of tracks that hold the same recording';
 COMMENT ON COLUMN duplicates.track_id IS 'The one whose id comes first';
 COMMENT ON COLUMN duplicates.other_id IS 'The other track';
-COMMENT ON COLUMN duplicates.kind IS 'exact (the same decoded samples) or near (the same recording after encoding, a gain change or a shift)';
+COMMENT ON COLUMN duplicates.kind IS 'exact (the same decoded samples) or near (the same recording after encoding, a gain change, a shift or a change of speed by up to 1.5 %)';
 COMMENT ON COLUMN duplicates.similarity IS 'Share of equal bits of the sub-fingerprints where both sound, in [0, 1]; unrelated tracks have about 0.5';
 COMMENT ON COLUMN duplicates.offset_seconds IS 'Time in the first track minus time in the other, in seconds';
 COMMENT ON COLUMN duplicates.overlap_seconds IS 'Sound that was compared, in seconds; NULL for exact ones';

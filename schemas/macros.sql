@@ -7,6 +7,24 @@ FROM (SELECT model, run_id, count(*) AS n_tracks FROM embeddings GROUP BY ALL) A
 LEFT JOIN runs AS r USING (run_id)
 ORDER BY r.finished_at DESC NULLS LAST, e.run_id;
 
+-- Under which licence the model, vectors and predictions of a run stand, and where they come from. What learned from the
+-- vectors of another run stands under the licence of that one; 'own' is what was trained in this lake on what lies in it.
+CREATE VIEW model_licences AS
+WITH RECURSIVE below AS (
+    SELECT run_id, model, run_id AS made_by, input, card, 0 AS depth FROM models
+    UNION ALL
+    SELECT b.run_id, b.model, m.run_id, m.input, m.card, b.depth + 1
+    FROM below AS b JOIN models AS m ON b.input = 'embeddings:' || m.run_id WHERE b.depth < 16
+), deepest AS (FROM below QUALIFY depth = max(depth) OVER (PARTITION BY run_id))
+SELECT run_id, model,
+    coalesce(card->>'$.licence', card->>'$.weights.licence',
+        CASE WHEN (card->>'$.kind') IS DISTINCT FROM 'vectors' AND (card->'$.weights') IS NULL THEN 'own' END) AS licence,
+    coalesce(card->>'$.origin', card->>'$.weights.url') AS origin
+FROM deepest;
+COMMENT ON VIEW model_licences IS 'Under which licence the model, vectors and predictions of a run stand';
+COMMENT ON COLUMN model_licences.licence IS 'As stated; own for what was trained in this lake; NULL where nobody says';
+COMMENT ON COLUMN model_licences.origin IS 'Address, paper or model that it comes from';
+
 -- The k tracks most alike by cosine similarity of their embeddings: exact, over every track.
 -- `model_or_run` names a model or a run; the newest model with embeddings by default.
 CREATE MACRO neighbors(id, k := 10, model_or_run := NULL) AS TABLE

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from .cli.processes import end_with_the_tests
+
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 QUIET += ["--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-domain-reliability"]
@@ -28,7 +30,7 @@ def serving(lake: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    launcher = subprocess.Popen([sys.executable, "-c", LAUNCH, str(lake), str(port)])
+    launcher = subprocess.Popen([sys.executable, "-c", LAUNCH, str(lake), str(port)], preexec_fn=end_with_the_tests)
     try:
         deadline = time.monotonic() + 30
         while socket.socket().connect_ex(("localhost", port)):

@@ -315,3 +315,22 @@ def test_a_ray_that_does_not_start_gets_a_second_chance(fails: int, code: int, m
     assert done.returncode == code, done.stderr
     assert done.stderr.count("trying once more") == 1
     assert ("this machine is busy" in done.stdout) == (code == 1)
+
+
+def test_steps_are_told_also_where_nobody_follows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of little work with each payload, without an actor that counts."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+    def work(n: int) -> int:
+        for _ in range(n):
+            execution.tick()
+        return n
+
+    def make() -> Callable[[int], int]:
+        return work
+
+    told: list[int] = []
+    assert sorted(execution.imap(work, [1, 2, 3], seconds=1, on_tick=told.append)) == [(1, 1), (2, 2), (3, 3)]
+    assert sum(told) == 6
+    assert sorted(execution.amap(make, [4, 5], seconds=1, on_tick=told.append)) == [(4, 4), (5, 5)]
+    assert sum(told) == 15

@@ -49,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
     "inference": FOUNDATION | {"audio", "features", "models", "store"},
     "training": FOUNDATION | {"audio", "features", "inference", "metrics", "models"},
     # Questions over the tables that other questions start from.
-    "lookup": FOUNDATION | {"store"},
+    "lookup": FOUNDATION | {"search", "store"},
     # Where the parts meet. Who is forgotten is forgotten by raters too.
     "stages": BELOW_STAGES | {"annotation", "execution"},
     # Which clips are wanted, and what became of them.

@@ -228,6 +228,7 @@ def ingested(
 def test_a_submitted_job_fills_the_lake(ingested: tuple[str, "phonolake.OpenLake"]) -> None:
     log, lake = ingested
     assert re.search(r"ingest\b.*\bingest-[0-9a-f]{12}\W+4\W+3\W+1\b", log), log
+    assert "ingest: 4 to do" in log
     assert "Traceback" not in log
     assert lake.sql("SELECT track_id FROM tracks ORDER BY ALL").fetchall() == [
         ("music:high/1760.wav",),

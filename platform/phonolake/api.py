@@ -93,7 +93,8 @@ class OpenLake:
         if self._searcher is None:
             self._searcher = Searcher(self._lake)
         found = self._searcher.similar(str(track_or_file), k=k, where=where, model_or_run=model)
-        return pd.DataFrame(found, columns=list(Neighbour.__dataclass_fields__))
+        columns = Neighbour.__dataclass_fields__
+        return pd.DataFrame({name: [getattr(neighbour, name) for neighbour in found] for name in columns})
 
     # -- one track ----------------------------------------------------------------------------------------------------
 

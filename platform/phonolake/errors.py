@@ -4,8 +4,15 @@ Every message names the value received and the way out. The command line prints 
 `exit_code`: 2 when the request was wrong, 1 when the work failed.
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+# Letters of a foreign reason that are shown: its beginning and its end, where it is longer.
+MOST_SAID = 1200
+# Colours, and the lines of a traceback, which tell the reader of a message nothing.
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+FRAME = re.compile(r'Traceback \(most recent|File ".*", line \d+|[\^~]+$')
 
 
 class PhonolakeError(Exception):
@@ -46,3 +53,11 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     close = get_close_matches(name, names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return UsageError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names) or 'none'}.")
+
+
+def whole_reason(error: BaseException) -> str:
+    """All that a library's error says, on one line: what counts often comes last, such as what pip complains of."""
+    lines = [line.strip() for line in COLOURS.sub("", str(error)).splitlines()]
+    said = "; ".join(line for line in lines if line and not FRAME.match(line)) or type(error).__name__
+    half = MOST_SAID // 2
+    return said if len(said) <= MOST_SAID else f"{said[:half]} ... {said[-half:]}"

@@ -11,7 +11,7 @@ CODE_VERSION = "0.1.0"
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys; dataclasses become objects and paths become text."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    return _ENCODER.encode(value)
 
 
 def digest(value: Any, *, length: int = 12) -> str:
@@ -36,3 +36,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value)
     return str(value)
+
+
+# Made once: an ingest of millions asks for as many digests.
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_plain)

@@ -17,7 +17,8 @@ MOST = 0.1
 def levels(x_TC: np.ndarray, *, floating: bool = False) -> Levels:
     found = Levels(SR, floating=floating)
     for start in range(0, len(x_TC), 50_000):
-        found.add(x_TC[start : start + 50_000].astype(np.float32))
+        block_TC = x_TC[start : start + 50_000].astype(np.float32)
+        found.add(block_TC, block_TC.mean(axis=1))
     return found
 
 

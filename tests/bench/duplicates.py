@@ -39,10 +39,19 @@ def write(folder: Path, n_tracks: int) -> None:
         n = min(AT_ONCE, n_tracks - start)
         rng = np.random.default_rng(start)
         frames = pa.array(np.concatenate([words(rng).view(np.int32) for _ in range(n)]))
+        turned = [_lists(rng, n), _lists(rng, n)]
         ids = pa.array([f"made:{start + i:06d}" for i in range(n)])
         lists = pa.ListArray.from_arrays(pa.array(np.arange(n + 1, dtype=np.int32) * FRAMES), frames)
-        table = pa.table({"track_id": ids, "sample_sha256": ids, "frames": lists})
+        columns = dict(zip(duplicates.COLUMNS.values(), [lists, *turned], strict=True))
+        table = pa.table({"track_id": ids, "sample_sha256": ids, **columns})
         pq.write_table(table, folder / f"{start:06d}.parquet")
+
+
+def _lists(rng: np.random.Generator, n: int) -> pa.ListArray:
+    """Of another speed, for `n` tracks: of what nothing repeats, chance makes the same of any speed."""
+    found = [words(rng)[:: fingerprint.EVERY].view(np.int32) for _ in range(n)]
+    ends = np.arange(n + 1, dtype=np.int32) * len(found[0])
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(np.concatenate(found)))
 
 
 def measure(n_tracks: int) -> None:

@@ -20,7 +20,8 @@ from ..stages import small_lake
 CORPUS = fma.Config(n_tracks=80, seed=3, label_noise=0.1, n_corrupt=6, duration=2.0)
 # When it happened, and how many commits it took, is the only difference that a kill may leave.
 UNCOMPARED = {"runs": {"started_at", "finished_at", "snapshot"}, "forgotten": {"forgotten_at"}}
-# What is lost are its workers, also where the work is little.
+PLAIN = "import sys; from phonolake.cli import main; sys.exit(main.console(sys.argv[1:]))"
+# Where its workers are lost, also where the work is little.
 BY_RAY = (
     "import sys; from phonolake import execution; from phonolake.cli import main; execution.use(2); "
     "sys.exit(main.console(sys.argv[1:]))"
@@ -38,10 +39,10 @@ def corpus(tmp_path_factory):
     return root
 
 
-def start(words):
+def start(words, program=BY_RAY):
     """Start the command line in a session of its own."""
     return subprocess.Popen(
-        [sys.executable, "-c", BY_RAY, *map(str, words)],
+        [sys.executable, "-c", program, *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -50,10 +51,10 @@ def start(words):
     )
 
 
-def finish(words):
+def finish(words, program=BY_RAY):
     """Run the command line to its end; returns the seconds it took."""
     begun = time.monotonic()
-    process = start(words)
+    process = start(words, program)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     return time.monotonic() - begun
@@ -121,7 +122,7 @@ def is_busy(process):
 def ingested(corpus, tmp_path_factory):
     """An undisturbed ingest to compare with, and the seconds it took."""
     lake = tmp_path_factory.mktemp("undisturbed") / "lake"
-    seconds = finish(ingest_words(corpus, lake))
+    seconds = finish(ingest_words(corpus, lake), PLAIN)
     return contents(lake), seconds
 
 
@@ -132,9 +133,9 @@ def ingest_words(corpus, lake):
 @pytest.mark.timeout(120)
 def test_a_killed_ingest_heals(corpus, ingested, tmp_path):
     expected, seconds = ingested
-    process = start(ingest_words(corpus, tmp_path / "lake"))
+    process = start(ingest_words(corpus, tmp_path / "lake"), PLAIN)
     kill_later(process, seconds * 0.8)
-    finish(ingest_words(corpus, tmp_path / "lake"))
+    finish(ingest_words(corpus, tmp_path / "lake"), PLAIN)
     check_same(tmp_path / "lake", expected)
 
 

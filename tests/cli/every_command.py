@@ -3,8 +3,8 @@
 from pathlib import Path
 
 # `{lake}` is a lake, `{music}` the recordings that it was made of, `{new}` a place where nothing is, `{file}` an audio
-# file, `{csv}` answers of raters, `{sheet}` labels and `{sides}` a split. What a command needs besides (a network,
-# weights) it asks for in one line. Answers are not kept: tests only read the demo.
+# file, `{csv}` answers of raters, `{sheet}` labels, `{sides}` a split and `{probabilities}` those of a model. What a
+# command needs besides (a network, weights) it asks for in one line. Answers are not kept: tests only read the demo.
 WORDS = {
     "annotations agreement": "--lake {lake}",
     "annotations export": "--lake {lake}",
@@ -27,6 +27,7 @@ WORDS = {
     "forget": "fma:000002 --lake {lake}",
     "index": "--again --lake {lake}",
     "ingest": "folder {music} --name again --lake {lake}",
+    "jobs": "--lake {lake}",
     "labels classes confusion": "--no-save --lake {lake}",
     "labels classes importance": "--no-save --lake {lake}",
     "labels classes map": "--of mfcc-120 --method pca --no-save --lake {lake}",
@@ -48,6 +49,9 @@ WORDS = {
     "models import": "choi-msd {file}",
     "models list": "",
     "models show": "k2c2",
+    "plan": "{music} --cores 2 --storage-rate 100",
+    "predictions import": "{probabilities} --model theirs --lake {lake}",
+    "predictions remove": "theirs --lake {lake}",
     "rejects": "--lake {lake}",
     "run": "{music} --source fma --lake {new}",
     "runs": "--lake {lake}",
@@ -92,7 +96,10 @@ def places(demo: Path, folder: Path, *, lake: Path | None = None, port: int = 0)
     sheet, sides = folder / "moods.csv", folder / "sides.csv"
     sheet.write_text("track_id,mood\nfma:000002,calm\n")
     sides.write_text("track_id,part\nfma:000002,test\n")
+    probabilities = folder / "theirs.csv"
+    probabilities.write_text("track_id,Rock,Folk\nfma:000002,0.25,0.75\n")
     return {
+        "probabilities": probabilities,
         "sheet": sheet,
         "sides": sides,
         "lake": lake or demo / "lake",

@@ -1,5 +1,6 @@
 """The command line as a process of its own, and what it leaves behind."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 
 PROGRAM = (sys.executable, "-m", "phonolake.cli.main")
+PR_SET_PDEATHSIG = 1
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -30,6 +32,13 @@ def start(words: Sequence[object], **options: object) -> subprocess.Popen[str]:
 def _listen() -> None:
     for signum in ENDING:
         signal.signal(signum, signal.SIG_DFL)
+    end_with_the_tests()
+
+
+def end_with_the_tests() -> None:
+    """In a process that tests start, before its program: a signal ends it when they are killed, or time out."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], seconds: float = 60) -> None:

@@ -128,3 +128,13 @@ def test_what_is_our_fault_is_to_be_reported(error: Exception) -> None:
     with pytest.raises(type(error)) as caught:
         raise error
     assert blame.OURS in blame.explain(caught.value)[0]
+
+
+def test_a_lost_connection_to_ray_is_told_with_its_whole_reason() -> None:
+    import ray
+
+    for kind in (ray.exceptions.RuntimeEnvSetupError, ray.exceptions.RaySystemError):
+        said, code = blame.explain(kind("Failed.\nTraceback (most recent call last):\nERROR: no such package"))
+        assert ("Failed." in said, "ERROR: no such package" in said, code) == (True, True, 1)
+        assert "\n" not in said
+        assert blame.OURS not in said

@@ -3,6 +3,7 @@
 import csv
 import io
 import shutil
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from phonolake.store import query, schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.outcomes import now
 from phonolake.store.shards import write_rows
+
+from .every_command import WORDS, places, words_of
+from .test_commands import COMMANDS
 
 MSD = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "msd"
 
@@ -162,7 +166,7 @@ def test_a_wrong_request_is_one_line(words, says, call, tmp_path, monkeypatch):
         (("noise", "--label", "Polka"), "unknown label 'Polka'"),
         (("noise", "--model", "resnet"), "no held-out predictions by 'resnet'"),
         (("noise", "--truth", "none.csv"), "none.csv cannot be read"),
-        (("cooccurrence", "--labels", "nobody"), "no labels of source 'nobody'"),
+        (("cooccurrence", "--labels", "nobody"), "unknown label source 'nobody'"),
         (("cooccurrence", "--names", "tags.txt"), "a lake knows its labels"),
         (("classes", "removal", "--without", "Polka"), "unknown class 'Polka'"),
         (("classes", "map", "--of", "vggish"), "unknown feature set or model"),
@@ -181,3 +185,32 @@ def test_a_request_that_the_lake_cannot_answer_is_one_line(words, says, demo, ca
     assert says in err
     assert len(err.strip().splitlines()) == 1
     assert Lake.open(demo / "lake").versions() == before
+
+
+def takes_labels() -> Iterator[tuple[str, str]]:
+    """Every command that asks a lake about labels of a source, with the option that names it."""
+    for path, command in COMMANDS.items():
+        for option in command.params:
+            if option.metavar == "SOURCE" and any("--lake" in other.opts for other in command.params):
+                yield " ".join(path[1:]), option.opts[0]
+
+
+# What they say besides, to come as far as the labels.
+SAID = {"ensemble": "random-forest k2c2 --lake {lake}", "labels vectors": "--show beside --no-save --lake {lake}"}
+
+
+@pytest.mark.parametrize(("name", "option"), list(takes_labels()), ids=lambda value: value)
+def test_a_source_of_labels_that_is_none_is_refused_at_once(name, option, demo, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(WORDS, name, SAID.get(name, WORDS[name]))
+    before = Lake.open(demo / "lake").versions()
+    code = main([*words_of(name, **places(demo, tmp_path)), option, "datset"])
+    captured = capsys.readouterr()
+    assert (code, captured.out) == (2, "")
+    (line,) = captured.err.splitlines()
+    assert line.startswith("phonolake: unknown label source 'datset'. Did you mean 'dataset'?")
+    assert Lake.open(demo / "lake").versions() == before
+
+
+def test_every_kind_of_command_takes_a_source():
+    commands = {name.split()[0] for name, _ in takes_labels()}
+    assert commands == {"annotations", "crossval", "ensemble", "labels", "predictions", "split", "train"}

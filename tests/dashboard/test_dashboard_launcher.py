@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from tests.cli.processes import left_behind
 from tests.in_browser import LAUNCH
 
 from phonolake import dashboard_launcher
@@ -67,6 +68,24 @@ def test_it_serves_on_this_machine_and_leaves_nothing_behind(empty_lake: Path, f
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
     dashboard_launcher.check_port(free_port)
+
+
+@pytest.mark.slow
+def test_a_server_ends_with_tests_that_are_killed(empty_lake: Path, free_port: int) -> None:
+    """Servers of interrupted test runs went on for hours."""
+    tests = (
+        "import subprocess, sys\n"
+        "from tests.cli.processes import end_with_the_tests\n"
+        f"launcher = subprocess.Popen([sys.executable, '-c', {LAUNCH!r}, {str(empty_lake)!r}, '{free_port}'], "
+        "preexec_fn=end_with_the_tests)\n"
+        "launcher.wait()\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    process = subprocess.Popen([sys.executable, "-c", tests], cwd=root, start_new_session=True)
+    assert health(free_port) == b"ok"
+    process.kill()
+    process.wait()
+    assert left_behind(process.pid, seconds=10) == []
 
 
 def health(port: int) -> bytes:

@@ -3,17 +3,22 @@
 Shape suffixes: B batch, C maps, F bands, T frames, S samples.
 """
 
+import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
+from scipy.signal import convolve2d
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.features import spectral
 from phonolake.models import choi_msd
-from phonolake.models.choi_msd import ChoiTagger, build
+from phonolake.models.choi_msd import build
 from phonolake.models.importers import choi_weights
+
+from . import keras_files
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 WEIGHTS = SHARED / "choi_msd_tagger" / "compact_cnn_weights_theano.hdf5"
@@ -27,11 +32,6 @@ def audio(n: int, n_samples: int, seed: int = 0) -> torch.Tensor:
         np.arange(n_samples), np.arange(0, n_samples, 997), rng.uniform(-3, 0, -(-n_samples // 997))
     )
     return torch.from_numpy((envelope * rng.normal(0, 0.1, (n, n_samples))).astype(np.float32))
-
-
-@pytest.fixture(scope="module")
-def network() -> ChoiTagger:
-    return choi_weights.read(WEIGHTS)
 
 
 def test_tags_are_those_of_the_published_order() -> None:
@@ -95,42 +95,43 @@ def test_wrong_shapes_are_named(shape: tuple[int, ...]) -> None:
         build(3, n_frames=2560, seed=0)(torch.zeros(shape))
 
 
-# -- the published weights ---------------------------------------------------------------------------------------------
+# -- weights from a file -----------------------------------------------------------------------------------------------
 
 
-@published
-def test_the_network_is_the_published_one(network: ChoiTagger) -> None:
+@pytest.fixture(params=["made", pytest.param("published", marks=published)])
+def weights(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The published file, and one of the same layout with weights of our own."""
+    if request.param == "published":
+        return WEIGHTS
+    keras_files.write(tmp_path / "weights.hdf5", keras_files.made(), monkeypatch)
+    return tmp_path / "weights.hdf5"
+
+
+def test_the_network_is_the_one_in_the_file(weights: Path) -> None:
     """Its kernels are our formulas turned round; its layers, in Theano's way of convolving, give the same maps."""
-    import h5py
-
+    network = choi_weights.read(weights)
     cosine, sine = choi_msd.fourier_kernels()
     torch.testing.assert_close(network.cosine, cosine.flip(1), rtol=0, atol=1e-6)
     torch.testing.assert_close(network.sine, sine.flip(1), rtol=0, atol=1e-6)
     torch.testing.assert_close(network.mel, choi_msd.mel_bands(), rtol=0, atol=1e-8)
-    with h5py.File(WEIGHTS) as file:
+    with h5py.File(weights) as file:
         kernel = file["ConvBNEluDr/convolution2d_2_W"][()].astype(float)
         bias = file["ConvBNEluDr/convolution2d_2_b"][()]
     maps_CFT = np.random.default_rng(0).normal(size=(32, 7, 6))
-    from scipy.signal import convolve2d
-
     expected = [sum(convolve2d(maps_CFT[i], kernel[o, i], "same") for i in range(32)) + bias[o] for o in (0, 31)]
     with torch.no_grad():
         found = network.convs[1](torch.from_numpy(maps_CFT[None].astype(np.float32)))[0, [0, 31]]
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-@published
-def test_label_vectors_are_the_published_output_matrix(network: ChoiTagger) -> None:
-    import h5py
-
-    with h5py.File(WEIGHTS) as file:
-        np.testing.assert_array_equal(network.label_vectors(), file["dense_1/dense_1_W"][()].T)
+def test_label_vectors_are_the_output_matrix_of_the_file(weights: Path) -> None:
+    with h5py.File(weights) as file:
+        np.testing.assert_array_equal(choi_weights.read(weights).label_vectors(), file["dense_1/dense_1_W"][()].T)
 
 
-@published
-def test_without_statistics_it_cannot_tag(network: ChoiTagger) -> None:
+def test_without_statistics_it_cannot_tag(weights: Path) -> None:
     with pytest.raises(UsageError, match="--calibrate MUSIC"):
-        network(audio(1, choi_msd.N_SAMPLES))
+        choi_weights.read(weights)(audio(1, choi_msd.N_SAMPLES))
 
 
 def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
@@ -141,7 +142,6 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
         choi_weights.read(tmp_path / "text.hdf5")
 
 
-@published
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -150,12 +150,8 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
         ("value", "the values of dense_1/dense_1_b sum to"),
     ],
 )
-def test_another_network_in_the_file_is_refused(change: str, says: str, tmp_path: Path) -> None:
-    import shutil
-
-    import h5py
-
-    copy = Path(shutil.copy(WEIGHTS, tmp_path / "changed.hdf5"))
+def test_another_network_in_the_file_is_refused(change: str, says: str, weights: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copy(weights, tmp_path / "changed.hdf5"))
     copy.chmod(0o600)
     with h5py.File(copy, "r+") as file:
         bias = file["dense_1/dense_1_b"][()]
@@ -167,3 +163,10 @@ def test_another_network_in_the_file_is_refused(change: str, says: str, tmp_path
             file["dense_1/dense_1_b"] = bias
     with pytest.raises(PhonolakeError, match=says):
         choi_weights.read(copy)
+
+
+def test_a_file_of_other_weights_is_not_the_published_one(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        keras_files.write(tmp_path / "made.hdf5", keras_files.made(), patch)
+    with pytest.raises(PhonolakeError, match="the published ones to"):
+        choi_weights.read(tmp_path / "made.hdf5")

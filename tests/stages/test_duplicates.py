@@ -2,6 +2,7 @@
 
 import io
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -10,14 +11,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import soundfile as sf
+import soxr
 
 from phonolake.audio.decode import decode
 from phonolake.features import fingerprint
 from phonolake.records import Hertz
 from phonolake.stages import duplicates, ingest
 from phonolake.store import query, schema
-from phonolake.store.lake import Lake
+from phonolake.store.lake import Change, Lake
+from phonolake.store.shards import write_rows
 from phonolake.store.verify import verify
+
+from . import small_lake
+from .in_process import work_here
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 SR = 44_100
@@ -99,12 +105,48 @@ def test_silence_is_nothing_to_compare() -> None:
     assert fingerprint.compare(frames, np.zeros(300, np.uint32), 0) == (0.0, 0)
 
 
+@pytest.mark.parametrize("speed", [0.99, 1.01])
+def test_sub_fingerprints_at_another_speed_are_those_of_the_sound_played_so(speed: float) -> None:
+    """Resampled music agrees with what the bands of other edges and frames say, and hardly with the music as it was."""
+    y = np.cumsum(noise(8)).astype(np.float32) + 5 * noise(8, seed=1)
+    there = fingerprint.at_speeds(y)[speed]
+    played = fingerprint.sub_fingerprints(soxr.resample(y, fingerprint.SR * speed, fingerprint.SR))
+    every = played[:: fingerprint.EVERY]
+    assert abs(len(there) - len(every)) <= 1
+    n = min(len(there), len(every))
+    alike, _ = fingerprint.compare(there[:n], every[:n], 0)
+    unturned, _ = fingerprint.compare(fingerprint.sub_fingerprints(y)[:: fingerprint.EVERY][:n], every[:n], 0)
+    assert alike > 0.85 > unturned
+
+
+@pytest.mark.parametrize("n", [0, 2_000, 2_112, 5_512, 70_000])
+def test_at_its_own_speed_a_sound_is_as_it_is(n: int) -> None:
+    y = noise(20)[:n]
+    found = fingerprint.at_speeds(y)
+    assert np.array_equal(found[1.0], fingerprint.sub_fingerprints(y))
+    for speed in fingerprint.SPEEDS:
+        assert len(found[speed]) == pytest.approx(len(found[1.0]) / speed / fingerprint.EVERY, abs=1)
+
+
+@pytest.mark.parametrize("speed", [0.995, 1.0, 1.01])
+def test_recordings_of_two_speeds_are_held_against_each_other_along_a_line(speed: float) -> None:
+    rng = np.random.default_rng(0)
+    words = rng.integers(1, 1 << 32, 500, dtype=np.uint32)
+    # What plays slower has more frames: its frame k is frame k / speed of the other, whose first 20 it lacks.
+    slow = words[20 + np.round(np.arange(int(480 * speed) - 1) / speed).astype(int)]
+    assert fingerprint.compare(words, slow, 20, speed) == (1.0, len(slow))
+
+
 # -- the comparison ----------------------------------------------------------------------------------------------------
 
 
 def stored(tracks: dict[str, np.ndarray]) -> duckdb.DuckDBPyConnection:
     """A table of fingerprints in memory."""
-    rows = [{"track_id": t, "sample_sha256": t, "frames": words.view(np.int32).tolist()} for t, words in tracks.items()]
+    others: dict[str, list[int]] = {"frames_slower": [], "frames_faster": []}
+    rows = [
+        {"track_id": t, "sample_sha256": t, "frames": words.view(np.int32).tolist()} | others
+        for t, words in tracks.items()
+    ]
     columns = pa.schema([schema.table("fingerprints").arrow.field(name) for name in rows[0]])
     found = pa.Table.from_pylist(rows, columns)  # noqa: F841 - DuckDB finds it by its name
     connection = duckdb.connect()
@@ -136,6 +178,19 @@ def test_every_copy_is_found_however_few_pairs_are_held_at_a_time(monkeypatch: p
     monkeypatch.setattr(duplicates, "PAIRS_AT_ONCE", 7)
     with stored(tracks) as connection:
         assert duplicates.compare_all(connection, config) == found
+
+
+@pytest.mark.parametrize(("seconds", "turned", "found"), [(0.2, 0.1, 1), (0.2, 0.28, 0), (2.0, 0.28, 1), (0.1, 0.0, 0)])
+def test_the_shorter_the_common_sound_the_more_of_it_must_agree(seconds: float, turned: float, found: int) -> None:
+    """Of 0.2 s chance makes 72 % agree now and then, of 2 s never."""
+    rng = np.random.default_rng(3)
+    n = round(seconds * fingerprint.FRAMES_PER_SECOND)
+    one, two = (np.full(300, fingerprint.NOTHING) for _ in range(2))
+    one[100 : 100 + n] = rng.integers(1, 1 << 32, n, dtype=np.uint32)
+    two = altered(one, turned, rng)
+    two[100:104] = one[100:104]
+    with stored({"a:1": one, "a:2": two}) as connection:
+        assert len(duplicates.compare_all(connection, duplicates.Config(""))) == found
 
 
 @pytest.mark.parametrize(("equal", "candidates"), [(5, 0), (12, 0), (13, 1)])
@@ -227,6 +282,27 @@ def test_a_second_run_computes_nothing_and_a_lost_shard_heals(corpus: tuple[Lake
     assert verify(lake) == []
 
 
+def test_a_lake_from_before_other_speeds_is_fingerprinted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_here(monkeypatch)
+    lake = small_lake.make(tmp_path / "lake", n_tracks=4, shards=1)
+    table = schema.table("fingerprints")
+    before = replace(table, columns=tuple(c for c in table.columns if not c.name.startswith("frames_")))
+    ids = [f"toy:{n:03d}" for n in range(4)]
+    old = {"frames": [1, 2], "source_shard": "toy-0.parquet", "config_hash": "old", "code_version": ""}
+    rows = [{"track_id": i, "sample_sha256": i} | old for i in ids]
+    shard = write_rows(lake.path("fingerprints", "fingerprint--00000000--toy-0"), before.arrow, rows)
+    lake.commit({"fingerprints": Change(before, [shard])})
+    duplicates.run(duplicates.Config(str(lake.root)))
+    with query.connect(lake) as connection:
+        found = connection.execute(
+            "SELECT track_id, len(frames) > 2, len(frames_faster) > 2 FROM fingerprints"
+        ).fetchall()
+    assert sorted(found) == [(i, True, True) for i in ids]
+    assert verify(lake) == []
+
+
 def test_an_excerpt_is_a_duplicate_at_its_place(tmp_path: Path, ray_session: None) -> None:
     music = max((SHARED / "cc_music").rglob("*.ogg"), key=lambda p: p.stat().st_size)
     y = sound(music)[: 40 * SR]
@@ -254,6 +330,55 @@ def test_different_music_is_not_taken_for_the_same(tmp_path: Path, ray_session: 
         ("esc10:2-28314-B", "esc10:2-30322-B"),
         ("esc10:3-151080-A", "esc10:5-151085-A"),
     }
+
+
+def prints(sounds: dict[str, np.ndarray]) -> duckdb.DuckDBPyConnection:
+    """Sounds at 44.1 kHz as the table of their fingerprints, in memory."""
+    rows = []
+    for track_id, y in sounds.items():
+        words = fingerprint.at_speeds(soxr.resample(y, SR, fingerprint.SR))
+        named = {duplicates.COLUMNS[speed]: found.view(np.int32).tolist() for speed, found in words.items()}
+        rows.append({"track_id": track_id, "sample_sha256": track_id} | named)
+    columns = pa.schema([schema.table("fingerprints").arrow.field(name) for name in rows[0]])
+    found = pa.Table.from_pylist(rows, columns)  # noqa: F841 - DuckDB finds it by its name
+    connection = duckdb.connect()
+    connection.execute("CREATE TABLE fingerprints AS SELECT * FROM found")
+    return connection
+
+
+def found_among(copies: dict[str, np.ndarray], all_of: dict[str, np.ndarray]) -> tuple[int, set[tuple[str, str]]]:
+    """How many copies are found among recordings, and pairs of different ones; parts of one recording do not count."""
+    with prints({f"esc:{k}": y for k, y in all_of.items()} | {f"his:{k}": y for k, y in copies.items()}) as connection:
+        pairs = [(p.track_id, p.other_id) for p in duplicates.compare_all(connection, duplicates.Config(""))]
+    right = {(one, two) for one, two in pairs if one.split(":")[1] == two.split(":")[1]}
+    wrong = {(one, two) for one, two in set(pairs) - right if not one.startswith("esc:") or two.startswith("his:")}
+    return len(right), wrong
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_copies_of_another_speed_and_short_sounds_are_found_among_all_of_esc_10() -> None:
+    """Prints the figures of docs/reports.md."""
+    everything = {path.stem: sound(path) for path in sorted((SHARED / "esc10").glob("*/*.ogg"))}
+    picked = {path.stem: everything[path.stem] for path in clips(30, 1)}
+    for speed in (0.98, 0.985, 0.99, 0.995, 1.005, 1.01, 1.015, 1.02):
+        played = {k: soxr.resample(y, SR * speed, SR) for k, y in picked.items()}
+        n, wrong = found_among(played, everything)
+        print(f"{speed:6.1%} of the speed: {n} of {len(picked)} found, {len(wrong)} wrong pairs")
+        assert wrong == set()
+        assert n >= 28 or abs(speed - 1) > 0.011
+    short = {k: y for k, y in everything.items() if 0 < _sounding(y) < fingerprint.FRAMES_PER_SECOND}
+    packed_short = {
+        k: decode(encode(0.5 * np.concatenate([np.zeros(333, np.float32), y]), rate=64_000), sr=Hertz(SR))
+        for k, y in short.items()
+    }
+    n, wrong = found_among(packed_short, everything)
+    print(f"short sounds: {n} of {len(short)} found, {len(wrong)} wrong pairs")
+    assert (n, wrong) == (len(short), set())
+
+
+def _sounding(y: np.ndarray) -> int:
+    return int((fingerprint.sub_fingerprints(soxr.resample(y, SR, fingerprint.SR)) != fingerprint.NOTHING).sum())
 
 
 def test_synthetic_pieces_of_one_style_are_told_apart(demo: Path, tmp_path: Path, ray_session: None) -> None:

@@ -14,7 +14,7 @@ from phonolake.audio.decode import decode
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.features import contract, mel_96_12k, mfcc_120
 from phonolake.inference import inputs, products
-from phonolake.stages import extract, ingest
+from phonolake.stages import extract, extraction, ingest
 from phonolake.stages.extract import Config
 from phonolake.store import catalog, schema, tracks
 from phonolake.store.lake import Lake
@@ -251,9 +251,9 @@ def test_a_lake_from_before_segments_is_read_and_goes_on(
             name: dataclasses.replace(table, columns=table.columns[: -old[name]]) for name, table in declared.items()
         }
         before.setattr(schema, "tables", lambda: known)
-        row = extract.row_of
+        row = extraction.row_of
         lacking = {"n_channels", "start_seconds", "end_seconds", "config"}
-        before.setattr(extract, "row_of", lambda *a: {k: v for k, v in row(*a).items() if k not in lacking})
+        before.setattr(extraction, "row_of", lambda *a: {k: v for k, v in row(*a).items() if k not in lacking})
         extract.run(Config(lake, (SET,), (SPECTROGRAM,)))
     write_noise(music / "x" / "new.wav", 5)
     ingest.run(taking_in)

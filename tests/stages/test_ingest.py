@@ -18,8 +18,9 @@ import soundfile as sf
 from phonolake.errors import UsageError
 from phonolake.files import TEMPORARY, temporary_beside
 from phonolake.records import Recording, Seconds
-from phonolake.stages import extract, ingest, ingest_plan
+from phonolake.stages import extract, ingest, ingest_plan, ingest_rows
 from phonolake.stages.ingest import Config
+from phonolake.stages.ingest_files import File
 from phonolake.store import catalog, jobs
 from phonolake.store.lake import Lake
 from phonolake.store.verify import kept, verify
@@ -476,13 +477,13 @@ def test_no_shard_holds_more_bytes_than_asked_unless_one_file_does(
 
 def test_a_file_larger_than_a_shard_has_one_of_its_own() -> None:
     sizes = [10, 500, 10, 10]
-    files = [ingest_plan.File(Recording(str(i), Path(f"{i}.mp3")), size, 1, "said") for i, size in enumerate(sizes)]
+    files = [File(Recording(str(i), Path(f"{i}.mp3")), size, 1, "said") for i, size in enumerate(sizes)]
     plan = ingest_plan.make(files, None, "x", "fingerprint", 100)
     assert [[f.size for f in group] for group in plan.shards.values()] == [[10], [500], [10, 10]]
 
 
 def test_small_collections_are_cut_so_that_cores_can_share_them() -> None:
-    files = [ingest_plan.File(Recording(f"{i:04d}", Path(f"{i}.mp3")), 1 << 20, 1, "said") for i in range(320)]
+    files = [File(Recording(f"{i:04d}", Path(f"{i}.mp3")), 1 << 20, 1, "said") for i in range(320)]
     plan = ingest_plan.make(files, None, "x", "fingerprint", 128 << 20)
     assert len(plan.shards) == 16
     # But not into crumbs.
@@ -677,7 +678,7 @@ def test_a_worker_that_fails_leaves_nothing_behind(config: Config, monkeypatch: 
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(ingest, "track_row", fail)
+    monkeypatch.setattr(ingest_rows, "track_row", fail)
     with pytest.raises(OSError, match="disk full"):
         ingest.ingest_shard(task)
     assert [path for path in Path(config.lake, "tables").rglob("*") if path.is_file()] == []

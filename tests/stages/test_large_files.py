@@ -19,7 +19,7 @@ from phonolake.audio.encoded import OnDisk, find, opened, sha256
 from phonolake.errors import AudioError
 from phonolake.inference import inputs, recordings
 from phonolake.inference import rows as stored_rows
-from phonolake.stages import duplicates, extract, forget, ingest, pipeline
+from phonolake.stages import duplicates, extract, forget, ingest, ingest_rows, pipeline
 from phonolake.store import catalog, pieces
 from phonolake.store.lake import Lake
 from phonolake.store.verify import verify
@@ -187,7 +187,7 @@ def test_a_file_that_is_written_while_it_is_read_is_tried_again(
     path.write_bytes(data)
     monkeypatch.setattr(pieces, "PIECE", PIECE)
     config = ingest.Config(str(tmp_path / "lake"), str(tmp_path / "music"), dataset="d")
-    probe = ingest.probe
+    probe = ingest_rows.probe_and_decode
 
     def slow_probe(*arguments: Any, **options: Any) -> Any:
         found = probe(*arguments, **options)
@@ -196,7 +196,7 @@ def test_a_file_that_is_written_while_it_is_read_is_tried_again(
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, "probe", slow_probe)
+        patch.setattr(ingest_rows, "probe_and_decode", slow_probe)
         assert ingest.run(config).rejects == 1
     lake = Lake.open(config.lake)
     assert rows(lake, "SELECT reason, retryable FROM rejects") == [("unreadable", True)]

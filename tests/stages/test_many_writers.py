@@ -318,7 +318,7 @@ class Writers(RuleBasedStateMachine):
         recorded = {key: v for key, v in self.said.items() if key[1] not in self.forgotten}
         assert recorded == {key: v for key, v in said.items() if key[0] != "carl"}
         found = searching.load(self.root / "indexes" / self.run)
-        assert sorted(found.ids.to_list()) == sorted(expected)
+        assert sorted(found.track_ids()) == sorted(expected)
         left = [f for f in verify(lake) if "no published version" not in f.problem]
         assert left == [], left
         forgotten = forget.verify(lake, tuple(self.forgotten))

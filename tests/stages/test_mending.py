@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from phonolake.features import contract
+from phonolake.inference.products import product
 from phonolake.stages import extract, ingest
 from phonolake.stages.ingest import TABLES, Config, Task
 from phonolake.store import schema
@@ -64,7 +66,7 @@ def test_dropped_shards_are_found_and_brought_back(lake: Lake, tmp_path: Path, *
     extracting(lake)
     assert verify(lake) == []
     files = list(lake.shards(TABLE))
-    declared = extract.product(extract.feature_set(FEATURES)).table
+    declared = product(contract.feature_set(FEATURES)).table
     lake.commit({TABLE: Change(declared, [], files[:1])})
     (lake.folder(TABLE) / files[0]).unlink() if not still_there else None
     (finding,) = verify(lake)

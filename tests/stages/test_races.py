@@ -186,12 +186,13 @@ def test_who_is_forgotten_while_a_job_works_does_not_come_back(
 
 @pytest.mark.slow
 def test_an_index_of_before_a_track_was_forgotten_is_not_kept(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from phonolake.search import building
     from phonolake.search import index as searching
 
     extracting(lake)
     run = train_here(lake, MODEL)
     score.run(score.Config(str(lake), (run,)))
-    gone, build = "m:a/0.wav", searching.build
+    gone, build = "m:a/0.wav", building.build
     once = Once("built", lambda: forget.run(forget.Config(str(lake), (gone,))))
 
     def built(*arguments: Any) -> Any:
@@ -199,9 +200,9 @@ def test_an_index_of_before_a_track_was_forgotten_is_not_kept(lake: Path, monkey
         once("built")
         return found
 
-    monkeypatch.setattr(searching, "build", built)
+    monkeypatch.setattr(building, "build", built)
     index.run(index.Config(str(lake)))
-    assert len(searching.load(lake / "indexes" / run).ids) == 5
+    assert len(searching.load(lake / "indexes" / run).track_ids()) == 5
     assert forget.verify(Lake.open(lake), (gone,)) == []
 
 

@@ -10,26 +10,86 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sklearn.model_selection
+from sklearn.base import clone
 from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
+from sklearn.multiclass import OneVsRestClassifier
 
 from phonolake.cli.main import main
 from phonolake.errors import UsageError
 from phonolake.models import registry
-from phonolake.studies import music_role, music_role_data, music_role_fits, music_role_paper, music_role_tuned
+from phonolake.studies import (
+    music_role,
+    music_role_data,
+    music_role_ensemble,
+    music_role_fits,
+    music_role_paper,
+    music_role_tuned,
+)
 from phonolake.studies.music_role import DEVIATIONS, Config
 from phonolake.studies.music_role_fits import Fit, measure
 
 FILES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "music_role"
-pytestmark = pytest.mark.skipif(not FILES.is_dir(), reason="the authors' features are not here")
+authors = pytest.mark.skipif(not FILES.is_dir(), reason="the authors' features are not here")
 
 
 def published(model: str, *, seed: int = 0, vector: str = "reduced-7") -> music_role_fits.Scores:
     return measure(Fit(FILES, vector, (), model, seed, "authors", leak=True))
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A folder as the authors': 20 clips a role, whose class can be told by one of twelve columns, most of the time."""
+    folder = tmp_path_factory.mktemp("features")
+    rng = np.random.default_rng(0)
+    for vector, file in music_role_data.VECTORS.items():
+        whole = vector in ("original", "full-7-all-roles")
+        roles = [role for role in music_role_data.ROLES if whole or role not in music_role_data.VAGUE]
+        rows = [["file_name", *(f"column_{d}" for d in range(12)), "label"]]
+        for n, role in enumerate(roles * 20):
+            x_D = rng.normal(size=12)
+            x_D[roles.index(role)] += 1
+            rows.append([f"{n}_{role.replace(' ', '_')}_music.wav", *map(repr, x_D.tolist()), roles.index(role)])
+        with (folder / file).open("w", newline="") as out:
+            csv.writer(out).writerows(rows)
+    tested = [row[0] for row in rows[1::7]]
+    (folder / music_role_data.TEST_CLIPS).write_text("\n".join(tested))
+    return folder
+
+
+# -- features of our own -----------------------------------------------------------------------------------------------
+
+
+def test_the_published_fit_is_scikit_learns_on_features_of_our_own(made):
+    """Scaled by all clips, split by the list, one regression against the rest for each role."""
+    with (made / music_role_data.VECTORS["reduced-7"]).open() as file:
+        rows = list(csv.reader(file))[1:]
+    x_ND = np.array([row[1:-1] for row in rows], float)
+    x_ND = (x_ND - x_ND.min(axis=0)) / (x_ND.max(axis=0) - x_ND.min(axis=0))
+    in_order = sorted({row[0].split("_", 1)[1] for row in rows})
+    y_N = np.array([in_order.index(row[0].split("_", 1)[1]) for row in rows])
+    test_N = np.isin([row[0] for row in rows], (made / music_role_data.TEST_CLIPS).read_text().split())
+    card = registry.get("logistic-regression-ovr").build(seed=0).named_steps["onevsrestclassifier"].estimator
+    theirs = OneVsRestClassifier(clone(card)).fit(x_ND[~test_N], y_N[~test_N])
+    P_NK = theirs.predict_proba(x_ND[test_N])
+    ours = measure(Fit(made, "reduced-7", (), "logistic-regression-ovr", 0, "authors", leak=True))
+    assert ours.accuracy == pytest.approx((P_NK.argmax(axis=1) == y_N[test_N]).mean())
+    assert ours.roc_auc == pytest.approx(roc_auc_score(y_N[test_N], P_NK, multi_class="ovr", average="macro"))
+    assert 0.4 < ours.accuracy < 1
+
+
+def test_the_command_runs_on_features_of_our_own(made, ray_session, capsys):
+    words = ["study", "music-role", "--features", str(made), "--repeats", "2", "--format", "json"]
+    assert main([*words, "--models", "logistic-regression-ovr", "--part", "honest"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["metric"] for row in rows} == {"accuracy", "macro-f1", "roc-auc"}
+    assert all(row["n"] == 2 and row["low"] <= row["ours"] <= row["high"] for row in rows)
+    assert min(row["ours"] for row in rows) > 0.25  # guessing reaches a sixth
+
+
 # -- the data ----------------------------------------------------------------------------------------------------------
 
 
+@authors
 def test_every_clip_that_the_paper_retrieved_is_there():
     clips = music_role_data.read(FILES, "original")
     counts = np.bincount(clips.y)
@@ -38,6 +98,7 @@ def test_every_clip_that_the_paper_retrieved_is_there():
     assert len(music_role_data.read(FILES, "full-20").names) == 3_418
 
 
+@authors
 @pytest.mark.parametrize(
     ("vector", "n_columns", "n_distinct"),
     [("full-20", 97, 95), ("full-13", 83, 81), ("full-7", 71, 69), ("reduced-13", 52, 50), ("reduced-7", 40, 38)],
@@ -50,6 +111,7 @@ def test_two_columns_repeat_others_as_the_deviation_says(vector, n_columns, n_di
     np.testing.assert_array_equal(clips.x[:, third], clips.x[:, fourth])
 
 
+@authors
 def test_the_label_column_of_the_files_agrees_with_the_names():
     clips = music_role_data.read(FILES, "full-7")
     with (FILES / music_role_data.VECTORS["full-7"]).open() as file:
@@ -57,6 +119,7 @@ def test_the_label_column_of_the_files_agrees_with_the_names():
     assert [clips.classes[y] for y in clips.y] == stated
 
 
+@authors
 def test_some_clips_are_the_same_under_two_roles():
     clips = music_role_data.read(FILES, "original")
     _, group_N, size = np.unique(clips.x, axis=0, return_inverse=True, return_counts=True)
@@ -65,6 +128,7 @@ def test_some_clips_are_the_same_under_two_roles():
     assert sorted(sets, key=sorted) == [{"Christmas", "Jingle"}, {"Christmas", "Wedding"}]
 
 
+@authors
 def test_left_out_roles_leave_no_clip():
     clips = music_role_data.read(FILES, "original", ("Theme", "Soundtrack"))
     assert clips.classes == ("Background", "Jingle", "Lullaby", "Video game", "Christmas", "Dance", "Wedding")
@@ -109,6 +173,7 @@ def test_a_wrong_choice_is_refused(choices, says):
 # -- splits ------------------------------------------------------------------------------------------------------------
 
 
+@authors
 def test_the_authors_tested_on_171_clips():
     clips = music_role_data.read(FILES, "reduced-7")
     test_N = music_role_data.authors_test(FILES, clips.names)
@@ -151,6 +216,7 @@ def agrees(scores: music_role_fits.Scores, printed: music_role_paper.Figures) ->
     return all(round(ours, d) == p for ours, p, d in zip(scores.figures(), printed, digits, strict=True))
 
 
+@authors
 def test_logistic_regression_is_the_authors_clip_by_clip():
     scores = published("logistic-regression-ovr")
     np.testing.assert_array_equal(scores.confusion, music_role_paper.CONFUSION["logistic-regression-ovr"])
@@ -160,6 +226,7 @@ def test_logistic_regression_is_the_authors_clip_by_clip():
     assert scores.roc_auc == pytest.approx(0.8265, abs=1e-4)
 
 
+@authors
 @pytest.mark.slow
 def test_xgboost_is_the_authors_clip_by_clip():
     """Slow: 3,000 trees with exact splits take half a minute of one core."""
@@ -169,6 +236,7 @@ def test_xgboost_is_the_authors_clip_by_clip():
     assert scores.figures() == pytest.approx((0.579, 0.574, 0.829), abs=5e-4)
 
 
+@authors
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_papers_svm_and_forest_lie_within_the_spread_of_their_seeds():
@@ -232,6 +300,7 @@ def test_all_rows_of_the_tables_are_planned_and_each_fit_is_done_once():
     assert len(set(wanted)) == 2 * (7 + 5 + 1) + 2 + 2 * (7 + 5 + 3)
 
 
+@authors
 def test_the_command_prints_the_tables_and_explains_them(ray_session, capsys):
     words = ["study", "music-role", "--features", str(FILES), "--repeats", "2", "--format", "json"]
     models = ["--models", "logistic-regression-ovr", "--models", "elm"]
@@ -248,6 +317,7 @@ def test_the_command_prints_the_tables_and_explains_them(ray_session, capsys):
     assert "leak: As published" in captured.err
 
 
+@authors
 def test_tables_are_printed_as_they_are_done(ray_session, monkeypatch, capsys):
     """Ended in the last table, the study has shown those before: as many lines of CSV as they have rows, and names."""
     words = ["study", "music-role", "--features", str(FILES), "--repeats", "1", "--format", "csv"]
@@ -258,6 +328,7 @@ def test_tables_are_printed_as_they_are_done(ray_session, monkeypatch, capsys):
     assert [line.split(",")[0] for line in lines[1:]] == ["published"] * 3 + ["confusion"] * 36 + ["honest"] * 3
 
 
+@authors
 def test_a_confusion_matrix_becomes_36_rows():
     (experiment,) = music_role.experiments_of(Config(FILES, "confusion", models=("logistic-regression-ovr",)))
     cells = music_role.cells_of(experiment, [measure(experiment.fit)])
@@ -270,6 +341,7 @@ def test_a_confusion_matrix_becomes_36_rows():
     ]
 
 
+@authors
 def test_honest_repeats_draw_other_clips():
     config = Config(FILES, "honest", repeats=2, models=("logistic-regression-ovr",))
     (experiment,) = music_role.experiments_of(config)
@@ -303,6 +375,7 @@ def test_settings_are_chosen_by_the_training_clips(monkeypatch):
         assert music_role_tuned.choose("svm-rbf-power", x_ND, y_N, 0) == sane
 
 
+@authors
 def test_a_nested_run_scores_the_families_and_their_mean(monkeypatch):
     monkeypatch.setattr(
         music_role_tuned,
@@ -314,3 +387,83 @@ def test_a_nested_run_scores_the_families_and_their_mean(monkeypatch):
     # A tenth of each role, rounded.
     assert {int(s.confusion.sum()) for s in scores.values()} == {57 * 4 + 56 + 58}
     assert 0.4 < scores["logistic-regression"].accuracy < 0.7
+
+
+# -- the ensemble ------------------------------------------------------------------------------------------------------
+
+
+def test_the_notebooks_matrix_of_the_ensemble_counts_160_clips():
+    """What the deviation says of Table 7: the authors' notebook prints this matrix."""
+    n_KK = np.array(
+        [
+            (14, 1, 1, 3, 6, 1),
+            (1, 18, 1, 6, 0, 1),
+            (1, 1, 21, 1, 1, 0),
+            (6, 3, 1, 12, 0, 4),
+            (2, 1, 0, 1, 25, 0),
+            (2, 3, 0, 6, 3, 13),
+        ]
+    )
+    f1_K = 2 * np.diag(n_KK) / (n_KK.sum(axis=0) + n_KK.sum(axis=1))
+    assert n_KK.sum() == 160
+    assert (round(np.trace(n_KK) / 160, 3), round(f1_K.mean(), 3)) == (0.644, 0.641)
+    (text,) = [d.text for d in DEVIATIONS if d.key == "vgg-160"]
+    assert "103 are right (.644, macro F1 .641)" in text
+
+
+def said_by_network(path: Path, *, n: int = 160, wide: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """A table of what a network might have said of the first authors' test clips; their classes and P_NK."""
+    clips = music_role_data.read(FILES, "reduced-7")
+    test = np.flatnonzero(music_role_data.authors_test(FILES, clips.names))[:n]
+    p_NK = np.random.default_rng(0).random((len(test), 6)).round(6) + np.eye(6)[clips.y[test]]
+    p_NK /= 2
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        spelt = [f"{role.replace(' ', '_')}_music" for role in clips.classes]
+        writer.writerow(["file_name", *spelt] if wide else ["clip", "label", "probability"])
+        for n_clip, p_K in zip(test, p_NK, strict=True):
+            named = [clips.names[n_clip]]
+            writer.writerows([named + list(p_K)] if wide else [[*named, *one] for one in zip(spelt, p_K, strict=True)])
+    return clips.y[test], p_NK
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_probabilities_of_others_are_averaged_on_their_clips(wide, tmp_path):
+    y_N, network_NK = said_by_network(tmp_path / "vgg.csv", wide=wide)
+    fit = Fit(FILES, "reduced-7", (), "logistic-regression-ovr", 0, "authors", leak=True)
+    found = music_role_ensemble.measure(music_role_ensemble.Joined(fit, tmp_path / "vgg.csv"))
+    own_NK = music_role_fits.answer(fit).P_NK[:160]
+    for row, p_NK in (("VGG16", network_NK), ("SVM", own_NK), ("Ensemble of VGG16 and SVM", own_NK + network_NK)):
+        assert found[row].accuracy == pytest.approx((p_NK.argmax(axis=1) == y_N).mean())
+        aucs = [roc_auc_score(y_N == k, p_NK[:, k]) for k in range(6)]
+        assert found[row].roc_auc == pytest.approx(np.mean(aucs))
+        assert found[row].confusion.sum() == 160
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "name a table with --probabilities"),
+        ("file_name,Jingle,Polka\n24042_Wedding_music.wav,0.5,0.5\n", "'Polka' is none of the roles"),
+        ("file_name,Jingle,Dance\n24042_Wedding_music.wav,0.5,0.5\n", "has no probability of Lullaby for 24042"),
+        ("file_name,Jingle,Dance\n1.wav,0.5,0.5\n", "names any of the 3418 recordings"),
+        ("file_name,Jingle,Dance\n24042_Wedding_music.wav,0.5,7\n", "should be from 0 to 1"),
+    ],
+)
+def test_a_wrong_table_of_probabilities_is_refused_before_anything_starts(text, says, tmp_path):
+    if text is not None:
+        (tmp_path / "vgg.csv").write_text(text)
+    with pytest.raises(UsageError, match=says):
+        music_role.run(Config(FILES, "ensemble", probabilities=tmp_path / "vgg.csv" if text else None))
+
+
+@pytest.mark.slow
+def test_table_7_is_printed_beside_the_paper(tmp_path, capsys):
+    said_by_network(tmp_path / "vgg.csv")
+    words = ["study", "music-role", "--features", str(FILES), "--part", "ensemble", "--repeats", "2", "--workers", "0"]
+    assert main([*words, "--probabilities", str(tmp_path / "vgg.csv"), "--format", "json"]) == 0
+    captured = capsys.readouterr()
+    rows = json.loads(captured.out)
+    assert {(r["table"], r["row"]) for r in rows} == {("Table 7", row) for row in music_role_paper.ENSEMBLE}
+    assert [r["paper"] for r in rows if r["metric"] == "roc-auc"] == [0.878, 0.838, 0.885]
+    assert "the first 160 of the 171 clips" in captured.err

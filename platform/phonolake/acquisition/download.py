@@ -89,7 +89,7 @@ def run(config: Config) -> list[Fetched]:
     make_folder(root)
     total = sum(d.bytes or 0 for d in chosen)
     done = []
-    with progress.task(f"download {config.source}", total) as advance:
+    with progress.task(f"download {config.source}", total, in_bytes=True) as advance:
         for download in chosen:
             target = root / _name(download)
             new = fetch(

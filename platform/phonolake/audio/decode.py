@@ -74,21 +74,44 @@ def probe(data: Encoded, *, extension: str = "") -> AudioFacts:
         ``corrupt`` (a part is damaged or cannot be decoded), ``undecoded`` (bytes that may be samples are in no part
         that the decoder reads) or ``not-finite`` (NaN or infinite samples).
     """
+    return probe_and_decode(data, (), longest=Seconds(0.0), extension=extension)[0]
+
+
+def probe_and_decode(
+    data: Encoded,
+    rates: Iterable[Hertz],
+    *,
+    longest: Seconds,
+    extension: str = "",
+    max_seconds: float | None = None,
+) -> tuple[AudioFacts, dict[Hertz, np.ndarray]]:
+    """Do what `probe` and `decode_rates` do while the file is decoded once; errors and values are theirs.
+
+    Parameters
+    ----------
+    longest : Seconds
+        Of a longer recording there are only the facts, and its samples are never in memory as a whole.
+    max_seconds : float, optional
+        A longer recording is an `AudioError` (``too-long``) as soon as so much of it is decoded.
+    """
     containers.check_container(data, extension)
     found = layout.examine(data, check=True)
     if found.fault:
         raise found.fault
     reading = _open(found)
-    header, blocks = reading.header, reading.blocks()
+    header = reading.header
     containers.check_promise(header.container, extension)
     levels = Levels(header.sr, floating=header.codec in FLOATING)
-    for x_TC in blocks:
-        levels.add(x_TC)
+    blocks = _measured(reading.blocks(), levels, None if max_seconds is None else max_seconds * header.sr)
+    decoded = _resampled(header.sr, blocks, rates, most=longest * header.sr)
+    # Of what is too long, or wanted at no rate, the rest is only measured.
+    for _ in blocks:
+        pass
     if not levels.is_finite:
         raise AudioError("not-finite", "the recording holds NaN or infinite samples")
     if reading.fault:
         raise reading.fault
-    return AudioFacts(
+    facts = AudioFacts(
         header.container,
         header.codec,
         header.sr,
@@ -99,6 +122,17 @@ def probe(data: Encoded, *, extension: str = "") -> AudioFacts:
         levels.clipped,
         levels.mix_dbfs,
     )
+    return facts, decoded
+
+
+def _measured(blocks: Iterable[np.ndarray], levels: Levels, most: float | None) -> Iterator[np.ndarray]:
+    """The mean of the channels of each block, which is measured."""
+    for x_TC in blocks:
+        mean_T = _mean(x_TC)
+        levels.add(x_TC, mean_T)
+        if most is not None and levels.n_samples > most:
+            raise AudioError("too-long", f"more than {most / levels.sr:g} s (--max-seconds)")
+        yield mean_T
 
 
 def decode(data: Encoded, *, sr: Hertz) -> np.ndarray:
@@ -126,34 +160,42 @@ def decode(data: Encoded, *, sr: Hertz) -> np.ndarray:
 
 def decode_rates(data: Encoded, rates: Iterable[Hertz]) -> dict[Hertz, np.ndarray]:
     """Decode once, and resample to each of several rates; errors and values are those of `decode`."""
-    resamplers: dict[Hertz, _Resampler] = {}
-    pieces: dict[Hertz, list[np.ndarray]] = {sr: [] for sr in rates}
     header, blocks = open_blocks(data)
-    for x_T in chain(_mono(blocks), [None]):
-        for sr, found in pieces.items():
-            resampler = resamplers.setdefault(sr, _Resampler(header.sr, sr))
-            found.append(resampler(x_T))
-    return {sr: np.concatenate(found) for sr, found in pieces.items()}
+    return _resampled(header.sr, map(_mean, blocks), rates)
+
+
+def _resampled(
+    sr: Hertz, means: Iterator[np.ndarray], rates: Iterable[Hertz], *, most: float = np.inf
+) -> dict[Hertz, np.ndarray]:
+    """The mean of the channels at several rates; nothing where there are more than so many samples at `sr`."""
+    resamplers = {rate: _Resampler(sr, rate) for rate in rates}
+    pieces: dict[Hertz, list[np.ndarray]] = {rate: [] for rate in resamplers}
+    n = 0
+    for x_T in chain(_gathered(means), [None]) if resamplers else ():
+        n += 0 if x_T is None else len(x_T)
+        if n > most:
+            return {}
+        for rate, found in pieces.items():
+            found.append(resamplers[rate](x_T))
+    return {rate: np.concatenate(found) for rate, found in pieces.items()}
 
 
 def stream(data: Encoded, *, sr: Hertz) -> Iterator[np.ndarray]:
     """Give what `decode` gives in pieces of float32, so that a recording of any length fits into memory."""
     header, blocks = open_blocks(data)
     resampler = _Resampler(header.sr, sr)
-    for x_T in _mono(blocks):
+    for x_T in _gathered(map(_mean, blocks)):
         yield resampler(x_T)
     yield resampler(None)
 
 
-def _mono(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Mean of the channels, in blocks that are worth the calls that follow: some decoders give a thousand samples."""
+def _gathered(means: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Samples in blocks that are worth the calls that follow: some decoders give a thousand."""
     held: list[np.ndarray] = []
     n = 0
-    for x_TC in blocks:
-        # What is infinite here is found where the samples are used.
-        with np.errstate(over="ignore", invalid="ignore"):
-            held.append(_mean(x_TC))
-        n += len(x_TC)
+    for x_T in means:
+        held.append(x_T)
+        n += len(x_T)
         if n >= BLOCK:
             yield np.concatenate(held)
             held, n = [], 0
@@ -165,10 +207,13 @@ def _mean(x_TC: np.ndarray) -> np.ndarray:
     """Mean over channels; numpy's own is slow where there are only one or two."""
     if x_TC.shape[1] == 1:
         return x_TC[:, 0]
-    total_T = x_TC[:, 0] + x_TC[:, 1]
-    for c in range(2, x_TC.shape[1]):
-        total_T += x_TC[:, c]
-    return total_T / np.float32(x_TC.shape[1])
+    # What is infinite here is found where the samples are used.
+    with np.errstate(over="ignore", invalid="ignore"):
+        total_T = x_TC[:, 0] + x_TC[:, 1]
+        for c in range(2, x_TC.shape[1]):
+            total_T += x_TC[:, c]
+        total_T /= np.float32(x_TC.shape[1])
+    return total_T
 
 
 class _Resampler:

@@ -9,6 +9,8 @@ import numpy as np
 FULL_SCALE = 1 - 2**-12
 # Floating-point samples may well be larger than 1; those that were cut off are not.
 CUT_OFF = 1 + 2**-12
+# Values that are squared at once: few enough to stay in a processor's cache.
+AT_ONCE = 1 << 14
 # A top that lasts longer belongs to a low sound, such as a bass drum that is meant to be driven into saturation.
 LONGEST_TOP_SECONDS = 0.0015
 FLOOR_DBFS = -200.0
@@ -26,37 +28,34 @@ class Levels:
     """
 
     def __init__(self, sr: int, *, floating: bool = False) -> None:
+        self.sr = sr
         self.n_samples = 0
         self._longest = LONGEST_TOP_SECONDS * sr
         self._most = CUT_OFF if floating else np.inf
         self._n_values, self._n_clipped, self._peak, self._energy, self._mix_energy = 0, 0, 0.0, 0.0, 0.0
 
-    def add(self, x_TC: np.ndarray) -> None:
-        """Take in a block of shape (n, channels), float32, at least one sample long."""
+    def add(self, x_TC: np.ndarray, mean_T: np.ndarray) -> None:
+        """Take in a block of shape (n, channels), float32, at least one sample long, and the mean of its channels."""
         self.n_samples += len(x_TC)
         self._n_values += x_TC.size
         peak = max(float(x_TC.max()), -float(x_TC.min()))
         self._peak = max(self._peak, peak)
         if peak >= FULL_SCALE:
             self._n_clipped += sum(self._clipped(x_TC[:, c]) for c in range(x_TC.shape[1]))
-        energy = float(np.square(x_TC, dtype=np.float64).sum())
+        energy = _energy(np.ascontiguousarray(x_TC).reshape(-1))
         self._energy += energy
-        if x_TC.shape[1] == 1:
-            self._mix_energy += energy
-            return
-        with np.errstate(over="ignore", invalid="ignore"):
-            mix_T = x_TC[:, 0] + x_TC[:, 1]
-            for c in range(2, x_TC.shape[1]):
-                mix_T += x_TC[:, c]
-            self._mix_energy += float(np.dot(mix_T, mix_T)) / x_TC.shape[1]
+        self._mix_energy += energy if x_TC.shape[1] == 1 else _energy(mean_T) * x_TC.shape[1]
 
     def _clipped(self, x_T: np.ndarray) -> int:
         """Samples of a channel that are at full scale, but for those of long tops."""
         n = 0
-        for side_T in (x_T, -x_T):
-            at_T = (side_T >= FULL_SCALE) & (side_T <= self._most)
-            edges = np.flatnonzero(np.diff(at_T, prepend=False, append=False))
-            tops = edges[1::2] - edges[::2]
+        for at_T in (x_T >= FULL_SCALE, x_T <= -FULL_SCALE):
+            # Only few samples are so loud: it is their numbers that are looked at.
+            places = np.flatnonzero(at_T)
+            if self._most < np.inf:
+                places = places[np.abs(x_T[places]) <= self._most]
+            first = np.flatnonzero(np.diff(places, prepend=-2) > 1)
+            tops = np.diff(first, append=len(places))
             n += int(tops[tops <= self._longest].sum())
         return n
 
@@ -84,6 +83,18 @@ class Levels:
     def mix_dbfs(self) -> float:
         """Root mean square of the mean of the channels, in dB relative to full scale."""
         return decibels(float(np.sqrt(self._mix_energy / max(1, self._n_values))))
+
+
+def _energy(x_N: np.ndarray) -> float:
+    """The sum of squares, in double precision."""
+    total, piece = 0.0, np.empty(AT_ONCE)
+    for start in range(0, len(x_N), AT_ONCE):
+        part = x_N[start : start + AT_ONCE]
+        # A dot product needs no memory for the squares.
+        held = piece[: len(part)]
+        held[:] = part
+        total += float(np.dot(held, held))
+    return total
 
 
 def decibels(amplitude: float) -> float:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from traceback import walk_tb
 
+from phonolake.errors import whole_reason
+
 USAGE, FAILURE = 2, 1
 OURS = "run again with --debug and report it"
 
@@ -107,6 +109,9 @@ LIBRARIES = {
     "av": SOUND,
     "mutagen": SOUND,
     "pandas": FILE,
+    # A connection that is lost, and a cluster whose head is gone.
+    "ray": RAY,
+    "grpc": RAY,
 }
 
 
@@ -121,9 +126,10 @@ def explain(error: Exception) -> tuple[str, int]:
     for foreign in FOREIGN:
         if any(foreign.name == f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__):
             return _said(foreign.says, error), FAILURE
-    if isinstance(error, OSError):
+    library = raised_in(error)
+    if isinstance(error, OSError) and library not in ("ray", "grpc"):
         return _of_the_system(error), FAILURE
-    if isinstance(error, REFUSALS) and (library := raised_in(error)) in LIBRARIES:
+    if isinstance(error, (*REFUSALS, OSError)) and library in LIBRARIES:
         return _said(LIBRARIES[library], error), FAILURE
     return _said(None, error), FAILURE
 
@@ -152,7 +158,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _said(says: str | None, error: Exception) -> str:
     if says is None:
         return f"{type(error).__name__}: {error}; {OURS}"
-    return says.format(error=_first_line(error))
+    # Ray wraps reasons of others, such as those of pip, which stand anywhere.
+    return says.format(error=whole_reason(error) if says is RAY else _first_line(error))
 
 
 def _first_line(error: Exception) -> str:

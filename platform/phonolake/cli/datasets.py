@@ -1,13 +1,16 @@
 """Commands about datasets as their owners publish them: what they are, whether they are whole, and taking them in."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from phonolake.cli import imports, options
 from phonolake.cli.output import emit
 from phonolake.errors import UsageError
+
+if TYPE_CHECKING:
+    from phonolake.stages.extraction import RecipeNames
 
 chosen = click.option(
     "--option",
@@ -24,6 +27,9 @@ def ingest_options(command: Any) -> Any:
         click.option("--name", metavar="NAME", help="Name of the dataset; first half of the track ids."),
         click.option("--shard-bytes", type=click.IntRange(1), default=128 << 20, show_default=True, metavar="B"),
         click.option("--min-seconds", type=click.FloatRange(0), default=0.5, show_default=True, metavar="S"),
+        click.option(
+            "--max-seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Reject what lasts longer."
+        ),
         click.option("--silence-dbfs", type=float, default=-70.0, show_default=True, metavar="DB"),
         click.option("--max-bytes", type=click.IntRange(1), default=4 << 30, show_default=True, metavar="B"),
         click.option("--max-clipped", type=click.FloatRange(0, 1), default=0.1, show_default=True, metavar="P"),
@@ -46,6 +52,7 @@ def choices(chosen: tuple[str, ...], labels: tuple[str, ...] = (), **named: obje
 @click.argument("source")
 @click.argument("folder", metavar="DIR")
 @ingest_options
+@options.recipes
 @chosen
 @click.option(
     "--labels", multiple=True, metavar="FILE", help="Table of labels to take in too; a LABEL to choose with audioset."
@@ -70,13 +77,18 @@ def ingest(
     seed: int | None,
     rule: str | None,
     metadata_only: bool,
+    recipes: "RecipeNames",
     lake: str,
     dry_run: bool,
     form: str,
     **usable: Any,
 ) -> None:
-    """Take the recordings of SOURCE (see `datasets`) under DIR into the lake."""
+    """Take the recordings of SOURCE (see `datasets`) under DIR into the lake.
+
+    Features and spectrograms that are asked for are computed while each file is decoded, as `extract` would after it.
+    """
     from phonolake.sources import contract
+    from phonolake.stages import extraction, take_in
     from phonolake.stages import ingest as stage
 
     reader = contract.get(source)
@@ -86,8 +98,10 @@ def ingest(
     if metadata_only:
         from phonolake.stages import ingest_metadata
 
-        if dry_run or labels or splits:
-            raise UsageError("--metadata-only takes neither --dry-run nor tables: import those afterwards")
+        if dry_run or labels or splits or recipes != extraction.NONE:
+            raise UsageError(
+                "--metadata-only takes neither --dry-run nor tables, features or spectrograms: import those afterwards"
+            )
         emit([ingest_metadata.run(config)], form)
         return
     if dry_run:
@@ -95,7 +109,7 @@ def ingest(
         return
     tables = () if chooses else labels
     imports.check(config, tables, splits)
-    emit([stage.run(config), *imports.after_ingest(lake, tables, splits, config.dataset_name)], form)
+    emit([*take_in.run(config, recipes), *imports.after_ingest(lake, tables, splits, config.dataset_name)], form)
 
 
 def announce(config: Any, form: str) -> None:

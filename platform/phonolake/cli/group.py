@@ -9,10 +9,14 @@ import click
 
 from phonolake.cli import (
     annotations,
+    benchmark,
     blame,
+    capacity,
     datasets,
     demo,
     downloads,
+    embeddings,
+    imports,
     labels,
     models,
     output,
@@ -59,7 +63,10 @@ def phonolake() -> None:
     """
 
 
-MODULES = (datasets, downloads, stages, questions, annotations, labels, reports, models, studies, demo)
+MODULES = (
+    *(datasets, downloads, stages, embeddings, questions, capacity, annotations),
+    *(labels, imports, reports, models, benchmark, studies, demo),
+)
 for command in (command for module in MODULES for command in module.COMMANDS):
     phonolake.add_command(command)
 _say_in_full(phonolake)

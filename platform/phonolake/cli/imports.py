@@ -1,4 +1,4 @@
-"""`phonolake labels import` and `phonolake splits import`: what people keep in tables, into a lake and out again."""
+"""`phonolake labels import` and its like: what people keep in tables (labels, splits, predictions), in and out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ def import_labels(
     from phonolake.stages import import_labels as stage
 
     config = stage.Config(lake, file, source, dataset, SheetColumns(**choice))
-    _import(stage, config, dry_run, form)
+    take_in(stage, config, dry_run, form)
 
 
 @click.command("remove", epilog=options.example("phonolake labels remove mine --lake lake"))
@@ -61,7 +61,7 @@ def import_splits(file: str, lake: str, dry_run: bool, form: str, **chosen: Any)
     """Take a split from FILE into the lake: a table with a column of parts or folds, or a folder of lists."""
     from phonolake.stages import import_splits as stage
 
-    _import(stage, stage.Config(lake, file, **chosen), dry_run, form)
+    take_in(stage, stage.Config(lake, file, **chosen), dry_run, form)
 
 
 @click.command("remove", epilog=options.example("phonolake splits remove folds --lake lake"))
@@ -73,6 +73,57 @@ def remove_split(split: str, lake: str, form: str) -> None:
     from phonolake.stages import import_splits as stage
 
     emit([stage.remove(lake, split)], form)
+
+
+@click.group()
+def predictions() -> None:
+    """Take predictions of other models into a lake, and out again."""
+
+
+@predictions.command("import", epilog=options.example("phonolake predictions import vgg.csv --lake lake"))
+@click.argument("file")
+@click.option("--model", metavar="NAME", help="What the model is called; the name of the file by default.")
+@options.labels
+@click.option("--split", metavar="NAME", help="Split that it learned by; without, every track counts as held out.")
+@click.option("--fold", type=int, metavar="N", help="Fold that it held out; without, each in its turn.")
+@click.option("--licence", metavar="TEXT", help="Under which the predictions may be used.")
+@id_column
+@click.option("--label-column", metavar="NAME", help="Column with the label of each row; found by itself, else.")
+@click.option("--probability-column", metavar="NAME", help="Column with its probability; likewise.")
+@options.dataset
+@options.lake
+@options.dry_run
+@options.form
+def import_predictions(
+    file: str,
+    id_column: str | None,
+    label_column: str | None,
+    probability_column: str | None,
+    lake: str,
+    dry_run: bool,
+    form: str,
+    **chosen: Any,
+) -> None:
+    """Take a model's probabilities from FILE into the lake as a run, in the place of its old ones.
+
+    Rows name a recording, a label and a probability; or a recording, with a column for each label.
+    """
+    from phonolake.sources.probability_sheets import ProbabilityColumns
+    from phonolake.stages import import_predictions as stage
+
+    columns = ProbabilityColumns(id_column, label_column, probability_column)
+    take_in(stage, stage.Config(lake, file, columns=columns, **chosen), dry_run, form)
+
+
+@predictions.command("remove", epilog=options.example("phonolake predictions remove vgg --lake lake"))
+@click.argument("model")
+@options.lake
+@options.form
+def remove_predictions(model: str, lake: str, form: str) -> None:
+    """Take an imported MODEL and its predictions out of the lake."""
+    from phonolake.stages import import_predictions as stage
+
+    emit([stage.remove(lake, model)], form)
 
 
 def check(config: Any, labels: Sequence[str], splits: Sequence[str]) -> None:
@@ -108,7 +159,8 @@ def after_ingest(lake: str, labels: Sequence[str], splits: Sequence[str], datase
     return outcomes
 
 
-def _import(stage: Any, config: Any, dry_run: bool, form: str) -> None:
+def take_in(stage: Any, config: Any, dry_run: bool, form: str) -> None:
+    """Import what a stage reads out of a file, or list what it would find no counterpart for."""
     if dry_run:
         report = stage.plan(config)
         emit([(u.what, u.name, u.line or None) for u in report.unmatched], form, columns=("what", "name", "line"))
@@ -123,3 +175,6 @@ def _say(report: Any) -> None:
         click.echo(line, err=True)
     if report.said:
         click.echo(f"{report.said}; --dry-run lists them.", err=True)
+
+
+COMMANDS = (predictions,)

@@ -1,6 +1,8 @@
 """Options that mean the same in every command."""
 
 from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,6 +21,9 @@ lake_or_home = click.option(
     show_envvar=True,
     metavar="L",
     help="Folder of the lake; without, the model is one of the model home.",
+)
+optional_lake = click.option(
+    "--lake", envvar="PHONOLAKE_LAKE", show_envvar=True, metavar="L", help="Folder of the lake; not with --matrix."
 )
 form = click.option(
     "--format",
@@ -57,14 +62,69 @@ labels = click.option(
 )
 split = click.option("--split", metavar="NAME", help="Split to use; the dataset's own, else the random folds.")
 max_epochs = click.option("--max-epochs", type=click.IntRange(1), metavar="N", help="Instead of the network's recipe.")
+licence = click.option(
+    "--licence", metavar="KIND", help="Only what stands under licences of this kind, such as permissive."
+)
 pretrained = click.option(
     "--pretrained",
     metavar="NAME",
     help="Tagger of the model home that tags and embeds the music, or none; by default one of musicnn if it is there.",
 )
+confidence = click.option(
+    "--confidence", type=click.FloatRange(0, 1, True, True), default=0.95, show_default=True, metavar="P",
+    help="Chance that an interval holds the true value.",
+)  # fmt: skip
 device = click.option(
     "--device", default="auto", show_default=True, metavar="D", help="cpu, cuda, or auto: GPUs where Ray has some."
 )
+
+
+def recipes(command: Any) -> Any:
+    """Options that name feature sets and spectrograms; the command gets them as `recipes`, a `RecipeNames`."""
+
+    @wraps(command)
+    def gathered(
+        features: tuple[str, ...],
+        spectrograms: tuple[str, ...],
+        configurations: tuple[str, ...],
+        segments: float | None,
+        hop: float | None,
+        **others: Any,
+    ) -> None:
+        from phonolake.features.contract import Segments
+        from phonolake.stages.extraction import RecipeNames
+
+        if hop is not None and segments is None:
+            raise click.UsageError("--hop says how far apart --segments begin: give both")
+        pieces = None if segments is None else Segments(round(segments * 1000), round((hop or segments) * 1000))
+        texts = tuple(map(_text_of, configurations))
+        command(recipes=RecipeNames(features, spectrograms, texts, pieces), **others)
+
+    with_options: Any = gathered
+    for option in reversed(
+        (
+            click.option("--features", multiple=True, metavar="NAME", help="Feature set; may be given several times."),
+            click.option("--spectrogram", "spectrograms", multiple=True, metavar="NAME", help="Spectrogram; likewise."),
+            click.option(
+                "--spectrogram-config",
+                "configurations",
+                multiple=True,
+                metavar="FILE|NAME:sr=N,...",
+                help="Spectrogram of your own: a JSON file with its name and parameters, or both right here; likewise.",
+            ),
+            click.option(
+                "--segments", type=click.FloatRange(0.001), metavar="SECONDS", help="One row for each piece this long."
+            ),
+            click.option("--hop", type=click.FloatRange(0.001), metavar="SECONDS", help="From one piece to the next."),
+        )
+    ):
+        with_options = option(with_options)
+    return with_options
+
+
+def _text_of(configuration: str) -> str:
+    """The text of a configuration's file; one that is given on the spot has a colon behind its name."""
+    return configuration if ":" in configuration else Path(configuration).read_text(encoding="utf-8")
 
 
 def top(default: int | None) -> Callable[..., Any]:

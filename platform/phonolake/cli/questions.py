@@ -7,10 +7,11 @@ import click
 
 from phonolake.cli import options, signals
 from phonolake.cli.output import emit
-from phonolake.errors import unknown
+from phonolake.errors import PhonolakeError, unknown
 
 if TYPE_CHECKING:
     from phonolake.features.contract import Spectrogram
+    from phonolake.lookup.licences import ModelLicence
 
 
 @click.command(epilog=options.example('phonolake sql "SELECT * FROM cooccurrence()" --lake lake --format csv'))
@@ -36,13 +37,18 @@ def sql(query: str, top: int | None, timeout: float | None, lake: str, form: str
 @click.option("-k", "--top", "k", type=int, default=10, show_default=True, metavar="K", help="How many neighbours.")
 @click.option("--where", metavar="SQL", help="Condition over the table tracks.")
 @click.option("--model", metavar="NAME", help="Model or run whose embeddings count; the newest by default.")
+@options.licence
 @options.lake
 @options.form
-def similar(track_or_file: str, k: int, where: str | None, model: str | None, lake: str, form: str) -> None:
+def similar(
+    track_or_file: str, k: int, where: str | None, model: str | None, licence: str | None, lake: str, form: str
+) -> None:
     """Find the tracks that sound like a stored track or an audio file."""
     from phonolake.analysis.collection import neighbours
     from phonolake.store.lake import Lake
 
+    if licence is not None:
+        model = _licensed(lake, model, licence)
     emit(
         neighbours.similar(Lake.open(lake), track_or_file, k=k, where=where, model_or_run=model),
         form,
@@ -50,24 +56,53 @@ def similar(track_or_file: str, k: int, where: str | None, model: str | None, la
     )
 
 
+def _licensed(lake: str, model: str | None, kind: str) -> str:
+    """The run whose embeddings count, of those under licences of a kind."""
+    from phonolake.lookup import licences, runs
+    from phonolake.store import query
+    from phonolake.store.lake import Lake
+
+    with query.connect(Lake.open(lake)) as connection:
+        known, able = runs.with_embeddings(connection), licences.allowed(connection, kind)
+    found = runs.find(known, model, what=f"model with embeddings under a {kind} licence", among=able)
+    if found is None:
+        raise PhonolakeError(f"the lake has no embeddings under a {kind} licence: `phonolake status` lists licences")
+    return found.run_id
+
+
 @click.command(epilog=options.example("phonolake status --lake lake"))
 @click.option("--all", "every", is_flag=True, help="Also tables that have no rows.")
 @options.lake
 @options.form
 def status(every: bool, lake: str, form: str) -> None:
-    """Print the tables with versions, shards, rows and bytes, rejects by stage and reason, and files passed over."""
-    print_query(
-        lake,
-        f"""SELECT 'table' AS kind, "table" AS name, version, shards, n_rows, n_bytes FROM lake_tables
-        WHERE {str(every).lower()} OR n_rows > 0
-        UNION ALL
-        SELECT 'rejects', stage || ': ' || reason, NULL, NULL, count(*), NULL FROM rejects GROUP BY stage, reason
-        UNION ALL
-        SELECT 'passed over', dataset || ': ' || coalesce(nullif(ending, ''), 'no ending'), NULL, NULL, files, NULL
-        FROM passed_over
-        ORDER BY kind DESC, name""",
-        form,
-    )
+    """Print tables with versions, shards, rows and bytes, rejects by stage and reason, files passed over, licences."""
+    from phonolake.lookup import licences
+    from phonolake.store import query as reading
+    from phonolake.store.lake import Lake
+
+    with reading.connect(Lake.open(lake)) as connection:
+        relation = reading.select(
+            connection,
+            f"""SELECT 'table' AS kind, "table" AS name, version, shards, n_rows, n_bytes FROM lake_tables
+            WHERE {str(every).lower()} OR n_rows > 0
+            UNION ALL
+            SELECT 'rejects', stage || ': ' || reason, NULL, NULL, count(*), NULL FROM rejects GROUP BY stage, reason
+            UNION ALL
+            SELECT 'passed over', dataset || ': ' || coalesce(nullif(ending, ''), 'no ending'), NULL, NULL, files, NULL
+            FROM passed_over
+            ORDER BY kind DESC, name""",
+        )
+        rows = reading.fetch(relation)
+        stated = [found for found in licences.of_runs(connection).values() if found.licence != licences.OWN]
+        rows += [("licence", _said(found), None, None, None, None) for found in stated]
+        emit(rows, form, columns=relation.columns)
+    for model in dict.fromkeys(found.model for found in stated if found.kind == licences.NON_COMMERCIAL):
+        click.echo(f"What {model} gave is not for commercial use; --licence permissive leaves it out.", err=True)
+
+
+def _said(found: "ModelLicence") -> str:
+    kind = f" ({found.kind})" if found.licence and found.kind not in found.licence else ""
+    return f"{found.run_id}: {found.licence or 'not stated'}{kind}"
 
 
 @click.command(epilog=options.example("phonolake rejects --by reason --lake lake"))

@@ -8,7 +8,7 @@ from phonolake.cli.output import emit
 
 @click.command(epilog=options.example("phonolake duplicates --lake lake"))
 @click.option("--min-similarity", type=click.FloatRange(0.5, 1), default=0.65, show_default=True, metavar="P")
-@click.option("--min-seconds", type=click.FloatRange(0), default=0.75, show_default=True, metavar="S")
+@click.option("--min-seconds", type=click.FloatRange(0), default=0.15, show_default=True, metavar="S")
 @options.top(None)
 @options.lake
 @options.workers

@@ -1,7 +1,6 @@
 """Commands that change a lake: one for each stage, and `run` for all of them."""
 
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +9,10 @@ from phonolake.cli import datasets, options, run_summary
 from phonolake.cli.output import emit
 
 if TYPE_CHECKING:
+    from phonolake.stages.extraction import RecipeNames
     from phonolake.training.recipe import Hardware
+
+INDEX_KINDS = "auto, flat, ivf-sq8, ivf-pq-refine, rabitq or hnsw; what an index has, auto for a new one."
 
 # The stages bring Ray, PyTorch and DuckDB: they are imported when a command runs, so that help is instant.
 
@@ -58,49 +60,21 @@ def run(
 
 
 @click.command(epilog=options.example("phonolake extract --features mfcc-120 --spectrogram mel-96-12k --lake lake"))
-@click.option("--features", "features", multiple=True, metavar="NAME", help="Feature set; may be given several times.")
-@click.option("--spectrogram", "spectrograms", multiple=True, metavar="NAME", help="Spectrogram; likewise.")
-@click.option(
-    "--spectrogram-config",
-    "configurations",
-    multiple=True,
-    metavar="FILE|NAME:sr=N,...",
-    help="Spectrogram of your own: a JSON file with its name and parameters, or both on the spot; likewise.",
-)
-@click.option("--segments", type=click.FloatRange(0.001), metavar="SECONDS", help="One row for each piece this long.")
-@click.option("--hop", type=click.FloatRange(0.001), metavar="SECONDS", help="From one piece to the next.")
+@options.recipes
 @options.lake
 @options.workers
 @options.dry_run
 @options.form
-def extract(
-    features: tuple[str, ...],
-    spectrograms: tuple[str, ...],
-    configurations: tuple[str, ...],
-    segments: float | None,
-    hop: float | None,
-    lake: str,
-    dry_run: bool,
-    form: str,
-) -> None:
+def extract(recipes: "RecipeNames", lake: str, dry_run: bool, form: str) -> None:
     """Compute feature sets and spectrograms for tracks that have none yet."""
-    from phonolake.features.contract import Segments
     from phonolake.stages import extract as stage
 
-    if hop is not None and segments is None:
-        raise click.UsageError("--hop says how far apart --segments begin: give both")
-    pieces = None if segments is None else Segments(round(segments * 1000), round((hop or segments) * 1000))
-    config = stage.Config(lake, features, spectrograms, tuple(map(_text_of, configurations)), pieces)
+    config = stage.Config(lake, recipes.features, recipes.spectrograms, recipes.configurations, recipes.segments)
     if dry_run:
         rows = [(task.source, ", ".join(stage.names(task))) for task in stage.plan(config)]
         emit(rows, form, columns=("audio_shard", "missing"))
         return
     emit(stage.run(config), form, of=stage.Outcome)
-
-
-def _text_of(configuration: str) -> str:
-    """The text of a configuration's file; one that is given on the spot has a colon behind its name."""
-    return configuration if ":" in configuration else Path(configuration).read_text(encoding="utf-8")
 
 
 @click.command(epilog=options.example("phonolake split --folds 5 --seed 0 --lake lake"))
@@ -114,6 +88,48 @@ def split(folds: int, labels: str, lake: str, seed: int, form: str) -> None:
     from phonolake.stages import split as stage
 
     emit([stage.run(stage.Config(lake, folds, seed, labels))], form)
+
+
+READ = (
+    click.option("--features", metavar="NAME", help="Feature set that an estimator reads instead of its own."),
+    click.option("--embeddings", metavar="NAME", help="Likewise: vectors of a network (model or run) of the lake."),
+    click.option("--spectrogram", metavar="NAME", help="Spectrogram that a network reads instead of its own."),
+    click.option(
+        "--from-audio", is_flag=True, help="Compute a network's spectrograms from the stored audio as it is read."
+    ),
+    click.option(
+        "--augment",
+        multiple=True,
+        metavar="NAME",
+        help="Learn from other takes (repeat it): pitch-shift, time-stretch, gain, noise, spec-augment, mixup.",
+    ),
+    click.option(
+        "--preprocessing",
+        metavar="NAME",
+        help="Of decibel spectrograms: (decibel|linear)/(bypass|a-weighted|per-frequency)/(x1|x10).",
+    ),
+)
+LEARNED = (
+    options.dataset,
+    options.labels,
+    options.split,
+    click.option(
+        "--multi-label/--single-label",
+        default=None,
+        help="Whether a track may have several labels; networks learn several when a track has.",
+    ),
+    click.option("--top-labels", type=click.IntRange(2), metavar="N", help="Only the N labels with most tracks."),
+)
+WHERE = (
+    click.option(
+        "--workers",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Processes that share each batch of a network; 0: work without Ray.",
+    ),
+    options.device,
+    click.option("--compile", is_flag=True, help="Translate networks with torch.compile first."),
+)
 
 
 def learning_options(command: Any) -> Any:
@@ -138,47 +154,9 @@ def learning_options(command: Any) -> Any:
         command(input=read, hardware=Hardware(workers or None, device, compile=compile), **others)
 
     with_options: Any = gathered
-    for option in (
-        click.option("--features", metavar="NAME", help="Feature set that an estimator reads instead of its own."),
-        click.option("--embeddings", metavar="NAME", help="Likewise: vectors of a network (model or run) of the lake."),
-        click.option("--spectrogram", metavar="NAME", help="Spectrogram that a network reads instead of its own."),
-        options.dataset,
-        options.labels,
-        options.split,
-        click.option(
-            "--multi-label/--single-label",
-            default=None,
-            help="Whether a track may have several labels; networks learn several when a track has.",
-        ),
-        click.option("--top-labels", type=click.IntRange(2), metavar="N", help="Only the N labels with most tracks."),
-        click.option(
-            "--from-audio", is_flag=True, help="Compute a network's spectrograms from the stored audio as it is read."
-        ),
-        click.option(
-            "--augment",
-            multiple=True,
-            metavar="NAME",
-            help="Learn from other takes (repeat it): pitch-shift, time-stretch, gain, noise, spec-augment, mixup.",
-        ),
-        click.option(
-            "--preprocessing",
-            metavar="NAME",
-            help="Of decibel spectrograms: (decibel|linear)/(bypass|a-weighted|per-frequency)/(x1|x10).",
-        ),
-        options.lake,
-        options.seed,
-        options.max_epochs,
-        click.option(
-            "--workers",
-            type=click.IntRange(0),
-            metavar="N",
-            help="Processes that share each batch of a network; 0: work without Ray.",
-        ),
-        options.device,
-        click.option("--compile", is_flag=True, help="Translate networks with torch.compile first."),
-        options.dry_run,
-        options.form,
-    ):
+    own = (options.lake, options.seed, options.max_epochs)
+    # The last one that is applied comes first in the help.
+    for option in reversed((*READ, *LEARNED, *own, *WHERE, options.dry_run, options.form)):
         with_options = option(with_options)
     return with_options
 
@@ -256,18 +234,17 @@ def crossval(
 @click.option("--run", "runs", multiple=True, metavar="RUN_ID", help="Trained model; the newest of each by default.")
 @click.option("--layer", metavar="NAME", help="Also keep this layer of the networks, in the table activations.")
 @click.option("--segments", is_flag=True, help="Keep activations of each window instead of each track.")
+@options.licence
 @options.lake
 @options.device
 @options.workers
 @options.dry_run
 @options.form
-def score(
-    runs: tuple[str, ...], layer: str | None, segments: bool, lake: str, device: str, dry_run: bool, form: str
-) -> None:
+def score(lake: str, device: str, dry_run: bool, form: str, **choices: Any) -> None:
     """Give every track predictions and an embedding."""
     from phonolake.stages import score as stage
 
-    config = stage.Config(lake, runs, layer=layer, segments=segments)
+    config = stage.Config(lake, **choices)
     if dry_run:
         emit([(t.run_id, t.source) for t in stage.plan(config)], form, columns=("run_id", "shard"))
         return
@@ -276,13 +253,16 @@ def score(
 
 @click.command(epilog=options.example("phonolake index --lake lake"))
 @click.option("--again", is_flag=True, help="Build indexes anew that are up to date.")
+@click.option("--kind", metavar="KIND", help=INDEX_KINDS)
+@click.option("--recall", type=float, metavar="R", help="Share of the 10 nearest to be found; .98 for a new one.")
 @options.lake
+@options.seed
 @options.form
-def index(again: bool, lake: str, form: str) -> None:
-    """Build the FAISS indexes that are missing or out of date."""
+def index(again: bool, kind: str | None, recall: float | None, lake: str, seed: int, form: str) -> None:
+    """Build the FAISS indexes that are missing or out of date; what is new is added to those that are there."""
     from phonolake.stages import index as stage
 
-    emit(stage.run(stage.Config(lake, again)), form, of=stage.Outcome)
+    emit(stage.run(stage.Config(lake, again, kind, recall, seed)), form, of=stage.Outcome)
 
 
 COMMANDS = (run, extract, split, train, crossval, score, index)

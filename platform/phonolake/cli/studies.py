@@ -26,10 +26,10 @@ def study(context: click.Context, form: str) -> None:
 @click.option("--features", required=True, metavar="DIR", help="Folder of the authors' CSV files.")
 @click.option(
     "--part",
-    type=click.Choice(["published", "confusion", "honest", "tuned", "deviations", "all"]),
+    type=click.Choice(["published", "confusion", "honest", "tuned", "ensemble", "deviations", "all"]),
     default="all",
     show_default=True,
-    help="As published, its confusion matrices, on repeated splits, our best; or all deviations in words.",
+    help="As published, its confusion matrices, on repeated splits, our best, with VGG16; or all deviations in words.",
 )
 @click.option(
     "--repeats",
@@ -40,12 +40,17 @@ def study(context: click.Context, form: str) -> None:
     help="Seeds of a model, or splits of the clips.",
 )
 @click.option("--models", multiple=True, metavar="NAME", help="Classifier of Table 6; may be given several times.")
+@click.option("--probabilities", metavar="FILE", help="What the authors' VGG16 said of clips and roles: for Table 7.")
 @options.seed
 @options.workers
 @options.form
-def music_role(features: str, part: str, models: tuple[str, ...], form: str, **numbers: int) -> None:
-    """Tables 3, 5 and 6 of Korosteleva and Gerstner's music roles, as published and honestly."""
-    _print_study("music-role", part, form, features=Path(features).absolute(), models=models, **numbers)
+def music_role(
+    features: str, part: str, models: tuple[str, ...], probabilities: str | None, form: str, **numbers: int
+) -> None:
+    """Tables 3 and 5 to 7 of Korosteleva and Gerstner's music roles, as published and honestly."""
+    said = None if probabilities is None else Path(probabilities).absolute()
+    folder = Path(features).absolute()
+    _print_study("music-role", part, form, features=folder, models=models, probabilities=said, **numbers)
 
 
 def _print_study(name: str, part: str, form: str, **choices: Any) -> None:

@@ -17,7 +17,7 @@ from phonolake.execution import cluster, embedded, local, worker
 from phonolake.execution.cluster import IN_FLIGHT_PER_CPU
 from phonolake.execution.embedded import CRASHES, connect, session, use
 from phonolake.execution.worker import tick
-from phonolake.progress import counted
+from phonolake.progress import followed
 
 __all__ = [
     "CRASHES",
@@ -89,7 +89,8 @@ def imap(
     seconds : float, optional
         How long one core would take for all of it, roughly: little work needs no Ray.
     on_tick : callable, optional
-        Told now and then how many steps the workers have done since (see `tick`), if somebody follows them.
+        Told how many steps the workers have done (see `tick`): now and then where somebody follows the work or there
+        is much of it, else with each payload.
 
     Raises
     ------
@@ -98,16 +99,15 @@ def imap(
     """
     if not payloads:
         return
-    told = on_tick if counted() else None
     if not _here(seconds, gpus):
         connect()
-        yield from cluster.imap(function, payloads, cpus=cpus, gpus=gpus, on_tick=told)
+        yield from cluster.imap(function, payloads, cpus=cpus, gpus=gpus, on_tick=on_tick, live=_is_live(seconds))
     elif cpus > 1:
         _check_room(cpus)
-        yield from local.in_this_process(function, payloads, cpus=cpus, on_tick=told)
+        yield from local.in_this_process(function, payloads, cpus=cpus, on_tick=on_tick)
     else:
         at_once = int(cores() / cpus)
-        yield from local.in_children(lambda: function, [[p] for p in payloads], side_by_side=at_once, on_tick=told)
+        yield from local.in_children(lambda: function, [[p] for p in payloads], side_by_side=at_once, on_tick=on_tick)
 
 
 def amap(
@@ -125,24 +125,20 @@ def amap(
     """
     if not payloads:
         return
-    told = on_tick if counted() else None
     if not _here(seconds, gpus):
         connect()
-        yield from cluster.amap(make, payloads, cpus=1, gpus=gpus, on_tick=told)
+        yield from cluster.amap(make, payloads, cpus=1, gpus=gpus, on_tick=on_tick, live=_is_live(seconds))
         return
     at_once = min(cores(), len(payloads))
     share = -(-len(payloads) // at_once)
     batches = [payloads[start : start + share] for start in range(0, len(payloads), share)]
-    yield from local.in_children(make, batches, side_by_side=at_once, on_tick=told)
+    yield from local.in_children(make, batches, side_by_side=at_once, on_tick=on_tick)
 
 
 @contextmanager
 def watching(on_tick: Callable[[int], None]) -> Iterator[Any]:
     """Look at a ticker while the block runs, for work that others map over Ray; the block gets the ticker."""
     connect()
-    if not counted():
-        yield None
-        return
     with cluster.watching(on_tick) as ticker:
         yield ticker
 
@@ -151,6 +147,11 @@ def call(function: Callable[[Payload], Result], payload: Payload, ticker: Any, o
     """Run `function` on a worker that others started, with the ticker of `watching`, for the job `owner`."""
     files.owner.set(owner)
     return worker.call(function, payload, cluster.counting(ticker))
+
+
+def _is_live(seconds: float | None) -> bool:
+    """Whether steps are told as they are done: on Ray that takes an actor."""
+    return followed() or seconds is None or seconds > SMALL_SECONDS
 
 
 def _here(seconds: float | None, gpus: int) -> bool:

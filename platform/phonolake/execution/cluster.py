@@ -4,13 +4,15 @@ A crash of a worker is retried, since it says nothing of the work; an exception 
 raised here.
 """
 
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from phonolake import files
-from phonolake.errors import PhonolakeError
+from phonolake.errors import PhonolakeError, whole_reason
 from phonolake.execution.embedded import CRASHES
 from phonolake.execution.worker import call
 
@@ -19,6 +21,8 @@ Result = TypeVar("Result")
 
 IN_FLIGHT_PER_CPU = 4
 GLANCE_SECONDS = 0.5
+# From one look after the head of the cluster to the next, and how long it may be silent. Ray itself gives up after 60.
+PULSE_SECONDS, SILENCE_SECONDS = 5.0, 40.0
 
 
 def cores() -> int:
@@ -44,11 +48,12 @@ def imap(
     cpus: float,
     gpus: int,
     on_tick: Callable[[int], None] | None,
+    live: bool,
 ) -> Iterator[tuple[Payload, Result]]:
-    """As `phonolake.execution.imap`."""
+    """As `phonolake.execution.imap`; `live`: tell of steps as they are done, and not with their payloads."""
     import ray
 
-    watch = _Watch(on_tick) if on_tick is not None else None
+    watch = _Watch(on_tick) if on_tick is not None and live else None
     task: Any = ray.remote(_task).options(num_cpus=cpus, num_gpus=gpus, max_retries=CRASHES, retry_exceptions=False)
     window = max(2, int(ray.cluster_resources().get("CPU", 1) / min(cpus, 1)) * IN_FLIGHT_PER_CPU)
     if cpus > cores():
@@ -58,9 +63,9 @@ def imap(
         for payload in payloads:
             running[task.remote(function, payload, watch and watch.ticker, files.owner.get())] = payload
             if len(running) >= window:
-                yield _finish(running, watch)
+                yield _finish(running, watch, on_tick)
         while running:
-            yield _finish(running, watch)
+            yield _finish(running, watch, on_tick)
     finally:
         # After an error, and when the caller stops half-way.
         if running and ray.is_initialized():
@@ -75,11 +80,12 @@ def amap(
     cpus: int,
     gpus: int,
     on_tick: Callable[[int], None] | None,
+    live: bool,
 ) -> Iterator[tuple[Payload, Result]]:
-    """As `phonolake.execution.amap`."""
+    """As `phonolake.execution.amap`; `live`: tell of steps as they are done, and not with their payloads."""
     import ray
 
-    watch = _Watch(on_tick) if on_tick is not None else None
+    watch = _Watch(on_tick) if on_tick is not None and live else None
     actor: Any = ray.remote(_Actor).options(
         num_cpus=cpus, num_gpus=gpus, max_restarts=CRASHES, max_task_retries=CRASHES
     )
@@ -95,13 +101,13 @@ def amap(
     try:
         for payload in payloads:
             if not free:
-                (done, idle), result = _finish(running, watch)
+                (done, idle), result = _finish(running, watch, on_tick)
                 free.append(idle)
                 yield done, result
             worker = free.pop(0)
             running[worker.work.remote(payload)] = payload, worker
         while running:
-            (done, _), result = _finish(running, watch)
+            (done, _), result = _finish(running, watch, on_tick)
             yield done, result
     finally:
         if ray.is_initialized():
@@ -132,9 +138,13 @@ def counting(ticker: Any) -> Callable[[int], None] | None:
     return None if ticker is None else ticker.add.remote
 
 
-def _task(function: Callable[[Payload], Result], payload: Payload, ticker: Any, owner: str) -> Result:
+def _task(function: Callable[[Payload], Result], payload: Payload, ticker: Any, owner: str) -> tuple[Result, int]:
+    """The result, and the steps that were done for it if there is no ticker to tell."""
     files.owner.set(owner)
-    return call(function, payload, counting(ticker))
+    if ticker is not None:
+        return call(function, payload, counting(ticker)), 0
+    steps: list[int] = []
+    return call(function, payload, steps.append), sum(steps)
 
 
 class _Actor:
@@ -146,11 +156,10 @@ class _Actor:
         self._owner = owner
         self._function: Callable[[Any], Any] | None = None
 
-    def work(self, payload: Any) -> Any:
+    def work(self, payload: Any) -> tuple[Any, int]:
         if self._function is None:
             self._function = self._make()
-        files.owner.set(self._owner)
-        return call(self._function, payload, counting(self._ticker))
+        return _task(self._function, payload, self._ticker, self._owner)
 
 
 class _Ticker:
@@ -190,28 +199,64 @@ class _Watch:
         self._seen = n
 
 
-def _finish(running: dict[Any, Any], watch: _Watch | None) -> tuple[Any, Any]:
-    """Wait for one task, take it off `running` and return what stood there and its result."""
+def _finish(running: dict[Any, Any], watch: _Watch | None, on_tick: Callable[[int], None] | None) -> tuple[Any, Any]:
+    """Wait for the next payload, and give it with its result."""
     import ray
 
     ready: list[Any] = []
+    pulse = _Pulse()
     while not ready:
-        ready, _ = ray.wait(list(running), num_returns=1, timeout=None if watch is None else GLANCE_SECONDS)
+        ready, _ = ray.wait(list(running), num_returns=1, timeout=PULSE_SECONDS if watch is None else GLANCE_SECONDS)
         if watch is not None:
             watch.look()
+        pulse.check()
     payload = running.pop(ready[0])
     try:
-        return payload, ray.get(ready[0])
+        result, steps = ray.get(ready[0])
     except ray.exceptions.RayTaskError as error:
         raise error.cause if isinstance(error.cause, Exception) else PhonolakeError(str(error)) from error
     except ray.exceptions.RayError as error:
         raise PhonolakeError(_why(error)) from error
+    if on_tick is not None and steps:
+        on_tick(steps)
+    return payload, result
+
+
+class _Pulse:
+    """Whether the head of the cluster answers. Without it Ray ends this process after a minute, in its own words."""
+
+    def __init__(self) -> None:
+        import ray
+
+        self._address = ray.get_runtime_context().gcs_address
+        self._looked = self._heard = time.monotonic()
+
+    def check(self) -> None:
+        """Raise a `PhonolakeError` when it has not answered for `SILENCE_SECONDS`."""
+        now = time.monotonic()
+        if now - self._looked < PULSE_SECONDS:
+            return
+        self._looked = now
+        host, _, port = self._address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=PULSE_SECONDS).close()
+        except OSError as error:
+            if now - self._heard > SILENCE_SECONDS:
+                raise PhonolakeError(
+                    f"the head of the Ray cluster at {self._address} is gone ({error}): start it again, and run the "
+                    "same command again; finished shards are kept"
+                ) from error
+        else:
+            self._heard = now
 
 
 def _why(error: Exception) -> str:
-    from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, WorkerCrashedError
+    """What became of work that Ray could not finish, with the whole reason that it gives, on one line."""
+    from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RuntimeEnvSetupError, WorkerCrashedError
 
-    reason = str(error).strip().splitlines()[0]
+    reason = whole_reason(error)
+    if isinstance(error, RuntimeEnvSetupError):
+        return f"the workers' environment could not be made ({reason}): mend the --runtime-env that the job was given"
     if isinstance(error, OutOfMemoryError):
         return f"a worker ran out of memory {CRASHES + 1} times ({reason}): free some, or give Ray fewer cores"
     if isinstance(error, WorkerCrashedError | NodeDiedError | ActorDiedError):

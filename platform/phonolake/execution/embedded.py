@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from phonolake.errors import PhonolakeError, UsageError
+from phonolake.errors import PhonolakeError, UsageError, whole_reason
 from phonolake.progress import say
 
 # Starts again, or runs again, after the loss of a worker.
@@ -114,7 +114,7 @@ def _start(cores: int) -> None:
             _shut_down(present)
             if attempt == 2:
                 raise PhonolakeError(
-                    f"an embedded Ray did not start, twice ({_first_line(error)}): this machine is busy or has too "
+                    f"an embedded Ray did not start, twice ({whole_reason(error)}): this machine is busy or has too "
                     "little memory; wait until others are done, or work without Ray (--workers 0)"
                 ) from error
             say("It did not start in time: trying once more.")
@@ -136,7 +136,7 @@ def _join(address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
         raise PhonolakeError(
-            f"no Ray cluster answers at RAY_ADDRESS={address} ({_first_line(error)}): start it, or unset RAY_ADDRESS"
+            f"no Ray cluster answers at RAY_ADDRESS={address} ({whole_reason(error)}): start it, or unset RAY_ADDRESS"
         ) from error
 
 
@@ -164,7 +164,3 @@ def _shut_down(present: set[psutil.Process]) -> None:
 def _children() -> list[psutil.Process]:
     """All processes that descend from this one."""
     return psutil.Process().children(recursive=True)
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -18,9 +18,15 @@ def embed(lake: Lake, run_id: str, recording: OutsideRecording) -> np.ndarray:
     AudioError
         When the recording cannot be decoded, or is not what the model can read.
     UsageError
-        When the model gives no embedding, or reads what cannot be made of one recording.
+        When the model gives no embedding, or reads what cannot be made of one recording; when the vectors of the run
+        were imported, so that no model is there.
     """
-    predictor = Predictor.load(trained.weights(lake.root, run_id))
+    weights = trained.weights(lake.root, run_id)
+    if not weights.parent.exists():
+        raise UsageError(
+            f"the vectors of {run_id} were imported, so there is no model that could hear a file: name another --model"
+        )
+    predictor = Predictor.load(weights)
     if isinstance(predictor.input, Embeddings):
         scored = predictor.score(embed(lake, predictor.input.run_id, recording))
     else:

@@ -8,7 +8,7 @@ Shape suffixes: W windows, X any axes, T steps in time, N tracks, D features, K 
 from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,8 @@ from phonolake.inference.crops import window_starts, windows
 from phonolake.inference.model_input import ModelInput
 from phonolake.inference.outside import OutsideRecording
 from phonolake.inference.prefetch import prefetched
-from phonolake.inference.recordings import Samples
-from phonolake.inference.series_inputs import Audio, SeriesInput
+from phonolake.inference.rows import LongRecording
+from phonolake.inference.series_inputs import DecodedInput, SeriesInput
 from phonolake.inference.transforms import Transforms
 from phonolake.inference.vector_inputs import VectorInput
 from phonolake.models import registry, storage
@@ -32,6 +32,8 @@ from phonolake.records import Hertz
 # Windows that go through the network at once: short tracks are scored together, and an hour of music does not fill the
 # memory.
 TOGETHER, WINDOWS = 16, 64
+# Of so many bytes at most: a window of samples that a spectrogram is computed of has some megabytes.
+AT_ONCE = 32 << 20
 
 # Track id, windows_WXT, and the first step of each window.
 Cut = tuple[str, np.ndarray, list[int]]
@@ -135,7 +137,11 @@ class Predictor:
         groups = range(pq.ParquetFile(path).num_row_groups)
         tracks = (track for group in groups for track in rows.tracks(path, group, read, wanted))
         for together in _gathered(prefetched(tracks, lambda track: self._cut(read, *track))):
-            yield from self._score_together(together, layer)
+            if isinstance(together, list):
+                yield from self._score_together(together, layer)
+                continue
+            assert isinstance(read, DecodedInput)
+            yield self._score_blocks(read, together.track_id, together.recording.blocks, layer)
 
     # -- one track -----------------------------------------------------------------------------------------------------
 
@@ -145,7 +151,7 @@ class Predictor:
             (scored,) = self._score_vectors([""], x[None], None)
             return scored
         assert isinstance(self.input, SeriesInput)
-        (scored,) = self._score_together([self._cut(self.input, "", x)], None)
+        (scored,) = self._score_together([self._cut_whole(self.input, "", x)], None)
         return scored
 
     def score_recording(self, recording: OutsideRecording) -> Scored:
@@ -158,23 +164,24 @@ class Predictor:
         UsageError
             When the model reads what cannot be made of one recording.
         """
-        if not isinstance(self.input, Audio):
+        if not isinstance(self.input, DecodedInput):
             return self.score(self.input.of(recording))
-        # Waveforms of any length: some windows at a time.
-        answers = [self._answers(x_WS) for x_WS in self._waveforms(recording, self.input.sr)]
-        if not answers:
-            raise AudioError("empty", "it holds no audio")
-        return _pooled("", *_joined(answers))
+        return self._score_blocks(self.input, "", recording.blocks(Hertz(self.input.sr)), None)
 
-    def _waveforms(self, recording: OutsideRecording, sr: int) -> Iterator[np.ndarray]:
-        """Windows_WS side by side, as `_cut` cuts them."""
-        samples, length = Samples(recording.blocks(Hertz(sr))), self.window
-        for first in count(step=WINDOWS):
-            x_S = samples.read(first * length, (first + WINDOWS) * length)
-            # Less than a window counts where it is all that there is.
-            if len(x_S) < (1 if first == 0 else length):
-                return
-            yield windows(x_S, length, whole=True)
+    def _score_blocks(
+        self, read: DecodedInput, track_id: str, blocks: Iterable[np.ndarray], layer: str | None
+    ) -> Scored:
+        """Score audio of any length, some windows at a time."""
+        at_once = _at_once(read.width * self.window)
+        cut = read.windows(_checked(blocks), self.window, whole=self._is_whole(read))
+        answers, starts = [], []
+        with self._listening(layer) as heard:
+            while part := list(islice(cut, at_once)):
+                starts += [start for start, _ in part]
+                answers.append(self._answers(np.stack([x_XT for _, x_XT in part])))
+        p_WK, e_WE = _joined(answers)
+        kept = e_WE if layer == EMBEDDING else np.concatenate(heard) if heard else None
+        return _pooled(track_id, p_WK, e_WE, kept, starts)
 
     def score_windows(self, x_WXT: np.ndarray) -> np.ndarray:
         """Probabilities_WK of windows of the input, each as long as the network was built for."""
@@ -182,8 +189,17 @@ class Predictor:
 
     # -- windows -------------------------------------------------------------------------------------------------------
 
-    def _cut(self, read: SeriesInput, track_id: str, x_XT: np.ndarray) -> Cut:
-        whole = read.whole_windows or self.model.card.get("windows") == "whole"
+    def _is_whole(self, read: SeriesInput) -> bool:
+        """Whether what is left behind the last whole window is discarded."""
+        return read.whole_windows or self.model.card.get("windows") == "whole"
+
+    def _cut(self, read: SeriesInput, track_id: str, x_XT: np.ndarray | LongRecording) -> "Cut | _Long":
+        if isinstance(x_XT, LongRecording):
+            return _Long(track_id, x_XT)
+        return self._cut_whole(read, track_id, x_XT)
+
+    def _cut_whole(self, read: SeriesInput, track_id: str, x_XT: np.ndarray) -> Cut:
+        whole = self._is_whole(read)
         starts = window_starts(x_XT.shape[-1], self.window, whole=whole)
         return track_id, windows(x_XT, self.window, whole=whole), starts
 
@@ -200,12 +216,9 @@ class Predictor:
 
     def _answers(self, x_WXT: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Probabilities_WK and embeddings_WE of windows, some of them at a time."""
-        return _joined(
-            [
-                self.model.predict_and_embed(self._transformed(x_WXT[n : n + WINDOWS].astype(np.float32)))
-                for n in range(0, len(x_WXT), WINDOWS)
-            ]
-        )
+        at_once = _at_once(x_WXT[0].size)
+        parts = (x_WXT[n : n + at_once].astype(np.float32, copy=False) for n in range(0, len(x_WXT), at_once))
+        return _joined([self.model.predict_and_embed(self._transformed(x)) for x in parts])
 
     def _transformed(self, x: np.ndarray) -> np.ndarray:
         """What the network reads, computed where it computes."""
@@ -222,10 +235,39 @@ class Predictor:
         return self.model.listening(layer)
 
 
-def _gathered(tracks: Iterable[Cut]) -> Iterator[list[Cut]]:
-    """Tracks in groups of `TOGETHER` windows or a little more."""
+@dataclass(frozen=True, slots=True)
+class _Long:
+    """A track that is scored by itself."""
+
+    track_id: str
+    recording: LongRecording
+
+
+def _at_once(size: int) -> int:
+    """How many windows of so many values go through the network at once."""
+    return max(1, min(WINDOWS, AT_ONCE // (4 * size)))
+
+
+def _checked(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same blocks, of which there must be samples."""
+    n = 0
+    for y in blocks:
+        n += len(y)
+        yield y
+    if not n:
+        raise AudioError("empty", "it holds no audio")
+
+
+def _gathered(tracks: Iterable[Cut | _Long]) -> Iterator[list[Cut] | _Long]:
+    """Tracks in groups of `TOGETHER` windows or a little more; long ones by themselves, in their place."""
     waiting: list[Cut] = []
     for track in tracks:
+        if isinstance(track, _Long):
+            if waiting:
+                yield waiting
+            yield track
+            waiting = []
+            continue
         waiting.append(track)
         if sum(len(starts) for *_, starts in waiting) >= TOGETHER:
             yield waiting

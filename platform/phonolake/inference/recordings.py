@@ -5,7 +5,7 @@ spectrograms are joined from windows that see what lies around them, so that eve
 spectrogram that needs all of a recording at once is refused. Memory then depends on the window and on the result.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,14 @@ class Description:
 Descriptions = list[Description] | AudioError
 
 
-def describe(recipes: Iterable[Recipe], data: Encoded, duration: Seconds) -> dict[str, Descriptions]:
+def rates(recipes: Iterable[Recipe]) -> set[Hertz]:
+    """Sampling rates at which recipes take audio."""
+    return {recipe.sr for recipe in recipes}
+
+
+def describe(
+    recipes: Iterable[Recipe], data: Encoded, duration: Seconds, decoded: Mapping[Hertz, np.ndarray] | None = None
+) -> dict[str, Descriptions]:
     """Compute recipes from one encoded recording, by their names; an `AudioError` where there is no answer.
 
     Parameters
@@ -47,6 +54,8 @@ def describe(recipes: Iterable[Recipe], data: Encoded, duration: Seconds) -> dic
         The file as received, in memory or not.
     duration : Seconds
         Its length, as ingest found it.
+    decoded : mapping, optional
+        Its samples at all `rates` of the recipes, where they are there already; those of a long one are not looked at.
     """
     groups: dict[tuple[Hertz, Segments | None], list[Recipe]] = {}
     for recipe in recipes:
@@ -54,7 +63,8 @@ def describe(recipes: Iterable[Recipe], data: Encoded, duration: Seconds) -> dic
     found: dict[str, Descriptions] = {}
     try:
         fits = duration <= LONGEST
-        decoded = decode.decode_rates(data, {sr for sr, _ in groups}) if fits else {}
+        if decoded is None or not fits:
+            decoded = decode.decode_rates(data, {sr for sr, _ in groups}) if fits else {}
         for (sr, segments), group in groups.items():
             if segments:
                 samples = Samples([decoded[sr]] if fits else decode.stream(data, sr=sr))

@@ -1,6 +1,7 @@
 """The tracks of one row group of a shard, as what goes on in time is read from it."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phonolake.inference.model_input import Row
-from phonolake.inference.series_inputs import SeriesInput
+from phonolake.inference.series_inputs import DecodedInput, SeriesInput
 from phonolake.store import pieces
 from phonolake.store.pieces import Pieces
+
+
+@dataclass(frozen=True, slots=True)
+class LongRecording:
+    """Audio that is too long to be in memory as a whole: its samples in blocks."""
+
+    blocks: Iterable[np.ndarray]
 
 
 def first_rows(reader: pq.ParquetFile, group: int) -> list[tuple[int, str]]:
@@ -33,12 +41,16 @@ def row(table: pa.Table, n: int, file: Path) -> Row:
 
 def tracks(
     file: Path, group: int, kind: SeriesInput, wanted: Set[str] | None = None
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Track ids and whole arrays of one row group, or of the `wanted` tracks in it."""
+) -> Iterator[tuple[str, np.ndarray | LongRecording]]:
+    """Track ids and whole arrays of one row group, or of the `wanted` tracks in it; long audio in blocks."""
     reader = pq.ParquetFile(file)
     held = [(n, track_id) for n, track_id in first_rows(reader, group) if wanted is None or track_id in wanted]
     if not held:
         return
     table = reader.read_row_group(group, kind.columns)
     for n, track_id in held:
-        yield track_id, kind.array(row(table, n, file))
+        found = row(table, n, file)
+        if isinstance(kind, DecodedInput) and kind.is_long(found):
+            yield track_id, LongRecording(kind.blocks(found))
+        else:
+            yield track_id, kind.array(found)

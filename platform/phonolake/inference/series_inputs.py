@@ -5,6 +5,7 @@ Shape suffixes: N rows, C channels, F bands, T steps in time, X any axes before 
 
 import os
 from abc import abstractmethod
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -12,14 +13,17 @@ from typing import ClassVar
 import duckdb
 import numpy as np
 
-from phonolake.audio.decode import decode
+from phonolake.audio.decode import decode, stream
+from phonolake.audio.encoded import Encoded
 from phonolake.errors import AudioError, PhonolakeError, UsageError
 from phonolake.features import contract, device
 from phonolake.features.configuration import Configuration
 from phonolake.features.contract import Spectrogram
+from phonolake.inference.crops import windows
 from phonolake.inference.model_input import Change, ModelInput, Row, point
 from phonolake.inference.outside import OutsideRecording
 from phonolake.inference.products import product
+from phonolake.inference.recordings import LONGEST, Samples
 from phonolake.inference.transforms import Transforms
 from phonolake.records import Hertz
 from phonolake.store import pieces, tracks
@@ -150,7 +154,7 @@ class DecodedInput(SeriesInput):
 
     @property
     def columns(self) -> list[str]:
-        return ["track_id", "bytes", pieces.NUMBER]
+        return ["track_id", "bytes", "n_samples", "sr", pieces.NUMBER]
 
     @property
     def threads(self) -> int:
@@ -163,11 +167,57 @@ class DecodedInput(SeriesInput):
 
     def array(self, row: Row, change: Change | None = None) -> np.ndarray:
         try:
-            data = row["bytes"]
-            y = decode(data if isinstance(data, Pieces) else data.as_py(), sr=Hertz(self.sr))
+            y = decode(_encoded(row), sr=Hertz(self.sr))
         except AudioError as error:
             raise PhonolakeError(f"{row['track_id']} cannot be decoded any more: {error}") from error
         return self.of_samples(y if change is None else change(y))
+
+    def blocks(self, row: Row) -> Iterator[np.ndarray]:
+        """The samples of a row, mono float32 at `sr`, one block after the other."""
+        try:
+            yield from stream(_encoded(row), sr=Hertz(self.sr))
+        except AudioError as error:
+            raise PhonolakeError(f"{row['track_id']} cannot be decoded any more: {error}") from error
+
+    def is_long(self, row: Row) -> bool:
+        """Whether the recording of a row is never to be in memory as a whole."""
+        return bool(row["n_samples"].as_py() > LONGEST * row["sr"].as_py())
+
+    def windows(self, blocks: Iterable[np.ndarray], length: int, *, whole: bool) -> Iterator[tuple[int, np.ndarray]]:
+        """What `crops.windows` cuts out of a whole recording, each window with its first step; two are in memory.
+
+        Parameters
+        ----------
+        blocks : iterable of ndarray
+            The samples at `sr`, one block after the other.
+        length : int
+            Of a window, in steps.
+        whole : bool
+            Whether what is left behind the last whole window is discarded.
+        """
+        samples, first = Samples(blocks), 0
+        while True:
+            # The last window ends where the recording does, and may begin in the one before.
+            held = max(0, first - length)
+            x_XT = self._steps(samples, held, first + length)
+            n = x_XT.shape[-1] - (first - held)
+            if n < length:
+                break
+            yield first, x_XT[..., first - held :]
+            first += length
+        if first == 0:
+            yield 0, windows(x_XT, length)[0]
+        elif n > 0 and not whole:
+            yield first + n - length, x_XT[..., n:]
+
+    @property
+    def width(self) -> int:
+        """Values of a step."""
+        return 1
+
+    @abstractmethod
+    def _steps(self, samples: Samples, first: int, stop: int) -> np.ndarray:
+        """Steps from one up to another of a recording, or to its end; `first` is never less than before."""
 
     def of_track(self, connection: duckdb.DuckDBPyConnection, track_id: str) -> np.ndarray:
         try:
@@ -221,6 +271,19 @@ class ComputedSpectrogram(DecodedInput):
     def of_samples(self, y: np.ndarray) -> np.ndarray:
         return device.frames(y, self.config)
 
+    @property
+    def width(self) -> int:
+        return self.config.n_fft
+
+    def _steps(self, samples: Samples, first: int, stop: int) -> np.ndarray:
+        n_fft, hop = self.config.n_fft, self.config.hop_length
+        # Frames that see nothing of where these samples are cut off; emphasis looks one sample back.
+        around = -(-(n_fft // 2 + 1) // hop)
+        before = min(first, around)
+        begin = (first - before) * hop
+        y = samples.read(begin, stop * hop + n_fft)
+        return device.frames(y, self.config)[:, before : before + stop - first]
+
     def crop_length(self, connection: duckdb.DuckDBPyConnection) -> int:
         return min(LONGEST_FRAMES, int(_median_seconds(connection) * self.steps_per_second + 1))
 
@@ -248,8 +311,16 @@ class Audio(DecodedInput):
     def of_samples(self, y: np.ndarray) -> np.ndarray:
         return y
 
+    def _steps(self, samples: Samples, first: int, stop: int) -> np.ndarray:
+        return samples.read(first, stop)
+
     def crop_length(self, connection: duckdb.DuckDBPyConnection) -> int:
         return int(min(LONGEST_SECONDS, _median_seconds(connection)) * self.sr)
+
+
+def _encoded(row: Row) -> Encoded:
+    data = row["bytes"]
+    return data if isinstance(data, Pieces) else data.as_py()
 
 
 def _median_seconds(connection: duckdb.DuckDBPyConnection) -> float:

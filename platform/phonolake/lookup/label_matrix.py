@@ -47,19 +47,27 @@ def read_labels(
     Parameters
     ----------
     source : str, optional
-        Labels of this source only (`labels.source`).
+        Labels of this source only, as the macro ``labels_by`` takes it.
     dataset : str, optional
         Tracks of this dataset only.
     min_count : int
         Leave out labels that fewer tracks have.
+
+    Raises
+    ------
+    UsageError
+        For an unknown source.
     """
+    said, parameters = "labels", [dataset, min_count]
+    if source is not None:
+        check_source(connection, source)
+        said, parameters = "labels_by($3)", [*parameters, source]
     table = connection.sql(
-        "WITH said AS (SELECT DISTINCT l.track_id, l.label FROM labels l "
-        "WHERE l.value = 1 AND ($1 IS NULL OR l.source = $1) AND ($2 IS NULL OR l.track_id IN "
-        "(SELECT track_id FROM tracks WHERE dataset = $2))), "
-        "common AS (SELECT label FROM said GROUP BY label HAVING count(*) >= $3) "
+        f"WITH said AS (SELECT DISTINCT l.track_id, l.label FROM {said} l WHERE l.value = 1 "
+        "AND ($1 IS NULL OR l.track_id IN (SELECT track_id FROM tracks WHERE dataset = $1))), "
+        "common AS (SELECT label FROM said GROUP BY label HAVING count(*) >= $2) "
         "SELECT track_id, label FROM said WHERE label IN (FROM common) ORDER BY track_id",
-        params=[source, dataset, min_count],
+        params=parameters,
     ).to_arrow_table()
     track_ids, row_N = coded(table["track_id"])
     labels, column_N = coded(table["label"])
@@ -152,8 +160,15 @@ def check_some(found: LabelMatrix, source: str | None) -> None:
         raise PhonolakeError(f"the lake has no labels{of} yet: `phonolake run` or `phonolake ingest` brings some")
 
 
-def check_source(connection: duckdb.DuckDBPyConnection, source: str) -> None:
-    """Raise a `UsageError` that names the sources there are, unless `source` is one; see the macro ``labels_by``."""
+def check_source(connection: duckdb.DuckDBPyConnection, source: str, *, resolved: bool = True) -> None:
+    """Raise a `UsageError` that names the sources there are, unless `source` is one, or the lake has no labels at all.
+
+    Parameters
+    ----------
+    resolved : bool
+        Whether what the macro ``labels_by`` understands besides is a source: labels with annotations laid over them.
+    """
     names = {name for (name,) in connection.execute("SELECT DISTINCT source FROM labels").fetchall()}
-    if names and source.removeprefix(RESOLVED + ":") not in names | {RESOLVED}:
-        raise unknown("label source", source, names | {RESOLVED})
+    known = names | {RESOLVED} if resolved else names
+    if names and (source.removeprefix(RESOLVED + ":") if resolved else source) not in known:
+        raise unknown("label source", source, known)

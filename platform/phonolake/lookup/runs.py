@@ -12,6 +12,9 @@ import duckdb
 
 from phonolake.errors import unknown
 
+# The input of a model of which only predictions or vectors are here begins with this; the file's name follows.
+IMPORTED = "import:"
+
 
 @dataclass(frozen=True, slots=True)
 class ModelRun:
@@ -20,7 +23,7 @@ class ModelRun:
     Parameters
     ----------
     input : str
-        What the model reads, as `phonolake.inference.inputs.parse` takes it.
+        What the model reads, as `phonolake.inference.inputs.parse` takes it; `IMPORTED` where it is not here.
     labels : tuple of str
         Its classes; empty for a model without probabilities.
     label_source : str
@@ -38,6 +41,11 @@ class ModelRun:
     test_fold: int | None
     is_fold: bool
     finished_at: datetime | None
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the model is here and can be asked, and not its predictions or vectors alone."""
+        return not self.input.startswith(IMPORTED)
 
 
 def model_runs(connection: duckdb.DuckDBPyConnection) -> list[ModelRun]:

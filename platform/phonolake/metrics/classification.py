@@ -232,7 +232,7 @@ def chance_levels(*, y_true: np.ndarray, n_classes: int) -> ChanceLevels:
 
 
 def _per_class(metric: Callable[[np.ndarray, np.ndarray], float], y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    Y_NK = _one_against_rest(y_true, scores)
+    Y_NK = one_against_rest(y_true, scores)
     return np.array([metric(Y_NK[:, k], scores[:, k]) for k in range(scores.shape[1])])
 
 
@@ -279,7 +279,8 @@ def accepted(positive_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, n
     return descending[last_T], hits_N[last_T], last_T + 1
 
 
-def _one_against_rest(y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def one_against_rest(y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Labels as Y_NK of bool, one column against the rest for each class; the errors are those of `roc_auc`."""
     if scores.ndim != 2 or scores.shape[0] == 0 or y_true.shape not in (scores.shape[:1], scores.shape):
         raise UsageError(
             f"expected scores (N, K), N > 0, and labels (N,) or (N, K); received {scores.shape} and {y_true.shape}."

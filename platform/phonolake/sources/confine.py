@@ -8,7 +8,7 @@ from phonolake.errors import UsageError
 def below(folder: Path, name: str, said_by: Path) -> Path:
     """The path of `name` below `folder`.
 
-    Links are not looked at here: whoever opens the file sees where they lead (`stages.ingest_plan`).
+    Links are not looked at here: whoever opens the file sees where they lead (`stages.ingest_files`).
 
     Parameters
     ----------

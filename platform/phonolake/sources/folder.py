@@ -24,31 +24,36 @@ FOLLOWS_LINKS = True
 
 def recordings(root: Path) -> Iterator[Recording]:
     """Audio files below `root` by the ending of their names, in order of their paths; hidden ones are passed over."""
-    for path in _files(root):
-        if _is_audio(path):
-            yield Recording(
-                # Backslashes are doubled, so that no name looks like another one's escapes.
-                source_id=_text(path.relative_to(root).as_posix().replace("\\", r"\\")),
-                path=path,
-                labels=(_text(path.parent.resolve().name),),
-            )
+    for folder, names in _folders(root):
+        # What is the same for all of a folder is asked for once.
+        below = os.path.relpath(folder, root)
+        prefix = "" if below == "." else _source_id(below) + "/"
+        labels = (_text(os.path.basename(os.path.realpath(folder))),)
+        for name in names:
+            if _is_audio(name):
+                yield Recording(source_id=prefix + _source_id(name), path=Path(folder, name), labels=labels)
 
 
 def passed_over(root: Path) -> Iterator[Path]:
     """Files below `root` that are no recordings by the ending of their names; hidden ones do not count."""
-    return (path for path in _files(root) if not _is_audio(path))
+    return (Path(folder, name) for folder, names in _folders(root) for name in names if not _is_audio(name))
 
 
-def _is_audio(path: Path) -> bool:
-    return path.suffix[1:].lower() in EXTENSIONS
+def _is_audio(name: str) -> bool:
+    stem, dot, ending = name.rpartition(".")
+    return bool(stem and dot) and ending.lower() in EXTENSIONS
 
 
-def _files(root: Path) -> Iterator[Path]:
+def _folders(root: Path) -> Iterator[tuple[str, list[str]]]:
+    """Every folder below `root` that is not hidden, with the names of its files that are not."""
     for folder, subfolders, files in os.walk(root):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith("."):
-                yield Path(folder, name)
+        yield folder, sorted(name for name in files if not name.startswith("."))
+
+
+def _source_id(name: str) -> str:
+    """A relative path as an id: backslashes are doubled, so that no name looks like another one's escapes."""
+    return _text(name.replace("\\", r"\\"))
 
 
 def _text(name: str) -> str:

@@ -122,7 +122,7 @@ def key(path: Path, names: Names, id_column: str | None = None, *, needed: bool 
     """
     sheet = sheets.read(path)
     if id_column is not None:
-        index = _index(sheet, id_column)
+        index = column_named(sheet, id_column)
         return Keyed(sheet, index, _matches(sheet, index, names))
     if any(_is_recording(name, names) for name in sheet.columns):
         sheet = sheets.headless(sheet)
@@ -145,9 +145,9 @@ def labels(keyed: Keyed, choice: SheetColumns) -> Labels:
     """
     sheet = keyed.sheet
     if choice.label_columns:
-        columns = [_index(sheet, name) for name in choice.label_columns]
+        columns = [column_named(sheet, name) for name in choice.label_columns]
         kind = _kind(sheet, columns)
-        named = len(columns) == 1 and _spelt(sheet.columns[columns[0]]) in LABELS
+        named = len(columns) == 1 and spelt(sheet.columns[columns[0]]) in LABELS
         kind = "names" if named and kind == "truths" else kind
     else:
         columns, kind = _guess(keyed)
@@ -172,14 +172,16 @@ def given(keyed: Keyed, found: Labels) -> Iterator[Given]:
             if cell is None:
                 continue
             if found.kind == "truths":
-                yield Given(line, name, columns[i], tables.boolean(_one(cell), f"{where}: {columns[i]}"), None)
+                yield Given(line, name, columns[i], tables.boolean(as_text(cell), f"{where}: {columns[i]}"), None)
             elif found.kind == "confidences":
-                sure = _share(_one(cell), f"{where}: {columns[i]}")
+                sure = _share(as_text(cell), f"{where}: {columns[i]}")
                 yield Given(line, name, columns[i], sure >= HOLDS, sure)
             else:
                 place = found.confidences[n]
                 beside = None if place is None else cells[place]
-                said = None if beside is None or place is None else _share(_one(beside), f"{where}: {columns[place]}")
+                said = (
+                    None if beside is None or place is None else _share(as_text(beside), f"{where}: {columns[place]}")
+                )
                 for label in parts(cell, found.separators[n]):
                     yield Given(line, name, label, said is None or said >= HOLDS, said)
 
@@ -210,24 +212,24 @@ def understood(keyed: Keyed, found: Labels) -> str:
 
 def _is_recording(name: str, names: Names) -> bool:
     """Whether what stands in the first line names a recording, so that the table has no header."""
-    match = names.find(name) if _spelt(name) not in LABELS | OTHERS else None
+    match = names.find(name) if spelt(name) not in LABELS | OTHERS else None
     return match is not None and (match.level == AS_IT_STANDS or name.isdigit())
 
 
 def _guess(keyed: Keyed) -> tuple[list[int], str]:
     sheet = keyed.sheet
     # Programs write a column of row numbers without a name.
-    named = [i for i, c in enumerate(sheet.columns) if _spelt(c) and not _spelt(c).startswith("unnamed_")]
+    named = [i for i, c in enumerate(sheet.columns) if spelt(c) and not spelt(c).startswith("unnamed_")]
     rest = [i for i in named if i != keyed.id_column and any(sheet.column(i))]
-    called = [i for i in rest if _spelt(sheet.columns[i]) in LABELS]
-    other = [i for i in rest if _spelt(sheet.columns[i]) not in OTHERS | LABELS]
+    called = [i for i in rest if spelt(sheet.columns[i]) in LABELS]
+    other = [i for i in rest if spelt(sheet.columns[i]) not in OTHERS | LABELS]
     truths = [i for i in other if _kind(sheet, [i]) == "truths"]
     worded = [i for i in called if _kind(sheet, [i]) == "names"]
     if worded or (called and not truths):
         return worded or called, "names"
     if truths:
         return sorted([*truths, *called]), "truths"
-    plain = [i for i in other if _spelt(sheet.columns[i]) not in CONFIDENCES]
+    plain = [i for i in other if spelt(sheet.columns[i]) not in CONFIDENCES]
     if len(plain) > 1 and _kind(sheet, plain) == "confidences":
         return plain, "confidences"
     texts = [i for i in plain if _kind(sheet, [i]) == "names" and not _numeric(sheet.column(i))]
@@ -250,10 +252,10 @@ def _kind(sheet: Sheet, columns: Sequence[int]) -> str:
 def _confidence(sheet: Sheet, label: int, labels: Sequence[int], choice: SheetColumns, id_column: int) -> int | None:
     """The column with the confidence in a label: the one that is named after it, or stands beside it alone."""
     if choice.confidence_column is not None:
-        return _index(sheet, choice.confidence_column)
-    spelt = {_spelt(name): i for i, name in enumerate(sheet.columns) if i not in (id_column, *labels)}
-    own = [spelt.get(f"{_spelt(sheet.columns[label])}_{name}") for name in sorted(CONFIDENCES)]
-    alone = [i for name, i in spelt.items() if name in CONFIDENCES and len(labels) == 1]
+        return column_named(sheet, choice.confidence_column)
+    places = {spelt(name): i for i, name in enumerate(sheet.columns) if i not in (id_column, *labels)}
+    own = [places.get(f"{spelt(sheet.columns[label])}_{name}") for name in sorted(CONFIDENCES)]
+    alone = [i for name, i in places.items() if name in CONFIDENCES and len(labels) == 1]
     found = [i for i in (*own, *alone) if i is not None]
     return found[0] if found and _kind(sheet, [found[0]]) in ("truths", "confidences") else None
 
@@ -263,7 +265,7 @@ def _separator(sheet: Sheet, column: int, chosen: str | None) -> str | None:
     if chosen is not None:
         return chosen or None
     cells = [cell for cell in sheet.column(column) if cell is not None]
-    if not _spelt(sheet.columns[column]).endswith("s") or any(not isinstance(c, str) or _is_list(c) for c in cells):
+    if not spelt(sheet.columns[column]).endswith("s") or any(not isinstance(c, str) or _is_list(c) for c in cells):
         return None
     return next((s for s in SEPARATORS if any(s in cell for cell in cells if isinstance(cell, str))), None)
 
@@ -307,7 +309,8 @@ def _numeric(cells: Sequence[Cell]) -> bool:
     return all(re.fullmatch(r"[+-]?[\d.,]+([eE][+-]?\d+)?", text) for text in texts)
 
 
-def _one(cell: Cell) -> str:
+def as_text(cell: Cell) -> str:
+    """What stands in a cell, on one line."""
     return cell if isinstance(cell, str) else ", ".join(cell or ())
 
 
@@ -323,14 +326,16 @@ def _reached(matches: dict[str, Match | None]) -> tuple[int, int]:
 
 
 def _example(cells: Sequence[Cell]) -> str:
-    return next((_one(cell) for cell in cells if cell is not None), "")[:60]
+    return next((as_text(cell) for cell in cells if cell is not None), "")[:60]
 
 
-def _index(sheet: Sheet, name: str) -> int:
+def column_named(sheet: Sheet, name: str) -> int:
+    """The place of a column; raises a `UsageError` that lists the columns for a name that none has."""
     if name not in sheet.columns:
         raise unknown(f"column of {sheet.path}", name, sheet.columns)
     return sheet.columns.index(name)
 
 
-def _spelt(name: str) -> str:
+def spelt(name: str) -> str:
+    """The name of a column in small letters and digits, with one underscore for all that stands between them."""
     return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")

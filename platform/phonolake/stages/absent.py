@@ -9,7 +9,7 @@ from phonolake.audio.containers import EXTENSIONS
 from phonolake.errors import UsageError
 from phonolake.sources import contract, trees
 from phonolake.sources.contract import Source
-from phonolake.stages.ingest_plan import File, readable
+from phonolake.stages.ingest_files import File, readable
 
 # Folders whose number is no surprise: further ones are not tried.
 MOST_TRIED = 50

@@ -4,6 +4,7 @@ What is missing is computed, what is there is kept, and what has lost its input 
 dropped in the same commit. So a stage that is run again heals, and new tracks cost only their own shards.
 """
 
+import os
 from collections.abc import Collection, Iterable, Mapping
 
 from phonolake.store.lake import Change, Lake
@@ -12,19 +13,30 @@ from phonolake.store.product import Product
 from phonolake.store.shards import SEPARATOR, SUFFIX, describe
 
 
+def lying(lake: Lake, product: Product) -> set[str]:
+    """Files of the product's table that are on the disk, published or not; a folder is listed once for all of them."""
+    try:
+        return set(os.listdir(lake.folder(product.table.name)))
+    except FileNotFoundError:
+        return set()
+
+
 def missing(lake: Lake, product: Product, sources: Iterable[str]) -> list[str]:
     """Input shards whose output does not lie ready."""
-    return [source for source in sources if not lake.path(product.table.name, product.stem(source)).exists()]
+    there = lying(lake, product)
+    return [source for source in sources if product.stem(source) + SUFFIX not in there]
 
 
 def collect(lake: Lake, product: Product, sources: Iterable[str]) -> Change:
     """Take in every shard that lies ready for `sources`, all that are published, and drop the family's others."""
     name = product.table.name
-    stems = [product.stem(source) for source in sources]
-    ready = [lake.path(name, stem) for stem in stems if lake.path(name, stem).exists()]
-    expected = {path.name for path in ready}
-    stale = [f for f in lake.shards(name) if f.startswith(product.family + SEPARATOR) and f not in expected]
-    return Change(product.table, [describe(path) for path in ready], stale, reusable=True)
+    published, there = lake.shards(name), lying(lake, product)
+    ready = [file for source in sources if (file := product.stem(source) + SUFFIX) in there]
+    expected = set(ready)
+    stale = [f for f in published if f.startswith(product.family + SEPARATOR) and f not in expected]
+    # The log knows of what is published: only the footers of new shards are read.
+    described = [published.get(file) or describe(lake.folder(name) / file) for file in ready]
+    return Change(product.table, described, stale, reusable=True)
 
 
 def check_replaced(

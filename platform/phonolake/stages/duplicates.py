@@ -5,6 +5,7 @@ index (a join of DuckDB, which takes to the disk what memory does not hold), so 
 same distance in time are held against each other, never all pairs.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -30,10 +31,16 @@ from phonolake.store.product import Product
 from phonolake.store.shards import SUFFIX, keep_rows, writing
 
 EXACT, NEAR = "exact", "near"
+# Of the table of fingerprints, by the speed.
+COLUMNS = dict(zip((1.0, *fingerprint.SPEEDS), ("frames", "frames_slower", "frames_faster"), strict=True))
 # A sub-fingerprint that stands in more places than this tells nothing, and its pairs would grow with the square.
 MOST_PLACES = 64
 # Offsets of one pair that are looked at, those with most votes first, each with its neighbours.
 OFFSETS, AROUND = 3, 2
+# Between the speeds at which recordings are found others are tried, where so many bits are equal that it may help.
+BETWEEN, PROMISING = 0.005, 0.56
+# With so much common sound `min_similarity` is enough.
+ENOUGH_SECONDS = 0.75
 PAIRS_AT_ONCE = 2000
 # What the tables of the comparison need beyond this lies on the disk, below TMPDIR.
 MEMORY = "4GB"
@@ -50,6 +57,7 @@ class Config:
     min_similarity : float
         Least share of equal bits where both sound: the published bit error rate of 0.35. Unrelated recordings have
         about 0.5; clips of 5 s that were encoded as MP3 at 64 kbit/s, made quieter and shifted have 0.87 and more.
+        Below `ENOUGH_SECONDS` of common sound more is asked for, since chance agrees more often.
     min_seconds : float
         Least time that both must sound together.
     min_votes : int
@@ -61,7 +69,7 @@ class Config:
 
     lake: str
     min_similarity: float = 0.65
-    min_seconds: float = 0.75
+    min_seconds: float = 0.15
     min_votes: int = 2
     min_share: float = 0.005
 
@@ -102,8 +110,8 @@ def _fingerprint(lake: Lake, seen: Lake) -> None:
     """Fingerprint what has none, and publish it."""
     tasks, sources = _plan(seen), seen.shards("audio")
     n = count_tracks(seen, "audio", sources)
-    with progress.task("fingerprint", n) as advance:
-        advance(n - count_tracks(seen, "audio", [task.source for task in tasks]))
+    before = n - count_tracks(seen, "audio", [task.source for task in tasks])
+    with progress.task("fingerprint", n, done=before) as advance:
         seconds = sum(sources[task.source].bytes for task in tasks) * SECONDS_PER_BYTE
         for _ in execution.imap(fingerprint_shard, tasks, seconds=seconds, on_tick=advance):
             pass
@@ -148,6 +156,7 @@ def _plan(lake: Lake) -> list[Task]:
 
 def _product() -> Product:
     recipe = [fingerprint.VERSION, fingerprint.SR, fingerprint.N_FFT, fingerprint.HOP, fingerprint.FLOOR_DB]
+    recipe += [*fingerprint.SPEEDS, fingerprint.EVERY]
     return Product(schema.table("fingerprints"), "fingerprint", digest(recipe, length=8))
 
 
@@ -162,11 +171,12 @@ def fingerprint_shard(task: Task) -> None:
         for track_id, data, _ in pieces.stored(lake.folder("audio") / task.source):
             try:
                 sha256 = samples.digest(data)
-                frames = fingerprint.sub_fingerprints(decode(data, sr=fingerprint.SR))
+                frames = fingerprint.at_speeds(decode(data, sr=fingerprint.SR))
             except AudioError:
                 # What an older decoder took in is compared by its bytes alone.
-                sha256, frames = encoded.sha256(data), np.zeros(0, np.uint32)
-            append({"track_id": track_id, "sample_sha256": sha256, "frames": frames.view(np.int32).tolist()} | stamp)
+                sha256, frames = encoded.sha256(data), fingerprint.at_speeds(np.zeros(0, np.float32))
+            words = {COLUMNS[speed]: found.view(np.int32).tolist() for speed, found in frames.items()}
+            append({"track_id": track_id, "sample_sha256": sha256} | words | stamp)
             execution.tick()
 
 
@@ -195,12 +205,13 @@ def _near(connection: duckdb.DuckDBPyConnection, config: Config) -> Iterator[Dup
     done = 0
     # Only some at a time, however many there are.
     while chunk := connection.execute(
-        "SELECT one, two, apart FROM candidates WHERE number > $1 AND number <= $2 ORDER BY number",
+        "SELECT one, two, apart, speeds FROM candidates WHERE number > $1 AND number <= $2 ORDER BY number",
         [done, done + PAIRS_AT_ONCE],
     ).fetchall():
         done += len(chunk)
-        prints = _prints(connection, sorted({n for one, two, _ in chunk for n in (one, two)}))
-        for one, two, offsets in chunk:
+        prints = _prints(connection, sorted({n for one, two, *_ in chunk for n in (one, two)}))
+        for one, two, apart, speeds in chunk:
+            offsets = list(zip(apart, speeds, strict=True))
             if pair := _held_together(prints[one], prints[two], offsets, config):
                 yield pair
 
@@ -208,33 +219,54 @@ def _near(connection: duckdb.DuckDBPyConnection, config: Config) -> Iterator[Dup
 def _find_candidates(connection: duckdb.DuckDBPyConnection, config: Config) -> None:
     """Make the tables `prints` and, of pairs worth comparing, `candidates` with the offsets to look at."""
     connection.execute(
-        "CREATE TEMP TABLE prints AS SELECT row_number() OVER (ORDER BY track_id)::INTEGER AS n, track_id, frames, "
-        f"len(frames) AS n_frames, len(list_filter(frames, lambda word: word <> {fingerprint.NOTHING})) AS n_sounding "
+        "CREATE TEMP TABLE prints AS SELECT row_number() OVER (ORDER BY track_id)::INTEGER AS n, track_id, "
+        f"{', '.join(COLUMNS.values())}, len(frames) AS n_frames, "
+        f"len(list_filter(frames, lambda word: word <> {fingerprint.NOTHING})) AS n_sounding "
         "FROM (SELECT * FROM fingerprints "
         "QUALIFY row_number() OVER (PARTITION BY sample_sha256 ORDER BY track_id) = 1)"
     )
+    _vote(connection, config)
     connection.execute(
-        "CREATE TEMP TABLE places AS SELECT n, word, frame FROM ("
-        "SELECT n, unnest(frames) AS word, generate_subscripts(frames, 1)::INTEGER AS frame FROM prints) "
-        f"WHERE word <> {fingerprint.NOTHING}"
-    )
-    connection.execute(
-        "CREATE TEMP TABLE telling AS SELECT * FROM places SEMI JOIN (SELECT word FROM places GROUP BY word "
-        f"HAVING count(*) BETWEEN 2 AND {MOST_PLACES} AND min(n) < max(n)) USING (word)"
-    )
-    connection.execute(
-        "CREATE TEMP TABLE offsets AS SELECT one, two, apart FROM ("
-        "SELECT a.n AS one, b.n AS two, a.frame - b.frame AS apart, count(*) AS votes "
-        "FROM telling AS a JOIN telling AS b ON a.word = b.word AND a.n < b.n "
-        f"GROUP BY ALL HAVING votes >= {int(config.min_votes)}) "
+        "CREATE TEMP TABLE offsets AS SELECT one, two, apart, speed FROM voted "
         "JOIN prints AS p ON p.n = one JOIN prints AS q ON q.n = two "
-        f"WHERE votes >= {config.min_share} * least(p.n_sounding, q.n_sounding, "
+        f"WHERE votes * every >= {config.min_share} * least(p.n_sounding, q.n_sounding, "
         "least(p.n_frames, q.n_frames + apart) - greatest(0, apart)) "
-        f"QUALIFY row_number() OVER (PARTITION BY one, two ORDER BY votes DESC, apart) <= {OFFSETS}"
+        f"QUALIFY row_number() OVER (PARTITION BY one, two ORDER BY votes * every DESC, apart, speed) <= {OFFSETS}"
     )
     connection.execute(
         "CREATE TEMP TABLE candidates AS SELECT row_number() OVER (ORDER BY one, two) AS number, one, two, "
-        "list(apart ORDER BY apart) AS apart FROM offsets GROUP BY one, two"
+        "list(apart ORDER BY apart, speed) AS apart, list(speed ORDER BY apart, speed) AS speeds FROM offsets "
+        "GROUP BY one, two"
+    )
+
+
+def _vote(connection: duckdb.DuckDBPyConnection, config: Config) -> None:
+    """Make the table `voted`: how many sub-fingerprints two recordings share at a distance in time, at each speed."""
+    _places(connection, "places", "frames", every=1)
+    connection.execute(
+        "CREATE TEMP TABLE telling AS SELECT word, min(n) < max(n) AS is_shared FROM places GROUP BY word "
+        f"HAVING count(*) <= {MOST_PLACES}"
+    )
+    votes = "a.n AS one, b.n AS two, a.frame - b.frame AS apart, count(*) AS votes"
+    on = f"ON a.word = b.word AND a.n < b.n GROUP BY ALL HAVING votes >= {int(config.min_votes)}"
+    connection.execute(
+        "CREATE TEMP TABLE voted AS WITH told AS (FROM places SEMI JOIN (FROM telling WHERE is_shared) USING (word)) "
+        f"SELECT {votes}, 1::DOUBLE AS speed, 1 AS every FROM told AS a JOIN told AS b {on}"
+    )
+    for speed in fingerprint.SPEEDS:
+        _places(connection, "turned", COLUMNS[speed], every=fingerprint.EVERY)
+        connection.execute(
+            f"INSERT INTO voted SELECT {votes}, {speed}, {fingerprint.EVERY} FROM places AS a "
+            f"JOIN (FROM turned SEMI JOIN telling USING (word)) AS b {on}"
+        )
+
+
+def _places(connection: duckdb.DuckDBPyConnection, table: str, column: str, *, every: int) -> None:
+    """Make a table of the sounding sub-fingerprints of a column, with the numbers of their frames."""
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT n, word, frame FROM (SELECT n, unnest({column}) AS word, "
+        f"((generate_subscripts({column}, 1) - 1) * {every})::INTEGER AS frame FROM prints) "
+        f"WHERE word <> {fingerprint.NOTHING}"
     )
 
 
@@ -250,17 +282,37 @@ def _prints(connection: duckdb.DuckDBPyConnection, numbers: list[int]) -> dict[i
 
 
 def _held_together(
-    one: tuple[str, np.ndarray], two: tuple[str, np.ndarray], offsets: list[int], config: Config
+    one: tuple[str, np.ndarray], two: tuple[str, np.ndarray], offsets: list[tuple[int, float]], config: Config
 ) -> DuplicatePair | None:
-    tried = sorted({offset + d for offset in offsets for d in range(-AROUND, AROUND + 1)}, key=lambda o: (abs(o), o))
-    least = config.min_seconds * fingerprint.FRAMES_PER_SECOND
-    best = None
-    for offset in tried:
-        similarity, overlap = fingerprint.compare(one[1], two[1], offset)
-        if overlap >= least and similarity >= config.min_similarity and (best is None or similarity > best[0]):
-            best = (similarity, overlap, offset)
-    if best is None:
+    """The pair where the two are most alike, if they are a pair there."""
+    tried = [(offset + d, speed) for offset, speed in offsets for d in range(-AROUND, AROUND + 1)]
+    best = _most_alike(one[1], two[1], tried, config)
+    if best is not None and best[0] >= PROMISING:
+        offset, speed = best[2:]
+        # The frames of two speeds lie apart by so many at the end: what fits one may fit the other further on.
+        reach = AROUND + math.ceil(BETWEEN * len(two[1]))
+        between = [(offset + d, speed + step) for step in (-BETWEEN, BETWEEN) for d in range(-reach, reach + 1)]
+        best = max(best, _most_alike(one[1], two[1], between, config) or best, key=lambda found: found[0])
+    if best is None or best[0] < _asked_for(best[1], config):
         return None
-    similarity, overlap, offset = best
+    similarity, overlap, offset, _ = best
     seconds = fingerprint.FRAMES_PER_SECOND
     return DuplicatePair(one[0], two[0], NEAR, similarity, offset / seconds, overlap / seconds)
+
+
+def _most_alike(
+    one: np.ndarray, two: np.ndarray, tried: list[tuple[int, float]], config: Config
+) -> tuple[float, int, int, float] | None:
+    """Similarity, overlap, offset and speed where two recordings are most alike, of those with enough common sound."""
+    best = None
+    for offset, speed in sorted(set(tried), key=lambda t: (abs(t[1] - 1), abs(t[0]), t)):
+        similarity, overlap = fingerprint.compare(one, two, offset, speed)
+        if overlap >= config.min_seconds * fingerprint.FRAMES_PER_SECOND and (best is None or similarity > best[0]):
+            best = similarity, overlap, offset, speed
+    return best
+
+
+def _asked_for(overlap: int, config: Config) -> float:
+    """The least similarity over so many frames: how far chance strays from 0.5 goes with the root of their number."""
+    seconds = overlap / fingerprint.FRAMES_PER_SECOND
+    return 0.5 + (config.min_similarity - 0.5) * max(1.0, math.sqrt(ENOUGH_SECONDS / seconds))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from phonolake.errors import PhonolakeError, UsageError, unknown
+from phonolake.lookup.label_matrix import check_source
 from phonolake.models.registry import Needs
 from phonolake.progress import say
 from phonolake.records import TEST, TRAIN, VALID
@@ -102,11 +103,12 @@ def collect(
     Raises
     ------
     UsageError
-        For an unknown split or fold, or fewer than two classes.
+        For an unknown source, split or fold, or fewer than two classes.
     PhonolakeError
         When more than a few tracks have two labels and `many` is False, or a class or part has no track to train on.
     """
     with catalog.connect(lake) as connection:
+        check_source(connection, labels)
         known = [s for (s,) in connection.execute("SELECT DISTINCT split FROM splits").fetchall()]
         if split not in known:
             raise unknown("split", split, known)
@@ -148,9 +150,9 @@ def _most_common(rows: list[Row], top: int | None) -> list[Row]:
 
 def dealt(rows: list[Row], split: str, test_fold: int | None, many: bool, *, validates: bool = True) -> Examples:
     """Labelled tracks with the part that each has in a split; arguments and errors are those of `collect`."""
-    parts = _parts([part for *_, part, _ in rows], [fold for *_, fold in rows], split, test_fold)
+    sides = parts([part for *_, part, _ in rows], [fold for *_, fold in rows], split, test_fold)
     if not validates:
-        parts = [TRAIN if part == VALID else part for part in parts]
+        sides = [TRAIN if side == VALID else side for side in sides]
     classes = sorted({name for _, names, *_ in rows for name in names})
     if len(classes) < 2:
         raise UsageError(f"there is nothing to tell apart: {len(classes)} class(es) {classes} in split {split!r}")
@@ -159,10 +161,10 @@ def dealt(rows: list[Row], split: str, test_fold: int | None, many: bool, *, val
         tuple(classes),
         tuple(track_id for track_id, *_ in rows),
         tuple(tuple(sorted(number[name] for name in names)) for _, names, *_ in rows),
-        tuple(parts),
+        tuple(sides),
         many,
     )
-    taught = {k for of_track, part in zip(examples.labels, parts, strict=True) if part == TRAIN for k in of_track}
+    taught = {k for of_track, part in zip(examples.labels, sides, strict=True) if part == TRAIN for k in of_track}
     untaught = [name for k, name in enumerate(classes) if k not in taught]
     if untaught:
         names = ", ".join(repr(name) for name in untaught[:5]) + (" ..." if len(untaught) > 5 else "")
@@ -235,7 +237,8 @@ def fold_numbers(lake: Lake, split: str) -> list[int]:
     return [fold for (fold,) in rows]
 
 
-def _parts(given: list[str | None], folds: list[int | None], split: str, test_fold: int | None) -> list[str]:
+def parts(given: list[str | None], folds: list[int | None], split: str, test_fold: int | None) -> list[str]:
+    """The part of each track of a split by its own part and fold; the errors are those of `collect`."""
     numbers = sorted({fold for fold in folds if fold is not None})
     if not numbers:
         if test_fold is not None:

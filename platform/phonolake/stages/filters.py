@@ -84,7 +84,7 @@ def run(config: Config) -> list[LayerSummary]:
 
 def _of_lake(lake: Lake, model_or_run: str) -> LoadedModel:
     with catalog.connect(lake) as connection:
-        run = runs.find(runs.model_runs(connection), model_or_run)
+        run = runs.find(runs.model_runs(connection), model_or_run, among=lambda known: known.has_weights)
     if run is None:
         raise PhonolakeError("no model was trained yet: run `phonolake train` first")
     return storage.load(trained.weights(lake.root, run.run_id))

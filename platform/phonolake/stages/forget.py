@@ -21,13 +21,15 @@ from phonolake.annotation import journal
 from phonolake.errors import UsageError
 from phonolake.files import TEMPORARY, replacing
 from phonolake.lineage import digest
-from phonolake.search import ids as index_ids
+from phonolake.lookup import indexed
+from phonolake.search import earlier, tracks
+from phonolake.stages import index
 from phonolake.store import catalog, jobs, schema, trained
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.naming import TOMBSTONES, holding, holds, naming
 from phonolake.store.outcomes import Outcome, finish, now
-from phonolake.store.rewrite import purge, without
+from phonolake.store.rewrite import purge, renamed, without
 from phonolake.store.shards import SUFFIX, keep_rows
 
 
@@ -105,13 +107,23 @@ def verify(lake: Lake, track_ids: tuple[str, ...]) -> list[str]:
             held = holds(path, wanted)
         elif path.suffix == ".json" and "_delta_log" not in path.parts:
             held = bool(set(_texts(json.loads(path.read_text(encoding="utf-8")))) & set(track_ids))
-        elif path.name == index_ids.IDS:
-            held = index_ids.count(path.parent, track_ids) > 0
+        elif path.name == earlier.IDS:
+            held = _held_by_earlier(path.parent, wanted) > 0
+        elif path.name == tracks.TRACKS:
+            held = _is_held(path.parent, wanted)
         else:
             held = path.name.endswith(TEMPORARY)
         if held:
             found.append(str(path.relative_to(lake.root)))
     return found
+
+
+def _is_held(segment: Path, wanted: pa.Array) -> bool:
+    """Whether a segment of an index holds any of the tracks; one that cannot be read may."""
+    try:
+        return len(tracks.Tracks.read(segment).numbers_of(wanted)) > 0
+    except (OSError, ValueError):
+        return True
 
 
 def _check_known(lake: Lake, ids: list[str]) -> None:
@@ -202,12 +214,28 @@ def purge_models(lake: Lake, ids: list[str]) -> Iterator[Removed]:
 
 
 def purge_indexes(lake: Lake, ids: list[str]) -> Iterator[Removed]:
-    """Indexes with the tracks: a search is exact until `phonolake index` builds them again."""
-    for folder in index_ids.folders(lake.root / "indexes"):
-        n = index_ids.count(folder, ids)
+    """Indexes with the tracks: they are taken out of those of today, and earlier or damaged ones go as a whole."""
+    wanted = pa.array(ids, pa.string())
+    for folder in sorted((lake.root / indexed.FOLDER).glob("*/")):
+        if folder.name.endswith(TEMPORARY):
+            continue
+        try:
+            n = index.without(lake, folder.name, wanted, lambda file: renamed(file, wanted))
+        except (OSError, RuntimeError, ValueError, KeyError):
+            # Nobody can say whose vectors a damaged one holds.
+            n = _held_by_earlier(folder, wanted)
+            if n:
+                shutil.rmtree(folder)
         if n:
-            shutil.rmtree(folder)
             yield Removed("indexes", n, 1)
+
+
+def _held_by_earlier(folder: Path, wanted: pa.Array) -> int:
+    """Vectors of the tracks in an index of before December 2026; one whose ids cannot be read may hold all of them."""
+    try:
+        return int(pc.sum(pc.is_in(earlier.ids(folder), wanted)).as_py() or 0)
+    except (OSError, ValueError):
+        return len(wanted)
 
 
 def _texts(value: object) -> Iterator[str]:

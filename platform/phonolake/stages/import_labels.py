@@ -1,6 +1,6 @@
 """Import labels: what a table says of recordings becomes rows of `labels` under a source of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def run(config: Config) -> tuple[Outcome, Report]:
     """
     started, reports = now(), []
 
-    def make(seen: Lake) -> tuple[Change, Outcome, Config]:
+    def make(seen: Lake) -> tuple[Mapping[str, Change], Outcome, Config]:
         table, report = _read(seen, config)
         reports.append(report)
         version = digest([config.name, imported.file_digest(table.path), config.choice, sorted(table.tracks.items())])
@@ -73,9 +73,9 @@ def run(config: Config) -> tuple[Outcome, Report]:
         left = report.rows - report.matched
         note = f"{change.add[0].rows} labels of the source {config.name!r}"
         run_id = f"labels-import-{version}"
-        return change, Outcome("labels import", run_id, report.rows, report.matched, left, note), config
+        return {TABLE: change}, Outcome("labels import", run_id, report.rows, report.matched, left, note), config
 
-    outcome = imported.publish(Lake.open(config.lake), TABLE, make, what="import", started=started)
+    outcome = imported.publish(Lake.open(config.lake), make, reads=[TABLE], what="import", started=started)
     return outcome, reports[-1]
 
 
@@ -93,7 +93,7 @@ def check(file: str, names: Names, choice: SheetColumns) -> None:
 
 def remove(lake_path: str, source: str) -> Outcome:
     """Take all labels of an imported source out of the lake."""
-    return imported.remove(lake_path, TABLE, "source", source)
+    return imported.remove(lake_path, [TABLE], "source", source)
 
 
 @dataclass(frozen=True, slots=True)

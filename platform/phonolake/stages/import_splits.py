@@ -1,5 +1,6 @@
 """Import splits: which side or fold a table puts recordings on becomes rows of `splits`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def run(config: Config) -> tuple[Outcome, Report]:
     """
     started, reports = now(), []
 
-    def make(seen: Lake) -> tuple[Change, Outcome, Config]:
+    def make(seen: Lake) -> tuple[Mapping[str, Change], Outcome, Config]:
         found, report = _read(seen, config)
         reports.append(report)
         version = digest(found)
@@ -58,9 +59,9 @@ def run(config: Config) -> tuple[Outcome, Report]:
         left = report.rows - report.matched
         note = f"{n} rows of the splits {names}"
         outcome = Outcome("splits import", f"splits-import-{version}", report.rows, report.matched, left, note)
-        return imported.replacing(seen, TABLE, found, version), outcome, config
+        return {TABLE: imported.replacing(seen, TABLE, found, version)}, outcome, config
 
-    outcome = imported.publish(Lake.open(config.lake), TABLE, make, what="import", started=started)
+    outcome = imported.publish(Lake.open(config.lake), make, reads=[TABLE], what="import", started=started)
     return outcome, reports[-1]
 
 
@@ -76,7 +77,7 @@ def check(file: str, names: Names) -> None:
 
 def remove(lake_path: str, split: str) -> Outcome:
     """Take an imported split out of the lake."""
-    return imported.remove(lake_path, TABLE, "split", split)
+    return imported.remove(lake_path, [TABLE], "split", split)
 
 
 def _read(lake: Lake, config: Config) -> tuple[dict[str, list[dict[str, Any]]], Report]:

@@ -1,4 +1,4 @@
-"""What people bring into a lake as tables: labels and splits, each by its name in a family of shards of its own.
+"""What people bring into a lake as tables: labels, splits and predictions, each by its name in shards of its own.
 
 A name is imported again in the place of what it was, and removed as a whole. The shards outlive a file that is ingested
 again, as they are about the track and not about its bytes.
@@ -6,7 +6,7 @@ again, as they are about the track and not about its bytes.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -202,37 +202,44 @@ def without_replaced(
 
 
 def publish(
-    lake: Lake, table: str, make: Callable[[Lake], tuple[Change, Outcome, Any]], *, what: str, started: datetime
+    lake: Lake,
+    make: Callable[[Lake], tuple[Mapping[str, Change], Outcome, Any]],
+    *,
+    reads: Collection[str],
+    what: str,
+    started: datetime,
 ) -> Outcome:
     """Commit what is made of one state of the lake, and make it again where another job published in between.
 
     Parameters
     ----------
     make : callable
-        From the lake as it stands still to the change of `table`, the outcome, and what the table of runs keeps.
+        From the lake as it stands still to the changes of its tables, the outcome, and what the table of runs keeps.
+    reads : collection of str
+        Tables that the changes rest on, besides those that name recordings.
     what : str
         Name of the job.
     """
     with jobs.working(lake.root, what):
         for attempt in attempts(lake):
             with attempt as seen:
-                change, outcome, said = make(seen)
-                reads = Reads(versions(seen, table, "tracks", "rejects", TOMBSTONES))
-                lake.commit({table: change, "runs": finish(seen, said, [outcome], started)}, reads)
+                changes, outcome, said = make(seen)
+                rests_on = Reads(versions(seen, *reads, "tracks", "rejects", TOMBSTONES))
+                lake.commit({**changes, "runs": finish(seen, said, [outcome], started)}, rests_on)
                 return outcome
     raise AssertionError("the last attempt raises")
 
 
 @dataclass(frozen=True, slots=True)
-class _RemovedImport:
+class RemovedImport:
     """What the table of runs keeps of a removal."""
 
     lake: str
     name: str
 
 
-def remove(lake_path: str, table: str, column: str, name: str) -> Outcome:
-    """Take all rows of an import out of a table.
+def remove(lake_path: str, tables: Sequence[str], column: str, name: str) -> Outcome:
+    """Take all rows of an import out of some tables; `column` of the first has its name.
 
     Raises
     ------
@@ -241,14 +248,16 @@ def remove(lake_path: str, table: str, column: str, name: str) -> Outcome:
     """
     started = now()
 
-    def make(seen: Lake) -> tuple[Change, Outcome, _RemovedImport]:
-        change = removing(seen, table, column, name)
-        n = sum(seen.shards(table)[file].rows for file in change.remove)
-        run_id = f"{table}-remove-{digest([name, change.remove, seen.versions()])}"
+    def make(seen: Lake) -> tuple[Mapping[str, Change], Outcome, RemovedImport]:
+        changes = {table: removing(seen, table, column, name) for table in tables[:1]}
+        changes |= {table: Change(schema.table(table), remove=files(seen, table, name)) for table in tables[1:]}
+        n = sum(seen.shards(table)[file].rows for table, change in changes.items() for file in change.remove)
+        gone = [file for change in changes.values() for file in change.remove]
+        run_id = f"{tables[0]}-remove-{digest([name, gone, seen.versions()])}"
         note = f"rows of the {column} {name!r}"
-        return change, Outcome(f"{table} remove", run_id, n, n, 0, note), _RemovedImport(lake_path, name)
+        return changes, Outcome(f"{tables[0]} remove", run_id, n, n, 0, note), RemovedImport(lake_path, name)
 
-    return publish(Lake.open(lake_path), table, make, what="remove", started=started)
+    return publish(Lake.open(lake_path), make, reads=tables, what="remove", started=started)
 
 
 def file_digest(path: Path) -> str:

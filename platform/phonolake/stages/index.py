@@ -1,27 +1,59 @@
-"""Index: a FAISS index over the embeddings of each model, so that neighbours are found without reading them all."""
+"""Index: FAISS indexes over the embeddings of each model, so that neighbours are found without reading them all.
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+An index grows by segments: what is new becomes a segment of its own, and takes up those that are no more than twice as
+large, so that each vector is written a few times in its life and there are few segments. What is shown of tracks is
+kept beside their vectors, and follows when it changes.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from phonolake import progress
-from phonolake.errors import PhonolakeError
+from phonolake.errors import PhonolakeError, UsageError, unknown
+from phonolake.files import TEMPORARY, remove, replacing_folder, sync
 from phonolake.lineage import digest
+from phonolake.lookup import indexed
+from phonolake.search import building, kinds, recall, tracks
 from phonolake.search import index as faiss_index
+from phonolake.search.index import Card, Part, Source
+from phonolake.search.segment import Segment
 from phonolake.store import jobs
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Lake, Reads
 from phonolake.store.outcomes import Outcome, finish, now
 
+# A new segment takes up those that are at most so many times as large.
+GROWTH = 2
+# No more than this share of a segment may be of shards that are no longer published.
+DEAD = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Which embeddings to index: those of every model."""
+    """How to index the embeddings of every model.
+
+    Parameters
+    ----------
+    again : bool
+        Build indexes anew that are up to date.
+    kind : str, optional
+        One of `phonolake.search.kinds.KINDS`; by default what an index has, ``auto`` for a new one.
+    recall : float, optional
+        Of the 10 nearest, that is wanted, below 1; likewise, .98 for a new one.
+    seed : int
+        Of the sample that an index learns from.
+    """
 
     lake: str
     again: bool = False
+    kind: str | None = None
+    recall: float | None = None
+    seed: int = 0
 
 
 def run(config: Config) -> list[Outcome]:
@@ -29,16 +61,22 @@ def run(config: Config) -> list[Outcome]:
 
     Raises
     ------
+    UsageError
+        For an unknown kind, or a recall that is none.
     PhonolakeError
         When the lake has no embeddings.
     """
+    if config.kind is not None and config.kind not in kinds.KINDS:
+        raise unknown("kind of index", config.kind, kinds.KINDS)
+    if config.recall is not None and not 0 < config.recall < 1:
+        raise UsageError(f"recall is a share of the nearest, above 0 and below 1; received {config.recall:g}")
     started = now()
     lake = Lake.open(config.lake)
     groups = lake.shards_by_family("embeddings")
     if not groups:
         raise PhonolakeError("the lake has no embeddings yet: run `phonolake score` first")
     with jobs.working(lake.root, "index"), progress.task("index", len(groups)) as advance:
-        outcomes = [_index(lake, run_id, again=config.again) for run_id in _counted(groups, advance)]
+        outcomes = [_index(lake, run_id, config) for run_id in _counted(groups, advance)]
         lake.commit({"runs": finish(lake, config, outcomes, started)})
     return outcomes
 
@@ -49,31 +87,204 @@ def _counted(groups: Iterable[str], advance: progress.Advance) -> Iterator[str]:
         advance(1)
 
 
-def _index(lake: Lake, run_id: str, *, again: bool) -> Outcome:
+def _index(lake: Lake, run_id: str, config: Config) -> Outcome:
     """Bring the index of one model up to date."""
-    folder = lake.root / "indexes" / run_id
+    folder = indexed.folder(lake, run_id)
     for attempt in attempts(lake):
         with attempt as seen:
-            files = seen.shards_by_family("embeddings").get(run_id, [])
-            card = faiss_index.read_card(folder)
-            current = card is not None and card.get("files") == files and card.get("format") == faiss_index.FORMAT
-            if files and (again or not current):
-                track_ids, x_ND = _read(seen, files)
-                built = faiss_index.build(x_ND, track_ids, {"run_id": run_id, "files": files})
-                # An index of what is no longer published would bring back who was forgotten.
-                with lake.alone(Reads(shards={"embeddings": files})):
-                    faiss_index.save(built, folder)
-            n = sum(seen.shards("embeddings")[file].rows for file in files)
-            return Outcome("index", f"index-{run_id}-{digest(files, length=8)}", n, n, 0, run_id)
+            stamp, card = faiss_index.stamp(folder), faiss_index.read_card(folder)
+            wanted = _Wanted.of(card, config, seen, run_id)
+            if not wanted.is_there:
+                with ExitStack() as stack:
+                    _write(_Change(stack, lake, folder, stamp), seen, wanted)
+            shards = indexed.published(seen, run_id)
+            n = sum(source.rows or 0 for source in shards.values())
+            return Outcome("index", f"index-{run_id}-{digest(sorted(shards), length=8)}", n, n, 0, run_id)
     raise AssertionError("the last attempt raises")
 
 
-def _read(lake: Lake, files: list[str]) -> tuple[list[str], np.ndarray]:
-    track_ids: list[str] = []
-    vectors = []
-    for file in files:
-        table = pq.read_table(lake.folder("embeddings") / file, columns=["track_id", "embedding"])
-        track_ids += table["track_id"].to_pylist()
-        values = table["embedding"].combine_chunks().flatten().to_numpy()
-        vectors.append(values.reshape(len(table), -1))
-    return track_ids, np.concatenate(vectors)
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What an index is to be: segments that stay, and shards of a new one."""
+
+    card: Card
+    new: tuple[Source, ...]
+    is_there: bool
+
+    @classmethod
+    def of(cls, card: Card | None, config: Config, lake: Lake, run_id: str) -> "_Wanted":
+        known = card.settings if card is not None else {}
+        settings = {
+            "kind": config.kind or known.get("kind", kinds.AUTO),
+            "recall": config.recall or known.get("recall", recall.WANTED),
+            "seed": config.seed,
+        }
+        published = indexed.published(lake, run_id)
+        serves = card is not None and card.format == faiss_index.FORMAT and card.settings == settings
+        kept: list[Part] = []
+        if card is not None and serves and not config.again:
+            kept = [part for part in card.parts if indexed.dead_rows(part, published) <= DEAD * part.n]
+        missing = _missing(kept, published)
+        if missing:
+            kept = _larger(kept, sum(source.rows or 0 for source in missing))
+            missing = _missing(kept, published)
+        shown = indexed.shown(lake)
+        is_there = card is not None and not missing and card.parts == tuple(replace(part, shown=shown) for part in kept)
+        return cls(Card(run_id, tuple(kept), settings), missing, is_there)
+
+
+def _missing(parts: Iterable[Part], published: dict[str, Source]) -> tuple[Source, ...]:
+    """Published shards that none of the segments holds."""
+    held = {source.file for part in parts for source in part.shards if source.is_in(published)}
+    return tuple(published[file] for file in sorted(published.keys() - held))
+
+
+def _larger(parts: list[Part], n: int) -> list[Part]:
+    """The segments that n new vectors do not take up."""
+    rest = sorted(parts, key=lambda part: part.n)
+    while rest and rest[0].n <= GROWTH * n:
+        n += rest.pop(0).n
+    return rest
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A change of an index: from when its lock is taken nobody else publishes until the stack is left."""
+
+    stack: ExitStack
+    lake: Lake
+    folder: Path
+    stamp: tuple[int, int] | None
+
+    def lock(self, embeddings: Collection[str] = ()) -> None:
+        """Take the lock of the lake; these shards must still be published, and no other job may have been faster."""
+        self.stack.enter_context(Lake(self.lake.root).alone(Reads(shards={"embeddings": embeddings})))
+        if faiss_index.stamp(self.folder) != self.stamp:
+            raise self.lake.overtaken("embeddings")
+
+    def finish(self, card: Card) -> None:
+        """Let a card count, and remove what it does not name."""
+        if card.parts:
+            faiss_index.write_card(self.folder, card)
+        for path in self.strays(card):
+            remove(path)
+
+    def strays(self, card: Card) -> list[Path]:
+        """What a card does not name: segments of before, and of killed jobs."""
+        named = {faiss_index.CARD, *(part.name for part in card.parts)} if card.parts else set()
+        found = list(self.folder.iterdir()) if self.folder.is_dir() else []
+        return [path for path in found if path.name not in named and not path.name.endswith(TEMPORARY)]
+
+
+def _write(change: _Change, lake: Lake, wanted: _Wanted) -> None:
+    """Write what is wanted, and let it count."""
+    parts = list(wanted.card.parts)
+    if wanted.new:
+        new = _build(change, lake, wanted.new, wanted.card.settings)
+    else:
+        change.lock()
+    # What is shown is looked up while the lake stands still: nobody who was just forgotten comes back.
+    parts = [_with_shown(lake, change.folder, part) for part in parts]
+    change.finish(replace(wanted.card, parts=tuple([*parts, new] if wanted.new else parts)))
+
+
+def _build(change: _Change, lake: Lake, sources: tuple[Source, ...], settings: dict[str, object]) -> Part:
+    """Write a new segment."""
+    recipe = building.Recipe(str(settings["kind"]), float(str(settings["recall"])), int(str(settings["seed"])))
+    n = sum(source.rows or 0 for source in sources)
+    name = digest([[s.file, s.rows, s.bytes] for s in sources] + [settings, faiss_index.FORMAT])
+    with replacing_folder(change.folder / name) as staging, indexed.showing(lake) as show:
+        d = indexed.values(lake, sources[0])
+        facts = building.build(staging, indexed.blocks(lake, sources), n, d, show, recipe)
+        for path in staging.iterdir():
+            sync(path)
+        # An index of what is no longer published would bring back who was forgotten.
+        change.lock([source.file for source in sources])
+    return Part(name, sources, indexed.shown(lake), facts)
+
+
+def _with_shown(lake: Lake, folder: Path, part: Part) -> Part:
+    """A segment that shows of its tracks what is published."""
+    shown = indexed.shown(lake)
+    if part.shown == shown:
+        return part
+    changed = indexed.touched(lake, part)
+    known = tracks.Tracks.read(folder / part.name)
+    if changed is None or len(known.numbers_of(changed)):
+        with indexed.showing(lake) as show:
+            tracks.write(folder / part.name, known.ids(), known.shards(), show(known.ids()))
+    return replace(part, shown=shown)
+
+
+# -- forgotten tracks --------------------------------------------------------------------------------------------------
+
+
+def without(lake: Lake, run_id: str, track_ids: pa.Array, renamed: Callable[[str], str]) -> int:
+    """Write the segments of an index that hold some tracks again without them; how many vectors went.
+
+    Parameters
+    ----------
+    renamed : callable
+        What a shard of embeddings is called that was written again without the tracks.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError
+        When the index cannot be read.
+    """
+    folder = indexed.folder(lake, run_id)
+    for attempt in attempts(lake):
+        with attempt as seen, ExitStack() as stack:
+            change = _Change(stack, lake, folder, faiss_index.stamp(folder))
+            card = faiss_index.read_card(folder)
+            if card is None or card.format < faiss_index.FORMAT:
+                raise ValueError(f"{folder} is no index of this format")
+            held = [tracks.Tracks.read(folder / part.name).numbers_of(track_ids) for part in card.parts]
+            parts = []
+            with ExitStack() as staged:
+                for part, numbers in zip(card.parts, held, strict=True):
+                    if not len(numbers):
+                        parts.append(_renamed(seen, part, renamed))
+                    elif len(numbers) < part.n:
+                        parts.append(_rest(staged, seen, folder, part, numbers, renamed))
+                if tuple(parts) == card.parts and not change.strays(card):
+                    return 0
+                change.lock()
+            change.finish(replace(card, parts=tuple(parts)))
+            return sum(map(len, held))
+    raise AssertionError("the last attempt raises")
+
+
+def _rest(
+    staged: ExitStack, lake: Lake, folder: Path, part: Part, gone: np.ndarray, renamed: Callable[[str], str]
+) -> Part:
+    """A segment without some of its vectors, which takes its place when `staged` is left."""
+    segment = Segment.read(folder / part.name, part.facts)
+    keep = np.setdiff1d(np.arange(part.n), gone)
+    published = indexed.published(lake, folder.name)
+    left = np.bincount(segment.tracks.shards()[keep], minlength=len(part.shards))
+    # A shard that had no other tracks is gone.
+    sources = tuple(
+        _after(source, published, renamed) if n else replace(source, rows=0)
+        for source, n in zip(part.shards, left, strict=True)
+    )
+    name = digest([part.name, [[s.file, s.rows, s.bytes] for s in sources], len(keep)])
+    staging = staged.enter_context(replacing_folder(folder / name))
+    rest, d = building.again(segment, keep), segment.vectors.shape[1]
+    with indexed.showing(lake) as show:
+        facts = building.build(staging, rest, len(keep), d, show, building.Recipe(like=segment))
+    return Part(name, sources, indexed.shown(lake), part.facts | facts)
+
+
+def _renamed(lake: Lake, part: Part, renamed: Callable[[str], str]) -> Part:
+    """A segment of which the shards that it shows may have been written again."""
+    shown = {
+        table: tuple(_after(source, {s.file: s for s in sources}, renamed) for source in part.shown[table])
+        for table, sources in indexed.shown(lake).items()
+    }
+    return replace(part, shown=shown)
+
+
+def _after(source: Source, published: dict[str, Source], renamed: Callable[[str], str]) -> Source:
+    """A shard as it is called now."""
+    return source if source.is_in(published) else published.get(renamed(source.file), source)

@@ -11,24 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from phonolake import execution, progress
-from phonolake.audio.decode import AudioFacts, probe
-from phonolake.audio.encoded import Encoded, OnDisk, sha256
-from phonolake.audio.tags import read_tags, split_genres
-from phonolake.errors import AudioError, UsageError
+from phonolake.errors import UsageError
 from phonolake.files import locked
-from phonolake.lineage import CODE_VERSION, canonical, digest
-from phonolake.records import Recording
+from phonolake.inference.products import product, rejects
+from phonolake.lineage import digest
 from phonolake.sources import contract
-from phonolake.stages import absent, imported, prune
+from phonolake.stages import absent, derive, extraction, imported, prune
 from phonolake.stages import ingest_passed_over as passing
 from phonolake.stages import ingest_plan as planning
 from phonolake.stages import ingest_vocabulary as vocabulary
-from phonolake.store import jobs, pieces, schema
+from phonolake.stages.extraction import RecipeNames
+from phonolake.stages.ingest_config import Config
+from phonolake.stages.ingest_files import File, Looker, readable
+from phonolake.stages.ingest_rows import rows_of
+from phonolake.store import jobs, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.naming import TOMBSTONES
 from phonolake.store.outcomes import Outcome, finish, merge, now, versions
 from phonolake.store.shards import SUFFIX, describe, write_rows, writing
+
+__all__ = ["Config", "Task", "ingest_shard", "make_plan", "run"]
 
 # In the order they are written: when `tracks` is there, all of a shard is there.
 TABLES = ("rejects", "official_splits", "labels", "splits", "metadata", "audio", "tracks")
@@ -36,78 +39,7 @@ TABLES = ("rejects", "official_splits", "labels", "splits", "metadata", "audio",
 # Held while the shards of some files take their places.
 PLACING = ".placing"
 
-MAX_CLIPPED = 0.1
-MAX_BYTES = 4 << 30
 SECONDS_PER_FILE, SECONDS_PER_BYTE = 0.02, 2e-7
-# The mean of the channels of a recording is at most some dB weaker than they are, unless one is the other's negative.
-CANCELS_DB = 40.0
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """What to ingest, and what counts as usable.
-
-    Parameters
-    ----------
-    lake, root : str
-        The lake, and the folder that holds the source's layout.
-    source : str
-        Name of a module in `sources`.
-    dataset : str, optional
-        First half of the track ids; the source's name, or for ``folder`` the name of the folder, by default.
-    shard_bytes : int
-        Encoded audio in one shard, at most (a single larger file has a shard of its own).
-    min_seconds : float
-        Shorter recordings are rejected as ``too-short``.
-    silence_dbfs : float
-        Recordings whose loudest sample lies below are rejected as ``silent``.
-    max_clipped : float
-        Recordings with a larger share of samples at full scale, in tops of at most 1.5 ms, are rejected as
-        ``clipped``. The worst of 408 real recordings (ESC-10 and others) has 0.008.
-    max_bytes : int
-        Larger files are rejected as ``too-large``: no WAV file can be larger than the default.
-    options : tuple of str
-        What is chosen of the dataset, as ``key=value`` (`sources.options`).
-    follow_links : bool
-        Take files that a link out of the root leads to; they are rejected as ``outside`` else.
-    split_genres : bool
-        Whether a genre such as ``"Rock; Pop / Indie"`` in a file's own tags is three labels; it is one else.
-    join : bool
-        Whether files of another folder are added to a dataset that the lake has; that is refused else.
-    prune : bool
-        Whether tracks and rejects are taken down whose files are no longer there.
-    """
-
-    lake: str
-    root: str
-    source: str = "folder"
-    dataset: str | None = None
-    shard_bytes: int = 128 << 20
-    min_seconds: float = 0.5
-    silence_dbfs: float = -70.0
-    max_clipped: float = MAX_CLIPPED
-    max_bytes: int = MAX_BYTES
-    options: tuple[str, ...] = ()
-    follow_links: bool = False
-    split_genres: bool = False
-    join: bool = False
-    prune: bool = False
-
-    @property
-    def dataset_name(self) -> str:
-        if self.dataset:
-            return self.dataset
-        return Path(self.root).expanduser().resolve().name if self.source == "folder" else self.source
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of what decides about a row; where the files lie and how they are grouped does not."""
-        usable = [self.source, self.dataset_name, self.min_seconds, self.silence_dbfs, self.max_bytes]
-        chosen = [sorted(self.options), self.follow_links]
-        # Hashes of lakes from before there was such a threshold stay as they are.
-        chosen += [self.max_clipped] if self.max_clipped != MAX_CLIPPED else []
-        chosen += ["split-genres"] if self.split_genres else []
-        return digest(usable + chosen if any(chosen) else usable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +49,21 @@ class Task:
     lake: Path
     config: Config
     stem: str
-    files: tuple[planning.File, ...]
+    files: tuple[File, ...]
+    recipes: RecipeNames = extraction.NONE
 
 
-def run(config: Config) -> Outcome:
-    """Ingest everything that is new or changed under the root."""
+def run(config: Config, recipes: RecipeNames = extraction.NONE) -> Outcome:
+    """Ingest everything that is new or changed under the root.
+
+    Parameters
+    ----------
+    recipes : RecipeNames
+        What to compute of each file while it is decoded. It lies ready for `extract`, which publishes it
+        (`stages.take_in` does both).
+    """
     started = now()
+    products = [p for r in extraction.recipes(recipes) for p in (product(r), rejects(r))]
     there = _there(config)
     plan, planned = _plan(config, there), there.versions() if there else {}
     pruned = prune.take_down(config, plan, started) if config.prune else ""
@@ -139,9 +80,10 @@ def run(config: Config) -> Outcome:
                     before, plan, planned = plan, _plan(config, seen), seen.versions()
                     useless = [stem + SUFFIX for stem in before.shards.keys() - plan.shards.keys()]
                     lake.discard(dict.fromkeys(TABLES, useless))
+                    derive.discard(seen, products, "audio", useless)
                 if not plan.shards:
                     return _nothing_new(config, plan, pruned)
-                _write(lake, config, plan)
+                _write(lake, config, plan, recipes)
                 return _publish(lake, seen, config, plan, terms, pruned, started)
     raise AssertionError("the last attempt raises")
 
@@ -152,13 +94,12 @@ def _nothing_new(config: Config, plan: planning.IngestPlan, pruned: str) -> Outc
     return Outcome("ingest", None, 0, 0, 0, "; ".join(filter(None, note)))
 
 
-def _write(lake: Lake, config: Config, plan: planning.IngestPlan) -> None:
+def _write(lake: Lake, config: Config, plan: planning.IngestPlan, recipes: RecipeNames) -> None:
     """Write the shards that do not lie ready."""
-    tasks = [Task(lake.root, config, stem, files) for stem, files in plan.shards.items()]
+    tasks = [Task(lake.root, config, stem, files, recipes) for stem, files in plan.shards.items()]
     missing = [task for task in tasks if not lake.path("tracks", task.stem).exists()]
     total = sum(len(task.files) for task in tasks)
-    with progress.task("ingest", total) as advance:
-        advance(total - sum(len(task.files) for task in missing))
+    with progress.task("ingest", total, done=total - sum(len(task.files) for task in missing)) as advance:
         for _ in execution.imap(ingest_shard, missing, seconds=_seconds(missing), on_tick=advance):
             pass
 
@@ -181,7 +122,7 @@ def _publish(
     run_id = f"ingest-{digest([config.fingerprint, list(plan.shards)])}"
     note = "; ".join(filter(None, [f"{plan.said} before{plan.lost}{pruned}", passing.said(plan.passed_over)]))
     outcome = Outcome("ingest", run_id, total, outputs, total - outputs, note)
-    said = replace(config, root=planning.readable(config.root))
+    said = replace(config, root=readable(config.root))
     changes["runs"] = finish(seen, said, [outcome], started)
     lake.commit(changes, Reads(versions(seen, "tracks", "rejects", "passed_over", TOMBSTONES)))
     return outcome
@@ -215,16 +156,7 @@ def _plan(config: Config, lake: Lake | None) -> planning.IngestPlan:
             f"dataset name {config.dataset_name!r} may hold no colon and no control characters: use --name"
         )
     root = root.resolve()
-    looker = planning.Looker(None if config.follow_links or contract.follows_links(source) else root)
-    try:
-        files = [looker.look(recording) for recording in contract.recordings(source, root, config.options)]
-    except UsageError as error:
-        hint = absent.elsewhere(source, root, config.options)
-        raise UsageError(f"{error}; {hint}" if hint else str(error)) from error
-    left = contract.passed_over(source, root)
-    if not files:
-        none = f"no audio in {config.root}: {source.CARD.layout}"
-        raise UsageError("; ".join(filter(None, [none, passing.said(left)])))
+    files = _NamedFiles(source, root, config)
     plan = planning.make(
         files,
         lake,
@@ -233,10 +165,38 @@ def _plan(config: Config, lake: Lake | None) -> planning.IngestPlan:
         config.shard_bytes,
         within=None if config.join else root,
     )
-    plan.passed_over = left
-    if not plan.known and all(file.size is None and not file.outside for file in files):
-        raise UsageError(absent.explain(source, root, files, config.options))
+    plan.passed_over = contract.passed_over(source, root)
+    if plan.known or any(_is_there(file) for group in plan.shards.values() for file in group):
+        return plan
+    listed = list(files)
+    if not listed:
+        none = f"no audio in {config.root}: {source.CARD.layout}"
+        raise UsageError("; ".join(filter(None, [none, passing.said(plan.passed_over)])))
+    if not any(map(_is_there, listed)):
+        raise UsageError(absent.explain(source, root, listed, config.options))
     return plan
+
+
+class _NamedFiles:
+    """The files of all recordings that a source names under a root, looked at anew each time they are gone through."""
+
+    def __init__(self, source: contract.Source, root: Path, config: Config) -> None:
+        self._source, self._root, self._config = source, root, config
+
+    def __iter__(self) -> Iterator[File]:
+        follows = self._config.follow_links or contract.follows_links(self._source)
+        looker = Looker(None if follows else self._root)
+        try:
+            for recording in contract.recordings(self._source, self._root, self._config.options):
+                yield looker.look(recording)
+        except UsageError as error:
+            hint = absent.elsewhere(self._source, self._root, self._config.options)
+            raise UsageError(f"{error}; {hint}" if hint else str(error)) from error
+
+
+def _is_there(file: File) -> bool:
+    """Whether there is something to take or to refuse."""
+    return file.size is not None or file.outside is not None
 
 
 def _commit_passed_over(config: Config, plan: planning.IngestPlan) -> None:
@@ -252,8 +212,12 @@ def _commit_passed_over(config: Config, plan: planning.IngestPlan) -> None:
 
 def _seconds(tasks: list[Task]) -> float:
     """How long one core takes, roughly: compressed audio is decoded some 300 times as fast as it plays."""
-    files = [file for task in tasks for file in task.files]
-    return sum(SECONDS_PER_FILE + (file.size or 0) * SECONDS_PER_BYTE for file in files)
+    found = 0.0
+    for task in tasks:
+        n_bytes = sum(file.size or 0 for file in task.files)
+        found += len(task.files) * SECONDS_PER_FILE + n_bytes * SECONDS_PER_BYTE
+        found += extraction.seconds(task.recipes, n_bytes)
+    return found
 
 
 def _collect(lake: Lake, name: str, plan: planning.IngestPlan) -> Change:
@@ -276,10 +240,14 @@ def ingest_shard(task: Task) -> None:
     n_audio = 0
     tracks = lake.path("tracks", task.stem)
     # The lock is let go last: nobody else puts shards of these files in their places until all are there.
+    recipes = extraction.recipes(task.recipes)
     with suppress(_FinishedError), ExitStack() as places:
-        with writing(audio, schema.table("audio").arrow) as append:
+        with (
+            extraction.products_of(lake, recipes, audio.name) as add,
+            writing(audio, schema.table("audio").arrow) as append,
+        ):
             for file in task.files:
-                for name, row in _ingest_file(file, task.config):
+                for name, row in rows_of(file, task.config, recipes, add):
                     if name == "audio":
                         append(row)
                         n_audio += 1
@@ -305,119 +273,3 @@ def ingest_shard(task: Task) -> None:
 
 class _FinishedError(Exception):
     """The shards of these files are there already."""
-
-
-def _ingest_file(file: planning.File, config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows that one file becomes, each with the name of its table."""
-    track_id = f"{config.dataset_name}:{file.recording.source_id}"
-    stamp = {"config_hash": config.fingerprint, "code_version": CODE_VERSION}
-    where = {
-        "source_path": planning.readable(file.recording.path),
-        "source_bytes": file.size,
-        "source_mtime": file.mtime,
-    }
-    for split, part, fold in file.recording.splits:
-        yield "official_splits", {"track_id": track_id, "split": split, "part": part, "fold": fold}
-    with ExitStack() as stack:
-        try:
-            _check_there(file, config)
-            data = _open(file, stack)
-            digest_of_file = sha256(data)
-            facts = probe(data, extension=file.recording.path.suffix[1:])
-            _check_usable(facts, config)
-            _check_unchanged(file, data)
-        except AudioError as error:
-            reject = {"track_id": track_id, "dataset": config.dataset_name, "stage": "ingest"}
-            retryable = error.reason in {"unreadable", "missing"}
-            why = {"reason": error.reason, "detail": error.detail, "retryable": retryable}
-            yield "rejects", reject | why | where | stamp
-            return
-        tags = read_tags(data)
-        row = _audio_row(track_id, facts) | {"sha256": digest_of_file} | where
-        for number, piece in pieces.cut(len(data)):
-            yield "audio", row | {"bytes": data[piece], "piece": number}
-        _check_unchanged(file, data)
-    yield "tracks", track_row(track_id, file.recording, config.dataset_name, facts, tags) | stamp
-    yield "metadata", _metadata_row(track_id, file)
-    genres = split_genres(tags.genres) if config.split_genres else tags.genres
-    said = [(file.recording.labels, "dataset"), (file.recording.tags, "tags"), (genres, "file-tag")]
-    for labels, source in said:
-        for label in labels:
-            if label:
-                yield "labels", {"track_id": track_id, "label": label, "value": 1, "source": source}
-    for split, part, fold in file.recording.splits:
-        yield "splits", {"track_id": track_id, "split": split, "part": part, "fold": fold}
-
-
-def _check_there(file: planning.File, config: Config) -> None:
-    if file.recording.fault:
-        raise AudioError("metadata", file.recording.fault)
-    if file.outside:
-        raise AudioError("outside", f"a link leads out of the dataset, to {planning.readable(file.outside)}")
-    if file.size is None:
-        raise AudioError("missing", f"no file at {planning.readable(file.recording.path)}")
-    if file.size > config.max_bytes:
-        raise AudioError("too-large", f"{file.size} bytes, and the limit is {config.max_bytes} (--max-bytes)")
-
-
-def _open(file: planning.File, stack: ExitStack) -> Encoded:
-    """The bytes of a file; a large one stays on the disk until the stack is closed."""
-    opened = stack.enter_context(OnDisk(file.recording.path))
-    return opened if len(opened) > pieces.PIECE else opened[:]
-
-
-def _check_unchanged(file: planning.File, data: Encoded) -> None:
-    """Refuse a large file that somebody wrote into while it was read, piece by piece and more than once."""
-    if isinstance(data, OnDisk) and (len(data), data.modified) != (file.size, file.mtime):
-        raise AudioError("unreadable", "the file changed while it was read")
-
-
-def _check_usable(facts: AudioFacts, config: Config) -> None:
-    if facts.duration < config.min_seconds:
-        raise AudioError("too-short", f"{facts.duration:.3f} s, and the least is {config.min_seconds:g} s")
-    if facts.peak_dbfs < config.silence_dbfs:
-        raise AudioError("silent", f"peak {facts.peak_dbfs:.1f} dBFS, and the least is {config.silence_dbfs:g} dBFS")
-    if facts.mix_dbfs < facts.rms_dbfs - CANCELS_DB:
-        mix = f"their mean, which is what is used, {facts.mix_dbfs:.1f} dBFS"
-        raise AudioError("silent", f"cancels: the channels have {facts.rms_dbfs:.1f} dBFS, and {mix}")
-    if facts.clipped > config.max_clipped:
-        most = f"the most is {config.max_clipped:.1%}"
-        raise AudioError("clipped", f"{facts.clipped:.1%} of the samples are at full scale in short tops, and {most}")
-
-
-def track_row(track_id: str, recording: Recording, dataset: str, facts: AudioFacts, tags: Any) -> dict[str, Any]:
-    """The row of `tracks` of one recording."""
-    return {
-        "track_id": track_id,
-        "dataset": dataset,
-        "source_id": recording.source_id,
-        "title": recording.title or tags.title,
-        "artist": recording.artist or tags.artist,
-        "album": recording.album or tags.album,
-        "year": recording.year or tags.year,
-        "licence": recording.licence,
-        "duration_seconds": facts.duration,
-    }
-
-
-def _audio_row(track_id: str, facts: AudioFacts) -> dict[str, Any]:
-    return {
-        "track_id": track_id,
-        "container": facts.container,
-        "codec": facts.codec,
-        "sr": facts.sr,
-        "channels": facts.channels,
-        "n_samples": facts.n_samples,
-        "peak_dbfs": facts.peak_dbfs,
-        "rms_dbfs": facts.rms_dbfs,
-    }
-
-
-def _metadata_row(track_id: str, file: planning.File) -> dict[str, Any]:
-    return {
-        "track_id": track_id,
-        "artist_id": file.recording.artist_id,
-        "album_id": file.recording.album_id,
-        "attributes": canonical(dict(file.recording.attributes)),
-        "metadata_hash": file.said,
-    }

@@ -13,8 +13,8 @@ from typing import Any
 from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.records import Recording
 from phonolake.sources import contract
-from phonolake.stages import ingest_plan as planning
 from phonolake.stages import ingest_vocabulary as vocabulary
+from phonolake.stages.ingest_files import Looker, readable
 from phonolake.store import catalog, jobs, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
@@ -105,9 +105,9 @@ def _rows(recording: Recording, config: Any, dataset: str) -> Iterator[tuple[str
     track_id = f"{dataset}:{recording.source_id}"
     stamp = {"config_hash": config.fingerprint, "code_version": CODE_VERSION}
     if recording.fault:
-        file = planning.Looker(None).look(recording)
+        file = Looker(None).look(recording)
         where = {
-            "source_path": planning.readable(recording.path),
+            "source_path": readable(recording.path),
             "source_bytes": file.size,
             "source_mtime": file.mtime,
         }
@@ -124,7 +124,7 @@ def _rows(recording: Recording, config: Any, dataset: str) -> Iterator[tuple[str
             "artist_id": recording.artist_id,
             "album_id": recording.album_id,
             "attributes": canonical(dict(recording.attributes)),
-            "metadata_hash": planning.Looker(None).look(recording).said,
+            "metadata_hash": Looker(None).look(recording).said,
         },
     )
     for labels, by in ((recording.labels, "dataset"), (recording.tags, "tags")):

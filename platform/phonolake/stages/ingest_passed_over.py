@@ -7,7 +7,7 @@ from pathlib import Path
 
 from phonolake.audio.containers import OTHER_AUDIO
 from phonolake.lineage import digest
-from phonolake.stages.ingest_plan import readable
+from phonolake.stages.ingest_files import readable
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import describe, write_rows

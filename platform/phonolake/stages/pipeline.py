@@ -3,13 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from phonolake.inference import inputs
-from phonolake.inference.series_inputs import StoredSpectrogram
-from phonolake.inference.vector_inputs import Features
-from phonolake.models import home, registry
+from phonolake.models import home
 from phonolake.models.importers import musicnn_weights
 from phonolake.progress import say
-from phonolake.stages import extract, import_model, index, ingest, score, split, train
+from phonolake.stages import import_model, index, ingest, score, split, take_in, train
+from phonolake.stages.extraction import RecipeNames
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
 from phonolake.store.outcomes import Outcome
@@ -17,6 +15,8 @@ from phonolake.store.outcomes import Outcome
 NETWORK = "k2c2"
 CLASSICAL = "random-forest"
 EMBEDDER = "scaled-mfcc"
+# What these models read: computed of every recording while it is decoded.
+DESCRIPTION = RecipeNames(features=("mfcc-120",), spectrograms=("mel-96-12k",))
 NO_TAGGER = "none"
 # Fewer tracks of a class than this cannot be dealt into train, valid and test.
 LEAST_PER_CLASS = 5
@@ -72,13 +72,9 @@ def _stages(config: Config) -> Iterator[list[Outcome]]:
     lake = config.ingest.lake
     if config.pretrained is not None:
         home.load(config.pretrained)
-    yield [ingest.run(config.ingest)]
+    yield take_in.run(config.ingest, DESCRIPTION)
     taggers = [import_model.of_home(config.pretrained, lake)] if config.pretrained else []
     models = choose_models(lake, config.pretrained)
-    read = [inputs.parse(registry.get(model).CARD.input) for model in models]
-    features = tuple(dict.fromkeys(r.name for r in read if isinstance(r, Features)))
-    spectrograms = tuple(dict.fromkeys(r.name for r in read if isinstance(r, StoredSpectrogram))) or ("mel-96-12k",)
-    yield extract.run(extract.Config(lake, features, spectrograms))
     if NETWORK in models and split.can_be_split(Lake.open(lake), "dataset"):
         yield [split.run(split.Config(lake, seed=config.seed))]
     runs = [o.run_id for o in taggers if o.run_id]

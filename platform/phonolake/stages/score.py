@@ -15,7 +15,7 @@ from phonolake.inference import inputs
 from phonolake.inference.predictor import Predictor, Scored
 from phonolake.inference.vector_inputs import Embeddings
 from phonolake.lineage import CODE_VERSION, digest
-from phonolake.lookup import runs
+from phonolake.lookup import licences, runs
 from phonolake.lookup.runs import ModelRun
 from phonolake.models import registry
 from phonolake.models.loaded import EMBEDDING
@@ -51,6 +51,8 @@ class Config:
     segments : bool
         Keep a row of `activations` for each window instead of one for each track; the network's own embedding where
         no `layer` is named.
+    licence : str, optional
+        Only models under licences of this kind.
     """
 
     lake: str
@@ -58,6 +60,7 @@ class Config:
     held_out_only: bool = False
     layer: str | None = None
     segments: bool = False
+    licence: str | None = None
 
     @property
     def activations(self) -> str | None:
@@ -95,7 +98,7 @@ def run(config: Config, device: str = "auto") -> list[Outcome]:
     """
     started = now()
     lake = Lake.open(config.lake)
-    models = _models(lake, config.runs)
+    models = _models(lake, config.runs, config.licence)
     first = tuple(run_id for run_id, model in models.items() if not _reads_embeddings(model))
     if 0 < len(first) < len(models):
         # What others are to read must be in the lake before they are planned.
@@ -108,8 +111,7 @@ def run(config: Config, device: str = "auto") -> list[Outcome]:
                 sources = _sources(seen, config)
                 tasks = _plan(seen, config)
                 total = sum(map(len, sources.values()))
-                with progress.task("score", total) as advance:
-                    advance(total - len(tasks))
+                with progress.task("score", total, done=total - len(tasks)) as advance:
                     _score(tasks, device, _seconds(seen, models, tasks), advance)
                 return _publish(lake, config, sources, asked, started)
     raise AssertionError("the last attempt raises")
@@ -179,7 +181,7 @@ def plan(config: Config) -> list[Task]:
 
 def _plan(lake: Lake, config: Config) -> list[Task]:
     tasks = []
-    for run_id, model in _models(lake, config.runs).items():
+    for run_id, model in _models(lake, config.runs, config.licence).items():
         sources = inputs.parse(model.input).files(lake)
         wanted = [predictions_of(run_id, config.held_out_only)]
         if config.activations and isinstance(registry.get(model.model).CARD, NetworkCard):
@@ -214,12 +216,17 @@ def _reads_embeddings(run: ModelRun) -> bool:
     return isinstance(inputs.parse(run.input), Embeddings)
 
 
-def _models(lake: Lake, wanted: tuple[str, ...]) -> dict[str, ModelRun]:
+def _models(lake: Lake, wanted: tuple[str, ...], licence: str | None = None) -> dict[str, ModelRun]:
     """By run: those asked for, or the newest of each model and input that is not one of several folds."""
     with catalog.connect(lake) as connection:
-        known = runs.model_runs(connection)
+        everything, able = runs.model_runs(connection), licences.allowed(connection, licence)
+    known = [run for run in everything if run.has_weights and (able is None or able(run))]
+    for name in wanted:
+        if any(name in (run.run_id, run.model) for run in everything if not run.has_weights):
+            raise UsageError(f"of {name} the lake has what was imported, and no model to score with")
     if not known:
-        raise PhonolakeError("no model was trained yet: run `phonolake train` first")
+        under = f" under a {licence} licence" if licence else ""
+        raise PhonolakeError(f"no model{under} was trained yet: run `phonolake train` first")
     if wanted:
         found = [run for name in wanted if (run := runs.find(known, name, what="run"))]
         return {run.run_id: run for run in found}

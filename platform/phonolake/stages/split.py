@@ -9,6 +9,7 @@ import numpy as np
 from phonolake.errors import UsageError
 from phonolake.lineage import digest
 from phonolake.lookup import kinship
+from phonolake.lookup.label_matrix import check_source
 from phonolake.progress import say
 from phonolake.stages.stratify import Row, stratify
 from phonolake.store import catalog, jobs, schema
@@ -50,9 +51,17 @@ class Config:
 
 
 def run(config: Config) -> Outcome:
-    """Give every labelled track without a fold one; those that have one keep it."""
+    """Give every labelled track without a fold one; those that have one keep it.
+
+    Raises
+    ------
+    UsageError
+        For an unknown source of labels, or when all tracks are of one artist.
+    """
     started = now()
     lake = Lake.open(config.lake)
+    with catalog.connect(lake) as connection:
+        check_source(connection, config.labels)
     with jobs.working(lake.root, "split"):
         for attempt in attempts(lake):
             with attempt as seen:

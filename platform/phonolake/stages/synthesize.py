@@ -76,8 +76,7 @@ def run(config: fma.Config | layouts.Config, root: Path) -> list[Any]:
     tracks = maker.plan(config)
     todo = [track for track in tracks if not maker.audio_path(track, root).exists()]
     tasks = [Task(root, config, tuple(todo[i : i + BATCH])) for i in range(0, len(todo), BATCH)]
-    with progress.task("synthesize", len(tracks)) as advance:
-        advance(len(tracks) - len(todo))
+    with progress.task("synthesize", len(tracks), done=len(tracks) - len(todo)) as advance:
         seconds = len(todo) * float(config.duration) * SECONDS_PER_SECOND
         for _ in execution.imap(write_tracks, tasks, seconds=seconds, on_tick=advance):
             pass

@@ -7,7 +7,7 @@ from phonolake.audio.containers import EXTENSIONS
 from phonolake.errors import UsageError
 from phonolake.records import Recording
 from phonolake.sources import contract, trees
-from phonolake.stages.ingest_plan import File, Looker, readable
+from phonolake.stages.ingest_files import File, Looker, readable
 
 
 @dataclass(frozen=True, slots=True)

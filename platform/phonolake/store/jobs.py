@@ -27,7 +27,7 @@ SUFFIX = ".json"
 # Unfinished files of nobody are so old when they are swept.
 UNOWNED_SECONDS = 24 * 3600
 # Where unfinished files lie, below the lake.
-PLACES = (".*", "tables/*/.*", "models/*/.*", "indexes/.*")
+PLACES = (".*", "tables/*/.*", "models/*/.*", "indexes/.*", "indexes/*/.*", "indexes/*/*/.*")
 _OWNED = re.compile(r"\.[0-9a-f]{8}\.(?P<job>[a-z]+-[0-9a-f]{12})" + re.escape(TEMPORARY))
 
 

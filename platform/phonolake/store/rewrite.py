@@ -42,8 +42,7 @@ def without(
         change.remove.append(file)
         if pc.all(held).as_py():
             continue
-        stem = f"{file.removesuffix(SUFFIX)[:80]}-{digest([file, unwanted.to_pylist()], length=8)}"
-        target = lake.path(schema.name, stem)
+        target = lake.folder(schema.name) / renamed(file, unwanted)
         with replacing(target) as temporary:
             writer = ShardWriter(temporary, schema.arrow)
             source = pq.ParquetFile(path)
@@ -56,6 +55,11 @@ def without(
         change.add.append(describe(target))
         change.replaces[target.name] = file
     return change
+
+
+def renamed(file: str, unwanted: pa.Array) -> str:
+    """What a shard is called when it was written again without some tracks, whose ids are in order."""
+    return f"{file.removesuffix(SUFFIX)[:80]}-{digest([file, unwanted.to_pylist()], length=8)}{SUFFIX}"
 
 
 def purge(lake: Lake, track_ids: pa.Array) -> dict[str, int]:

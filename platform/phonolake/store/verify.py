@@ -48,6 +48,8 @@ KEYS = {
     "class_removals": "run_id, removed, method",
     "track_maps": "run_id, track_id",
     "feature_importances": "run_id, feature",
+    "benchmark_vectors": "representation, condition, track_id, source_shard",
+    "benchmark_answers": "cell, condition, seed, track_id",
 }
 MEND = "`phonolake verify --mend` puts it right; then run the stages again"
 RESTORE = "restore the file from a copy, or ingest into a new lake"
@@ -140,7 +142,7 @@ def leftovers(lake: Lake) -> Iterator[Path]:
                 continue
             if path.name.endswith(TEMPORARY) or (path.suffix == SUFFIX and path.name not in named):
                 yield path
-    for pattern in (".*", "models/*/.*", "indexes/.*"):
+    for pattern in (".*", "models/*/.*", "indexes/.*", "indexes/*/.*", "indexes/*/*/.*"):
         for path in sorted(lake.root.glob(pattern)):
             finished = (path.parent / "weights").is_dir()
             if not is_spare(path) or jobs.is_at_work(lake.root, jobs.owner_of(path)):

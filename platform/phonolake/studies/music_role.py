@@ -1,4 +1,4 @@
-"""Music roles from hand-crafted features: Tables 3, 5 and 6 of Korosteleva and Gerstner, as published and honestly.
+"""Music roles from hand-crafted features: Tables 3 and 5 to 7 of Korosteleva and Gerstner, as published and honestly.
 
 The study that sets the pattern: figures and deviations in `music_role_paper`, data in `music_role_data`, one fit in
 `music_role_fits`, and here the experiments and the rows that they become.
@@ -16,6 +16,7 @@ from phonolake.models import registry
 from phonolake.models.registry import EstimatorCard
 from phonolake.studies import music_role_data as data
 from phonolake.studies import music_role_deviations as deviations
+from phonolake.studies import music_role_ensemble as ensemble
 from phonolake.studies import music_role_fits as fits
 from phonolake.studies import music_role_paper as paper
 from phonolake.studies import music_role_tuned as tuned
@@ -28,7 +29,7 @@ STUDY = StudyCard(
     needs="The authors' seven CSV files of features and their list of test clips, in one folder.",
 )
 DEVIATIONS = deviations.DEVIATIONS
-PARTS = ("published", "confusion", "honest", "tuned")
+PARTS = ("published", "confusion", "honest", "tuned", "ensemble")
 
 Payload = TypeVar("Payload")
 Result = TypeVar("Result")
@@ -37,6 +38,7 @@ Result = TypeVar("Result")
 _UNSEEDED = ("knn-pca", "logistic-regression", "logistic-regression-ovr", "xgboost-exact")
 _SVM = "svm-rbf-platt"
 _BEST_VECTOR = "reduced-7"
+_MEMBERS = {ensemble.NETWORK: "vgg16", ensemble.SVM: _SVM, ensemble.BOTH: f"vgg16 + {_SVM}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,9 @@ class Config:
     models : tuple of str
         Classifiers of Table 6, which may be any estimators in the registry; the paper's four by default. Tables 3 and
         5 are left out when the paper's SVM is not among them.
+    probabilities : Path, optional
+        Table of what the authors' VGG16 said of their test clips, which the part ``"ensemble"`` needs; ``"all"`` does
+        without that part where there is none.
     """
 
     features: Path
@@ -63,6 +68,7 @@ class Config:
     repeats: int = 10
     seed: int = 0
     models: tuple[str, ...] = ()
+    probabilities: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,8 @@ def _tables(config: Config) -> Iterator[list[Row]]:
         yield rows
     if config.part in ("tuned", "all"):
         yield tuned_rows_of(config)
+    if config.part in ("ensemble", "all") and config.probabilities is not None:
+        yield ensemble_rows_of(config)
 
 
 def repeated(fit: fits.Fit, config: Config) -> list[fits.Fit]:
@@ -123,6 +131,10 @@ def _check(config: Config) -> None:
     # Said before the first worker starts.
     clips = data.read(config.features, _BEST_VECTOR)
     data.authors_test(config.features, clips.names)
+    if config.part == "ensemble" and config.probabilities is None:
+        raise UsageError("the part 'ensemble' averages what the authors' VGG16 said: name a table with --probabilities")
+    if config.probabilities is not None:
+        ensemble.read(config.probabilities, clips.names, clips.classes)
 
 
 def experiments_of(config: Config) -> Iterator[Experiment]:
@@ -133,7 +145,7 @@ def experiments_of(config: Config) -> Iterator[Experiment]:
         if part in ("published", "honest") and _SVM in models:
             yield from _dataset_reduction(config, part)
             yield from _feature_reduction(config, part)
-        if part != "tuned":
+        if part not in ("tuned", "ensemble"):
             yield from _classifiers(config, part, models)
 
 
@@ -244,4 +256,20 @@ def tuned_rows_of(config: Config) -> list[Row]:
                 rows.append(
                     Row("tuned", "-", task.name, model, metric, None, **figures, notes="bandwidth labels tuned")
                 )
+    return rows
+
+
+def ensemble_rows_of(config: Config) -> list[Row]:
+    """Table 7: the authors' network beside the SVM of several seeds, and the mean of both."""
+    assert config.probabilities is not None
+    fit = _fit(config, "published", _BEST_VECTOR, _SVM)
+    joined = [ensemble.Joined(one, config.probabilities) for one in repeated(fit, config)]
+    done = _map(ensemble.measure, joined, "Table 7, ensemble")
+    rows = []
+    for row, printed in paper.ENSEMBLE.items():
+        scores = [done[one][row] for one in joined]
+        notes = "vgg-160 curve-auc" + ("" if row == ensemble.NETWORK else f" {_notes('published', _SVM)}")
+        for n, metric in enumerate(paper.METRICS):
+            figures = summarise([s.figures()[n] for s in scores])
+            rows.append(Row("ensemble", "Table 7", row, _MEMBERS[row], metric, printed[n], **figures, notes=notes))
     return rows

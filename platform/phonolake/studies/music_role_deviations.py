@@ -60,6 +60,18 @@ DEVIATIONS = (
         "Those of the logistic regression and of XGBoost agree with ours cell by cell.",
     ),
     Deviation(
+        "curve-auc",
+        "Of the network and the ensemble Table 7 prints the area under the mean of the roles' curves, .878 and .885. "
+        "The mean of the roles' areas, which the other tables and this study print, is .874 by Table 4 and .882 by the "
+        "authors' notebook.",
+    ),
+    Deviation(
+        "vgg-160",
+        "The authors' network was asked in full batches: the confusion matrix of their ensemble counts the first 160 "
+        "of the 171 clips, of which 103 are right (.644, macro F1 .641). Here all three rows are measured on the clips "
+        "that the table of probabilities has.",
+    ),
+    Deviation(
         "selected",
         "Roles, features and classifier were chosen by their figures on the very clips that they are reported on. "
         "On ten honest splits the gain from .51 to .58 along Table 5 is about half as large: from .525 to .557.",

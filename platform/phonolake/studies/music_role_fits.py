@@ -65,8 +65,24 @@ class Scores:
         return self.accuracy, self.macro_f1, self.roc_auc
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Probabilities P_NK of the test clips, their true classes y (N,), and the names of clips and classes."""
+
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    y: np.ndarray
+    P_NK: np.ndarray
+
+
 def measure(fit: Fit) -> Scores:
     """Fit a model on the training clips and measure it on the others."""
+    answers = answer(fit)
+    return score(answers.y, answers.P_NK)
+
+
+def answer(fit: Fit) -> Answers:
+    """Fit a model on the training clips and ask it about the others."""
     clips = data.read(fit.folder, fit.vector, fit.without)
     test_N = split(fit, clips)
     model = registry.get(fit.model).build(seed=fit.seed)
@@ -74,7 +90,8 @@ def measure(fit: Fit) -> Scores:
     if fit.leak:
         x_ND, model = unit_range(x_ND), unscaled(model)
     model.fit(x_ND[~test_N], clips.y[~test_N])
-    return score(clips.y[test_N], model.predict_proba(x_ND[test_N]))
+    names = tuple(clips.names[n] for n in np.flatnonzero(test_N))
+    return Answers(names, clips.classes, clips.y[test_N], model.predict_proba(x_ND[test_N]))
 
 
 def score(y_N: np.ndarray, P_NK: np.ndarray) -> Scores:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from phonolake.errors import PhonolakeError
+from phonolake.errors import PhonolakeError, whole_reason
 
 # Starts of a group after one was lost, before it is given up.
 RESTARTS = 2
@@ -64,8 +64,13 @@ def together(work: Callable[[], None], *, workers: int, cpus: int, gpu: bool, st
         trainer.fit()
     except TrainingFailedError as error:
         raise PhonolakeError(
-            f"the group of {workers} workers was lost {RESTARTS + 1} times ({_first_line(error)}): "
+            f"the group of {workers} workers was lost {RESTARTS + 1} times ({whole_reason(error)}): "
             "run the same command again"
+        ) from error
+    except ray.exceptions.RayError as error:  # what watches over the group was lost itself
+        raise PhonolakeError(
+            f"what watched over the {workers} workers was lost ({whole_reason(error)}): the same command goes on from "
+            "the last finished epoch"
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -75,11 +80,6 @@ def together(work: Callable[[], None], *, workers: int, cpus: int, gpu: bool, st
 
 def _resources(cpus: int, gpu: bool) -> dict[str, float]:
     return {"CPU": cpus, "GPU": 1} if gpu else {"CPU": cpus}
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in reversed(lines) if "Error" in line), lines[0] if lines else type(error).__name__)
 
 
 class _Board:

@@ -2,22 +2,25 @@
 
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
 import numpy as np
 
+from phonolake.analysis.collection.searched import Found, Searched
 from phonolake.audio.encoded import OnDisk, sha256
 from phonolake.errors import AudioError, PhonolakeError, UsageError
-from phonolake.lookup import runs
+from phonolake.lookup import indexed, runs
 from phonolake.progress import say
 from phonolake.search import index as faiss_index
-from phonolake.search.index import Index
 from phonolake.store import query, tracks
 from phonolake.store.lake import Lake
 
-# Tables of a connection that only conditions are joined with.
-INDEXED, ALLOWED = "indexed_tracks", "allowed_tracks"
+# A table of a connection that only conditions are joined with.
+INDEXED = "indexed_tracks"
+# Conditions, and tracks that are not beside an index, that are remembered until something is published.
+CONDITIONS, REMEMBERED = 32, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Searcher:
         """Let go of the files; another question opens them again."""
         with self._lock:
             if self._opened is not None:
-                self._opened.connection.close()
+                self._opened.close()
             self._opened = None
 
     def similar(
@@ -90,8 +93,7 @@ class Searcher:
         with self._lock:
             opened = self._current()
             run_id = opened.choose(model_or_run)
-            index = opened.index(run_id)
-            vector_D = _stored_embedding(opened.connection, index, track_or_file, run_id)
+            vector_D = opened.searched(run_id).vector(track_or_file)
             exclude = {track_or_file}
             if vector_D is None:
                 vector_D = _embed_file(opened.lake, opened.connection, track_or_file, run_id)
@@ -139,38 +141,54 @@ class Searcher:
 
 
 class _Opened:
-    """One publication of a lake: a connection to it, and the indexes that were asked for."""
+    """One publication of a lake: a connection to it, and the embeddings that were asked for."""
 
     def __init__(self, lake: Lake, published: tuple[int, int] | None) -> None:
         self.lake = lake
         self.published = published
-        self.connection = query.connect(lake)
         self._runs: list[runs.ModelRun] | None = None
-        self._indexes: dict[str, tuple[tuple[int, int], Index]] = {}
+        self._chosen: dict[str | None, str] = {}
+        self._folders: dict[str, Path] = {}
+        self._searched: dict[str, Searched] = {}
+        # The vectors that fulfil a condition, and what is shown of tracks, by run.
+        self._among: dict[tuple[str, str], np.ndarray] = {}
+        self._shown: dict[str, tuple[str | None, ...]] = {}
+
+    @cached_property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """What SQL is asked through; a question by an index does without."""
+        return query.connect(self.lake)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if "connection" in self.__dict__:
+            self.connection.close()
 
     def choose(self, model_or_run: str | None) -> str:
         """The run whose embeddings count."""
+        if model_or_run not in self._chosen:
+            self._chosen[model_or_run] = self._choose(model_or_run)
+        return self._chosen[model_or_run]
+
+    def _choose(self, model_or_run: str | None) -> str:
+        embedded = indexed.runs(self.lake)
+        if model_or_run is None and len(embedded) == 1:
+            return embedded[0]
         if self._runs is None:
-            self._runs = runs.with_embeddings(self.connection)
+            self._runs = [run for run in runs.model_runs(self.connection) if run.run_id in embedded]
         found = runs.find(self._runs, model_or_run, what="model with embeddings")
         if found is None:
             raise PhonolakeError("the lake has no embeddings yet: `phonolake run` or `phonolake score` makes them")
         return found.run_id
 
-    def index(self, run_id: str) -> Index | None:
-        """The index of a run as it lies there now; None when it is missing or out of date."""
-        folder = self.lake.root / "indexes" / run_id
-        stamp = faiss_index.stamp(folder)
-        known = self._indexes.pop(run_id, None)
-        if stamp is None:
-            return None
-        if known is None or known[0] != stamp:
-            card = faiss_index.read_card(folder)
-            if card is None or card.get("files") != self.lake.shards_by_family("embeddings").get(run_id):
-                return None
-            known = stamp, faiss_index.load(folder)
-        self._indexes[run_id] = known
-        return known[1]
+    def searched(self, run_id: str) -> Searched:
+        """The embeddings of a run, and its index as it lies there now."""
+        known = self._searched.get(run_id)
+        folder = self._folders.setdefault(run_id, indexed.folder(self.lake, run_id))
+        if known is None or known.stamp != faiss_index.stamp(folder):
+            known = self._searched[run_id] = Searched(self.lake, run_id)
+            self._among.clear()
+        return known
 
     def nearest(
         self, run_id: str, vector_D: np.ndarray, k: int, where: str | None, exclude: set[str]
@@ -178,17 +196,38 @@ class _Opened:
         """The k tracks whose vectors are nearest."""
         if where is not None and not where.strip():
             raise UsageError('an empty condition: leave --where out, or give one such as "year > 2000"')
-        index = self.index(run_id)
-        if index is None:
-            say("No up-to-date index: searching exactly (`phonolake index` makes one).")
-            found = _search_exactly(self.connection, run_id, vector_D, k, where, exclude)
-        else:
-            among = None if where is None else _numbers(self.connection, index, where)
-            # More than asked for, since the track itself comes first.
-            nearest = faiss_index.search(index, vector_D, k + len(exclude), among=among)
-            named = zip(index.ids.at(n for n, _ in nearest), (s for _, s in nearest), strict=True)
-            found = [(track_id, s) for track_id, s in named if track_id not in exclude][:k]
-        return _describe(self.connection, found)
+        among = None if where is None else self._numbers(run_id, where)
+        found = self.searched(run_id).nearest(vector_D, k, among=among, exclude=exclude)
+        shown = self._describe(found)
+        return [Neighbour(i, f.track_id, f.similarity, *shown[f.track_id]) for i, f in enumerate(found, start=1)]
+
+    def _numbers(self, run_id: str, where: str) -> np.ndarray:
+        """Numbers of the vectors whose tracks fulfil a condition."""
+        searched = self.searched(run_id)
+        if (run_id, where) not in self._among:
+            if len(self._among) >= CONDITIONS:
+                self._among.clear()
+            self.connection.register(INDEXED, searched.table())
+            matching = f"SELECT track_id FROM tracks WHERE (\n{where}\n)"
+            sql = f"SELECT number FROM {INDEXED} SEMI JOIN ({matching}) USING (track_id)"
+            found = query.arrow(query.select(self.connection, sql))
+            self._among[run_id, where] = np.sort(found["number"].to_numpy())
+        return self._among[run_id, where]
+
+    def _describe(self, found: list[Found]) -> dict[str, tuple[str | None, ...]]:
+        """Title, artist and labels of some tracks."""
+        shown = {}
+        for f in found:
+            facts = f.piece.shown(f) or self._shown.get(f.track_id)
+            if facts is not None:
+                shown[f.track_id] = facts
+        rest = [f.track_id for f in found if f.track_id not in shown]
+        if rest:
+            if len(self._shown) >= REMEMBERED:
+                self._shown.clear()
+            self._shown |= _look_up(self.connection, rest)
+            shown |= {track_id: self._shown[track_id] for track_id in rest}
+        return shown
 
 
 def similar(
@@ -205,18 +244,6 @@ def similar_to_upload(
     """One question of `Searcher.similar_to_upload`, after which all is closed."""
     with Searcher(lake) as searcher:
         return searcher.similar_to_upload(data, extension=extension, k=k, model_or_run=model_or_run)
-
-
-def _stored_embedding(
-    connection: duckdb.DuckDBPyConnection, index: Index | None, track_id: str, run_id: str
-) -> np.ndarray | None:
-    number = None if index is None else index.ids.number(track_id)
-    if index is not None:
-        return None if number is None else index.vector(number)
-    rows = connection.execute(
-        "SELECT embedding FROM embeddings WHERE track_id = $1 AND run_id = $2", [track_id, run_id]
-    ).fetchall()
-    return np.array(rows[0][0], np.float32) if rows else None
 
 
 def _embed_file(lake: Lake, connection: duckdb.DuckDBPyConnection, file: str, run_id: str) -> np.ndarray:
@@ -247,42 +274,7 @@ def _same_content(connection: duckdb.DuckDBPyConnection, file: str) -> set[str]:
     return found
 
 
-def _numbers(connection: duckdb.DuckDBPyConnection, index: Index, where: str) -> np.ndarray:
-    """Numbers of the vectors whose tracks fulfil a condition."""
-    connection.register(INDEXED, index.ids.table())
-    found = query.arrow(
-        query.select(connection, f"SELECT number FROM {INDEXED} SEMI JOIN ({_matching(where)}) USING (track_id)")
-    )
-    return np.sort(found["number"].to_numpy())
-
-
-def _matching(where: str) -> str:
-    return f"SELECT track_id FROM tracks WHERE (\n{where}\n)"
-
-
-def _search_exactly(
-    connection: duckdb.DuckDBPyConnection,
-    run_id: str,
-    vector_D: np.ndarray,
-    k: int,
-    where: str | None,
-    exclude: set[str],
-) -> list[tuple[str, float]]:
-    if where is not None:
-        connection.register(ALLOWED, query.arrow(query.select(connection, _matching(where))))
-    among = "" if where is None else f"AND track_id IN (SELECT track_id FROM {ALLOWED}) "
-    rows = connection.execute(
-        "SELECT track_id, coalesce(nullif(list_cosine_similarity(embedding, $1::FLOAT[]), 'nan'), 0) AS similarity "
-        "FROM embeddings "
-        "WHERE run_id = $2 AND NOT list_contains($3::VARCHAR[], track_id) "
-        f"{among}ORDER BY similarity DESC, track_id LIMIT $4",
-        [vector_D.tolist(), run_id, sorted(exclude), k],
-    ).fetchall()
-    return [(track_id, similarity) for track_id, similarity in rows]
-
-
-def _describe(connection: duckdb.DuckDBPyConnection, found: list[tuple[str, float]]) -> list[Neighbour]:
-    ids = [track_id for track_id, _ in found]
+def _look_up(connection: duckdb.DuckDBPyConnection, ids: list[str]) -> dict[str, tuple[str | None, ...]]:
     rows = connection.execute(
         "SELECT t.track_id, any_value(t.title), any_value(t.artist), "
         "string_agg(DISTINCT l.label, ', ' ORDER BY l.label) FROM tracks t "
@@ -290,5 +282,4 @@ def _describe(connection: duckdb.DuckDBPyConnection, found: list[tuple[str, floa
         "WHERE t.track_id IN (SELECT unnest($1::VARCHAR[])) GROUP BY t.track_id",
         [ids],
     ).fetchall()
-    facts = {track_id: rest for track_id, *rest in rows}
-    return [Neighbour(rank, t, s, *facts.get(t, (None,) * 3)) for rank, (t, s) in enumerate(found, start=1)]
+    return dict.fromkeys(ids, (None, None, None)) | {track_id: tuple(rest) for track_id, *rest in rows}

@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 
 from phonolake.errors import PhonolakeError, UsageError, unknown
+from phonolake.lookup.label_matrix import check_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,11 @@ def read_answers(
     Raises
     ------
     UsageError
-        For a rater who did not answer.
+        For an unknown source, or a rater who did not answer.
     PhonolakeError
         When nobody answered.
     """
+    check_source(connection, source, resolved=False)
     known = raters(connection)
     if rater is not None and rater not in known:
         raise unknown("annotator", rater, known)

@@ -15,6 +15,7 @@ from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.features import contract
 from phonolake.lookup import embeddings
 from phonolake.lookup.held_out import HeldOut
+from phonolake.lookup.label_matrix import check_source
 from phonolake.store import query
 from phonolake.store.lake import Lake
 from phonolake.store.schema import features_table, quote
@@ -107,11 +108,13 @@ def track_map(
     Raises
     ------
     UsageError
-        For an unknown name or method.
+        For an unknown name, source or method.
     PhonolakeError
         When nothing of the kind is in the lake.
     """
     with query.connect(lake) as connection:
+        if source != "dataset":  # without labels of its dataset a track still has a place
+            check_source(connection, source)
         if of in contract.feature_sets():
             vectors = read_features(connection, of, dataset=dataset)
         else:
@@ -130,6 +133,7 @@ def importance(
 ) -> list[Importance]:
     """`class_views.feature_importance` of the tracks that have one label by `source`."""
     with query.connect(lake) as connection:
+        check_source(connection, source)
         vectors = read_features(connection, feature_set, dataset=dataset)
         label = read_classes(connection, source, vectors.track_ids)
     kept = [n for n, track_id in enumerate(vectors.track_ids) if track_id in label]

@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 
 from phonolake.errors import PhonolakeError
-from phonolake.lookup.runs import label_source
+from phonolake.lookup.runs import IMPORTED, label_source
 from phonolake.metrics import classification
 
 # More points than a figure has pixels only cost time.
@@ -102,7 +102,7 @@ class RunComparison:
 
 
 def training_runs(connection: duckdb.DuckDBPyConnection) -> list[TrainingRun]:
-    """Every trained model, the newest first."""
+    """Every trained or imported model, the newest first; vectors that were brought have no model."""
     rows = connection.execute(
         """
         WITH figures AS (
@@ -114,8 +114,9 @@ def training_runs(connection: duckdb.DuckDBPyConnection) -> list[TrainingRun]:
         SELECT m.run_id, m.model, m.input, m.split, m.test_fold, r.finished_at, len(m.labels), f.accuracy, f.f1, f.roc,
             f.pr
         FROM models m JOIN runs r USING (run_id) LEFT JOIN figures f USING (run_id)
-        ORDER BY r.finished_at DESC, m.run_id
-        """
+        WHERE len(m.labels) > 0 OR NOT starts_with(m.input, $1) ORDER BY r.finished_at DESC, m.run_id
+        """,
+        [IMPORTED],
     ).fetchall()
     return [TrainingRun(*row) for row in rows]
 

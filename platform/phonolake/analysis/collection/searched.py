@@ -1,0 +1,195 @@
+"""All embeddings of a run that are published: those in the segments of its index, and those that no segment has yet.
+
+Each vector has a number of its own, and a segment the numbers from its first one on. What the index lacks is searched
+exactly, and what is no longer published is not found, so that no answer is out of date.
+
+Shape suffixes: N vectors, D values, K neighbours.
+"""
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from phonolake.lookup import indexed
+from phonolake.progress import say
+from phonolake.search import index as faiss_index
+from phonolake.search.index import Part, Source
+from phonolake.search.segment import Segment
+from phonolake.search.tracks import Tracks
+from phonolake.search.vectors import unit
+from phonolake.store.lake import Lake
+
+# Vectors that no segment has are held in memory up to so many bytes, and in a file beyond.
+IN_MEMORY = 256 << 20
+# Above so many changed tracks what is shown of them is looked up anyway.
+MOST_CHANGED = 100_000
+
+
+class Found(NamedTuple):
+    """A vector that was found: the track's id, its similarity, and where it stands."""
+
+    track_id: str
+    similarity: float
+    piece: "Piece"
+    number: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One segment among all.
+
+    Parameters
+    ----------
+    first : int
+        Number of its first vector.
+    alive : ndarray of int64, optional
+        Those of its vectors whose shards are still published, by their numbers within it; all by default.
+    part : Part, optional
+        What the card says; tracks that no index knows have none.
+    """
+
+    lake: Lake
+    segment: Segment
+    first: int
+    alive: np.ndarray | None = None
+    part: Part | None = None
+
+    @cached_property
+    def changed(self) -> frozenset[str] | None:
+        """Tracks of which something else may be shown than is kept here; None where that may be any."""
+        ids = None if self.part is None else indexed.touched(self.lake, self.part)
+        return None if ids is None or len(ids) > MOST_CHANGED else frozenset(ids.to_pylist())
+
+    def shown(self, found: Found) -> tuple[str | None, ...] | None:
+        """Title, artist and labels of a track, if they are kept here."""
+        if self.changed is None or found.track_id in self.changed:
+            return None
+        return self.segment.tracks.shown(found.number)
+
+    def number(self, track_id: str) -> int | None:
+        """The number of a track within it, where it is alive."""
+        found = self.segment.tracks.number(track_id)
+        if found is None or self.alive is None:
+            return found
+        place = int(np.searchsorted(self.alive, found))
+        return found if place < len(self.alive) and self.alive[place] == found else None
+
+    def among(self, numbers: np.ndarray | None) -> np.ndarray | None:
+        """Those of some numbers of all that are here and alive, within it; None for all."""
+        if numbers is None:
+            return self.alive
+        first, last = np.searchsorted(numbers, [self.first, self.first + len(self.segment)])
+        here = numbers[first:last] - self.first
+        return here if self.alive is None else np.intersect1d(here, self.alive, assume_unique=True)
+
+
+class Searched:
+    """The published embeddings of a run, as its index lies there now.
+
+    Parameters
+    ----------
+    lake : Lake
+        One that is pinned.
+    """
+
+    def __init__(self, lake: Lake, run_id: str) -> None:
+        self.stamp = faiss_index.stamp(indexed.folder(lake, run_id))
+        published = indexed.published(lake, run_id)
+        self.pieces: list[Piece] = []
+        held: set[str] = set()
+        if self.stamp is not None:
+            held = self._open(lake, run_id, published)
+        lacking = [published[file] for file in sorted(published.keys() - held)]
+        if lacking:
+            self._add(lake, _read(lake, lacking))
+            self._tell(sum(source.rows or 0 for source in lacking))
+
+    def _open(self, lake: Lake, run_id: str, published: dict[str, Source]) -> set[str]:
+        """Open the segments, and say whose vectors they hold."""
+        folder = indexed.folder(lake, run_id)
+        card = faiss_index.read_card(folder)
+        if card is None:
+            return set()
+        early = card.format < faiss_index.FORMAT
+        if early and not all(source.is_in(published) for part in card.parts for source in part.shards):
+            return set()
+        index = faiss_index.load(folder)
+        held = set()
+        for part, segment in zip(index.card.parts, index.segments, strict=True):
+            dead = [i for i, source in enumerate(part.shards) if not source.is_in(published)]
+            alive = np.flatnonzero(~np.isin(segment.tracks.shards(), dead)) if dead else None
+            self._add(lake, segment, alive, None if early else part)
+            held |= {source.file for source in part.shards if source.is_in(published)}
+        return held
+
+    def _add(self, lake: Lake, segment: Segment, alive: np.ndarray | None = None, part: Part | None = None) -> None:
+        self.pieces.append(Piece(lake, segment, len(self), alive, part))
+
+    def _tell(self, lacking: int) -> None:
+        if len(self.pieces) == 1:
+            say("No up-to-date index: searching exactly (`phonolake index` makes one).")
+        else:
+            say(f"The index lacks {lacking} tracks, which are searched exactly (`phonolake index` adds them).")
+
+    def __len__(self) -> int:
+        return sum(len(piece.segment) for piece in self.pieces)
+
+    def vector(self, track_id: str) -> np.ndarray | None:
+        """The vector of a track: of length one, or zero; None where it has none."""
+        for piece in self.pieces:
+            number = piece.number(track_id)
+            if number is not None:
+                return np.asarray(piece.segment.vectors[number])
+        return None
+
+    def table(self) -> pa.Table:
+        """Columns track_id and number, for SQL."""
+        chunks = [chunk for piece in self.pieces for chunk in piece.segment.tracks.ids().chunks]
+        return pa.table({"track_id": pa.chunked_array(chunks, pa.string()), "number": np.arange(len(self))})
+
+    def nearest(
+        self, query_D: np.ndarray, k: int, *, among: np.ndarray | None = None, exclude: Iterable[str] = ()
+    ) -> list[Found]:
+        """The k vectors most alike, equal ones in order of their tracks' ids.
+
+        Parameters
+        ----------
+        query_D : ndarray
+            In any scale.
+        among : ndarray of int64, optional
+            Numbers of those that may be found, in order; all by default.
+        exclude : iterable of str
+            Tracks that are left out.
+        """
+        left_out = set(exclude)
+        query_1D = unit(query_D[None])
+        found: list[Found] = []
+        for piece in self.pieces:
+            # More than asked for, since the track itself comes first.
+            numbers, similarity = piece.segment.search(query_1D[0], k + len(left_out), among=piece.among(among))
+            ids = piece.segment.tracks.at(numbers)
+            rows = zip(ids, similarity.tolist(), numbers.tolist(), strict=True)
+            found += [Found(track_id, s, piece, n) for track_id, s, n in rows]
+        found.sort(key=lambda f: (-f.similarity, f.track_id))
+        return [f for f in found if f.track_id not in left_out][:k]
+
+
+def _read(lake: Lake, sources: list[Source]) -> Segment:
+    """The vectors of some shards, to be searched exactly."""
+    n, d = sum(source.rows or 0 for source in sources), indexed.values(lake, sources[0])
+    if n * d * 4 <= IN_MEMORY:
+        x_ND = np.empty((n, d), np.float32)
+    else:
+        x_ND = np.memmap(tempfile.TemporaryFile(), np.float32, "w+", shape=(n, d))  # noqa: SIM115
+    track_ids: list[pa.Array] = []
+    start = 0
+    for block in indexed.blocks(lake, sources):
+        x_ND[start : start + len(block.vectors)] = unit(block.vectors)
+        start += len(block.vectors)
+        track_ids.append(block.track_ids)
+    return Segment(Tracks.of(pa.chunked_array(track_ids, pa.string()), np.zeros(n, np.int32)), x_ND)

@@ -1,0 +1,110 @@
+"""Indexes as parts of a lake: where they lie, which shards their segments are of, and what is shown of their tracks."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phonolake.search.building import Block, Show
+from phonolake.search.index import Part, Source
+from phonolake.search.tracks import ROWS
+from phonolake.store import catalog
+from phonolake.store.lake import Lake
+from phonolake.store.shards import SEPARATOR
+
+FOLDER, VECTORS = "indexes", "embeddings"
+# Tables that title, artist and labels come from.
+SHOWN = ("tracks", "labels")
+INDEXED = "indexed_tracks"
+# What DuckDB may take to look up what is shown of many tracks; beyond, it uses the disk.
+MEMORY = "384MB"
+# Vectors that are read at once.
+BATCH = 8192
+
+
+def folder(lake: Lake, run_id: str) -> Path:
+    """Where the index of a run lies."""
+    return lake.root / FOLDER / run_id
+
+
+def runs(lake: Lake) -> list[str]:
+    """Runs with embeddings, in order of their ids."""
+    return sorted({file.split(SEPARATOR)[0] for file, shard in lake.shards(VECTORS).items() if shard.rows})
+
+
+def published(lake: Lake, run_id: str) -> dict[str, Source]:
+    """The shards of embeddings of a run, by their names."""
+    found = _sources(lake, VECTORS)
+    return {file: source for file, source in found.items() if file.split(SEPARATOR)[0] == run_id and source.rows}
+
+
+def shown(lake: Lake) -> dict[str, tuple[Source, ...]]:
+    """The shards that title, artist and labels come from, by their tables."""
+    return {table: tuple(_sources(lake, table).values()) for table in SHOWN}
+
+
+def _sources(lake: Lake, table: str) -> dict[str, Source]:
+    return {file: Source(file, shard.rows, shard.bytes) for file, shard in lake.shards(table).items()}
+
+
+def dead_rows(part: Part, now: dict[str, Source]) -> int:
+    """Vectors of a segment that come from shards which are no longer published."""
+    return sum(source.rows or 0 for source in part.shards if not source.is_in(now))
+
+
+def touched(lake: Lake, part: Part) -> pa.Array | None:
+    """Tracks of which something else may be shown than the segment keeps; None where that may be any."""
+    ids: list[pa.Array] = []
+    for table in SHOWN:
+        now, before = _sources(lake, table), part.shown.get(table)
+        if before is None or not all(source.is_in(now) for source in before):
+            return None
+        for file in sorted(now.keys() - {source.file for source in before}):
+            ids += pq.read_table(lake.folder(table) / file, columns=["track_id"])["track_id"].chunks
+    return pa.concat_arrays(ids).unique() if ids else pa.array([], pa.string())
+
+
+def blocks(lake: Lake, sources: Iterable[Source]) -> Iterator[Block]:
+    """The vectors of some shards."""
+    for number, source in enumerate(sources):
+        with pq.ParquetFile(lake.folder(VECTORS) / source.file) as file:
+            for batch in file.iter_batches(BATCH, columns=["track_id", "embedding"]):
+                values = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
+                yield Block(batch.column("track_id"), values.reshape(len(batch), -1), number)
+
+
+def values(lake: Lake, source: Source) -> int:
+    """How many values each vector of a shard has."""
+    with pq.ParquetFile(lake.folder(VECTORS) / source.file) as file:
+        first = next(file.iter_batches(1, columns=["embedding"]))
+    return len(first.column("embedding").flatten())
+
+
+@contextmanager
+def showing(lake: Lake) -> Iterator[Show]:
+    """A function that looks up title, artist and labels of tracks, while the block runs."""
+    with catalog.connect(lake) as connection:
+        connection.execute(f"SET memory_limit = '{MEMORY}'")
+
+        def show(track_ids: pa.ChunkedArray) -> Iterator[pa.RecordBatch]:
+            numbers = pa.array(range(len(track_ids)), pa.int64())
+            connection.register(INDEXED, pa.table({"track_id": track_ids, "number": numbers}))
+            relation = connection.sql(
+                f"""
+                WITH named AS (
+                    SELECT track_id, any_value(title) AS title, any_value(artist) AS artist FROM tracks
+                    WHERE track_id IN (SELECT track_id FROM {INDEXED}) GROUP BY track_id
+                ), said AS (
+                    SELECT track_id, string_agg(DISTINCT label, ', ' ORDER BY label) AS labels FROM labels
+                    WHERE value = 1 AND source = 'dataset' AND track_id IN (SELECT track_id FROM {INDEXED})
+                    GROUP BY track_id
+                )
+                SELECT n.title, n.artist, s.labels FROM {INDEXED} AS i
+                LEFT JOIN named AS n USING (track_id) LEFT JOIN said AS s USING (track_id) ORDER BY i.number
+                """
+            )
+            yield from relation.to_arrow_reader(ROWS)
+
+        yield show

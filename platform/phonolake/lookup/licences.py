@@ -1,0 +1,97 @@
+"""Under which licence a model, its vectors and its predictions stand, and where they come from."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from phonolake.errors import unknown
+from phonolake.lookup.runs import ModelRun
+
+PERMISSIVE, NON_COMMERCIAL, OTHER, NOT_STATED = "permissive", "non-commercial", "other", "not stated"
+KINDS = (PERMISSIVE, NON_COMMERCIAL, OTHER, NOT_STATED)
+# What was trained here on the user's own music is the user's.
+OWN = "own"
+
+_NON_COMMERCIAL = re.compile(r"\bnc\b|non-?\s?commercial|research (use )?only|academic", re.IGNORECASE)
+# Licences that let everyone do everything with what is made, but for naming who made it.
+_PERMISSIVE = re.compile(
+    r"^\s*(own\b|mit\b|isc\b|bsd\b|apache\b|cc0\b|cc[- ]?by(?!\s*[- ]\s*(sa|nd|nc))\b|unlicense\b|zlib\b|0bsd\b"
+    r"|public domain\b|mpl\b)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLicence:
+    """The licence of a run's model, vectors and predictions.
+
+    Parameters
+    ----------
+    licence : str or None
+        As stated; ``own`` for what was trained in the lake; None where nobody says.
+    kind : str
+        One of `KINDS`.
+    origin : str or None
+        Address, paper or model that it comes from.
+    """
+
+    run_id: str
+    model: str
+    licence: str | None
+    kind: str
+    origin: str | None
+
+
+def kind_of(licence: str | None) -> str:
+    """What a licence allows: one of `KINDS`."""
+    if not licence or not licence.strip():
+        return NOT_STATED
+    # A licence's letters are parted in many ways: CC-BY-NC 4.0, CC BY NC, by_nc.
+    parted = re.sub(r"[_/]+", "-", licence)
+    if _NON_COMMERCIAL.search(parted.replace("-", " ")) or _NON_COMMERCIAL.search(parted):
+        return NON_COMMERCIAL
+    return PERMISSIVE if _PERMISSIVE.match(parted) else OTHER
+
+
+def of_card(card: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Licence and origin that a model's card states."""
+    weights = card.get("weights") or {}
+    licence, origin = card.get("licence") or weights.get("licence"), card.get("origin") or weights.get("url")
+    if licence is None and not weights and card.get("kind") != "vectors":
+        return OWN, origin
+    return licence, origin
+
+
+def of_runs(connection: duckdb.DuckDBPyConnection) -> dict[str, ModelLicence]:
+    """The licence of every run with a model, by its id, in the order of the models' names."""
+    rows = connection.execute(
+        "SELECT run_id, model, licence, origin FROM model_licences ORDER BY model, run_id"
+    ).fetchall()
+    return {
+        run_id: ModelLicence(run_id, model, licence, kind_of(licence), origin)
+        for run_id, model, licence, origin in rows
+    }
+
+
+def allowed(connection: duckdb.DuckDBPyConnection, wanted: str | None) -> Callable[[ModelRun], bool] | None:
+    """Whether a run stands under a licence of a kind, for `phonolake.lookup.runs.find`; None where all do.
+
+    Raises
+    ------
+    UsageError
+        For an unknown kind.
+    """
+    if wanted is None:
+        return None
+    check_kind(wanted)
+    stated = of_runs(connection)
+    return lambda run: stated[run.run_id].kind == wanted
+
+
+def check_kind(wanted: str) -> None:
+    """Raise a `UsageError` that lists the kinds, unless `wanted` is one."""
+    if wanted not in KINDS:
+        raise unknown("kind of licence", wanted, KINDS)

@@ -1,0 +1,166 @@
+"""A segment of an index: some of its vectors, which are never changed where they lie.
+
+    vectors.npy     the vectors, of length one, in order of their numbers
+    tracks.arrow    their tracks, with title, artist and labels; by_id.npy: the numbers in order of the ids
+    index.faiss     what FAISS learned (`phonolake.search.kinds`), with lists.bin and cells.npy for an inverted file
+
+What FAISS finds is ranked by the vectors themselves. Under a filter an inverted file says which cells lie nearest, and
+the allowed vectors in them are looked at one by one.
+
+Shape suffixes: N vectors, D values, K neighbours, M allowed vectors, C cells.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phonolake.search import kinds, probing
+from phonolake.search.tracks import Tracks
+from phonolake.search.vectors import Vectors, mapped, nearest_among, similarities
+
+VECTORS = "vectors.npy"
+# So many allowed vectors are rather looked at than looked for in a graph, which knows of no filter.
+FEW = 20_000
+# More than a filter's share is asked of a graph, since what it lets through may lie unevenly.
+MARGIN = 1.5
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment that is open.
+
+    Parameters
+    ----------
+    vectors : Vectors
+        N of D values.
+    faiss : object, optional
+        The FAISS index; a flat segment has none.
+    bounds : ndarray, optional
+        The number of the first vector of each cell of an inverted file, and N.
+    plan : probing.Plan
+        How far to look.
+    """
+
+    tracks: Tracks
+    vectors: Vectors
+    kind: str = kinds.FLAT
+    faiss: Any = None
+    bounds: np.ndarray | None = None
+    plan: probing.Plan = probing.UNKNOWN
+
+    @classmethod
+    def read(cls, folder: Path, card: dict[str, Any]) -> "Segment":
+        """The segment in a folder, as its card says.
+
+        Raises
+        ------
+        OSError, RuntimeError, ValueError, KeyError
+            When a file is missing or damaged, or they do not fit together.
+        """
+        kind, n = str(card["kind"]), int(card["n"])
+        tracks, vectors = Tracks.read(folder), mapped(folder / VECTORS)
+        if kind not in kinds.KINDS or vectors.ndim != 2 or not n == len(tracks) == len(vectors):
+            raise ValueError(f"{folder} holds {len(vectors)} vectors of {len(tracks)} tracks and not {n}")
+        bounds = mapped(folder / kinds.BOUNDS) if kind in kinds.INVERTED else None
+        index = None if kind == kinds.FLAT else kinds.opened(folder, kind, n, bounds)
+        return cls(tracks, vectors, kind, index, bounds, probing.Plan.of(card))
+
+    def __len__(self) -> int:
+        return self.vectors.shape[0]
+
+    @property
+    def exact(self) -> bool:
+        """Whether it looks at every vector."""
+        return self.kind == kinds.FLAT
+
+    def search(self, query_D: np.ndarray, k: int, *, among: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The k nearest vectors.
+
+        Parameters
+        ----------
+        query_D : ndarray
+            Of length one, or zero; float32.
+        among : ndarray of int64, optional
+            Numbers of the vectors that may be found, in order; all by default.
+
+        Returns
+        -------
+        numbers : ndarray of int64
+            Best first, equal ones in order of their numbers: k, or as many as there are.
+        similarity : ndarray of float64
+        """
+        k = min(k, len(self) if among is None else len(among))
+        if k <= 0:
+            return np.zeros(0, np.int64), np.zeros(0)
+        if among is None or len(among) == len(self):
+            number_K = self._unfiltered(query_D, k)
+        elif self.bounds is not None:
+            number_K = nearest_among(self.vectors, self._near(query_D, k, among), query_D, k)
+        else:
+            number_K = self._filtered(query_D, k, among)
+        similarity_K = similarities(self.vectors, number_K, query_D)
+        best_K = np.lexsort((number_K, -similarity_K))[:k]
+        return number_K[best_K], similarity_K[best_K]
+
+    def _unfiltered(self, query_D: np.ndarray, k: int) -> np.ndarray:
+        if self.exact:
+            if isinstance(self.vectors, np.ndarray):
+                import faiss  # which one there is, was looked at when the index was opened
+
+                found = faiss.knn(query_D[None], np.asarray(self.vectors), k, faiss.METRIC_INNER_PRODUCT)[1][0]
+                return np.asarray(found)
+            return nearest_among(self.vectors, np.arange(len(self)), query_D, k)
+        depth = min(len(self), k * self.plan.refine)
+        wide = depth if self._is_graph else k
+        found = self._by_faiss(query_D, depth, self.plan.probes(wide, self._most))
+        # What is looked at may hold fewer; all of it holds all.
+        return found if len(found) >= k else self._by_faiss(query_D, depth, self._most)
+
+    @property
+    def _is_graph(self) -> bool:
+        return self.kind == kinds.HNSW
+
+    @property
+    def _most(self) -> int:
+        return len(self) if self._is_graph else int(self.faiss.nlist)
+
+    def _by_faiss(self, query_D: np.ndarray, depth: int, probes: int) -> np.ndarray:
+        import faiss
+
+        if self._is_graph:
+            parameters = faiss.SearchParametersHNSW(efSearch=max(probes, depth))
+        else:
+            parameters = faiss.SearchParametersIVF(nprobe=probes)
+        _, number_1K = self.faiss.search(query_D[None], depth, params=parameters)
+        return np.asarray(number_1K[0][number_1K[0] >= 0])
+
+    def _near(self, query_D: np.ndarray, k: int, among: np.ndarray) -> np.ndarray:
+        """Of the allowed vectors those in the cells around a query."""
+        assert self.bounds is not None
+        # An inverted file may hold fewer allowed vectors around a query than its share of all.
+        bound_C = np.searchsorted(among, self.bounds)
+        depth = k * len(self) / len(among)
+        if self.plan.probes(depth, self._most) >= self._most:
+            return among
+        _, order_1C = self.faiss.quantizer.search(query_D[None], self._most)
+        cells = probing.under_filter(self.plan, k, self._sizes, np.diff(bound_C), order_1C[0])
+        near_P = np.sort(order_1C[0][:cells])
+        return np.concatenate([among[bound_C[cell] : bound_C[cell + 1]] for cell in near_P])
+
+    @cached_property
+    def _sizes(self) -> np.ndarray:
+        assert self.bounds is not None
+        return np.diff(self.bounds)
+
+    def _filtered(self, query_D: np.ndarray, k: int, among: np.ndarray) -> np.ndarray:
+        if self._is_graph and len(among) > FEW:
+            depth = int(MARGIN * self.plan.refine * k * len(self) / len(among))
+            if depth < len(among):
+                found = np.sort(self._by_faiss(query_D, depth, self.plan.probes(depth, self._most)))
+                found = found[among[np.minimum(np.searchsorted(among, found), len(among) - 1)] == found]
+                if len(found) >= k:
+                    return found
+        return nearest_among(self.vectors, among, query_D, k)

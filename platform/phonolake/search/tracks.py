@@ -1,0 +1,145 @@
+"""The tracks of an index: ids and what is shown of each, in the order of its vectors, looked at where they lie."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from phonolake.files import replacing
+from phonolake.search.vectors import mapped
+
+TRACKS, ORDER = "tracks.arrow", "by_id.npy"
+# Rows of each batch of the file but the last, so that the place of a row follows from its number.
+ROWS = 65_536
+IDENTITY = pa.schema([pa.field("track_id", pa.string(), False), pa.field("shard", pa.int32(), False)])
+SHOWN = ("title", "artist", "labels")
+SCHEMA = pa.schema([*IDENTITY, *(pa.field(name, pa.string()) for name in SHOWN)])
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """Tracks by the numbers of their vectors, and numbers by ids.
+
+    Parameters
+    ----------
+    batches : sequence of pa.RecordBatch
+        Columns track_id, shard (an index into the shards of the segment), title, artist and labels; each of `ROWS` rows
+        but the last. Those of tracks that no index knows hold no more than the first two.
+    by_id : ndarray of int64, optional
+        The numbers in order of the ids; without it they are looked through one by one.
+    """
+
+    batches: Sequence[pa.RecordBatch]
+    by_id: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, track_ids: pa.Array | pa.ChunkedArray, shards: np.ndarray) -> "Tracks":
+        """Tracks in memory."""
+        return cls(list(_batches(track_ids, shards)))
+
+    @classmethod
+    def read(cls, folder: Path) -> "Tracks":
+        """The tracks of the segment in a folder.
+
+        Raises
+        ------
+        OSError, ValueError
+            When they are missing or damaged.
+        """
+        with pa.memory_map(str(folder / TRACKS)) as file:
+            reader = pa.ipc.open_file(file)
+            if reader.schema != SCHEMA:
+                raise ValueError(f"{folder / TRACKS} has the columns {', '.join(reader.schema.names)}")
+            batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+        if any(len(batch) != ROWS for batch in batches[:-1]):
+            raise ValueError(f"the batches of {folder / TRACKS} are not of {ROWS} rows")
+        by_id = mapped(folder / ORDER)
+        if by_id.shape != (sum(map(len, batches)),):
+            raise ValueError(f"{folder / ORDER} is not that of {folder / TRACKS}")
+        return cls(batches, by_id)
+
+    def __len__(self) -> int:
+        return ROWS * (len(self.batches) - 1) + len(self.batches[-1]) if self.batches else 0
+
+    def at(self, numbers: Sequence[int] | np.ndarray) -> list[str]:
+        """Ids of some tracks."""
+        return [self._id(number) for number in np.asarray(numbers, np.int64).tolist()]
+
+    def shown(self, number: int) -> tuple[str | None, ...]:
+        """Title, artist and labels of a track."""
+        batch, row = self.batches[number // ROWS], number % ROWS
+        return batch.column(2)[row].as_py(), batch.column(3)[row].as_py(), batch.column(4)[row].as_py()
+
+    def number(self, track_id: str) -> int | None:
+        """The number of a track; None when it is not among them."""
+        if self.by_id is None:
+            found = pc.index(self.ids(), track_id).as_py()
+            return None if found < 0 else int(found)
+        place = bisect_left(self.by_id, track_id, key=lambda number: self._id(int(number)))
+        number = int(self.by_id[place]) if place < len(self) else None
+        return number if number is not None and self._id(number) == track_id else None
+
+    def ids(self) -> pa.ChunkedArray:
+        """All ids, in order of the numbers."""
+        return pa.chunked_array([batch.column("track_id") for batch in self.batches], pa.string())
+
+    def shards(self) -> np.ndarray:
+        """For each track the shard that its vector comes from, int32."""
+        found = [batch.column("shard").to_numpy() for batch in self.batches]
+        return np.concatenate(found) if found else np.zeros(0, np.int32)
+
+    def numbers_of(self, track_ids: pa.Array) -> np.ndarray:
+        """Numbers of those of these tracks that are among them, in order."""
+        return np.flatnonzero(pc.is_in(self.ids(), track_ids).to_numpy())
+
+    def _id(self, number: int) -> str:
+        found: str = self.batches[number // ROWS].column(0)[number % ROWS].as_py()
+        return found
+
+
+def write(folder: Path, track_ids: pa.ChunkedArray, shards: np.ndarray, shown: Iterable[pa.RecordBatch]) -> None:
+    """Write the tracks of a segment in order of their numbers.
+
+    Parameters
+    ----------
+    shown : iterable of pa.RecordBatch
+        Title, artist and labels, in that order.
+    """
+    with (
+        replacing(folder / TRACKS) as temporary,
+        pa.OSFile(str(temporary), "wb") as file,
+        pa.ipc.new_file(file, SCHEMA) as writer,
+    ):
+        for known, more in zip(_batches(track_ids, shards), _of_size(shown), strict=True):
+            writer.write_batch(pa.record_batch([*known.columns, *more.columns], schema=SCHEMA))
+    with replacing(folder / ORDER) as temporary, open(temporary, "wb") as file:
+        np.save(file, pc.sort_indices(track_ids).to_numpy().astype(np.int64))
+
+
+def _batches(track_ids: pa.Array | pa.ChunkedArray, shards: np.ndarray) -> Iterator[pa.RecordBatch]:
+    for start in range(0, len(track_ids), ROWS):
+        part = track_ids.slice(start, ROWS)
+        whole = pa.concat_arrays(part.chunks) if isinstance(part, pa.ChunkedArray) else part
+        columns = [whole.cast(pa.string()), pa.array(shards[start : start + ROWS], pa.int32())]
+        yield pa.record_batch(columns, schema=IDENTITY)
+
+
+def _of_size(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of `ROWS`."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        while sum(map(len, waiting)) >= ROWS:
+            table = pa.Table.from_batches(waiting)
+            yield _one(table.slice(0, ROWS))
+            waiting = table.slice(ROWS).to_batches()
+    if sum(map(len, waiting)):
+        yield _one(pa.Table.from_batches(waiting))
+
+
+def _one(table: pa.Table) -> pa.RecordBatch:
+    return table.combine_chunks().to_batches()[0]

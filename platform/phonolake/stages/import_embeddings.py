@@ -1,0 +1,270 @@
+"""Import embeddings: vectors that somebody computed elsewhere become a run of the lake, like those of its own networks.
+
+A run of vectors has a row of `models` without labels, whose input is ``import:FILE``, and rows of `embeddings`. Where a
+recording has several vectors, one for each segment, these are kept in `activations`, and their mean is its embedding.
+"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from phonolake.errors import UsageError, unknown
+from phonolake.features import contract
+from phonolake.lineage import CODE_VERSION, canonical, digest
+from phonolake.lookup.runs import IMPORTED
+from phonolake.models import registry
+from phonolake.models.loaded import EMBEDDING
+from phonolake.sources import vector_files
+from phonolake.sources.label_sheets import Keyed
+from phonolake.sources.sheets import Sheet
+from phonolake.sources.vector_files import Choice, VectorFile
+from phonolake.stages import imported, score
+from phonolake.stages.imported import Matcher, RemovedImport, Report
+from phonolake.store import schema
+from phonolake.store.lake import Change, Lake
+from phonolake.store.outcomes import Outcome, now
+from phonolake.store.product import Product
+from phonolake.store.shards import SEPARATOR, describe, keep_rows, writing
+
+MODELS, EMBEDDINGS, ACTIVATIONS = "models", "embeddings", "activations"
+# Of the shards: they were made of no shard of the lake.
+SOURCE = "import"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Which vectors to import.
+
+    Parameters
+    ----------
+    model : str
+        What they are called, as a model's vectors are by the name of the model.
+    file : str
+        .npy, .npz, CSV or Parquet.
+    dataset : str, optional
+        Only recordings of this dataset are meant.
+    choice : vector_files.Choice
+        What cannot be seen in the file.
+    segments : bool
+        Whether a recording may have several vectors, one for each segment of it in the order of the file.
+    licence, origin : str, optional
+        Under which licence the vectors stand, and where they come from.
+    """
+
+    lake: str
+    model: str
+    file: str
+    dataset: str | None = None
+    choice: Choice = field(default_factory=Choice)
+    segments: bool = False
+    licence: str | None = None
+    origin: str | None = None
+
+    @property
+    def path(self) -> Path:
+        return Path(self.file).expanduser()
+
+    @property
+    def name(self) -> str:
+        """`model`, if vectors can be called so."""
+        own = {*registry.names(), *contract.feature_sets()}
+        name = imported.check_name(self.model, "the name", own)
+        if SEPARATOR in name or "/" in name or "@" in name or name.startswith("."):
+            raise UsageError(f"the name {name!r} may hold no '/', '@' or '{SEPARATOR}', and begins with no dot")
+        return name
+
+
+def run(config: Config) -> tuple[Outcome, Report]:
+    """Import the vectors in the place of what was imported under their name.
+
+    Returns
+    -------
+    Outcome
+        Inputs are the vectors, outputs those whose recording is in the lake. Its run is what the vectors are known by.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read, names none of the recordings, or has two vectors for one.
+    """
+    started, reports = now(), []
+
+    def make(seen: Lake) -> tuple[dict[str, Change], Outcome, Config]:
+        given, tracks, report = _read(seen, config)
+        reports.append(report)
+        sha256 = imported.file_digest(config.path)
+        asked = [config.name, sha256, config.choice, config.segments, config.licence, config.origin]
+        version = digest([*asked, sorted(tracks.items())])
+        run_id = f"{config.name}-{version}"
+        changes = _changes(seen, config, run_id, sha256, _by_track(given, tracks))
+        left = report.rows - report.matched
+        note = f"vectors of {given.E_ND.shape[1]} numbers for {len(set(tracks.values()))} tracks"
+        return changes, Outcome("embeddings import", run_id, report.rows, report.matched, left, note), config
+
+    lake = Lake.open(config.lake)
+    before = _runs(lake, config.name)
+    outcome = imported.publish(lake, make, reads=[MODELS, EMBEDDINGS, ACTIVATIONS], what="import", started=started)
+    _drop_indexes(lake, [run_id for run_id in before if run_id != outcome.run_id])
+    return outcome, reports[-1]
+
+
+def plan(config: Config) -> Report:
+    """What an import would find, without writing anything; the errors are those of `run`."""
+    return _read(Lake.open(config.lake), config)[2]
+
+
+def remove(lake_path: str, name: str) -> Outcome:
+    """Take imported vectors out of the lake.
+
+    Raises
+    ------
+    UsageError
+        For a name that no imported vectors have; the message lists those that there are.
+    """
+    started, lake = now(), Lake.open(lake_path)
+    before = _runs(lake, name)
+
+    def make(seen: Lake) -> tuple[dict[str, Change], Outcome, RemovedImport]:
+        gone = _runs(seen, name)
+        if not gone:
+            raise unknown("imported embeddings", name, _runs(seen).values())
+        changes = {table: Change(schema.table(table)) for table in (MODELS, EMBEDDINGS, ACTIVATIONS)}
+        for run_id in gone:
+            _take_out(seen, changes, run_id)
+        n = sum(seen.shards(EMBEDDINGS)[file].rows for file in changes[EMBEDDINGS].remove)
+        run_id = f"embeddings-remove-{digest([name, sorted(gone), seen.versions()])}"
+        note = f"vectors called {name!r}"
+        outcome = Outcome("embeddings remove", run_id, n, n, 0, note)
+        return {t: c for t, c in changes.items() if c.remove}, outcome, RemovedImport(lake_path, name)
+
+    outcome = imported.publish(lake, make, reads=[MODELS, EMBEDDINGS, ACTIVATIONS], what="remove", started=started)
+    _drop_indexes(lake, before)
+    return outcome
+
+
+def _read(lake: Lake, config: Config) -> tuple[VectorFile, dict[str, str], Report]:
+    """The file, the track that each of its names means, and what has no counterpart."""
+    _ = config.name
+    matcher, report = Matcher(lake, config.dataset), Report()
+    given = vector_files.read(config.path, matcher.names, config.choice)
+    report.understood.append(given.understood)
+    sheet = Sheet(given.path, ("name",), [(n, (name,)) for n, name in enumerate(given.names, 1)])
+    keyed = Keyed(sheet, 0, {name: matcher.names.find(name) for name in set(given.names)})
+    tracks = matcher.match(keyed, report)
+    if not tracks:
+        raise UsageError(f"none of the {report.rows} vectors of {config.file} names one recording: {report.said}")
+    if not config.segments:
+        _check_single(given, tracks)
+    matcher.without_row(set(tracks.values()), report)
+    return given, tracks, report
+
+
+def _check_single(given: VectorFile, tracks: dict[str, str]) -> None:
+    rows: dict[str, int] = {}
+    for n, name in enumerate(given.names):
+        if (track_id := tracks.get(name)) is None:
+            continue
+        if (before := rows.setdefault(track_id, n)) != n:
+            raise UsageError(
+                f"{given.path} has two vectors of {track_id}, called {given.names[before]!r} (row {before + 1}) and "
+                f"{name!r} (row {n + 1}): keep one, or say --segments where each is of a segment"
+            )
+
+
+def _by_track(given: VectorFile, tracks: dict[str, str]) -> dict[str, np.ndarray]:
+    """The vectors x_SD of each track, one for each of its segments."""
+    rows: dict[str, list[int]] = {}
+    for n, name in enumerate(given.names):
+        if name in tracks:
+            rows.setdefault(tracks[name], []).append(n)
+    return {track_id: given.E_ND[rows[track_id]] for track_id in sorted(rows)}
+
+
+def _changes(lake: Lake, config: Config, run_id: str, sha256: str, x: dict[str, np.ndarray]) -> dict[str, Change]:
+    """The rows of a run of vectors; what was called alike goes."""
+    name, table = config.name, schema.table(MODELS)
+    card: dict[str, Any] = {
+        "model": name,
+        "kind": "vectors",
+        "classes": [],
+        "licence": config.licence,
+        "origin": config.origin,
+        "file": {"name": config.path.name, "sha256": sha256},
+        "dimension": int(next(iter(x.values())).shape[1]),
+        "segments": config.segments,
+        "code_version": CODE_VERSION,
+    }
+    row: dict[str, Any] = {
+        "run_id": run_id,
+        "model": name,
+        "input": f"{IMPORTED}{config.path.name}",
+        "labels": [],
+        "split": "none",
+        "test_fold": None,
+        "card": canonical(card),
+        "code_version": CODE_VERSION,
+    }
+    changes = {MODELS: Change(table, [keep_rows(lake.path(MODELS, run_id), table.arrow, [row])])}
+    stamp = {"model": name, "run_id": run_id, "source_shard": config.path.name, "code_version": CODE_VERSION}
+    wanted: dict[Product, Iterator[dict[str, Any]]] = {score.embeddings_of(run_id): _embeddings(x, stamp)}
+    if config.segments:
+        wanted[score.activations_of(run_id, EMBEDDING, True)] = _activations(x, stamp)
+    for product, rows in wanted.items():
+        path = lake.path(product.table.name, product.stem(SOURCE))
+        if path.name not in lake.shards(product.table.name) or not path.exists():
+            with writing(path, product.table.arrow) as append:
+                for found in rows:
+                    append(found)
+        changes[product.table.name] = Change(product.table, [describe(path)])
+    changes.setdefault(ACTIVATIONS, Change(schema.table(ACTIVATIONS)))
+    for old in _runs(lake, name):
+        if old != run_id:
+            _take_out(lake, changes, old)
+    return {name: change for name, change in changes.items() if change.add or change.remove}
+
+
+def _embeddings(x: dict[str, np.ndarray], stamp: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for track_id, x_SD in x.items():
+        yield stamp | {"track_id": track_id, "embedding": x_SD.mean(axis=0, dtype=np.float64).tolist()}
+
+
+def _activations(x: dict[str, np.ndarray], stamp: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for track_id, x_SD in x.items():
+        for n, vector_D in enumerate(x_SD):
+            yield stamp | {
+                "track_id": track_id,
+                "layer": EMBEDDING,
+                "segment": n,
+                "first_step": None,
+                "activation": vector_D.tolist(),
+            }
+
+
+def _runs(lake: Lake, name: str | None = None) -> dict[str, str]:
+    """Imported vectors by their run: what they are called."""
+    found = {}
+    for file in lake.shards(MODELS):
+        for row in pq.read_table(
+            lake.folder(MODELS) / file, columns=["run_id", "model", "input", "labels"]
+        ).to_pylist():
+            if row["input"].startswith(IMPORTED) and not row["labels"] and name in (None, row["model"]):
+                found[row["run_id"]] = row["model"]
+    return found
+
+
+def _take_out(lake: Lake, changes: dict[str, Change], run_id: str) -> None:
+    """All shards of a run."""
+    begins = {MODELS: f"{run_id}.", EMBEDDINGS: run_id + SEPARATOR, ACTIVATIONS: f"{run_id}@"}
+    for table, begin in begins.items():
+        changes[table].remove += [file for file in lake.shards(table) if file.startswith(begin)]
+
+
+def _drop_indexes(lake: Lake, run_ids: Any) -> None:
+    """Indexes of vectors that are no longer in the lake."""
+    for run_id in run_ids:
+        shutil.rmtree(lake.root / "indexes" / run_id, ignore_errors=True)

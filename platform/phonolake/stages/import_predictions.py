@@ -1,0 +1,281 @@
+"""Import predictions: what a model of others says of the lake's tracks becomes a run beside those trained here.
+
+It has no weights, so it scores nothing new; all that compares, joins or doubts by stored predictions takes it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phonolake.errors import UsageError, unknown
+from phonolake.lineage import CODE_VERSION, canonical, digest, settings
+from phonolake.lookup import runs
+from phonolake.lookup.label_matrix import check_source
+from phonolake.models import registry
+from phonolake.records import TEST, VALID
+from phonolake.sources import label_sheets, probability_sheets
+from phonolake.sources.label_sheets import Keyed
+from phonolake.sources.probability_sheets import Layout, Probability, ProbabilityColumns
+from phonolake.stages import examples, imported
+from phonolake.stages.imported import Matcher, Report, Unmatched
+from phonolake.store import catalog
+from phonolake.store.lake import Change, Lake
+from phonolake.store.outcomes import Outcome, now
+from phonolake.training import report as figures
+
+TABLES = ("predictions", "models", "metrics")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Which predictions to import.
+
+    Parameters
+    ----------
+    file : str
+        CSV, TSV, Parquet, JSON lines or JSON.
+    model : str, optional
+        What the model is called; the name of the file by default.
+    labels : str
+        Whose labels the model was to learn (`labels.source`): it is judged by them.
+    split, fold : str and int, optional
+        The split of the lake that it learned by, and the fold that it held out. Without a split, and without a fold
+        where the split has some, every track counts as held out.
+    dataset : str, optional
+        Only recordings of this dataset are meant.
+    licence : str, optional
+        Under which the predictions may be used; kept in the model's card.
+    columns : ProbabilityColumns
+        What cannot be seen in the table.
+    """
+
+    lake: str
+    file: str
+    model: str | None = None
+    labels: str = "dataset"
+    split: str | None = None
+    fold: int | None = None
+    dataset: str | None = None
+    licence: str | None = None
+    columns: ProbabilityColumns = field(default_factory=ProbabilityColumns)
+
+    @property
+    def name(self) -> str:
+        """The name of the model."""
+        return self.model or Path(self.file).stem
+
+
+@dataclass(frozen=True, slots=True)
+class _Predictions:
+    """Probabilities P_NK of tracks, in order of their ids, and classes; and what each track was to the model."""
+
+    track_ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    P_NK: np.ndarray
+    parts: tuple[str, ...]
+
+
+def run(config: Config) -> tuple[Outcome, Report]:
+    """Import the predictions in the place of what was imported under the model's name before.
+
+    Returns
+    -------
+    Outcome
+        Inputs are the recordings that the table names, outputs those that are in the lake.
+
+    Raises
+    ------
+    UsageError
+        If the table cannot be read or understood, names none of the recordings, has a value that is no probability,
+        contradicts itself or lacks a label of a recording; for an unknown source of labels, split or fold; or for the
+        name of another model.
+    """
+    started, reports = now(), []
+
+    def make(seen: Lake) -> tuple[Mapping[str, Change], Outcome, Config]:
+        found, report = _read(seen, config)
+        reports.append(report)
+        sha256 = imported.file_digest(Path(config.file).expanduser())
+        version = digest([settings(replace(config, lake="")), sha256, found.track_ids, found.parts])
+        run_id = f"{config.name}-{version}"
+        rows = {
+            "models": [_model(config, found, run_id, sha256)],
+            "predictions": _rows(config, found, run_id),
+            "metrics": _metrics(seen, config, found, run_id),
+        }
+        changes = {table: imported.replacing(seen, table, {config.name: rows[table]}, version) for table in TABLES}
+        note = f"{len(found.classes)} labels by the model {config.name!r}"
+        left = report.rows - report.matched
+        return changes, Outcome("predictions import", run_id, report.rows, report.matched, left, note), config
+
+    reads = (*TABLES, "labels", "splits")
+    outcome = imported.publish(Lake.open(config.lake), make, reads=reads, what="import", started=started)
+    return outcome, reports[-1]
+
+
+def plan(config: Config) -> Report:
+    """What an import would find, without writing anything; the errors are those of `run`."""
+    return _read(Lake.open(config.lake), config)[1]
+
+
+def remove(lake_path: str, model: str) -> Outcome:
+    """Take an imported model and all of its predictions out of the lake."""
+    return imported.remove(lake_path, TABLES, "model", model)
+
+
+def _read(lake: Lake, config: Config) -> tuple[_Predictions, Report]:
+    """The predictions about tracks of the lake, and what has no counterpart."""
+    imported.check_name(config.name, "the model", _others(lake, config.name))
+    path, report = Path(config.file).expanduser(), Report()
+    matcher = Matcher(lake, config.dataset)
+    keyed = label_sheets.key(path, matcher.names, config.columns.id_column)
+    layout = probability_sheets.find(keyed, config.columns)
+    report.understood.append(f"{config.file}: {probability_sheets.understood(keyed, layout)}")
+    tracks = matcher.match(_once(keyed), report)
+    if not tracks:
+        raise UsageError(f"none of the {report.rows} recordings of {config.file} is in the lake: {report.said}")
+    matcher.without_row(set(tracks.values()), report)
+    said = _said(keyed, layout, tracks)
+    classes = tuple(dict.fromkeys(one.label for one in said.values()))
+    _check_labels(lake, config, classes, report)
+    track_ids = tuple(sorted({track_id for track_id, _ in said}))
+    P_NK = np.array([[_value(said, track_id, label, config) for label in classes] for track_id in track_ids])
+    parts = _parts(lake, config, track_ids)
+    report.understood.append(_held_out(config, parts))
+    return _Predictions(track_ids, classes, P_NK, parts), report
+
+
+def _others(lake: Lake, name: str) -> set[str]:
+    """Names that are taken: those of models here, and of what was trained in the lake."""
+    own = {*imported.files(lake, "models", name)}
+    with catalog.connect(lake) as connection:
+        taken = [run for run in runs.model_runs(connection) if not (own and run.model == name)]
+    return {*registry.names(), *(known for run in taken for known in (run.model, run.run_id))}
+
+
+def _once(keyed: Keyed) -> Keyed:
+    """The table with the first row of each recording alone: it is counted once, however many labels it has."""
+    first: dict[str, tuple[int, Any]] = {}
+    for line, name, cells in keyed.named():
+        first.setdefault(name, (line, cells))
+    return replace(keyed, sheet=replace(keyed.sheet, rows=list(first.values())))
+
+
+def _said(keyed: Keyed, layout: Layout, tracks: Mapping[str, str]) -> dict[tuple[str, str], Probability]:
+    """What is said of each track and label; what is said of recordings that are elsewhere is checked too."""
+    said: dict[tuple[str, str], Probability] = {}
+    for one in probability_sheets.given(keyed, layout):
+        track_id = tracks.get(one.name)
+        if track_id is None:
+            continue
+        before = said.setdefault((track_id, one.label), one)
+        if before is not one and (before.value != one.value or before.name == one.name):
+            lines = f"in lines {before.line} and {one.line}"
+            raise UsageError(
+                f"{keyed.sheet.path} has {one.label!r} of {one.name!r} twice, {lines}: a model gives one probability"
+            )
+    return said
+
+
+def _value(said: Mapping[tuple[str, str], Probability], track_id: str, label: str, config: Config) -> float:
+    if (one := said.get((track_id, label))) is None:
+        raise UsageError(
+            f"{config.file} has no probability of {label!r} for {track_id}, and of others it has: a model gives one "
+            "for each of its labels"
+        )
+    return one.value
+
+
+def _check_labels(lake: Lake, config: Config, classes: Sequence[str], report: Report) -> None:
+    """Note labels that no track has by the source: predictions of them cannot be judged."""
+    with catalog.connect(lake) as connection:
+        check_source(connection, config.labels)
+        known = {
+            label
+            for (label,) in connection.execute("SELECT DISTINCT label FROM labels_by($1)", [config.labels]).fetchall()
+        }
+    report.unmatched += [Unmatched("labels that no track has", label, 0) for label in classes if label not in known]
+
+
+def _parts(lake: Lake, config: Config, track_ids: Sequence[str]) -> tuple[str, ...]:
+    """What each track was to the model; ``""`` where the split does not name it."""
+    if config.split is None:
+        if config.fold is not None:
+            raise UsageError("--fold is one of a split: name it with --split")
+        return (TEST,) * len(track_ids)
+    with catalog.connect(lake) as connection:
+        rows = connection.execute("SELECT track_id, part, fold FROM splits WHERE split = $1", [config.split]).fetchall()
+        known = [split for (split,) in connection.execute("SELECT DISTINCT split FROM splits").fetchall()]
+    if not rows:
+        raise unknown("split", config.split, known)
+    folds = [fold for *_, fold in rows]
+    if config.fold is None and any(fold is not None for fold in folds):
+        sides = [TEST] * len(rows)  # a model for each fold, which held it out
+    else:
+        sides = examples.parts([part for _, part, _ in rows], folds, config.split, config.fold)
+    side = {track_id: part for (track_id, *_), part in zip(rows, sides, strict=True)}
+    return tuple(side.get(track_id, "") for track_id in track_ids)
+
+
+def _held_out(config: Config, parts: Sequence[str]) -> str:
+    n = sum(part == TEST for part in parts)
+    by = f"by the split {config.split!r}" if config.split else "since no --split says what the model learned from"
+    return f"{n} of {len(parts)} tracks count as held out, {by}"
+
+
+def _model(config: Config, found: _Predictions, run_id: str, sha256: str) -> dict[str, Any]:
+    card = {
+        "model": config.name,
+        "input": f"{runs.IMPORTED}{Path(config.file).name}",
+        "classes": list(found.classes),
+        "config": {"labels": config.labels},
+        "file": {"name": Path(config.file).name, "sha256": sha256},
+        "licence": config.licence,
+        "code_version": CODE_VERSION,
+    }
+    return {
+        "run_id": run_id,
+        "model": config.name,
+        "input": f"{runs.IMPORTED}{Path(config.file).name}",
+        "labels": list(found.classes),
+        "split": config.split or "none",
+        "test_fold": config.fold,
+        "card": canonical(card),
+        "code_version": CODE_VERSION,
+    }
+
+
+def _rows(config: Config, found: _Predictions, run_id: str) -> list[dict[str, Any]]:
+    stamp = {"model": config.name, "run_id": run_id, "code_version": CODE_VERSION}
+    stamp["source_shard"] = Path(config.file).name
+    return [
+        stamp | {"track_id": track_id, "label": label, "probability": float(p), "part": part or None}
+        for track_id, part, p_K in zip(found.track_ids, found.parts, found.P_NK, strict=True)
+        for label, p in zip(found.classes, p_K, strict=True)
+    ]
+
+
+def _metrics(lake: Lake, config: Config, found: _Predictions, run_id: str) -> list[dict[str, Any]]:
+    """Figures on the tracks that were not learned from and have a label that the model knows."""
+    with catalog.connect(lake) as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT track_id, label FROM labels_by($1) WHERE value = 1 AND list_contains($2, label)",
+            [config.labels, list(found.classes)],
+        ).fetchall()
+    number = {track_id: n for n, track_id in enumerate(found.track_ids)}
+    place = {label: k for k, label in enumerate(found.classes)}
+    Y_NK = np.zeros(found.P_NK.shape, np.float32)
+    for track_id, label in rows:
+        if track_id in number:
+            Y_NK[number[track_id], place[label]] = 1
+    measured = []
+    for part in (VALID, TEST):
+        kept = [n for n, its_part in enumerate(found.parts) if its_part == part and Y_NK[n].any()]
+        if kept:
+            y = Y_NK[kept] if (Y_NK.sum(axis=1) > 1).any() else Y_NK[kept].argmax(axis=1)
+            ids = [found.track_ids[n] for n in kept]
+            measured += figures.of_part(run_id, part, found.classes, ids, y, found.P_NK[kept])
+    return measured

@@ -1,0 +1,80 @@
+"""What an ingest takes in, and what counts as usable."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from phonolake.lineage import digest
+
+MAX_CLIPPED = 0.1
+MAX_BYTES = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What to ingest, and what counts as usable.
+
+    Parameters
+    ----------
+    lake, root : str
+        The lake, and the folder that holds the source's layout.
+    source : str
+        Name of a module in `sources`.
+    dataset : str, optional
+        First half of the track ids; the source's name, or for ``folder`` the name of the folder, by default.
+    shard_bytes : int
+        Encoded audio in one shard, at most (a single larger file has a shard of its own).
+    min_seconds : float
+        Shorter recordings are rejected as ``too-short``.
+    silence_dbfs : float
+        Recordings whose loudest sample lies below are rejected as ``silent``.
+    max_clipped : float
+        Recordings with a larger share of samples at full scale, in tops of at most 1.5 ms, are rejected as
+        ``clipped``. The worst of 408 real recordings (ESC-10 and others) has 0.008.
+    max_seconds : float, optional
+        Longer recordings are rejected as ``too-long``; without it they are taken whatever their length.
+    max_bytes : int
+        Larger files are rejected as ``too-large``: no WAV file can be larger than the default.
+    options : tuple of str
+        What is chosen of the dataset, as ``key=value`` (`sources.options`).
+    follow_links : bool
+        Take files that a link out of the root leads to; they are rejected as ``outside`` else.
+    split_genres : bool
+        Whether a genre such as ``"Rock; Pop / Indie"`` in a file's own tags is three labels; it is one else.
+    join : bool
+        Whether files of another folder are added to a dataset that the lake has; that is refused else.
+    prune : bool
+        Whether tracks and rejects are taken down whose files are no longer there.
+    """
+
+    lake: str
+    root: str
+    source: str = "folder"
+    dataset: str | None = None
+    shard_bytes: int = 128 << 20
+    min_seconds: float = 0.5
+    silence_dbfs: float = -70.0
+    max_clipped: float = MAX_CLIPPED
+    max_bytes: int = MAX_BYTES
+    options: tuple[str, ...] = ()
+    follow_links: bool = False
+    split_genres: bool = False
+    join: bool = False
+    prune: bool = False
+    max_seconds: float | None = None
+
+    @property
+    def dataset_name(self) -> str:
+        if self.dataset:
+            return self.dataset
+        return Path(self.root).expanduser().resolve().name if self.source == "folder" else self.source
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what decides about a row; where the files lie and how they are grouped does not."""
+        usable = [self.source, self.dataset_name, self.min_seconds, self.silence_dbfs, self.max_bytes]
+        chosen = [sorted(self.options), self.follow_links]
+        # Hashes of lakes from before there was such a threshold stay as they are.
+        chosen += [self.max_clipped] if self.max_clipped != MAX_CLIPPED else []
+        chosen += [f"max-seconds={self.max_seconds}"] if self.max_seconds is not None else []
+        chosen += ["split-genres"] if self.split_genres else []
+        return digest(usable + chosen if any(chosen) else usable)

@@ -1,0 +1,83 @@
+"""What the file system says of recordings, and a hash of what their dataset says of them."""
+
+import os
+import stat
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from pathlib import Path
+
+from phonolake.lineage import digest
+from phonolake.records import Recording
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A recording and what the file system says of it.
+
+    Parameters
+    ----------
+    size, mtime : int or None
+        In bytes and in nanoseconds since 1970; None where the file is missing.
+    said : str
+        Hash of what the dataset says of the recording.
+    outside : Path or None
+        Where a link leads that leaves the tree and is not followed.
+    """
+
+    recording: Recording
+    size: int | None
+    mtime: int | None
+    said: str
+    outside: Path | None = None
+
+
+class Looker:
+    """Asks the file system about recordings.
+
+    Parameters
+    ----------
+    within : Path or None
+        Tree that links may not lead out of, as its owner may not know what an archive put there; None follows all.
+    """
+
+    def __init__(self, within: Path | None) -> None:
+        self.within = within
+        self._folders: dict[str, bool] = {}
+
+    def look(self, recording: Recording) -> File:
+        """Ask about one recording; anything but a regular file counts as missing."""
+        said = digest((_said_with_fault if recording.fault else _said)(recording))
+        path = os.fspath(recording.path)
+        try:
+            facts = os.lstat(path)
+            linked = stat.S_ISLNK(facts.st_mode)
+            facts = os.stat(path) if linked else facts
+        except (OSError, ValueError):
+            return File(recording, None, None, said)
+        if not stat.S_ISREG(facts.st_mode):
+            return File(recording, None, None, said)
+        if self._leaves(path, linked):
+            return File(recording, None, None, said, recording.path.resolve())
+        return File(recording, facts.st_size, facts.st_mtime_ns, said)
+
+    def _leaves(self, path: str, linked: bool) -> bool:
+        """Whether a file really lies outside the tree; folders are resolved once."""
+        if self.within is None:
+            return False
+        if linked:
+            return not Path(path).resolve().is_relative_to(self.within)
+        folder = os.path.dirname(path)
+        if folder not in self._folders:
+            self._folders[folder] = not Path(folder).resolve().is_relative_to(self.within)
+        return self._folders[folder]
+
+
+# All of a recording but its path: what decides about its rows, wherever the tree lies. Lakes from before there were
+# faults have hashes without one.
+_NAMES = tuple(field.name for field in fields(Recording) if field.name not in ("path", "fault"))
+_said, _said_with_fault = attrgetter(*_NAMES), attrgetter(*_NAMES, "fault")
+
+
+def readable(path: Path | str) -> str:
+    """A path as valid Unicode, whatever bytes its name holds."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
