@@ -8,8 +8,8 @@ import numpy as np
 import streamlit as st
 from frame import TOLD, Figure, across, colours, downwards, framed, heatmap, name, places, scale, source
 
-MAIN, MARK, PALE = "#0f766e", "#1c1917", "#a8a29e"
-# Light enough for a dark mark to stand out.
+# The mark stands out from the bars of models, and all three from light and dark pages.
+MAIN, MARK, PALE = "#13897f", "#c2255c", "#a8a29e"
 MODELS = ("#58aea2", "#f0a84f", "#a79bc7", "#84b1d6", "#bfc36b", "#e39a9a", "#c8a27c", "#a3aab5")
 # Told apart on white, neighbours also in lightness.
 POINTS = ("#0f766e", "#d97706", "#4f46e5", "#be123c", "#0284c7", "#65a30d", "#9333ea", "#78716c")
@@ -123,7 +123,13 @@ def scores(rows: Sequence[tuple[str, str, float, float | None]]) -> Figure:
 
 
 def scatter(
-    places_N2: np.ndarray, names: Sequence[str], groups: Sequence[str | None], *, most_groups: int, titled: bool
+    places_N2: np.ndarray,
+    names: Sequence[str],
+    groups: Sequence[str | None],
+    *,
+    most_groups: int,
+    titled: bool,
+    marked: int | None = None,
 ) -> Figure:
     """Points in the plane that can be lassoed, coloured by group; the column `number` counts them.
 
@@ -131,6 +137,8 @@ def scatter(
     ----------
     titled : bool
         Whether the axes mean something: the first and the second component.
+    marked : int, optional
+        Number of a point that has a ring around it.
     """
     counts = Counter(group for group in groups if group is not None)
     coloured = [group for group, _ in counts.most_common(most_groups)]
@@ -152,6 +160,12 @@ def scatter(
             }
         )
         datasets.append(source(x=places_N2[own, 0], y=places_N2[own, 1], number=own, **{TOLD: told}))
+    if marked is not None:
+        ring = {"borderColor": MARK, "borderWidth": 3, "color": "transparent"}
+        series.append(
+            {"type": "scatter", "name": "open", "data": [places_N2[marked].tolist()], "symbolSize": 18}
+            | {"itemStyle": ring, "silent": True, "z": 5, "tooltip": {"show": False}}
+        )
     low_2, high_2 = places_N2.min(axis=0), places_N2.max(axis=0)
     # Room for whole points at the edges, and for the lasso around them.
     room_2 = 0.06 * np.maximum(high_2 - low_2, 1e-3)
@@ -255,6 +269,7 @@ def counts(labels: Sequence[str], n_KK: np.ndarray) -> Figure:
         downwards(labels, title="given"),
         colours("row share", SHARES, 0, 1),
         label={"show": len(labels) <= FEW_CLASSES, "formatter": "{@text}"},
+        selectedMode="single",
     )
 
 

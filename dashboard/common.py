@@ -5,6 +5,7 @@ that says what to do.
 """
 
 import argparse
+import html
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 import pandas as pd
@@ -19,12 +21,15 @@ import streamlit as st
 
 from phonolake.analysis.collection import overview
 from phonolake.analysis.labels import reannotation
+from phonolake.annotation import journal
 from phonolake.dashboard_launcher import LAKE_VARIABLE
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.store import query
 from phonolake.store.lake import Lake
 
 EVERYBODY, MAJORITY = "all", "most of them"
+RATER = "rater"
+LONGEST_LABEL = 24
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=@/])")
 
 
@@ -67,6 +72,9 @@ def page(title: str, about: str, *, empty_too: bool = False) -> Iterator[View]:
         Whether the page has something to say about a lake without tracks.
     """
     name = lake_name()
+    label = "no lake" if name is None else Path(name).resolve().name
+    st.set_page_config(page_title=f"{title} · {label} · Phonolake")
+    st.logo(_banner(label), size="large")
     st.title(title, anchor=False)
     st.caption(about, help=None if name is None else f"Lake: {plain(name)}")
     if name is None:
@@ -82,6 +90,18 @@ def page(title: str, about: str, *, empty_too: bool = False) -> Iterator[View]:
             # Raters publish every few answers: what does not depend on them stays in the cache.
             annotated = versions.pop("annotations", -1)
             yield View(lake, connection, (str(lake.root), tuple(sorted(versions.items()))), annotated)
+
+
+def _banner(label: str) -> str:
+    """Product and lake for the head of the page, as a picture whose letters follow the system's light or dark."""
+    short = label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
+    width = 118 + 9 * len(short)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="32" viewBox="0 0 {width} 32">'
+        "<style>text{font:600 17px system-ui,sans-serif;fill:#1c1917}.l{font-weight:400;fill:#57534e}"
+        "@media(prefers-color-scheme:dark){text{fill:#fafaf9}.l{fill:#a8a29e}}</style>"
+        f'<text x="0" y="22">Phonolake</text><text class="l" x="104" y="22">{html.escape(short)}</text></svg>'
+    )
 
 
 @contextmanager
@@ -143,8 +163,29 @@ def choose_rater(view: View) -> str | None:
     raters = reannotation.raters(view.connection)
     if len(raters) < 2:
         return None
-    who = st.selectbox("By the answers of", [MAJORITY, *raters], key="rater", bind="query-params")
+    who = st.selectbox("By the answers of", [MAJORITY, *raters], key="heard_by", bind="query-params")
     return None if who == MAJORITY else who
+
+
+def name_rater() -> str | None:
+    """Who listens. Once that is said the box for it goes, so that keys answer questions and spell nothing."""
+    known = st.query_params.get(RATER, "").strip()
+    if known and not st.session_state.get("renaming"):
+        with st.container(horizontal=True, vertical_alignment="center", height="content"):
+            st.markdown(f"You are **{plain(known)}**", width="content")
+            st.button("Not you?", type="tertiary", on_click=st.session_state.update, args=({"renaming": True},))
+        return known
+    with st.form("rater", border=False):
+        name = st.text_input("Your name", value=known, max_chars=journal.LONGEST_NAME).strip()
+        if not st.form_submit_button("Begin", type="primary"):
+            return None
+    try:
+        st.query_params[RATER] = journal.check_rater(name)
+    except PhonolakeError as error:
+        failed(error)
+        return None
+    st.session_state.renaming = False
+    st.rerun()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import streamlit as st
 from common import View, plain, unless_missing
 
 from phonolake.audio.decode import decode
+from phonolake.audio.players import MIME
 from phonolake.errors import AudioError, PhonolakeError
 from phonolake.lookup import browse
 from phonolake.lookup.browse import TrackFacts
@@ -16,18 +17,6 @@ from phonolake.store import tracks
 # What is sent to a browser goes there in one piece, and stays in memory.
 MOST_BYTES = 192 << 20
 EXPLORE = "views/explore.py"
-# What browsers play, by the container that the decoder named.
-MIME = {
-    "MP3": "audio/mpeg",
-    "OGG": "audio/ogg",
-    "WAV": "audio/wav",
-    "WAVEX": "audio/wav",
-    "FLAC": "audio/flac",
-    "MP4": "audio/mp4",
-    "MOV": "audio/mp4",
-    "AAC": "audio/aac",
-    "MATROSKA": "audio/webm",
-}
 
 
 def listen(view: View, track_id: str, *, autoplay: bool = False) -> None:

@@ -2,15 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-import frame
 import numpy as np
 import player
-import sound_charts
+import sound_view
 import streamlit as st
 from common import View, clock, lacking, plain, unless_missing
 from origin import where_from
 
 from phonolake.analysis.collection import neighbours
+from phonolake.analysis.results import trainings
+from phonolake.analysis.results.trainings import Training
 from phonolake.audio.decode import decode
 from phonolake.audio.waveform import outline
 from phonolake.errors import AudioError, PhonolakeError
@@ -39,6 +40,12 @@ def alike(snapshot: tuple, _view: View, track_id: str, model: str | None) -> lis
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
+def read_predictors(snapshot: tuple, _view: View, track_id: str) -> list[tuple[str, Training]]:
+    """Who predicted labels of a track, the best first, once per publication."""
+    return trainings.best_for(_view.connection, track_id)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
 def read_outline(snapshot: tuple, _view: View, track_id: str) -> np.ndarray:
     """The waveform of a track."""
     try:
@@ -61,16 +68,15 @@ def show_track(view: View, track_id: str) -> None:
     facts = browse.facts(view.connection, track_id)
     player.head(facts)
     show_labels(facts)
-    player.listen(view, track_id)
-    show_waveform(view, facts)
-    show_spectrogram(view, track_id)
+    with st.container(key=sound_view.PLAYER):
+        player.listen(view, track_id)
+    show_sound(view, facts)
     show_technical(facts)
     left, right = st.columns([2, 3], gap="medium")
     with left:
         show_predictions(view, track_id)
     with right:
         show_neighbours(view, track_id)
-    show_taggram(view, track_id)
     where_from(view, "track", ("tracks", "audio", "labels", "predictions"), sql=sql_of(track_id))
 
 
@@ -79,30 +85,43 @@ def sql_of(track_id: str) -> str:
     return f"FROM tracks JOIN labels USING (track_id) WHERE track_id = {literal(track_id)}"
 
 
-def show_waveform(view: View, facts: browse.TrackFacts) -> None:
-    """The outline of the sound."""
-    if facts.container is None or facts.duration_seconds > LONGEST_DRAWN:
-        return
-    with unless_missing():
-        values_P2 = read_outline(view.snapshot, view, facts.track_id)
-        frame.show(sound_charts.waveform(values_P2, seconds=facts.duration_seconds), height=84, key="waveform")
-
-
-def show_taggram(view: View, track_id: str) -> None:
-    """Labels over time, computed when it is opened."""
-    fold = st.expander("Labels over time", icon=":material/timeline:", on_change="rerun", key="taggram")
-    if not fold.open:
-        return
-    with fold, unless_missing():
-        shown = read_taggram(view.snapshot, view, track_id)
-        found = shown.taggram
-        order = np.argsort(-found.probabilities.mean(axis=0), kind="stable")[:TAGS]
-        labels = [found.labels[k] for k in order]
-        figure = sound_charts.tags_over_time(labels, found.starts, found.piece_seconds, found.probabilities[:, order])
-        frame.show(figure, height=110 + 24 * len(labels), key="taggram-figure")
+def show_sound(view: View, facts: browse.TrackFacts) -> None:
+    """The outline of the sound, the stored spectrogram, and when asked for labels over time, on one axis."""
+    outline_P2 = None
+    pictures = []
+    if facts.container is not None and facts.duration_seconds <= LONGEST_DRAWN:
+        with unless_missing():
+            outline_P2 = read_outline(view.snapshot, view, facts.track_id)
+    names = view.frame("SELECT DISTINCT spectrogram FROM spectrograms WHERE track_id = $1 ORDER BY 1", [facts.track_id])
+    known = [name for name in names["spectrogram"] if name in contract.spectrograms()]
+    if known:
+        recipe = contract.spectrogram(known[0])
+        values_FT = tracks.read_spectrogram(view.connection, facts.track_id, recipe.name)
+        assert values_FT is not None
+        # Of several channels the first is the sound itself, the others are made from it.
+        pictures.append(sound_view.spectrogram(values_FT if values_FT.ndim == 2 else values_FT[0], recipe))
+    else:
+        lacking("There is no spectrogram of this track yet.", "extract --spectrogram mel-96-12k")
+    over_time = st.session_state.get("taggram", False)
+    shown = None
+    if over_time:
+        with unless_missing():
+            shown = read_taggram(view.snapshot, view, facts.track_id)
+            found = shown.taggram
+            order = np.argsort(-found.probabilities.mean(axis=0), kind="stable")[:TAGS]
+            labels = [found.labels[k] for k in order]
+            pictures.append(
+                sound_view.labels(
+                    labels, found.starts, found.piece_seconds, facts.duration_seconds, found.probabilities[:, order]
+                )
+            )
+    if outline_P2 is not None or pictures:
+        sound_view.show(facts.duration_seconds, outline_P2=outline_P2, pictures=pictures)
+    st.toggle("Labels over time", key="taggram", help="Computed when it is asked for")
+    if shown is not None:
         st.caption(
-            f"{plain(shown.model)}, one answer for each {found.piece_seconds:.1f} s. It learned from longer pieces: "
-            "take single answers with care."
+            f"{plain(shown.model)}, one answer for each {shown.taggram.piece_seconds:.1f} s. It learned from longer "
+            "pieces: take single answers with care."
         )
         where_from(view, "taggram", ("models",), run_id=shown.run_id)
 
@@ -133,27 +152,10 @@ def show_technical(facts: browse.TrackFacts) -> None:
     st.caption(" · ".join(plain(part) for part in parts))
 
 
-def show_spectrogram(view: View, track_id: str) -> None:
-    """The stored spectrogram."""
-    names = view.frame("SELECT DISTINCT spectrogram FROM spectrograms WHERE track_id = $1 ORDER BY 1", [track_id])
-    known = [name for name in names["spectrogram"] if name in contract.spectrograms()]
-    if not known:
-        lacking("There is no spectrogram of this track yet.", "extract --spectrogram mel-96-12k")
-        return
-    recipe = contract.spectrogram(known[0])
-    values_FT = tracks.read_spectrogram(view.connection, track_id, recipe.name)
-    assert values_FT is not None
-    if values_FT.ndim == 3:
-        # Of several channels the first is the sound itself, the others are made from it.
-        values_FT = values_FT[0]
-    figure = sound_charts.spectrogram(values_FT, frames_per_second=recipe.frames_per_second, unit=recipe.unit)
-    frame.show(figure, height=230, key="spectrogram")
-
-
-def choose_model(view: View, table: str, track_id: str, key: str) -> str | None:
-    """The run to show, where several have something to say about the track; the newest first."""
+def choose_embedder(view: View, track_id: str) -> str | None:
+    """The run whose embeddings count, where several have one of the track; the newest first."""
     runs = view.frame(
-        f"SELECT DISTINCT x.model, x.run_id, r.finished_at FROM {table} x LEFT JOIN runs r USING (run_id) "
+        "SELECT DISTINCT x.model, x.run_id, r.finished_at FROM embeddings x LEFT JOIN runs r USING (run_id) "
         "WHERE x.track_id = $1 ORDER BY r.finished_at DESC NULLS LAST, x.run_id",
         [track_id],
     )
@@ -162,18 +164,24 @@ def choose_model(view: View, table: str, track_id: str, key: str) -> str | None:
     names = dict(zip(runs["run_id"], runs["model"], strict=True))
     unique = len(set(names.values())) == len(names)
     return st.selectbox(
-        "Model", list(names), key=key, label_visibility="collapsed", format_func=lambda r: names[r] if unique else r
-    )
+        "Model", list(names), key="embedder", label_visibility="collapsed",
+        format_func=lambda r: names[r] if unique else r,
+    )  # fmt: skip
 
 
 def show_predictions(view: View, track_id: str) -> None:
-    """What a model takes the track for."""
+    """What a model takes the track for; of several the best by its figures on tracks that it had not seen."""
     st.markdown("**Predicted labels**")
-    model = choose_model(view, "predictions", track_id, "tagger")
-    rows = view.frame("FROM top_tags($1, k := $2, model_or_run := $3)", [track_id, TAGS, model])
-    if rows.empty:
+    found = dict(read_predictors(view.snapshot, view, track_id))
+    if not found:
         lacking("No model has predicted labels of this track yet.", "score")
         return
+    run_id = next(iter(found))
+    if len(found) > 1:
+        run_id = st.selectbox(
+            "Model", list(found), key="tagger", label_visibility="collapsed", format_func=lambda r: predictor(found[r])
+        )
+    rows = view.frame("FROM top_tags($1, k := $2, model_or_run := $3)", [track_id, TAGS, run_id])
     st.dataframe(
         rows[["label", "probability"]],
         hide_index=True,
@@ -191,11 +199,19 @@ def show_predictions(view: View, track_id: str) -> None:
         st.caption(f"{plain(rows['model'].iloc[0])} had this track in its {part} part: it may simply remember it.")
 
 
+def predictor(training: Training) -> str:
+    """A training with the figure that it is ranked by."""
+    if training.main is None:
+        return f"{training.model}, {training.input}, not measured here"
+    score = training.scores[training.main]
+    return f"{training.model}, {training.input}, {training.main} {score.mean:.3f} ({training.n_tracks:,} tracks)"
+
+
 def show_neighbours(view: View, track_id: str) -> None:
     """What sounds alike, each with a play button and a way to go there."""
     st.markdown("**Sounds alike** (cosine similarity)")
     with unless_missing():
-        model = choose_model(view, "embeddings", track_id, "embedder")
+        model = choose_embedder(view, track_id)
         with st.container(gap=None):
             for found in alike(view.snapshot, view, track_id, model):
                 show_neighbour(view, found)

@@ -10,7 +10,8 @@ CREATE TABLE label_suspects (
     doubt       DOUBLE  NOT NULL,
     neighbours  DOUBLE,
     expected    DOUBLE,
-    because     VARCHAR
+    because     VARCHAR,
+    p_wrong     DOUBLE
 );
 COMMENT ON TABLE label_suspects IS 'Single labels to listen to again, with the evidence';
 COMMENT ON COLUMN label_suspects.run_id IS 'Run of the stage analyse that found it; its parameters and data are in runs';
@@ -24,3 +25,4 @@ COMMENT ON COLUMN label_suspects.doubt IS 'How much the models doubt it, in [-1,
 COMMENT ON COLUMN label_suspects.neighbours IS 'Share of the nearest other tracks that have the label; NULL without embeddings';
 COMMENT ON COLUMN label_suspects.expected IS 'C(because, label), the share of tracks with that label that have this one';
 COMMENT ON COLUMN label_suspects.because IS 'Label of the track that makes this one most likely; NULL when it has no other';
+COMMENT ON COLUMN label_suspects.p_wrong IS 'Probability that it is wrong, errors of the models taken into account; NULL where that cannot be told';

@@ -62,7 +62,9 @@ ALLOWED: dict[str, set[str]] = {
     "testing": FOUNDATION | {"features", "inference", "models", "sources", "training"},
     # Faces.
     "__init__": {"api", "errors", "lineage"},
-    "api": LIBRARY - {"execution", "stages"},
+    # A track as a notebook shows it.
+    "notebook": FOUNDATION | {"audio", "lookup", "store"},
+    "api": LIBRARY - {"execution"} | {"notebook"},
     "dashboard_launcher": {"errors", "store"},
     "demo": LIBRARY,
     "cli": LIBRARY | {"dashboard_launcher", "demo"},
@@ -87,7 +89,6 @@ HOMES: dict[str, set[str]] = {
     "h5py": {"models", "sources", "synthesis"},
     # Maps, importances and folds of analyses are estimators too; none of them is stored as a model.
     "sklearn": {"models", "analysis"},
-    "cleanlab": {"analysis"},
     "skops": {"models"},
     "safetensors": {"models"},
     "av": {"audio"},

@@ -1,6 +1,8 @@
 """The README does what it says: its commands run as they stand, and the page on Python is a doctest."""
 
+import ast
 import doctest
+import json
 import re
 import shlex
 import shutil
@@ -56,6 +58,26 @@ def test_python_page_says_what_happens(newcomer, monkeypatch):
     result = doctest.testfile(str(ROOT / "docs" / "python.md"), module_relative=False)
     assert result.attempted > 10
     assert result.failed == 0
+
+
+def test_the_notebook_runs_and_shows_what_it_says(newcomer, monkeypatch):
+    """Cell by cell: the last line of each is shown as a notebook would, as HTML where it has some."""
+    monkeypatch.chdir(newcomer)
+    notebook = json.loads((ROOT / "docs" / "phonolake.ipynb").read_text(encoding="utf-8"))
+    names: dict = {}
+    shown = []
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        assert cell["outputs"] == [], "what a cell shows is not kept"
+        *lines, last = ast.parse("".join(cell["source"])).body
+        exec(compile(ast.Module(lines, []), "notebook", "exec"), names)
+        assert isinstance(last, ast.Expr)
+        value = eval(compile(ast.Expression(last.value), "notebook", "eval"), names)
+        shown.append(value._repr_html_() if hasattr(value, "_repr_html_") else repr(value))
+    assert "<td>tracks</td>" in shown[0]
+    assert "<audio controls" in shown[1]
+    assert all(shown)
 
 
 def test_the_layout_tree_names_what_is_there():

@@ -1,10 +1,15 @@
 """Find a track: by its names and facts, by a condition, on a map, or by a recording of your own."""
 
+import io
+from functools import partial
 from pathlib import PurePath
 
 import charts
 import pandas as pd
 import player
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 import streamlit as st
 from common import View, page, plain, unless_missing
 from origin import where_from
@@ -12,27 +17,39 @@ from track_view import NEIGHBOURS, TRACK, show_track
 
 from phonolake.analysis.collection import embedding_map, neighbours, overview
 from phonolake.lookup import browse
+from phonolake.store import query
+from phonolake.store.lake import Lake
 
-LINES = 12
+LINES = 100
 MOST_LABELS = 1000
 MOST_GROUPS = 8
 UPLOAD_MB = 30
 WAYS = ("List", "Map", "Recording")
+CLICKED = "clicked"
 PICK = {
     "List": "Pick a track from the list. The address of this page then leads straight to it.",
-    "Map": "Take the lasso above the map and draw around points to list their tracks, and open one from there.",
+    "Map": "Click a point, or draw around some with the lasso, to list their tracks, and open one from there.",
     "Recording": "What sounds like your recording is listed; open one of the tracks from there.",
 }
 LAYOUTS = {"pca": "Principal components", "tsne": "t-SNE (takes seconds)"}
+COLUMNS = {"title": "Track", "artist": "Artist", "album": "Album", "year": "Year", "labels": "Labels",
+           "duration_seconds": "Seconds"}  # fmt: skip
+EXPORTS = {"CSV": "text/csv", "Parquet": "application/vnd.apache.parquet", "M3U playlist": "audio/x-mpegurl"}
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def choices(snapshot: tuple, _view: View) -> tuple[list[str], list[str], float, float]:
-    """Datasets, the commonest labels, and the range of durations."""
-    datasets = [d.dataset for d in overview.datasets(_view.connection)]
-    labels = [c.label for c in overview.label_counts(_view.connection, top=MOST_LABELS)]
+def choices(snapshot: tuple, _view: View) -> tuple[dict[str, int], dict[str, int], float, float]:
+    """Datasets and the commonest labels with their tracks, and the range of durations."""
+    datasets = {d.dataset: d.n_tracks for d in overview.datasets(_view.connection)}
+    labels = {c.label: c.n_tracks for c in overview.label_counts(_view.connection, top=MOST_LABELS)}
     bins = overview.duration_histogram(_view.connection)
     return datasets, labels, float(bins[0].start_seconds), float(bins[-1].end_seconds)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def count(snapshot: tuple, _view: View, wanted: browse.Filter) -> int:
+    """How many tracks pass a filter, once per publication."""
+    return browse.count(_view.connection, wanted)
 
 
 @st.cache_data(max_entries=4, show_spinner="Drawing the map …")
@@ -47,31 +64,54 @@ def like_upload(snapshot: tuple, _view: View, data: bytes, extension: str) -> li
     return neighbours.similar_to_upload(_view.lake, data, extension=extension, k=NEIGHBOURS)
 
 
+def facet(title: str, counts: dict[str, int], *, key: str, placeholder: str) -> str | None:
+    """A choice with the number of tracks beside each; it stands in the address by its name alone."""
+    wanted = st.query_params.get(key)
+    # A rare label is not among the commonest.
+    names = [*counts, *([wanted] if wanted and wanted not in counts else [])]
+    chosen = st.selectbox(
+        title,
+        names,
+        index=names.index(wanted) if wanted else None,
+        placeholder=placeholder,
+        key=key,
+        format_func=lambda name: f"{name} ({counts[name]:,})" if name in counts else name,
+        accept_new_options=len(counts) >= MOST_LABELS,
+    )
+    if chosen is None:
+        st.query_params.pop(key, None)
+    elif chosen != wanted:
+        st.query_params[key] = chosen
+    return chosen
+
+
 def choose_filter(view: View) -> browse.Filter:
-    """The controls above the list."""
+    """The selection that list, map and exports share."""
     datasets, labels, least, most = choices(view.snapshot, view)
     bound = {"bind": "query-params"}
     text = st.text_input(
-        "Search", placeholder="Title, artist, album or id", icon=":material/search:", key="text", **bound
+        "Search", placeholder="Words of title, artist, album or id", icon=":material/search:", key="text", **bound
     )
     left, right = st.columns(2)
-    dataset = left.selectbox("Dataset", datasets, index=None, placeholder="All", key="dataset", **bound)
-    label = right.selectbox(
-        "Label", labels, index=None, placeholder="Any", accept_new_options=True, key="label", **bound
-    )
-    where = st.text_input(
-        "Condition",
-        placeholder="year > 2000 AND artist IS NOT NULL",
-        help="SQL over the table tracks; other tables by `track_id IN (SELECT …)`.",
-        icon=":material/filter_alt:",
-        key="where",
-        **bound,
-    )
-    shortest, longest = least, most
-    if most - least > 1:
-        shortest, longest = st.slider(
-            "Duration (s)", least, most, (least, most), step=1.0, format="%d", key=f"duration-{least}-{most}", **bound
+    with left:
+        dataset = facet("Dataset", datasets, key="dataset", placeholder="All")
+    with right:
+        label = facet("Label", labels, key="label", placeholder="Any")
+    with st.expander("More conditions", expanded="where" in st.query_params):
+        where = st.text_input(
+            "Condition",
+            placeholder="year > 2000 AND artist IS NOT NULL",
+            help="SQL over the table tracks; other tables by `track_id IN (SELECT …)`.",
+            icon=":material/filter_alt:",
+            key="where",
+            **bound,
         )
+        shortest, longest = least, most
+        if most - least > 1:
+            shortest, longest = st.slider(
+                "Duration (s)", least, most, (least, most), step=1.0, format="%d", key=f"duration-{least}-{most}",
+                **bound,
+            )  # fmt: skip
     wanted = browse.Filter(
         dataset,
         label,
@@ -92,28 +132,33 @@ def remember(key: str, track_ids: list[str]) -> None:
 
 
 def list_tracks(view: View, wanted: browse.Filter) -> None:
-    """One page of the list; a click on a line picks the track."""
-    n = browse.count(view.connection, wanted)
+    """One page of the list, sorted as asked; a click on a line picks the track."""
+    n = count(view.snapshot, view, wanted)
     if not n:
         st.info("No track passes these filters.", icon=":material/filter_alt_off:")
         return
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    order = left.selectbox("Sort by", list(browse.ORDERS), key="sort", bind="query-params")
+    descending = right.toggle("Down", key="down", bind="query-params", help="The largest or last first")
     n_pages = -(-n // LINES)
-    # The numbering starts anew when the filter changes.
-    place = f"page-{wanted}"
+    # The numbering starts anew when the filter or the order changes.
+    place = f"page-{wanted}-{order}-{descending}"
     number = min(st.session_state.get(place, 1), n_pages)
-    lines = browse.page(view.connection, wanted, limit=LINES, offset=(number - 1) * LINES)
+    lines = browse.page(
+        view.connection, wanted, limit=LINES, offset=(number - 1) * LINES, order=order, descending=descending
+    )
     table = pd.DataFrame(lines)
-    key = f"lines-{wanted}-{number}"
+    key = f"lines-{wanted}-{order}-{descending}-{number}"
     st.dataframe(
         table,
         hide_index=True,
         placeholder="",
-        height=35 * (LINES + 1) + 2,
-        column_order=["title", *(c for c in ("artist", "labels") if table[c].notna().any()), "duration_seconds"],
-        column_config={
+        height=min(600, 35 * (len(lines) + 1) + 2),
+        column_order=[name for name in COLUMNS if table[name].notna().any()],
+        column_config={name: st.column_config.TextColumn(title, width=115) for name, title in COLUMNS.items()}
+        | {
             "title": "Track",
-            "artist": st.column_config.TextColumn("Artist", width=125),
-            "labels": st.column_config.TextColumn("Labels", width=90),
+            "year": st.column_config.NumberColumn("Year", format="%d", width=55),
             "duration_seconds": st.column_config.NumberColumn("Seconds", format="%.0f", width=60),
         },
         on_select=lambda: remember(key, [line.track_id for line in lines]),
@@ -124,21 +169,76 @@ def list_tracks(view: View, wanted: browse.Filter) -> None:
         st.caption(f"{n:,} tracks", width="content")
         if n_pages > 1:
             st.pagination(n_pages, key=place, max_visible_pages=5)
+    take_out(view, wanted, n)
+
+
+def take_out(view: View, wanted: browse.Filter, n: int) -> None:
+    """The selection as a file."""
+    with st.popover(f"Take out {n:,} tracks", icon=":material/download:"):
+        for kind, mime in EXPORTS.items():
+            st.download_button(
+                kind,
+                partial(exported, view.lake, wanted, kind),
+                file_name=f"phonolake.{'m3u8' if kind.startswith('M3U') else kind.lower()}",
+                mime=mime,
+                on_click="ignore",
+                width="stretch",
+            )
+        name = st.text_input("A label for all of them", placeholder="to listen again", key="export-label").strip()
+        st.download_button(
+            "Label file (CSV)",
+            partial(exported, view.lake, wanted, "labels", name),
+            file_name="labels.csv",
+            mime="text/csv",
+            disabled=not name,
+            on_click="ignore",
+            width="stretch",
+            help="`phonolake labels import FILE` brings it in.",
+        )
+
+
+def exported(lake: Lake, wanted: browse.Filter, kind: str, label: str = "") -> bytes:
+    """The tracks that pass a filter, as a file of a kind."""
+    with query.connect(lake) as connection:
+        found = browse.table(connection, wanted)
+    if kind.startswith("M3U"):
+        return browse.playlist(found).encode()
+    sink = io.BytesIO()
+    if kind == "Parquet":
+        pyarrow.parquet.write_table(found, sink)
+    elif kind == "labels":
+        names = pa.table({"track_id": found["track_id"], "label": [label] * len(found)})
+        pyarrow.csv.write_csv(names, sink)
+    else:
+        pyarrow.csv.write_csv(found, sink)
+    return sink.getvalue()
 
 
 def show_map(view: View) -> None:
-    """Tracks as points, near each other where a model takes them for alike; a lasso lists those inside it."""
+    """Tracks of the selection as points, near each other where a model takes them for alike; a lasso lists some."""
+    with st.expander("Selection", icon=":material/filter_alt:"):
+        wanted = choose_filter(view)
     layout = st.segmented_control(
         "Laid out by", list(LAYOUTS), default="pca", required=True, format_func=LAYOUTS.__getitem__, key="layout",
         bind="query-params",
     )  # fmt: skip
     found = read_map(view.snapshot, view, layout)
-    figure = charts.scatter(found.places, found.titles, found.labels, most_groups=MOST_GROUPS, titled=layout == "pca")
-    chosen = charts.lasso(figure, height=560, key=f"map-{layout}-{found.run_id}")
-    shown = len(found.track_ids)
-    which = (
-        f"{shown:,} tracks" if shown == found.n_total else f"A fixed sample of {shown:,} of {found.n_total:,} tracks"
-    )
+    shown = list(range(len(found.track_ids)))
+    if wanted != browse.Filter():
+        among = set(browse.ids(view.connection, wanted))
+        shown = [n for n in shown if found.track_ids[n] in among]
+    if not shown:
+        st.info("No track on the map passes these filters.", icon=":material/filter_alt_off:")
+        return
+    figure = charts.scatter(
+        found.places[shown], [found.titles[n] for n in shown], [found.labels[n] for n in shown],
+        most_groups=MOST_GROUPS, titled=layout == "pca", marked=opened(found, shown),
+    )  # fmt: skip
+    chosen = charts.lasso(figure, height=560, key=f"map-{layout}-{found.run_id}-{wanted}")
+    n = len(found.track_ids)
+    which = f"{n:,} tracks" if n == found.n_total else f"A fixed sample of {n:,} of {found.n_total:,} tracks"
+    if len(shown) < n:
+        which = f"{len(shown):,} of {which[0].lower()}{which[1:]}"
     axes = (
         "only nearness means something, not the axes nor the distance of groups"
         if found.explained is None
@@ -147,10 +247,24 @@ def show_map(view: View) -> None:
     st.caption(
         f"{which}; {axes}. Click points, or draw around them with the lasso, to list them; shift and the wheel zoom."
     )
-    if chosen:
-        st.markdown(f"**{len(chosen):,} chosen**")
-        player.playlist(view, [found.track_ids[n] for n in chosen if n < shown], key="lassoed")
+    track_ids = [found.track_ids[shown[k]] for k in chosen if k < len(shown)]
+    if len(track_ids) == 1:
+        # One that was clicked plays, and opens beside the map; what is opened from there later stays open.
+        if st.session_state.get(CLICKED) != track_ids[0]:
+            st.query_params[TRACK] = st.session_state[CLICKED] = track_ids[0]
+        player.listen(view, track_ids[0], autoplay=True)
+    else:
+        st.session_state[CLICKED] = None
+    if len(track_ids) > 1:
+        st.markdown(f"**{len(track_ids):,} chosen**")
+        player.playlist(view, track_ids, key="lassoed")
     where_from(view, "map", ("embeddings",), run_id=found.run_id)
+
+
+def opened(found: embedding_map.EmbeddingMap, shown: list[int]) -> int | None:
+    """The place of the open track among the points that are shown."""
+    track_id = st.query_params.get(TRACK)
+    return next((k for k, n in enumerate(shown) if found.track_ids[n] == track_id), None)
 
 
 def show_upload(view: View) -> None:

@@ -1,21 +1,37 @@
 """Which labels are doubtful, how many are wrong, and what people who listened again say."""
 
+from datetime import UTC, datetime
+
+import common
 import duckdb
+import frame
+import interval_charts
 import pandas as pd
 import player
 import streamlit as st
-from common import View, choose_rater, choose_source, lacking, page, plain, unless_missing
+from common import View, choose_rater, choose_source, lacking, name_rater, page, plain, unless_missing
 from origin import where_from
 
 from phonolake.analysis.collection import neighbours, overview
 from phonolake.analysis.labels import ground_truth, noise_rates, noise_suspects, reannotation
 from phonolake.analysis.labels.noise_suspects import LabelSuspect
+from phonolake.annotation import journal
+from phonolake.annotation.journal import Answer
 from phonolake.errors import PhonolakeError
 from phonolake.lookup import browse, held_out
+from phonolake.store.lake import Lake
 
 PARTS = ["Suspects", "Noise rates", "Checked by ear"]
 KINDS = {"false-positive": "Labels that may be wrong", "missing-positive": "Labels that may be missing"}
 MOST_SUSPECTS = 500
+MOST_BARS = 30
+# The title, the key, whether what was given holds, and a sign.
+ANSWERS = (
+    ("Keep", "K", True, ":material/check:"),
+    ("Wrong", "W", False, ":material/close:"),
+    ("Unsure", "U", None, None),
+)
+PLACE, TROUBLE = "suspect", "suspect-trouble"
 NEIGHBOURS = 10
 SHARE = {"format": "percent", "width": 80}
 
@@ -32,18 +48,18 @@ def read_labelled(snapshot: tuple, _connection: duckdb.DuckDBPyConnection, sourc
     return overview.labelled(_connection, source=source)
 
 
+@st.cache_data(max_entries=4, show_spinner="Estimating …")
+def read_noise(snapshot: tuple, _view: View, source: str) -> noise_rates.NoiseEstimate:
+    """The estimated noise, once per publication."""
+    return noise_rates.estimate(read_held_out(snapshot, _view.connection, source))
+
+
 @st.cache_data(max_entries=16, show_spinner="Ranking …")
 def read_suspects(snapshot: tuple, _view: View, source: str, kind: str, label: str | None) -> list[LabelSuspect]:
-    """The most doubtful labels of one source, once per publication."""
+    """The labels of one source that models speak against, once per publication."""
     held = read_held_out(snapshot, _view.connection, source)
-    return noise_suspects.suspects(held, kind=kind, label=label, top=MOST_SUSPECTS)
-
-
-@st.cache_data(max_entries=8, show_spinner="Estimating …")
-def read_rates(snapshot: tuple, _view: View, source: str) -> list[noise_rates.NoiseRate]:
-    """Estimated noise of every label, once per publication."""
-    held = read_held_out(snapshot, _view.connection, source)
-    return noise_rates.estimate(held.labels, held.Y_NL, held.P_NL)
+    noise = read_noise(snapshot, _view, source)
+    return noise_suspects.suspects(held, noise, kind=kind, label=label)
 
 
 @st.cache_data(max_entries=8, show_spinner="Judging …")
@@ -62,45 +78,100 @@ def alike(snapshot: tuple, _view: View, track_id: str) -> list[neighbours.Neighb
 
 
 def show_suspects(view: View, source: str) -> None:
-    """The ranked list, and the evidence about the one that is chosen."""
+    """The ranked list, the evidence about the one that is chosen, and what a listener says of it."""
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     kind = left.segmented_control(
         "Kind", list(KINDS), default="false-positive", required=True, format_func=KINDS.__getitem__, key="kind",
         bind="query-params",
     )  # fmt: skip
-    labels = read_held_out(view.snapshot, view.connection, source).labels
-    label = right.selectbox("Label", labels, index=None, placeholder="All labels", key="label", bind="query-params")
+    held = read_held_out(view.snapshot, view.connection, source)
+    label = right.selectbox(
+        "Label", held.labels, index=None, placeholder="All labels", key="label", bind="query-params"
+    )
     found = read_suspects(view.snapshot, view, source, kind, label)
+    noise = read_noise(view.snapshot, view, source)
+    st.markdown(f"**{plain(noise_suspects.headline(held, noise, found, kind=kind))}**")
     if not found:
-        st.info("There is no such label to doubt.", icon=":material/info:")
         return
+    with st.container(width=420):
+        rater = name_rater()
+    said = {} if rater is None else {(a.track_id, a.label): a for a in journal.standing(view.lake, rater)}
+    waiting = [s for s in found if (s.track_id, s.label) not in said][:MOST_SUSPECTS]
+    st.download_button(
+        f"Download all {len(found):,}",
+        lambda: pd.DataFrame(found).to_csv(index=False).encode(),
+        file_name=f"{kind}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    if not waiting:
+        st.success(f"You have answered all {len(found):,}.", icon=":material/task_alt:")
+        return
+    n_said = len(found) - len(waiting)
     left, right = st.columns([7, 5], gap="large")
     with left:
-        suspect = choose_suspect(found, key=f"suspects-{kind}-{label}")
+        place = choose_suspect(view, waiting, key=f"suspects-{kind}-{label}" + (f"-{n_said}" if n_said else ""))
+        if n_said:
+            st.caption(f"{n_said:,} of {len(found):,} answered.")
     with right:
-        show_suspect(view, source, suspect)
+        if rater is not None:
+            show_answers(view, rater, waiting[place], place)
+        show_suspect(view, source, waiting[place])
 
 
-def choose_suspect(found: list[LabelSuspect], *, key: str) -> LabelSuspect:
-    """The ranked list; a click on a line picks the suspect, the first one to begin with."""
+def show_answers(view: View, rater: str, suspect: LabelSuspect, place: int) -> None:
+    """Say by click or key whether what was given holds; the next one follows."""
+    if TROUBLE in st.session_state:
+        st.error(common.said(st.session_state.pop(TROUBLE)), icon=":material/error:")
+    holds = suspect.kind == "false-positive"
+    for column, (title, key, value, icon) in zip(st.columns(len(ANSWERS)), ANSWERS, strict=True):
+        column.button(
+            title,
+            key=f"say-{title.lower()}-{suspect.track_id}-{suspect.label}",
+            icon=icon,
+            shortcut=key,
+            on_click=answer,
+            args=(view.lake, rater, suspect, None if value is None else int(value == holds), place),
+            width="stretch",
+        )
+    st.caption("Keys: K keep it as it is, W it is wrong, U unsure. Answers are annotations.")
+
+
+def answer(lake: Lake, rater: str, suspect: LabelSuspect, value: int | None, place: int) -> None:
+    """Keep what was said of a suspect, and go on with the one that takes its place."""
+    try:
+        now = datetime.now(UTC)
+        journal.reply(lake, Answer(suspect.track_id, suspect.label, value, rater, now, None), before=None)
+        st.session_state[PLACE] = place
+    except PhonolakeError as error:
+        st.session_state[TROUBLE] = str(error)
+
+
+def choose_suspect(view: View, found: list[LabelSuspect], *, key: str) -> int:
+    """The ranked list; a click on a line picks the suspect, the first one to begin with. Its place is given."""
+    titles = {line.track_id: line.title for line in browse.lines(view.connection, [s.track_id for s in found])}
     table = pd.DataFrame(found)
-    shown = ["rank", "track_id", "label", "instead", "probability", "doubt", "expected"]
+    table.insert(0, "title", [titles.get(s.track_id) for s in found])
+    first = min(st.session_state.get(PLACE, 0), len(found) - 1)
+    shown = ["rank", "title", "label", "instead", "p_wrong", "probability", "expected"]
     chosen = st.dataframe(
         table,
         hide_index=True,
-        height=560,
+        height=min(560, 35 * (len(found) + 1) + 2),
         placeholder="-",
         column_order=[name for name in shown if table[name].notna().any()],
         column_config={
             "rank": st.column_config.NumberColumn("#", width=40),
-            "track_id": "Track",
+            "title": "Track",
             "label": "Label",
             "instead": st.column_config.TextColumn("Instead", help="The most probable other class, or the given one"),
-            "probability": st.column_config.ProgressColumn(
-                "p(label)", format="%.3f", min_value=0, max_value=1, width=100, help="Held-out probability of the label"
+            "p_wrong": st.column_config.ProgressColumn(
+                "Wrong", format="percent", min_value=0, max_value=1, width=100,
+                help="Probability that what was given is wrong, the models' own errors taken off",
             ),
-            "doubt": st.column_config.NumberColumn(
-                "Doubt", width=70, format="%.3f", help="How far the models lean to the opposite; the rank is by this"
+            "probability": st.column_config.NumberColumn(
+                "p(label)", format="%.3f", width=70, help="Held-out probability of the label"
             ),
             "expected": st.column_config.NumberColumn(
                 "Expected", width=80, format="percent", help="By the other label that makes this one likeliest"
@@ -108,11 +179,11 @@ def choose_suspect(found: list[LabelSuspect], *, key: str) -> LabelSuspect:
         },
         on_select="rerun",
         selection_mode="single-row",
-        selection_default={"selection": {"rows": [0]}},
+        selection_default={"selection": {"rows": [first]}},
         key=key,
-    )
+    )  # fmt: skip
     rows = [row for row in chosen.selection.rows if row < len(found)]
-    return found[rows[0]] if rows else found[0]
+    return rows[0] if rows else first
 
 
 def show_suspect(view: View, source: str, suspect: LabelSuspect) -> None:
@@ -143,7 +214,7 @@ def show_suspect(view: View, source: str, suspect: LabelSuspect) -> None:
 
 def said_of(suspect: LabelSuspect) -> str:
     """What is doubtful, in one sentence."""
-    doubt = plain(f"{suspect.doubt:+.3f}")
+    doubt = plain(f"{suspect.doubt:.3f}")
     if suspect.kind == "false-positive":
         instead = "" if suspect.instead is None else f", sounds like **{plain(suspect.instead)}**"
         return f"Labelled **{plain(suspect.label)}**{instead} (doubt {doubt})."
@@ -153,29 +224,43 @@ def said_of(suspect: LabelSuspect) -> str:
 
 def show_rates(view: View, source: str) -> None:
     """The estimated noise of each label."""
-    table = pd.DataFrame(read_rates(view.snapshot, view, source))
+    noise = read_noise(view.snapshot, view, source)
+    st.markdown(f"**{plain(noise.said)}**")
+    table = pd.DataFrame(noise.rates)
+    own = sorted(noise.rates[1:], key=lambda r: -(r.n_false + r.n_missing))[:MOST_BARS]
+    bars = [
+        ("have it and should not", [(r.false_rate, r.false_low, r.false_high) for r in own]),
+        ("should have it and do not", [(r.missing_rate, r.missing_low, r.missing_high) for r in own]),
+    ]
+    figure = interval_charts.intervals([r.label or "" for r in own], bars, x_title="share of the tracks")
+    frame.show(figure, height=110 + 44 * len(own), key="rates")
     table["label"] = table["label"].fillna("all labels")
     count = {"format": "%.1f", "width": 90}
     st.dataframe(
         table,
         hide_index=True,
         placeholder="-",
-        column_order=["label", "n_given", "n_true", "n_false", "false_rate", "n_missing", "missing_rate"],
+        column_order=["label", "n_given", "n_true", "n_false", "false_rate", "false_low", "false_high", "n_missing",
+                      "missing_rate", "missing_low", "missing_high"],
         column_config={
             "label": "Label",
             "n_given": st.column_config.NumberColumn("Given", format="localized", help="Tracks with the label"),
             "n_true": st.column_config.NumberColumn("Should have it", help="Estimated", **count),
             "n_false": st.column_config.NumberColumn("False", help="Have it and should not", **count),
             "false_rate": st.column_config.NumberColumn("of the given", **SHARE),
+            "false_low": st.column_config.NumberColumn("from", **SHARE),
+            "false_high": st.column_config.NumberColumn("to", **SHARE),
             "n_missing": st.column_config.NumberColumn("Missing", help="Should have it and do not", **count),
             "missing_rate": st.column_config.NumberColumn("of the true", **SHARE),
+            "missing_low": st.column_config.NumberColumn("from", **SHARE),
+            "missing_high": st.column_config.NumberColumn("to", **SHARE),
         },
-    )
+    )  # fmt: skip
     held = read_held_out(view.snapshot, view.connection, source)
     agreed = ""
     if held.single:
         agreed = f" The models agree with {(held.P_NL.argmax(axis=1) == held.classes).mean():.0%} of the given labels."
-    st.caption(f"{noise_rates.meaning(single=held.single)}{agreed} *Re-annotate* a sample to know better.")
+    st.caption(f"Intervals of 95 %; the models' own errors are taken off.{agreed} *Re-annotate* a sample to know more.")
 
 
 def show_validation(view: View, source: str) -> None:

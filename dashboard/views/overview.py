@@ -5,7 +5,7 @@ import duckdb
 import frame
 import pandas as pd
 import streamlit as st
-from common import View, lacking, page
+from common import View, lacking, page, plain
 from origin import where_from
 
 from phonolake.analysis.collection import overview
@@ -35,8 +35,12 @@ def show_totals(found: dict) -> None:
     columns = st.columns(4, gap="medium")
     columns[0].metric("Tracks", f"{sum(d.n_tracks for d in datasets):,}", border=True)
     columns[1].metric("Hours of audio", f"{sum(d.hours for d in datasets):,.1f}", border=True)
+    sources = {source: len(counts) for source, counts in found["labels"].items()}
     columns[2].metric(
-        "Labels", f"{len({c.label for counts in found['labels'].values() for c in counts}):,}", border=True
+        f"Labels by {plain(next(iter(sources)))}" if len(sources) > 1 else "Labels",
+        f"{next(iter(sources.values()), 0):,}",
+        border=True,
+        help=", ".join(f"{n:,} by {plain(source)}" for source, n in sources.items()) if len(sources) > 1 else None,
     )
     columns[3].metric("Left out", f"{sum(r.n for r in found['rejects']):,}", border=True)
 
@@ -51,7 +55,7 @@ def show_datasets(found: dict) -> None:
             "dataset": "Dataset",
             "n_tracks": st.column_config.NumberColumn("Tracks", format="localized"),
             "hours": st.column_config.NumberColumn("Hours", format="%.2f"),
-            "n_classes": st.column_config.NumberColumn("Classes", format="localized"),
+            "n_classes": st.column_config.NumberColumn("Labels", format="localized", help="Given by the dataset"),
         },
     )
 
@@ -100,7 +104,7 @@ def show_figures(found: dict) -> None:
         height=120 + 26 * len(figures),
     )
     st.caption(
-        "The newest training of each model, input and split, on tracks that it did not learn from. Dark marks: what "
+        "The newest training of each model, input and split, on tracks that it did not learn from. Red marks: what "
         "guessing reaches on the same tracks."
     )
     with st.expander("Figures"):

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 import player
 import streamlit as st
-from common import View, failed, page, plain, said
+from common import View, failed, name_rater, page, plain, said
 from origin import where_from
 
 from phonolake.analysis.collection import overview
@@ -22,7 +22,7 @@ from phonolake.store.lake import Lake
 PUBLISH_EVERY = 20
 UPLOAD_MB = 10
 ANSWERS = (("Yes", "Y", 1, ":material/check:"), ("No", "N", 0, ":material/close:"), ("Skip", "S", None, None))
-TROUBLE, RATER = "trouble", "rater"
+TROUBLE = "trouble"
 
 
 def answer(lake: Lake, sample: str, rater: str, turn: Turn, value: int | None) -> None:
@@ -124,27 +124,6 @@ def show_buttons(view: View, sample: str, rater: str, turn: Turn) -> None:
         args=(view.lake, sample, rater, turn.last),
         width="stretch",
     )
-
-
-def name_rater() -> str | None:
-    """Who listens. Once that is said the box for it goes, so that keys answer questions and spell nothing."""
-    known = st.query_params.get(RATER, "").strip()
-    if known and not st.session_state.get("renaming"):
-        with st.container(horizontal=True, vertical_alignment="center", height="content"):
-            st.markdown(f"You are **{plain(known)}**", width="content")
-            st.button("Not you?", type="tertiary", on_click=st.session_state.update, args=({"renaming": True},))
-        return known
-    with st.form("rater", border=False):
-        name = st.text_input("Your name", value=known, max_chars=journal.LONGEST_NAME).strip()
-        if not st.form_submit_button("Begin", type="primary"):
-            return None
-    try:
-        st.query_params[RATER] = journal.check_rater(name)
-    except PhonolakeError as error:
-        failed(error)
-        return None
-    st.session_state.renaming = False
-    st.rerun()
 
 
 def show_progress(turn: Turn) -> None:

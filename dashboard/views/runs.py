@@ -1,55 +1,58 @@
 """What the trained models reached, where they go wrong, and which of two is better."""
 
+from functools import partial
+
 import charts
 import frame
+import numpy as np
 import pandas as pd
 import player
 import streamlit as st
-from common import View, choose, lacking, page, plain, unless_missing
+from common import View, lacking, page, plain, unless_missing
 from evaluation_view import show_evaluation
 from origin import where_from
 
-from phonolake.analysis.results import coverage, runs
-from phonolake.analysis.results.runs import TrainingRun
+from phonolake.analysis.results import coverage, runs, trainings
+from phonolake.analysis.results.trainings import FoldScore, Training
 
-FIGURES = {"accuracy": "Accuracy", "macro_f1": "Macro F1", "roc_auc": "ROC-AUC", "pr_auc": "PR-AUC"}
+FIGURES = {"accuracy": "Accuracy", "macro-f1": "Macro F1", "roc-auc": "ROC-AUC", "pr-auc": "PR-AUC"}
 BY_EAR = "Checked by ear"
-TITLES = {"accuracy": "Accuracy", "macro-f1": "Macro F1", "roc-auc": "ROC-AUC", "pr-auc": "PR-AUC"}
-PARTS = ["Classes", "Confusion", "ROC", "Curves", "Compare", BY_EAR]
-EXTENTS = ["This fold", "All folds"]
-MOST_LISTED = 500
+PARTS = ["Classes", "Confusion", "ROC", "Curves", "Compare", "Folds", BY_EAR]
 CACHED = {"max_entries": 16, "show_spinner": "Counting …"}
+RunIds = tuple[str, ...]
+# Of the two trainings in the address.
+NAMES = "run", "other"
 
 
 @st.cache_data(**CACHED)
-def read_runs(snapshot: tuple, _view: View) -> list[TrainingRun]:
+def read_trainings(snapshot: tuple, _view: View) -> list[Training]:
     """Every training, once per publication."""
-    return runs.training_runs(_view.connection)
+    return trainings.trainings(_view.connection)
 
 
 @st.cache_data(**CACHED)
-def read_confusion(snapshot: tuple, annotated: int, _view: View, run_id: str) -> runs.ConfusionMatrix:
-    """The confusions of a run."""
-    return runs.confusion(_view.connection, run_id)
+def read_confusion(snapshot: tuple, annotated: int, _view: View, run_ids: RunIds) -> runs.ConfusionMatrix:
+    """The confusions of a training."""
+    return runs.confusion(_view.connection, run_ids)
 
 
 @st.cache_data(**CACHED)
-def read_roc(snapshot: tuple, annotated: int, _view: View, run_id: str, label: str) -> runs.RocCurve:
+def read_roc(snapshot: tuple, annotated: int, _view: View, run_ids: RunIds, label: str) -> runs.RocCurve:
     """The ROC curve of one class."""
-    return runs.roc(_view.connection, run_id, label)
+    return runs.roc(_view.connection, run_ids, label)
 
 
 @st.cache_data(**CACHED)
 def read_comparison(
-    snapshot: tuple, annotated: int, _view: View, run_a: str, run_b: str
+    snapshot: tuple, annotated: int, _view: View, run_a: RunIds, run_b: RunIds
 ) -> list[coverage.FigureComparison]:
-    """The figures of two runs on their common test tracks."""
+    """The figures of two trainings on their common test tracks."""
     return coverage.compare(_view.connection, run_a, run_b)
 
 
 @st.cache_data(**CACHED)
-def read_difference(snapshot: tuple, annotated: int, _view: View, run_a: str, run_b: str) -> runs.RunComparison:
-    """Two runs on their common test tracks, track by track."""
+def read_difference(snapshot: tuple, annotated: int, _view: View, run_a: RunIds, run_b: RunIds) -> runs.RunComparison:
+    """Two trainings on their common test tracks, track by track."""
     return runs.compare(_view.connection, run_a, run_b)
 
 
@@ -59,63 +62,127 @@ def read_coverage(snapshot: tuple, _view: View) -> list[coverage.SplitCoverage]:
     return coverage.runs(_view.connection)
 
 
-def describe(run: TrainingRun) -> str:
-    """A run as the lists show it."""
-    held_out = "" if run.test_fold is None else f", fold {run.test_fold} held out"
-    return f"{run.model}, {run.finished_at:%Y-%m-%d %H:%M} UTC ({run.split}{held_out}) {run.run_id[-12:]}"
+def describe(training: Training) -> str:
+    """A training on one line."""
+    labels = "" if training.label_source == "dataset" else f" on {training.label_source}"
+    return f"{training.model}{labels}, {training.input}, {training.split}"
 
 
-def list_runs(view: View, found: list[TrainingRun]) -> None:
-    """All trainings with their figures and the clips behind them, read when it is opened."""
-    title = f"All {len(found):,} trained models"
-    fold = st.expander(title, icon=":material/list:", on_change="rerun", key="all-runs")
-    if not fold.open:
+def choose_trainings(found: list[Training]) -> tuple[Training, Training | None]:
+    """The table of all, a line each: the one that is ticked, and the one that it is compared with."""
+    named = [next((n for n, t in enumerate(found) if st.query_params.get(key) in t.run_ids), None) for key in NAMES]
+    first = [n for n in named if n is not None] or [0]
+    table = pd.DataFrame(
+        {
+            "training": f"{t.model}" + ("" if t.label_source == "dataset" else f" on {t.label_source}"),
+            "input": t.input,
+            "split": t.split,
+            "folds": len(t.run_ids) if t.folds[0] is not None else None,
+            "n": t.n_tracks or None,
+            "chance": t.scores[t.main].chance if t.main else None,
+            "seconds": t.seconds,
+            "finished": t.finished_at,
+        }
+        | {metric: written(t.scores.get(metric)) for metric in FIGURES}
+        for t in found
+    )
+    measured = [metric for metric in FIGURES if any(metric in t.scores for t in found)]
+    chosen = st.dataframe(
+        table,
+        hide_index=True,
+        placeholder="-",
+        height=min(400, 35 * (len(found) + 1) + 2),
+        column_order=["training", *measured, "chance", "n", "folds", "input", "split", "seconds", "finished"],
+        column_config={metric: st.column_config.TextColumn(title, width=110) for metric, title in FIGURES.items()}
+        | {
+            "training": st.column_config.TextColumn("Model", width=150),
+            "input": st.column_config.TextColumn("Reads", width=150),
+            "split": st.column_config.TextColumn("Split", width=130),
+            "folds": st.column_config.NumberColumn("Folds", width=50),
+            "n": st.column_config.NumberColumn("Test tracks", format="localized", width=85),
+            "chance": st.column_config.NumberColumn(
+                "Chance", format="%.3f", width=65, help="What guessing reaches in the first of the figures"
+            ),
+            "seconds": st.column_config.NumberColumn("Took (s)", format="%.0f", width=65),
+            "finished": st.column_config.DatetimeColumn("Finished (UTC)", format="YYYY-MM-DD HH:mm", width=130),
+        },
+        on_select="rerun",
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": first}},
+        key="trainings",
+    )
+    rows = [n for n in chosen.selection.rows if n < len(found)] or [0]
+    both = [found[n] for n in rows[:2]]
+    for key, training in zip(NAMES, both, strict=False):
+        st.query_params[key] = training.run_ids[0]
+    if len(both) < 2:
+        st.query_params.pop(NAMES[1], None)
+    st.caption("The best first, by figures on tracks that a model had not seen. Tick one to look into, two to compare.")
+    return both[0], both[1] if len(both) == 2 else None
+
+
+def written(score: FoldScore | None) -> str | None:
+    """A figure with its spread over the folds."""
+    if score is None:
+        return None
+    return f"{score.mean:.3f}" if score.std is None else f"{score.mean:.3f} ± {score.std:.3f}"
+
+
+def show_folds(view: View, training: Training) -> None:
+    """The figures of each fold, and the clips behind them."""
+    about = {one.run_id: one for one in read_coverage(view.snapshot, view)}
+    lines = {line.run_id: line for line in runs.training_runs(view.connection) if line.run_id in training.run_ids}
+    table = pd.DataFrame(
+        {"fold": fold, "run_id": run_id, "n": about[run_id].n_clips, "share": about[run_id].share}
+        | {metric: getattr(lines[run_id], metric.replace("-", "_")) for metric in FIGURES}
+        | {"clips": about[run_id].clips}
+        for run_id, fold in zip(training.run_ids, training.folds, strict=True)
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        placeholder="-",
+        column_order=["fold", *training.scores, "n", "share", "clips", "run_id"],
+        column_config={m: st.column_config.NumberColumn(title, format="%.3f") for m, title in FIGURES.items()}
+        | {
+            "fold": "Fold",
+            "n": st.column_config.NumberColumn("Test tracks", format="localized"),
+            "share": st.column_config.NumberColumn(
+                "Of the published", format="percent", help="Share of the clips that the published split names"
+            ),
+            "clips": st.column_config.TextColumn(
+                "Clips", help="Figures with the same fingerprint were computed on the same clips"
+            ),
+            "run_id": "Run",
+        },
+    )
+
+
+def show_figures(training: Training) -> None:
+    """The overall figures of a training, with what guessing reaches on the same tracks."""
+    if not training.scores:
+        st.caption(f"Nothing was measured of {plain(training.model)}: it was not trained here on labels of this lake.")
         return
-    number = {name: st.column_config.NumberColumn(title, format="%.3f") for name, title in FIGURES.items()}
-    about = pd.DataFrame(read_coverage(view.snapshot, view))[["run_id", "n_clips", "share", "clips"]]
-    with fold:
-        st.dataframe(
-            pd.DataFrame(found[:MOST_LISTED]).merge(about, on="run_id", how="left"),
-            hide_index=True,
-            placeholder="-",
-            column_order=["model", "split", "test_fold", *FIGURES, "n_labels", "n_clips", "share", "clips",
-                          "finished_at", "run_id"],
-            column_config=number
-            | {
-                "model": "Model",
-                "split": "Split",
-                "test_fold": "Fold",
-                "n_labels": "Labels",
-                "n_clips": st.column_config.NumberColumn("Tested on", format="localized"),
-                "share": st.column_config.NumberColumn(
-                    "Of the published", format="percent", help="Share of the clips that the published split names"
-                ),
-                "clips": st.column_config.TextColumn(
-                    "Clips", help="Figures with the same fingerprint were computed on the same clips"
-                ),
-                "finished_at": st.column_config.DatetimeColumn("Finished (UTC)", format="YYYY-MM-DD HH:mm"),
-                "run_id": "Run",
-            },
-        )  # fmt: skip
+    columns = st.columns(len(training.scores), gap="medium")
+    for column, (metric, score) in zip(columns, training.scores.items(), strict=True):
+        said = "" if score.chance is None else f" (chance {score.chance:.3f})"
+        column.metric(f"{FIGURES[metric]}{said}", written(score), border=True)
+    folds = len(training.run_ids)
+    over = f"mean ± standard deviation over {folds} folds, " if folds > 1 else ""
+    st.caption(f"{plain(describe(training))}: {over}{training.n_tracks:,} test tracks.")
 
 
-def show_figures(view: View, run: TrainingRun) -> None:
-    """The overall figures of one run, with what guessing reaches on the same tracks."""
-    measured = {name: getattr(run, name) for name in FIGURES if getattr(run, name) is not None}
-    if not measured:
-        return
-    chance = runs.chance(view.connection, run.run_id)
-    for column, (name, value) in zip(st.columns(len(measured), gap="medium"), measured.items(), strict=True):
-        guess = chance.get(name.replace("_", "-"))
-        said = "" if guess is None else f" (chance {guess:.3f})"
-        column.metric(f"{FIGURES[name]}{said}", f"{value:.3f}", border=True)
-
-
-def show_curves(view: View, run: TrainingRun) -> None:
+def show_curves(view: View, training: Training) -> None:
     """Learning curves, one figure for each metric."""
-    points = runs.curve(view.connection, run.run_id)
+    run_id = training.run_ids[0]
+    if len(training.run_ids) > 1:
+        fold_of = dict(zip(training.run_ids, training.folds, strict=True))
+        run_id = st.segmented_control(
+            "Fold", training.run_ids, default=run_id, required=True, format_func=lambda r: f"{fold_of[r]}", key="fold"
+        )
+    points = runs.curve(view.connection, run_id)
     if not points:
-        st.info(f"{plain(run.model)} learns in one go: there is no curve.", icon=":material/info:")
+        st.info(f"{plain(training.model)} learns in one go: there is no curve.", icon=":material/info:")
         return
     metrics = list(dict.fromkeys(point.metric for point in points))
     for column, metric in zip(st.columns(len(metrics), gap="large"), metrics, strict=True):
@@ -128,9 +195,9 @@ def show_curves(view: View, run: TrainingRun) -> None:
             frame.show(charts.curves(lines, x_title="epoch", y_title=metric), height=340, key=f"curve-{metric}")
 
 
-def show_classes(view: View, run: TrainingRun) -> None:
+def show_classes(view: View, training: Training) -> None:
     """Figures of each class."""
-    found = runs.per_class(view.connection, run.run_id)
+    found = runs.per_class(view.connection, training.run_ids)
     if not found:
         st.info("Nothing was measured for single classes.", icon=":material/info:")
         return
@@ -148,32 +215,47 @@ def show_classes(view: View, run: TrainingRun) -> None:
     )
 
 
-def show_confusion(view: View, run: TrainingRun) -> None:
+def show_confusion(view: View, training: Training) -> None:
     """Who is taken for whom, and the tracks behind a cell."""
-    found = read_confusion(view.snapshot, view.annotated, view, run.run_id)
+    found = read_confusion(view.snapshot, view.annotated, view, training.run_ids)
     left, right = st.columns([3, 2], gap="large")
+    wrong = found.counts.copy()
+    wrong[range(len(wrong)), range(len(wrong))] = 0
+    row, column = divmod(int(wrong.argmax()), len(wrong))
     with left:
-        frame.show(charts.counts(found.labels, found.counts), height=180 + 28 * min(len(found.labels), 25))
+        figure = charts.counts(found.labels, found.counts)
+        height = 180 + 28 * min(len(found.labels), 25)
+        key = f"cells-{training.run_ids[0]}"
+        st.echarts_chart(
+            figure, height=height, width="stretch", key=key, on_select=partial(take_cell, key, figure, found.labels)
+        )
+        st.caption("A click on a cell lists its tracks.")
     with right:
-        wrong = found.counts.copy()
-        wrong[range(len(wrong)), range(len(wrong))] = 0
-        row, column = divmod(int(wrong.argmax()), len(wrong))
         given = st.selectbox("Given", found.labels, index=row, key="given", bind="query-params")
         called = st.selectbox("Called", found.labels, index=column, key="called", bind="query-params")
-        track_ids = runs.confused_tracks(view.connection, run.run_id, given, called)
-        player.playlist(view, track_ids, key=f"confused-{run.run_id}-{given}-{called}")
+        track_ids = runs.confused_tracks(view.connection, training.run_ids, given, called)
+        player.playlist(view, track_ids, key=f"confused-{training.run_ids[0]}-{given}-{called}")
 
 
-def show_roc(view: View, run: TrainingRun) -> None:
+def take_cell(key: str, figure: frame.Figure, labels: tuple[str, ...]) -> None:
+    """Choose the two labels of the cell that was clicked."""
+    chosen = [n for group in st.session_state[key].selection["selected"] for n in group["data_indices"]]
+    if chosen:
+        cells = figure["dataset"]["source"]
+        st.session_state.given = labels[cells["y"][chosen[-1]].as_py()]
+        st.session_state.called = labels[cells["x"][chosen[-1]].as_py()]
+
+
+def show_roc(view: View, training: Training) -> None:
     """The ROC curve of one class."""
-    labels = [figures.label for figures in runs.per_class(view.connection, run.run_id)]
+    labels = [figures.label for figures in runs.per_class(view.connection, training.run_ids)]
     if not labels:
         st.info("Nothing was measured for single classes.", icon=":material/info:")
         return
     left, right = st.columns([2, 1], gap="large")
     with right:
         label = st.selectbox("Class", labels, key="class", bind="query-params")
-        found = read_roc(view.snapshot, view.annotated, view, run.run_id, label)
+        found = read_roc(view.snapshot, view.annotated, view, training.run_ids, label)
     with left:
         frame.show(charts.roc(found.false_positive_rate, found.true_positive_rate), height=440, width=440)
     with right:
@@ -181,45 +263,44 @@ def show_roc(view: View, run: TrainingRun) -> None:
         st.caption(f"{found.n_positive:,} test tracks with {plain(label)}, {found.n_negative:,} without.")
 
 
-def show_comparison(view: View, run: TrainingRun, found: list[TrainingRun]) -> None:
-    """Two runs, track by track."""
-    others = {other.run_id: other for other in found if other.run_id != run.run_id}
-    if not others:
-        st.info("There is no other run to compare with.", icon=":material/info:")
+def show_comparison(view: View, training: Training, other: Training | None, found: list[Training]) -> None:
+    """Two trainings, track by track."""
+    if other is None:
+        other = comparable(training, found)
+    if other is None:
+        st.info("There is no other model that was tested on the same tracks.", icon=":material/info:")
         return
-    # The same fold first: only there do two runs share test tracks.
-    same = [r for r, other in others.items() if (other.split, other.test_fold) == (run.split, run.test_fold)]
-    ordered = same + [r for r in others if r not in same]
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
-    with left:
-        other = others[choose("Compare with", ordered, key="other", format_func=lambda r: describe(others[r]))]
-    first, second = run.run_id, other.run_id
-    if run.model != other.model and None not in (run.test_fold, other.test_fold):
-        with right:
-            extent = st.segmented_control(
-                "On the test tracks of", EXTENTS, default=EXTENTS[0], required=True, key="extent", bind="query-params"
-            )
-        if extent == EXTENTS[1]:
-            first, second = run.model, other.model
-    names = plain(run.model), plain(other.model)
-    figures = read_comparison(view.snapshot, view.annotated, view, first, second)
+    names = plain(training.model), plain(other.model)
+    if training.model == other.model:
+        names = plain(describe(training)), plain(describe(other))
+    figures = read_comparison(view.snapshot, view.annotated, view, training.run_ids, other.run_ids)
     for column, figure in zip(st.columns(len(figures), gap="medium"), figures, strict=True):
         column.metric(
-            f"{TITLES.get(figure.metric, figure.metric)} of {other.model}",
+            f"{FIGURES.get(figure.metric, figure.metric)} of {other.model}",
             f"{figure.second:.3f}",
             delta=f"{figure.difference:+.3f}",
             border=True,
             help=f"{names[0]}: {figure.first:.3f}",
         )
+        if np.isfinite(figure.low):
+            column.caption(f"difference {figure.low:+.3f} to {figure.high:+.3f} (95 %)")
     one = figures[0]
     st.caption(
         f"On the {one.n_clips:,} test tracks that both scored ({one.share_of_first:.0%} of those of {names[0]}, "
         f"{one.share_of_second:.0%} of {names[1]}); the arrows count from {names[0]}. Fingerprint of the tracks: "
         f"`{one.clips}`."
     )
+    if said := coverage.warning(figures):
+        st.warning(plain(said), icon=":material/warning:")
     # With several labels to a track, no single answer is right or wrong.
     if one.metric == "accuracy":
-        show_difference(read_difference(view.snapshot, view.annotated, view, first, second), *names)
+        show_difference(read_difference(view.snapshot, view.annotated, view, training.run_ids, other.run_ids), *names)
+
+
+def comparable(training: Training, found: list[Training]) -> Training | None:
+    """The best other training with tracks in common: of the same split, else any that was measured."""
+    others = [t for t in found if t is not training and t.scores and t.label_source == training.label_source]
+    return next((t for t in others if t.split == training.split), others[0] if others else None)
 
 
 def show_difference(result: runs.RunComparison, name_a: str, name_b: str) -> None:
@@ -237,27 +318,31 @@ def show_difference(result: runs.RunComparison, name_a: str, name_b: str) -> Non
 
 
 with page("Runs", "What each trained model reached, where it goes wrong, and which of two is better.") as view:
-    found = read_runs(view.snapshot, view)
+    found = read_trainings(view.snapshot, view)
     if not found:
         lacking("No model was trained yet.", "train k2c2")
         st.stop()
-    by_id = {run.run_id: run for run in found}
-    run = by_id[choose("Run", list(by_id), key="run", format_func=lambda r: describe(by_id[r]))]
-    show_figures(view, run)
-    part = st.segmented_control("Show", PARTS, default=PARTS[0], required=True, key="show", bind="query-params")
+    training, other = choose_trainings(found)
+    show_figures(training)
+    if other is None:
+        part = st.segmented_control("Show", PARTS, default=PARTS[0], required=True, key="show", bind="query-params")
+    else:
+        part = "Compare"
     with unless_missing():
         if part == "Curves":
-            show_curves(view, run)
+            show_curves(view, training)
         elif part == "Classes":
-            show_classes(view, run)
+            show_classes(view, training)
         elif part == "Confusion":
-            show_confusion(view, run)
+            show_confusion(view, training)
         elif part == "ROC":
-            show_roc(view, run)
+            show_roc(view, training)
+        elif part == "Folds":
+            show_folds(view, training)
         elif part == BY_EAR:
             show_evaluation(view)
         else:
-            show_comparison(view, run, found)
+            show_comparison(view, training, other, found)
     if part != BY_EAR:
-        where_from(view, "run", ("models", "metrics", "predictions", "embeddings"), run_id=run.run_id)
-    list_runs(view, found)
+        tables = ("models", "metrics", "predictions", "embeddings")
+        where_from(view, "run", tables, run_id=training.run_ids[0])

@@ -1,6 +1,7 @@
 """Ask the lake anything."""
 
 import io
+from functools import partial
 
 import charts
 import frame
@@ -8,18 +9,22 @@ import pandas as pd
 import player
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet
 import streamlit as st
+from asking import Asking, where_wrong
 from common import View, failed, page
 
-from phonolake.errors import PhonolakeError
 from phonolake.lookup import answers
 from phonolake.store import query
 from phonolake.store.lake import Lake
+from phonolake.store.schema import quote
 
 SHOWN, DOWNLOADED, SECONDS = 1000, 100_000, 60.0
 # What is shown travels to the browser in one piece.
 SHOWN_MB, DOWNLOADED_MB, LONGEST_TEXT = 16, 512, 2000
 REMEMBERED = 30
+# Most answers come before anybody could press a key.
+AT_ONCE = 1.5
 SHARED, TRACK = "sql", "track_id"
 EXAMPLES = {
     "Tracks with their labels": "SELECT t.track_id, t.title, t.artist, l.label, t.duration_seconds\n"
@@ -60,13 +65,42 @@ def take_from_history() -> None:
         st.session_state.sql = st.session_state.earlier
 
 
-def to_csv(lake: Lake, sql: str) -> bytes:
+def to_insert(key: str, known: pd.DataFrame) -> None:
+    """Put the name that was clicked at the end of the question."""
+    rows = st.session_state[key].selection.rows
+    if rows:
+        name = quote_if_needed(str(known["column"].iloc[rows[0]]))
+        st.session_state.sql = f"{st.session_state.get('sql', '').rstrip()} {name}".lstrip()
+
+
+def quote_if_needed(name: str) -> str:
+    """A name as SQL takes it."""
+    return name if name.isidentifier() and name.islower() else quote(name)
+
+
+def rows_of(lake: Lake, sql: str) -> pa.Table:
     """The rows to download; they are asked for again, on a connection of their own."""
     with query.connect(lake) as connection:
-        answer = answers.ask(connection, sql, max_rows=DOWNLOADED, max_seconds=SECONDS, max_bytes=DOWNLOADED_MB << 20)
+        return answers.ask(
+            connection, sql, max_rows=DOWNLOADED, max_seconds=SECONDS, max_bytes=DOWNLOADED_MB << 20
+        ).rows
+
+
+def to_csv(lake: Lake, sql: str) -> bytes:
+    """The rows as CSV."""
     sink = io.BytesIO()
-    pyarrow.csv.write_csv(answer.rows, sink)
+    pyarrow.csv.write_csv(rows_of(lake, sql), sink)
     return sink.getvalue()
+
+
+def to_parquet(lake: Lake, sql: str) -> bytes:
+    """The rows as Parquet."""
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(rows_of(lake, sql), sink)
+    return sink.getvalue()
+
+
+KINDS = (("CSV", "text/csv", to_csv), ("Parquet", "application/vnd.apache.parquet", to_parquet))
 
 
 def edit(view: View) -> None:
@@ -75,25 +109,18 @@ def edit(view: View) -> None:
     # A link brings the question along; it is asked when the reader says so.
     st.session_state.setdefault("sql", st.query_params.get(SHARED, ""))
     with st.form("editor", border=False):
-        st.text_area("SQL", key="sql", height=150, placeholder="SELECT …", label_visibility="collapsed")
+        st.text_area("SQL", key="sql", height=190, placeholder="SELECT …", label_visibility="collapsed")
         if st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", help="Ctrl+Enter"):
             asked = st.session_state.sql
             st.query_params[SHARED] = asked
-            try:
-                with st.spinner("Asking …"):
-                    answer = answers.ask(
-                        view.connection, asked, max_rows=SHOWN, max_seconds=SECONDS, max_bytes=SHOWN_MB << 20,
-                        max_text=LONGEST_TEXT,
-                    )  # fmt: skip
-            except PhonolakeError as error:
-                st.session_state.answer = None
-                failed(error)
-            else:
-                st.session_state.answer = asked, answer
-                # Another answer is another list: a line that was picked in the last one is picked no more.
-                st.session_state.asked = st.session_state.get("asked", 0) + 1
-                earlier = st.session_state.get("history", [])
-                st.session_state.history = [asked, *(sql for sql in earlier if sql != asked)][:REMEMBERED]
+            if (before := st.session_state.get("asking")) is not None:
+                before.stop()
+            st.session_state.asking = Asking(
+                view.lake, asked, max_rows=SHOWN, max_seconds=SECONDS, max_bytes=SHOWN_MB << 20, max_text=LONGEST_TEXT
+            )
+            st.session_state.answer = None
+            earlier = st.session_state.get("history", [])
+            st.session_state.history = [asked, *(sql for sql in earlier if sql != asked)][:REMEMBERED]
     history = st.session_state.get("history", [])
     if history:
         st.selectbox(
@@ -106,6 +133,32 @@ def edit(view: View) -> None:
             key="earlier",
             on_change=take_from_history,
         )
+
+
+def finish() -> None:
+    """Take the answer of a question that has ended."""
+    asking = st.session_state.get("asking")
+    if asking is None or not asking.wait(AT_ONCE):
+        return
+    st.session_state.asking = None
+    if asking.error is not None:
+        failed(asking.error)
+        if (place := where_wrong(asking.error)) is not None:
+            st.code(place, language=None)
+        return
+    st.session_state.answer = asking.sql, asking.answer, asking.seconds
+    # Another answer is another list: a line that was picked in the last one is picked no more.
+    st.session_state.asked = st.session_state.get("asked", 0) + 1
+
+
+@st.fragment(run_every=0.5)
+def watch(asking: Asking) -> None:
+    """How long a question takes, with a way to stop it."""
+    if asking.wait(0):
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"Asking for {asking.seconds:.0f} s …", width="content")
+        st.button("Cancel", icon=":material/stop:", on_click=asking.stop)
 
 
 def show_rows(view: View, answer: answers.QueryResult) -> None:
@@ -154,7 +207,7 @@ def extent(answer: answers.QueryResult) -> str:
     return f"{n:,} rows" if answer.complete else f"The first {n:,} rows; the result has more. Add a LIMIT or count."
 
 
-def show_answer(view: View, sql: str, answer: answers.QueryResult) -> None:
+def show_answer(view: View, sql: str, answer: answers.QueryResult, seconds: float) -> None:
     """The first rows of the result."""
     if answer.rows.column_names == ["explain_key", "explain_value"]:
         st.code("\n".join(answer.rows["explain_value"].to_pylist()), language=None)
@@ -165,30 +218,38 @@ def show_answer(view: View, sql: str, answer: answers.QueryResult) -> None:
     if table[1].open:
         with table[1]:
             plot(answer)
-    left, right = st.columns([3, 1], vertical_alignment="center")
-    left.caption(extent(answer))
-    right.download_button(
-        "Download CSV",
-        lambda: to_csv(view.lake, sql),
-        file_name="phonolake.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        help=f"At most {DOWNLOADED:,} rows, or {DOWNLOADED_MB} MB",
-        on_click="ignore",
-    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(f"{extent(answer)} ({seconds:.1f} s)", width="content")
+        for kind, mime, make in (
+            ("CSV", "text/csv", to_csv),
+            ("Parquet", "application/vnd.apache.parquet", to_parquet),
+        ):
+            st.download_button(
+                f"Download {kind}",
+                partial(make, view.lake, sql),
+                file_name=f"phonolake.{kind.lower()}",
+                mime=mime,
+                icon=":material/download:",
+                help=f"At most {DOWNLOADED:,} rows, or {DOWNLOADED_MB} MB",
+                on_click="ignore",
+            )
 
 
 def browse_schema(view: View) -> None:
     """What can be asked for."""
-    st.subheader("Tables", anchor=False)
     known = columns(view.snapshot, view)
     tables = sorted(known["table"].unique())
     table = st.selectbox("Table", tables, index=tables.index("tracks"), label_visibility="collapsed", key="table")
+    listed = known.loc[known["table"] == table, ["column", "type", "comment"]]
+    key = f"schema-{table}"
     st.dataframe(
-        known.loc[known["table"] == table, ["column", "type", "comment"]],
+        listed,
         hide_index=True,
         placeholder="",
         height=420,
+        on_select=lambda: to_insert(key, listed),
+        selection_mode="single-row",
+        key=key,
         column_config={
             "column": st.column_config.TextColumn("Column", width=120),
             "type": st.column_config.TextColumn("Type", width=80),
@@ -196,16 +257,20 @@ def browse_schema(view: View) -> None:
         },
     )
     st.caption(
-        "Macros: `neighbors(id, k := 10, model_or_run := NULL)`, `top_tags(id, k := 5, model_or_run := NULL)`, "
-        "`cooccurrence()`, `labels_by('resolved')`."
+        "A click on a line puts its name into the question. Macros: `neighbors(id, k := 10, model_or_run := NULL)`, "
+        "`top_tags(id, k := 5, model_or_run := NULL)`, `cooccurrence()`, `labels_by('resolved')`."
     )
 
 
 with page("SQL", "Ask the lake anything that a SELECT can answer; nothing here can change it.", empty_too=True) as view:
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns([3, 2], gap="large")
+    # Before the editor, whose text a click on a line changes.
+    with right, st.expander("Tables and columns", icon=":material/table:", expanded=True):
+        browse_schema(view)
     with left:
         edit(view)
-        if st.session_state.get("answer"):
-            show_answer(view, *st.session_state.answer)
-    with right:
-        browse_schema(view)
+    finish()
+    if (asking := st.session_state.get("asking")) is not None:
+        watch(asking)
+    if st.session_state.get("answer"):
+        show_answer(view, *st.session_state.answer)

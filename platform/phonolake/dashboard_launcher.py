@@ -28,8 +28,9 @@ OPTIONS = (
     "--runner.magicEnabled=false",
     "--client.toolbarMode=minimal",
     "--client.showErrorDetails=none",
-    "--theme.base=light",
-    "--theme.primaryColor=#0f766e",
+    # Light or dark as the system has it.
+    "--theme.light.primaryColor=#0f766e",
+    "--theme.dark.primaryColor=#2dd4bf",
     "--theme.baseRadius=small",
     '--theme.headingFontSizes=["2rem", "1.5rem", "1.3rem"]',
 )

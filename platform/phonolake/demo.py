@@ -7,7 +7,7 @@ import duckdb
 
 from phonolake.analysis.collection import neighbours
 from phonolake.analysis.collection.neighbours import Neighbour
-from phonolake.analysis.labels import noise_grading, noise_suspects
+from phonolake.analysis.labels import noise_grading, noise_rates, noise_suspects
 from phonolake.analysis.labels.noise_suspects import LabelSuspect
 from phonolake.analysis.results import evaluation
 from phonolake.analysis.results.evaluation import TestFigure
@@ -100,8 +100,10 @@ def _sum_up(
     wrong: set[str],
     pretrained: str | None,
 ) -> Summary:
-    ranked = noise_suspects.suspects(held_out.read_held_out(connection))
-    planted = wrong & {suspect.track_id for suspect in ranked}
+    held = held_out.read_held_out(connection)
+    ranked = [held.track_ids[n] for n, *_ in noise_suspects.rank(held)]
+    found = noise_suspects.suspects(held, noise_rates.estimate(held), top=SUSPECTS)
+    planted = wrong & set(ranked)
     trained = [o.run_id for o in outcomes if o.stage == "train" and o.run_id]
     rejects = connection.execute(
         "SELECT reason, count(*), min(track_id || ': ' || detail) FROM rejects GROUP BY reason ORDER BY reason"
@@ -119,8 +121,8 @@ def _sum_up(
         tags=connection.execute(
             "SELECT model, label, probability FROM top_tags($1, 5, $2) WHERE model = $2", [track_id, pretrained]
         ).fetchall(),
-        suspects=[(suspect, suspect.track_id in wrong) for suspect in ranked[:SUSPECTS]],
+        suspects=[(suspect, suspect.track_id in wrong) for suspect in found],
         n_planted=len(planted),
-        precision=noise_grading.precision_at([suspect.track_id in planted for suspect in ranked], len(planted)),
+        precision=noise_grading.precision_at([track_id in planted for track_id in ranked], len(planted)),
         chance=len(planted) / len(ranked),
     )

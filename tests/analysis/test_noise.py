@@ -1,6 +1,8 @@
 """Planted label noise is estimated and found, class by class and tag by tag."""
 
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from phonolake.analysis.labels.cooccurrence import normalized_cooccurrence
 from phonolake.errors import UsageError
 from phonolake.lookup.embeddings import TrackVectors
 from phonolake.lookup.held_out import HeldOut
+from phonolake.models import svm_rbf
 
 N, K = 1200, 4
 
@@ -46,52 +49,118 @@ def tags():
     return HeldOut(track_ids, labels, P, given), true
 
 
-def test_noise_of_classes_is_estimated(classes):
-    held, true, _ = classes
-    estimated = noise_rates.estimate(held.labels, held.Y_NL, held.P_NL)
-    known = noise_rates.truly(held.labels, held.Y_NL, true)
-    assert known[0].label is None
-    assert known[0].false_rate == np.mean(held.Y_NL[true] == 0) == pytest.approx(0.1, abs=0.02)
-    for guess, truth in zip(estimated, known, strict=True):
-        assert guess.n_given == truth.n_given
-        # Tracks of which the models are not sure are left out, so up to a third of the noise is not counted.
-        assert guess.false_rate == pytest.approx(truth.false_rate, abs=0.045)
-        assert guess.missing_rate == pytest.approx(truth.missing_rate, abs=0.045)
-    # What one class loses another gains.
-    assert sum(r.n_false for r in estimated[1:]) == pytest.approx(sum(r.n_missing for r in estimated[1:]))
+def planted(kind: str, rate: float, *, seed: int, sep: float, n: int = 600, k: int = 5) -> tuple[np.ndarray, ...]:
+    """Tracks of classes that have two kinds of sound each, with heavy tails, and labels of which a share is wrong.
+
+    Instead of its own a track has any other label (`anywhere`) or, for each class, a certain other one (`neighbour`).
+    """
+    rng = np.random.default_rng(seed)
+    true = rng.integers(0, k, n)
+    centres = rng.standard_normal((k, 2, 20)) * sep * 1.4 / np.sqrt(20)
+    x = centres[true, rng.integers(0, 2, n)] + 0.7 * rng.standard_t(4, (n, 20))
+    other = (true + (1 if kind == "neighbour" else rng.integers(1, k, n))) % k
+    return x, true, np.where(rng.random(n) < rate, other, true)
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.1, 0.2])
-def test_classes_that_overlap_are_not_all_noise(rate):
-    """Models err on one track in five or more: what they are not sure of is not extrapolated."""
-    from cleanlab.count import compute_confident_joint, estimate_joint
+def judged(model: Any, x: np.ndarray, true: np.ndarray, given: np.ndarray) -> tuple[HeldOut, np.ndarray]:
+    """What a model says of tracks that it did not learn from, and the truth."""
+    P = cross_val_predict(model, x, given, cv=5, method="predict_proba")
+    track_ids, labels = named(P.shape[1], len(x))
+    one_hot = np.eye(P.shape[1], dtype=bool)
+    return HeldOut(track_ids, labels, P, one_hot[given]), one_hot[true]
 
-    rng = np.random.default_rng(3)
-    true = rng.integers(0, K, N)
-    x = 2 * np.eye(K)[true] + rng.standard_normal((N, K))
-    given = np.where(rng.random(N) < rate, (true + rng.integers(1, K, N)) % K, true)
-    P = cross_val_predict(LogisticRegression(), x, given, cv=5, method="predict_proba")
-    assert np.mean(P.argmax(axis=1) != true) > 0.15
-    (guess, *_) = noise_rates.estimate(named(K, N)[1], np.eye(K, dtype=bool)[given], P)
-    joint_KK = estimate_joint(given, P, confident_joint=compute_confident_joint(given, P))
-    wrong = np.mean(given != true)
-    extrapolated = 1 - np.trace(joint_KK)
-    assert wrong <= guess.false_rate < extrapolated
-    assert guess.false_rate - wrong < 0.6 * (extrapolated - wrong) + 0.02
+
+PLANTS = [("anywhere", 0.0), ("anywhere", 0.07), ("neighbour", 0.12), ("anywhere", 0.29)]
+
+
+@pytest.mark.parametrize(("kind", "rate"), PLANTS)
+def test_planted_noise_is_told_from_the_errors_of_the_model(kind: str, rate: float) -> None:
+    """The model errs on one track in five and more, and none of that is taken for noise."""
+    _, true, given = planted(kind, rate, seed=0, sep=0)
+    x = 2 * np.eye(5)[true] + np.random.default_rng(1).standard_normal((len(true), 5))
+    held, true_NL = judged(LogisticRegression(), x, true, given)
+    assert np.mean(held.P_NL.argmax(axis=1) != true) > 0.15
+    noise = noise_rates.estimate(held)
+    whole, truth = noise.rates[0], noise_rates.truly(held.labels, held.Y_NL, true_NL)[0]
+    assert noise.known
+    assert whole.false_rate == pytest.approx(truth.false_rate, abs=0.03)
+    assert whole.false_low <= truth.false_rate <= whole.false_high
+    assert f"{whole.false_rate:.1%}" in noise.said
+    # What is said of the first suspects holds.
+    found = noise_suspects.suspects(held, noise)
+    assert all(s.doubt > 0 and s.p_wrong >= noise_suspects.LEAST for s in found)
+    first = found[: noise_suspects.FIRST]
+    wrong = sum(not true_NL[held.track_ids.index(s.track_id), held.labels.index(s.label)] for s in first)
+    assert sum(s.p_wrong for s in first) == pytest.approx(wrong, abs=3)
+    said = noise_suspects.headline(held, noise, found, kind="false-positive")
+    assert f"of {len(given)} labels look wrong" in said if first else "explained by their own errors" in said
+    # Each label's own share, in a wider interval.
+    inside = [
+        guess.false_low <= its.false_rate <= guess.false_high
+        and guess.missing_low <= its.missing_rate <= guess.missing_high
+        for guess, its in zip(noise.rates[1:], noise_rates.truly(held.labels, held.Y_NL, true_NL)[1:], strict=True)
+    ]
+    assert sum(inside) >= 4
+
+
+@pytest.mark.slow
+def test_noise_of_planted_corpora(capsys: pytest.CaptureFixture) -> None:
+    """Of twenty corpora, by a forest, by two models together: within .03 and in the interval in nine of ten."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    lines, met = [], []
+    for seed in range(5):
+        for kind, rate in PLANTS:
+            x, true, given = planted(kind, rate, seed=seed, sep=(2, 3, 4)[seed % 3])
+            forest, true_NL = judged(RandomForestClassifier(200, min_samples_split=5, random_state=0), x, true, given)
+            linear, _ = judged(LogisticRegression(), x, true, given)
+            both = replace(forest, P_NL=(forest.P_NL + linear.P_NL) / 2, by_model=(forest.P_NL, linear.P_NL))
+            truth = noise_rates.truly(forest.labels, forest.Y_NL, true_NL)[0].false_rate
+            for name, held in (("forest", forest), ("both", both)):
+                noise = noise_rates.estimate(held)
+                whole = noise.rates[0]
+                disagree = np.mean(held.P_NL.argmax(axis=1) != given)
+                met.append(
+                    (abs(whole.false_rate - truth) < 0.03, whole.false_low <= truth <= whole.false_high, noise.known)
+                )
+                lines.append(
+                    f"{kind:10} {name:7} true {truth:.3f}, estimate {whole.false_rate:.3f} [{whole.false_low:.3f}, "
+                    f"{whole.false_high:.3f}], disagree {disagree:.3f}{'' if noise.known else ', not known'}"
+                )
+    with capsys.disabled():
+        print("\n" + "\n".join(lines))
+    near, covered, _ = np.mean(met, axis=0)
+    assert near >= 0.9
+    assert covered >= 0.9
+
+
+def test_models_that_err_where_they_are_sure_know_nothing() -> None:
+    """Sigmoids on few tracks are as sure of wrong classes as of right ones: what such a model doubts may be either."""
+    x, true, given = planted("anywhere", 0.0, seed=1, sep=2, n=400)
+    held, _ = judged(svm_rbf.build(seed=0), x, true, given)
+    noise = noise_rates.estimate(held)
+    assert noise.errs_when_sure
+    assert not noise.known
+    assert noise.rates[0].false_low == 0
+    assert "cannot be told" in noise.said
+    found = noise_suspects.suspects(held, noise)
+    assert {s.p_wrong for s in found} == {None}
+    assert len(found) == (held.P_NL.argmax(axis=1) != given).sum()
+    assert "cannot be told" in noise_suspects.headline(held, noise, found, kind="false-positive")
 
 
 def test_missing_positives_are_told_from_false_ones(tags):
     held, true = tags
     assert not held.single
-    for guess, truth in zip(
-        noise_rates.estimate(held.labels, held.Y_NL, held.P_NL),
-        noise_rates.truly(held.labels, held.Y_NL, true),
-        strict=True,
-    ):
-        # A third is missing; confident learning sees a quarter, since those tracks lower what is usual for a tag.
-        assert 0.6 * truth.missing_rate < guess.missing_rate < 1.1 * truth.missing_rate
-        assert guess.false_rate == pytest.approx(truth.false_rate, abs=0.03)
-        assert guess.missing_rate > guess.false_rate
+    noise = noise_rates.estimate(held)
+    for guess, truth in zip(noise.rates, noise_rates.truly(held.labels, held.Y_NL, true), strict=True):
+        assert guess.missing_rate == pytest.approx(truth.missing_rate, abs=0.05)
+        assert guess.false_rate == pytest.approx(truth.false_rate, abs=0.02)
+        assert guess.missing_low <= truth.missing_rate <= guess.missing_high
+        assert guess.false_low <= truth.false_rate <= guess.false_high
+    found = noise_suspects.suspects(held, noise, kind="missing-positive")
+    missing = sum(true[held.track_ids.index(s.track_id), held.labels.index(s.label)] for s in found[:100])
+    assert sum(s.p_wrong for s in found[:100]) == pytest.approx(missing, abs=8)
 
 
 def test_true_rates_are_those_of_a_loop():
@@ -113,13 +182,17 @@ def test_wrong_labels_come_first(kind, classes, tags):
         assert best.value >= 0.8 * min(1, wrong / 20), (kind, best)
         assert best.reference == pytest.approx(wrong / (held.Y_NL if kind == "false-positive" else ~held.Y_NL).sum())
         assert grades["average precision", kind, None].value > 4 * best.reference * (0.5 if held.single else 0.4)
+        expected = grades["expected at k", kind, 20]
+        assert expected.value == pytest.approx(expected.reference, abs=0.15)
         rate = grades["false rate", "all labels", None]
-        assert rate.value == pytest.approx(rate.reference, abs=0.05)
+        assert rate.value == pytest.approx(rate.reference, abs=0.03)
+        assert rate.low <= rate.reference <= rate.high
 
 
 def test_the_order_of_classes_is_by_margin(classes):
     held, _, _ = classes
-    found = noise_suspects.suspects(held, top=50)
+    noise = noise_rates.estimate(held)
+    found = noise_suspects.suspects(held, noise, top=50)
     for suspect in found:
         n, c = held.track_ids.index(suspect.track_id), held.labels.index(suspect.label)
         others = np.delete(held.P_NL[n], c)
@@ -129,7 +202,7 @@ def test_the_order_of_classes_is_by_margin(classes):
         assert suspect.expected is None
     assert [s.rank for s in found] == list(range(1, 51))
     assert all(a.doubt >= b.doubt for a, b in pairwise(found))
-    missing = noise_suspects.suspects(held, kind="missing-positive", label="b", top=5)
+    missing = noise_suspects.suspects(held, noise, kind="missing-positive", label="b", top=5)
     assert {s.label for s in missing} == {"b"}
     assert all(s.instead != "b" and not held.Y_NL[held.track_ids.index(s.track_id), 1] for s in missing)
 
@@ -137,7 +210,7 @@ def test_the_order_of_classes_is_by_margin(classes):
 def test_neighbours_are_counted_among_the_others(classes):
     held, _, x = classes
     vectors = TrackVectors(held.track_ids[:200], x[:200].astype(np.float32))
-    found = noise_suspects.suspects(held, embeddings=vectors, k=7, top=400)
+    found = noise_suspects.suspects(held, noise_rates.estimate(held), embeddings=vectors, k=7)
     unit = x[:200] / np.linalg.norm(x[:200], axis=1, keepdims=True)
     asked = 0
     for suspect in found:
@@ -161,7 +234,8 @@ def test_another_tag_explains_what_is_missing():
     track_ids, labels = named(3, len(Y))
     held = HeldOut(track_ids, labels, rng.random(Y.shape), Y)
     C = normalized_cooccurrence(Y)
-    for suspect in noise_suspects.suspects(held, kind="missing-positive", label="a"):
+    unknown = noise_rates.NoiseEstimate((), np.zeros(Y.shape), False, True)
+    for suspect in noise_suspects.suspects(held, unknown, kind="missing-positive", label="a"):
         mine = Y[track_ids.index(suspect.track_id)]
         assert suspect.because == ("b" if mine[1] else "c")
         assert suspect.expected == pytest.approx(C[1, 0] if mine[1] else C[2, 0])
@@ -173,10 +247,6 @@ def test_wrong_requests(classes, tags, tmp_path):
         noise_suspects.rank(held, kind="false")
     with pytest.raises(UsageError, match="unknown label 'z'"):
         noise_suspects.rank(held, label="z")
-    with pytest.raises(UsageError, match="no track has the label 'b'"):
-        noise_rates.estimate("ab", np.array([[1, 0], [1, 0]]), np.full((2, 2), 0.5))
-    with pytest.raises(UsageError, match="between 0 and 1"):
-        noise_rates.estimate("ab", np.array([[1, 0], [0, 1]]), np.full((2, 2), 1.5))
     with pytest.raises(UsageError, match="expected true labels"):
         noise_grading.grade(held, true[:5])
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
@@ -191,6 +261,7 @@ def test_truth_of_tags_in_a_file(tmp_path):
 
 def test_a_tag_that_every_track_has_cannot_be_missing():
     Y = np.array([[1, 1], [1, 0], [1, 1], [1, 0]], bool)
-    rates = noise_rates.estimate("ab", Y, np.array([[0.9, 0.8], [0.8, 0.1], [0.7, 0.9], [0.9, 0.2]]))
+    P = np.array([[0.9, 0.8], [0.8, 0.1], [0.7, 0.9], [0.9, 0.2]])
+    rates = noise_rates.estimate(HeldOut(tuple("wxyz"), ("a", "b"), P, Y)).rates
     assert (rates[1].n_given, rates[1].n_missing, rates[1].n_false) == (4, 0, 0)
     assert np.isfinite(noise_suspects.doubts(Y, np.full((4, 2), 0.5))).all()

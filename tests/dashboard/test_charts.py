@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from phonolake import dashboard_launcher
+from phonolake.features import contract
 
 sys.path.insert(0, str(dashboard_launcher.app().parent))
 import charts
-import sound_charts
+import sound_view
 from frame import Figure, name
 
 NAMES = ["<b>Odd</b>", "12", "{b} {@told}", "jazz", "jazz", "two\nlines", "x" * 60]
@@ -142,51 +143,55 @@ def test_curves_may_have_gaps():
 
 # -- sound -------------------------------------------------------------------------------------------------------------
 
-
-def test_the_outline_goes_through_the_least_and_the_largest_value_of_each_moment():
-    outline_P2 = np.array([[-0.1, 0.2], [-0.3, 0.4]])
-    figure = sound_charts.waveform(outline_P2, seconds=2.0)
-    assert columns(figure) == {"x": [0.0, 0.0, 1.0, 1.0], "y": [-0.1, 0.2, -0.3, 0.4]}
+MEL = contract.spectrogram("mel-96-12k")
 
 
-def picture_of(figure: Figure) -> Image.Image:
-    address = figure["series"][0]["symbol"].removeprefix("image://data:image/png;base64,")
-    return Image.open(io.BytesIO(base64.b64decode(address)))
+def picture_of(shown: dict) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(shown["address"].removeprefix("data:image/png;base64,"))))
 
 
 def test_a_spectrogram_is_a_picture_with_low_bands_at_the_bottom():
     decibels_FT = np.full((4, 6), -80.0)
     decibels_FT[0, 2] = 0.0
     decibels_FT[3, 5] = -40.0
-    figure = sound_charts.spectrogram(decibels_FT, frames_per_second=2.0, unit="dB")
-    pixels = np.asarray(picture_of(figure).convert("RGB"))
+    shown = sound_view.spectrogram(decibels_FT, MEL)
+    pixels = np.asarray(picture_of(shown).convert("RGB"))
     assert pixels.shape == (4, 6, 3)
     # The darkest and the lightest of Magma.
     np.testing.assert_allclose(pixels[3, 2], (252, 253, 191), atol=1)
     np.testing.assert_allclose(pixels[0, 0], (0, 0, 4), atol=1)
     assert (0, 0, 4) < tuple(pixels[0, 5]) < (252, 253, 191)
-    shades = figure["visualMap"]["inRange"]["color"]
-    assert (shades[0], shades[-1]) == ("#000004", "#fcfdbf")
-    assert figure["xAxis"][0]["max"] == 3.0
-    assert (figure["visualMap"]["min"], figure["visualMap"]["max"]) == (-80, 0)
+    assert shown["about"] == "Spectrogram mel-96-12k, -80 to 0 dB"
 
 
 def test_of_frames_that_share_a_pixel_the_loudest_is_shown():
     decibels_FT = np.zeros((2, 5_000))
     decibels_FT[1, 4_999] = 9.0
-    image = picture_of(sound_charts.spectrogram(decibels_FT, frames_per_second=100.0, unit="dB"))
+    image = picture_of(sound_view.spectrogram(decibels_FT, MEL))
     assert image.size == (1_000, 2)
     assert np.argwhere(np.asarray(image.convert("L")) > 128).tolist() == [[0, 999]]
 
 
-def test_a_silent_spectrogram_is_a_figure():
-    assert picture_of(sound_charts.spectrogram(np.zeros((3, 1)), frames_per_second=1.0, unit="dB")).size == (1, 3)
+def test_a_silent_spectrogram_is_a_picture():
+    assert picture_of(sound_view.spectrogram(np.zeros((3, 1)), MEL)).size == (1, 3)
 
 
-def test_tags_are_told_with_their_piece():
-    p_SK = np.array([[0.25, 0.5], [0.75, 1.0]])
-    found = columns(sound_charts.tags_over_time(["a", "b"], [0.0, 10.0], 10.0, p_SK))
-    assert list(zip(found["x"], found["y"], found["value"], strict=True)) == [
-        (0, 0, 0.25), (0, 1, 0.5), (1, 0, 0.75), (1, 1, 1.0)
-    ]  # fmt: skip
-    assert found["told"][2] == "a, 10.0 to 20.0 s: 0.750"
+def test_hertz_stand_beside_the_band_that_a_tone_is_in():
+    time = np.arange(12_000) / 12_000
+    for text, place in sound_view.hertz(MEL):
+        tone = np.sin(2 * np.pi * int(text.removesuffix(" Hz").replace(",", "")) * time).astype(np.float32)
+        loudest = MEL.of(tone).mean(axis=1).argmax()
+        assert 1 - place == pytest.approx((loudest + 0.5) / 96, abs=1.5 / 96), text
+
+
+def test_labels_over_time_lie_where_their_pieces_do():
+    """The first label on top; where two pieces overlap the mean of both."""
+    p_SK = np.array([[1.0, 0.0], [0.0, 1.0]])
+    shown = sound_view.labels(["a", "b"], [0.0, 5.0], 10.0, 20.0, p_SK)
+    grey = np.asarray(picture_of(shown).convert("L")).astype(int)
+    assert grey.shape == (2, sound_view.MOST_COLUMNS)
+    first, both, second, nothing = (grey[:, int(s / 20 * grey.shape[1])] for s in (2, 7, 12, 18))
+    # Dark is probable.
+    assert first[0] < both[0] < second[0] == nothing[0] == first[1]
+    assert second[1] == first[0] < both[1] < nothing[1]
+    assert shown["ticks"] == [("a", 0.25), ("b", 0.75)]

@@ -58,13 +58,13 @@ def tag_lake(
         {"track_id": toy.track_id(n), "label": TAGS[k], "value": 1, "source": "tags"} for n, k in np.argwhere(given)
     ]
     for hour, (run_id, p_NK) in enumerate(probabilities.items()):
-        about = {"model": "tagger", "run_id": run_id, "part": "test", "source_shard": "s", "code_version": CODE_VERSION}
+        about = {"model": run_id, "run_id": run_id, "part": "test", "source_shard": "s", "code_version": CODE_VERSION}
         rows["predictions"] += [
             about | {"track_id": toy.track_id(n), "label": TAGS[k], "probability": float(p)}
             for (n, k), p in np.ndenumerate(p_NK)
         ]
         rows["models"].append(
-            {"run_id": run_id, "model": "tagger", "input": "features:mfcc-120", "labels": list(TAGS), "split": "fixed"}
+            {"run_id": run_id, "model": run_id, "input": "features:mfcc-120", "labels": list(TAGS), "split": "fixed"}
             | {"test_fold": None, "card": '{"config": {"labels": "tags"}}', "code_version": CODE_VERSION}
         )
         rows["runs"].append(toy.run_row(run_id, hour) | {"config": '{"labels": "tags"}'})
@@ -125,22 +125,22 @@ def test_a_tagger_opens_in_every_part(open_page: OpenPage, tag_lake: Path, show:
 def test_taggers_are_compared_by_areas_only(
     open_page: OpenPage, tag_lake: Path, given: np.ndarray, probabilities: dict[str, np.ndarray]
 ) -> None:
-    app = open_page(tag_lake, "runs", show="Compare", run="tagger-1", other="tagger-3")
+    app = open_page(tag_lake, "runs", run="tagger-1", other="tagger-3")
     assert not app.exception
     figures = {metric.label: metric for metric in app.metric}
-    compared = figures["ROC-AUC of tagger"]
+    compared = figures["ROC-AUC of tagger-3"]
     first, second = auc(given, probabilities["tagger-1"]), auc(given, probabilities["tagger-3"])
     assert compared.value == f"{second:.3f}"
     assert compared.delta == f"{second - first:+.3f}"
     assert not [label for label in figures if "McNemar" in label]
+    (interval,) = [c.value for c in app.caption if c.value.startswith("difference")][:1]
+    low, high = (float(word) for word in interval.split() if word[0] in "+-")
+    assert low < second - first < high
 
 
-@pytest.mark.parametrize("extent", ["This fold", "All folds"])
-def test_two_runs_are_compared_on_their_common_tracks(
-    open_page: OpenPage, toy: ModuleType, full_lake: Path, extent: str
-) -> None:
+def test_two_runs_are_compared_on_their_common_tracks(open_page: OpenPage, toy: ModuleType, full_lake: Path) -> None:
     """The network was tested on every fifth track, the forest on all, and both say the same."""
-    app = open_page(full_lake, "runs", show="Compare", run=toy.NETWORK, other=toy.FOREST, extent=extent)
+    app = open_page(full_lake, "runs", run=toy.NETWORK, other=toy.FOREST)
     assert not app.exception
     assert not app.error
     figures = shown(app)
@@ -149,6 +149,38 @@ def test_two_runs_are_compared_on_their_common_tracks(
     assert "On the 6 test tracks that both scored (100% of those of k2c2, 20% of random\\-forest)" in "".join(
         caption.value for caption in app.caption
     )
+
+
+def test_the_best_measured_training_comes_first(open_page: OpenPage, toy: ModuleType, tmp_path: Path) -> None:
+    """Five folds with their mean before one of a few tracks, and that before a tagger of which nothing was measured."""
+    rows = toy.recordings() | {name: [] for name in ("predictions", "models", "runs", "metrics")}
+    trained = [("forest", fold, 0.70 + fold / 100, 40, 1) for fold in range(1, 6)]
+    trained += [("forest", 1, 0.9, 40, 0), ("lucky", None, 1.0, 6, 2), ("tagger", None, None, 0, 3)]
+    for model, fold, value, n, hour in trained:
+        run_id = f"{model}-{fold}-{hour}"
+        rows["runs"].append(toy.run_row(run_id, hour))
+        rows["models"].append(
+            {"run_id": run_id, "model": model, "input": "features:mfcc-120", "labels": list(toy.CLASSES)}
+            | {"split": "folds", "test_fold": fold, "card": "{}", "code_version": CODE_VERSION}
+        )
+        if value is not None:
+            rows["metrics"].append(
+                {"run_id": run_id, "part": "test", "metric": "accuracy", "value": value, "chance": 0.4, "n": n}
+            )
+    lake = Lake.create(tmp_path / "lake")
+    toy.fill(lake, rows)
+    app = open_page(lake.root, "runs")
+    assert not app.exception
+    table = app.dataframe[0].value
+    assert table["training"].tolist() == ["forest", "lucky", "tagger"]
+    assert table.loc[0, ["accuracy", "n", "folds", "chance", "seconds"]].tolist() == ["0.730 ± 0.016", 200, 5, 0.4, 300]
+    assert shown(app) == {"Accuracy (chance 0.400)": "0.730 ± 0.016"}
+    assert "mean ± standard deviation over 5 folds, 200 test tracks" in "".join(c.value for c in app.caption)
+    folds = open_page(lake.root, "runs", show="Folds").dataframe[1].value
+    assert folds["accuracy"].tolist() == pytest.approx([0.71, 0.72, 0.73, 0.74, 0.75])
+    alone = open_page(lake.root, "runs", run="tagger-None-3")
+    assert not alone.exception
+    assert "Nothing was measured of tagger" in "".join(c.value for c in alone.caption)
 
 
 def test_figures_are_checked_by_ear(

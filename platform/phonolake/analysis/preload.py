@@ -2,7 +2,7 @@
 
 
 def load() -> None:
-    """Import torch, for the weights of networks, and cleanlab with scikit-learn, for rates of noise and for maps."""
-    import cleanlab.count  # noqa: F401
+    """Import torch, for the weights of networks, scikit-learn, for maps, and scipy, for rates of noise."""
+    import sklearn.decomposition  # noqa: F401
 
     import phonolake.models.registry  # noqa: F401

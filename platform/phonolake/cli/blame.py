@@ -102,7 +102,6 @@ LIBRARIES = {
     "scipy": NUMBERS,
     "sklearn": NUMBERS,
     "xgboost": NUMBERS,
-    "cleanlab": NUMBERS,
     "torch": NUMBERS,
     "umap": NUMBERS,
     "soxr": SOUND,

@@ -128,7 +128,7 @@ def noise(
     save: bool,
     form: str,
 ) -> None:
-    """Print labels in order of doubt, with the evidence; needs held-out predictions from `crossval`."""
+    """Print the labels that models doubt, with the evidence, or how many are wrong; needs predictions of `crossval`."""
     from phonolake.analysis.labels import noise_grading, noise_rates, noise_suspects
     from phonolake.lookup import embeddings, held_out
     from phonolake.stages import analyse
@@ -145,17 +145,18 @@ def noise(
             emit(noise_grading.grade(*aligned), form, of=noise_grading.Grade)
             return
         near = None if rates else embeddings.read(connection, held.track_ids)
+    noise = noise_rates.estimate(held)
     if rates:
-        found: list[Any] = noise_rates.estimate(held.labels, held.Y_NL, held.P_NL)
-        click.echo(noise_rates.meaning(single=held.single), err=True)
-        table = "noise_rates"
-    else:
-        asked |= {"kind": kind, "label": label, "top": top}
-        found = noise_suspects.suspects(held, kind=kind, label=label, top=top, embeddings=near)
-        table = "label_suspects"
+        if save:
+            keep(lake, "noise_rates", asked, versions, noise.rates)
+        emit(noise.rates, form, of=noise_rates.NoiseRate)
+        click.echo(noise.said, err=True)
+        return
+    found = noise_suspects.suspects(held, noise, kind=kind, label=label, embeddings=near)
     if save:
-        keep(lake, table, asked, versions, found)
-    emit(found, form, of=noise_rates.NoiseRate if rates else noise_suspects.LabelSuspect)
+        keep(lake, "label_suspects", asked | {"kind": kind, "label": label, "top": top}, versions, found[:top])
+    emit(found[:top], form, of=noise_suspects.LabelSuspect)
+    click.echo(noise_suspects.headline(held, noise, found, kind=kind), err=True)
 
 
 COMMANDS = (validate, evaluation, noise)

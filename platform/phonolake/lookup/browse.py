@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
+import pyarrow as pa
 
 from phonolake.errors import unknown
 from phonolake.store import query, tracks
@@ -20,7 +21,7 @@ class Filter:
     label : str, optional
         Tracks that have this label, whoever says so.
     text : str, optional
-        Tracks whose id, title, artist or album contains this, in any case.
+        Tracks whose id, title, artist and album contain each of these words, in any case and without accents.
     min_seconds, max_seconds : float, optional
         Least and greatest duration, both included.
     where : str, optional
@@ -35,8 +36,8 @@ class Filter:
     where: str | None = None
 
     @property
-    def _parameters(self) -> list[str | float | None]:
-        return [self.dataset, self.label, (self.text or "").strip() or None, self.min_seconds, self.max_seconds]
+    def _parameters(self) -> list[str | float | list[str] | None]:
+        return [self.dataset, self.label, (self.text or "").split(), self.min_seconds, self.max_seconds]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class TrackLine:
     track_id: str
     title: str
     artist: str | None
+    album: str | None
+    year: int | None
     labels: str | None
     duration_seconds: float
 
@@ -82,9 +85,20 @@ class TrackFacts:
 _WHERE = """
     ($1 IS NULL OR t.dataset = $1)
     AND ($2 IS NULL OR t.track_id IN (SELECT track_id FROM labels WHERE label = $2 AND value = 1))
-    AND ($3 IS NULL OR contains(lower(concat_ws(' ', t.track_id, t.title, t.artist, t.album)), lower($3)))
+    AND (len($3) = 0 OR len(list_filter($3::VARCHAR[], lambda word: NOT contains(
+        strip_accents(lower(concat_ws(' ', t.track_id, t.title, t.artist, t.album))), strip_accents(lower(word))
+    ))) = 0)
     AND ($4 IS NULL OR t.duration_seconds >= $4) AND ($5 IS NULL OR t.duration_seconds <= $5)
 """
+# What a list can be sorted by, in the words of SQL; the id decides between equals.
+ORDERS = {
+    "id": "t.track_id",
+    "title": "strip_accents(lower(coalesce(t.title, t.source_id)))",
+    "artist": "strip_accents(lower(t.artist))",
+    "album": "strip_accents(lower(t.album))",
+    "year": "t.year",
+    "duration": "t.duration_seconds",
+}
 
 
 def check(connection: duckdb.DuckDBPyConnection, wanted: Filter) -> None:
@@ -106,35 +120,94 @@ def count(connection: duckdb.DuckDBPyConnection, wanted: Filter) -> int:
     return int(connection.execute(sql, wanted._parameters).fetchall()[0][0])
 
 
-def page(connection: duckdb.DuckDBPyConnection, wanted: Filter, *, limit: int, offset: int = 0) -> list[TrackLine]:
-    """One page of the tracks that pass a filter, in order of their ids; only its rows are brought.
+def page(
+    connection: duckdb.DuckDBPyConnection,
+    wanted: Filter,
+    *,
+    limit: int,
+    offset: int = 0,
+    order: str = "id",
+    descending: bool = False,
+) -> list[TrackLine]:
+    """One page of the tracks that pass a filter; only its rows are brought.
 
     A track without a title shows its name inside the dataset.
+
+    Parameters
+    ----------
+    order : str
+        One of `ORDERS`; what has no such value comes last.
+
+    Raises
+    ------
+    UsageError
+        For an unknown order.
     """
-    chosen = f"FROM tracks AS t WHERE {_where(wanted)} ORDER BY t.track_id LIMIT $6 OFFSET $7"
-    return _lines(connection, chosen, [*wanted._parameters, limit, offset])
+    if order not in ORDERS:
+        raise unknown("order", order, ORDERS)
+    by = f"{ORDERS[order]} {'DESC' if descending else 'ASC'} NULLS LAST, t.track_id"
+    chosen = f"FROM tracks AS t WHERE {_where(wanted)} ORDER BY {by} LIMIT $6 OFFSET $7"
+    return _lines(connection, chosen, [*wanted._parameters, limit, offset], by)
 
 
-def _lines(connection: duckdb.DuckDBPyConnection, chosen: str, parameters: list) -> list[TrackLine]:
+def _lines(connection: duckdb.DuckDBPyConnection, chosen: str, parameters: list, by: str) -> list[TrackLine]:
     rows = connection.execute(
         f"""
         WITH page AS (
-            SELECT t.track_id, coalesce(t.title, t.source_id) AS title, t.artist, t.duration_seconds {chosen}
+            SELECT t.track_id, coalesce(t.title, t.source_id) AS title, t.artist, t.album, t.year, t.duration_seconds,
+                row_number() OVER (ORDER BY {by}) AS place {chosen}
         ), said AS (
             SELECT track_id, string_agg(DISTINCT label, ', ' ORDER BY label) AS labels FROM labels
             WHERE value = 1 AND source = 'dataset' AND track_id IN (SELECT track_id FROM page) GROUP BY track_id
         )
-        SELECT p.track_id, p.title, p.artist, s.labels, p.duration_seconds
-        FROM page AS p LEFT JOIN said AS s USING (track_id) ORDER BY p.track_id
+        SELECT p.track_id, p.title, p.artist, p.album, p.year, s.labels, p.duration_seconds
+        FROM page AS p LEFT JOIN said AS s USING (track_id) ORDER BY p.place
         """,
         parameters,
     ).fetchall()
     return [TrackLine(*row) for row in rows]
 
 
+def table(connection: duckdb.DuckDBPyConnection, wanted: Filter) -> pa.Table:
+    """All tracks that pass a filter, in order of their ids, with the dataset's labels and the path of each file."""
+    return connection.sql(
+        f"""
+        WITH chosen AS (SELECT t.* FROM tracks AS t WHERE {_where(wanted)}), said AS (
+            SELECT track_id, string_agg(DISTINCT label, ', ' ORDER BY label) AS labels FROM labels
+            WHERE value = 1 AND source = 'dataset' AND track_id IN (SELECT track_id FROM chosen) GROUP BY track_id
+        ), stored AS (
+            SELECT track_id, any_value(source_path) AS source_path FROM audio
+            WHERE track_id IN (SELECT track_id FROM chosen) GROUP BY track_id
+        )
+        SELECT c.track_id, c.dataset, c.title, c.artist, c.album, c.year, c.licence, c.duration_seconds, s.labels,
+            a.source_path
+        FROM chosen AS c LEFT JOIN said AS s USING (track_id) LEFT JOIN stored AS a USING (track_id) ORDER BY c.track_id
+        """,
+        params=wanted._parameters,
+    ).to_arrow_table()
+
+
+def playlist(tracks: pa.Table) -> str:
+    """An extended M3U of the rows of `table` whose files are known, for players on the machine that has them."""
+    lines = ["#EXTM3U"]
+    for row in tracks.select(["track_id", "title", "artist", "duration_seconds", "source_path"]).to_pylist():
+        path = row["source_path"]
+        if path and path.isprintable():
+            name = " - ".join(part for part in (row["artist"], row["title"] or row["track_id"]) if part)
+            lines += [f"#EXTINF:{round(row['duration_seconds'])},{' '.join(name.split())}", path]
+    return "\n".join(lines) + "\n"
+
+
+def ids(connection: duckdb.DuckDBPyConnection, wanted: Filter) -> list[str]:
+    """Ids of all tracks that pass a filter, in order."""
+    sql = f"SELECT t.track_id FROM tracks AS t WHERE {_where(wanted)} ORDER BY t.track_id"
+    return [track_id for (track_id,) in connection.execute(sql, wanted._parameters).fetchall()]
+
+
 def lines(connection: duckdb.DuckDBPyConnection, track_ids: Sequence[str]) -> list[TrackLine]:
     """Lines of some tracks, in order of their ids; unknown ones are left out."""
-    return _lines(connection, "FROM tracks AS t WHERE t.track_id IN (SELECT unnest($1::VARCHAR[]))", [list(track_ids)])
+    chosen = "FROM tracks AS t WHERE t.track_id IN (SELECT unnest($1::VARCHAR[]))"
+    return _lines(connection, chosen, [list(track_ids)], "t.track_id")
 
 
 def labels_among(

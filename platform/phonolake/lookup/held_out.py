@@ -3,7 +3,8 @@
 Shape suffixes: N tracks, L labels.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import compress
 
 import duckdb
@@ -13,6 +14,9 @@ from phonolake.errors import PhonolakeError, UsageError
 from phonolake.lookup import probabilities
 from phonolake.lookup.label_matrix import check_source, places
 from phonolake.lookup.probabilities import Probabilities
+
+# More models are looked at as their mean alone.
+MOST_MODELS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +29,25 @@ class HeldOut:
         Mean held-out probability.
     Y_NL : ndarray of bool
         Given labels; every track has at least one, and every label at least one track.
+    by_model : tuple of ndarray of float64
+        Of each model, where several judged all of the tracks, its own probabilities (N, L); else none.
     """
 
     track_ids: tuple[str, ...]
     labels: tuple[str, ...]
     P_NL: np.ndarray
     Y_NL: np.ndarray
+    by_model: tuple[np.ndarray, ...] = ()
+
+    def of(self, rows: Sequence[int] | np.ndarray) -> "HeldOut":
+        """Some of the tracks, in this order."""
+        return HeldOut(
+            tuple(self.track_ids[n] for n in rows),
+            self.labels,
+            self.P_NL[rows],
+            self.Y_NL[rows],
+            tuple(P_NL[rows] for P_NL in self.by_model),
+        )
 
     @property
     def single(self) -> bool:
@@ -70,12 +87,11 @@ def read_held_out(
         When no labelled track has a held-out prediction.
     """
     check_source(connection, source)
-    found = probabilities.read(
-        connection,
-        "SELECT track_id, label, probability FROM held_out(model_or_run := $1) "
-        "WHERE $2 IS NULL OR track_id IN (SELECT track_id FROM tracks WHERE dataset = $2)",
-        [model, dataset],
+    said = (
+        "FROM held_out(model_or_run := $1) WHERE ($2 IS NULL OR track_id IN (SELECT track_id FROM tracks "
+        "WHERE dataset = $2))"
     )
+    found = probabilities.read(connection, f"SELECT track_id, label, probability {said}", [model, dataset])
     given = connection.sql(
         "SELECT DISTINCT track_id, label FROM labels_by($1) WHERE value = 1", params=[source]
     ).to_arrow_table()
@@ -86,7 +102,27 @@ def read_held_out(
         raise PhonolakeError(f"no held-out predictions{whose} yet: `phonolake crossval` makes one for every track")
     Y_NL = np.zeros(found.P_NL.shape, bool)
     Y_NL[row[known], column[known]] = True
-    return _used(found, Y_NL)
+    held = _used(found, Y_NL)
+    names = connection.execute(f"SELECT DISTINCT model {said} ORDER BY model", [model, dataset]).fetchall()
+    if not 1 < len(names) <= MOST_MODELS:
+        return held
+    own = (
+        probabilities.read(
+            connection, f"SELECT track_id, label, probability {said} AND model = $3", [model, dataset, name]
+        )
+        for (name,) in names
+    )
+    whole = tuple(P_NL for P_NL in (_aligned(one, held) for one in own) if P_NL is not None)
+    return replace(held, by_model=whole) if len(whole) > 1 else held
+
+
+def _aligned(found: Probabilities, held: HeldOut) -> np.ndarray | None:
+    """Probabilities of one model in the rows and columns of `held`; None where it lacks some."""
+    row, column = places(held.track_ids, found.track_ids), places(held.labels, found.labels)
+    if (row < 0).any() or (column < 0).any():
+        return None
+    P_NL = found.P_NL[np.ix_(row, column)]
+    return None if np.isnan(P_NL).any() else P_NL
 
 
 def check_single(held: HeldOut, source: str) -> None:

@@ -24,8 +24,9 @@ class Grade:
     Parameters
     ----------
     measure : str
-        ``precision at k`` (share of wrong labels among the first k suspects), ``average precision`` of the whole
-        ranking, ``false rate`` or ``missing rate`` (see `noise_rates.NoiseRate`).
+        ``precision at k`` (share of wrong labels among the first k suspects), ``expected at k`` (the same as
+        `LabelSuspect.p_wrong` foretells it, beside what it is), ``average precision`` of the whole ranking, ``false
+        rate`` or ``missing rate`` (see `noise_rates.NoiseRate`), with the ends of their intervals.
     about : str
         Kind of suspect, or a label.
     k : int or None
@@ -33,7 +34,9 @@ class Grade:
     value : float
         The precision reached, or the rate that was estimated.
     reference : float
-        What a random order reaches, or the true rate.
+        What a random order reaches, what the precision is, or the true rate.
+    low, high : float or None
+        95 % interval of an estimated rate.
     """
 
     measure: str
@@ -41,6 +44,8 @@ class Grade:
     k: int | None
     value: float
     reference: float
+    low: float | None = None
+    high: float | None = None
 
 
 def grade(held: HeldOut, true_NL: np.ndarray, *, depths: Sequence[int] = DEPTHS) -> list[Grade]:
@@ -62,6 +67,7 @@ def grade(held: HeldOut, true_NL: np.ndarray, *, depths: Sequence[int] = DEPTHS)
     if true.shape != held.Y_NL.shape:
         raise UsageError(f"expected true labels of shape {held.Y_NL.shape}, received {true.shape}")
     grades = []
+    noise = noise_rates.estimate(held)
     for kind in noise_suspects.KINDS:
         ranked = noise_suspects.rank(held, kind=kind)
         wrong = np.array([held.Y_NL[n, c] != true[n, c] for n, c, _ in ranked], bool)
@@ -69,16 +75,20 @@ def grade(held: HeldOut, true_NL: np.ndarray, *, depths: Sequence[int] = DEPTHS)
             continue
         chance = float(wrong.mean())
         for k in sorted({k for k in (*depths, int(wrong.sum())) if 0 < k <= len(wrong)}):
-            grades.append(Grade("precision at k", kind, k, precision_at(wrong, k), chance))
+            precision = precision_at(wrong, k)
+            grades.append(Grade("precision at k", kind, k, precision, chance))
+            if not noise.errs_when_sure:
+                expected = np.mean([noise.wrong_NL[n, c] for n, c, _ in ranked[:k]])
+                grades.append(Grade("expected at k", kind, k, float(expected), precision))
         if wrong.any():
             scores = np.array([doubt for *_, doubt in ranked])
             found = average_precision(y_true=wrong.astype(int)[:, None], scores=scores[:, None])[0]
             grades.append(Grade("average precision", kind, None, float(found), chance))
-    estimated = noise_rates.estimate(held.labels, held.Y_NL, held.P_NL)
-    for guess, known in zip(estimated, noise_rates.truly(held.labels, held.Y_NL, true), strict=True):
+    for guess, known in zip(noise.rates, noise_rates.truly(held.labels, held.Y_NL, true), strict=True):
         about = guess.label or "all labels"
-        grades.append(Grade("false rate", about, None, guess.false_rate, known.false_rate))
-        grades.append(Grade("missing rate", about, None, guess.missing_rate, known.missing_rate))
+        for name in ("false", "missing"):
+            value, low, high = (getattr(guess, f"{name}_{part}") for part in ("rate", "low", "high"))
+            grades.append(Grade(f"{name} rate", about, None, value, getattr(known, f"{name}_rate"), low, high))
     return grades
 
 
@@ -144,7 +154,7 @@ def align_truth(
         for label in known[n] or ():
             if label in place:
                 true_NL[row, place[label]] = True
-    Y_NL = held.Y_NL[kept]
-    if not Y_NL.any(axis=0).all():
+    some = held.of(kept)
+    if not some.Y_NL.any(axis=0).all():
         raise UsageError("the truth leaves out every track of a label: give the truth of all tracks")
-    return HeldOut(tuple(held.track_ids[n] for n in kept), held.labels, held.P_NL[kept], Y_NL), true_NL
+    return some, true_NL

@@ -1,16 +1,7 @@
-"""How many labels are wrong, label by label: missing positives apart from false positives.
+"""How many labels are wrong, label by label: missing positives apart from false positives, and which ones.
 
-The confident joint (Northcutt, Jiang, Chuang, "Confident learning", JAIR 70, 2021) counts tracks by given and probable
-true class: a track counts for a class when its out-of-sample probability passes what is usual for tracks that were
-given the class. cleanlab computes it.
-
-Of classes, the tracks off its diagonal are the estimate, and nothing is extrapolated to tracks of which the models are
-not sure: where classes overlap that made about twice as much of it (on the demo's 10 % of wrong labels 11 to 13 %
-against 19 to 22 %). Where classes are told apart easily it leaves out up to a third instead. Mistakes of sure models
-still count as noise: where the models are poor, the truth is lower.
-
-Of several tags to a track, each is estimated apart and extrapolated to all tracks. Where very many positives are
-missing, the model learns to expect that, and the estimate stays below the truth.
+`class_noise` and `tag_noise` say what is assumed and how it is estimated. Both tell the noise of the labels from what
+the models do not know, so that the mistakes of a model do not count as noise.
 
 Shape suffixes: N tracks, L labels.
 """
@@ -20,7 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phonolake.errors import UsageError
+from phonolake.analysis.labels import class_noise, tag_noise
+from phonolake.lookup.held_out import HeldOut
+
+# An interval that is wider than this says too little to be called an estimate.
+WIDEST = 0.25
+NORMAL = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +32,8 @@ class NoiseRate:
     false_rate, missing_rate : float
         Of those that have it, the share that should not (1 - precision); of those that should, the share that do not
         (1 - recall). NaN where there are none.
+    false_low, false_high, missing_low, missing_high : float
+        95 % intervals of the two shares; NaN where nothing can be told.
     """
 
     label: str | None
@@ -46,105 +44,166 @@ class NoiseRate:
     n_missing: float
     false_rate: float
     missing_rate: float
+    false_low: float = float("nan")
+    false_high: float = float("nan")
+    missing_low: float = float("nan")
+    missing_high: float = float("nan")
 
 
-def estimate(labels: Sequence[str], Y_NL: np.ndarray, P_NL: np.ndarray) -> list[NoiseRate]:
-    """Estimate the noise of every label, and of all of them together, which comes first.
+@dataclass(frozen=True, slots=True)
+class NoiseEstimate:
+    """The noise of the labels of a collection.
 
     Parameters
     ----------
-    Y_NL : ndarray of bool or 0 and 1
-        Given labels. Where every track has exactly one, they are taken for classes that exclude each other.
-    P_NL : ndarray
-        Out-of-sample probabilities in [0, 1].
-
-    Raises
-    ------
-    UsageError
-        If shapes differ, probabilities are out of range, or a label has no track.
+    rates : tuple of NoiseRate
+        All labels together first, then each.
+    wrong_NL : ndarray of float64
+        Probability that a value of Y is wrong: that a label which a track has is false, or one that it lacks missing.
+    single : bool
+        Whether each track has one label.
+    errs_when_sure : bool
+        Whether the models err about as often where they are surest: then their own errors cannot be told from wrong
+        labels, the intervals begin at 0, and `wrong_NL` is not to be trusted.
     """
-    Y, P = np.asarray(Y_NL, bool), np.asarray(P_NL, np.float64)
-    _check(labels, Y, P)
-    joint_L22 = _of_classes(Y, P) if (Y.sum(axis=1) == 1).all() and len(labels) > 1 else _of_tags(Y, P)
-    rates = [_rate(label, joint_L22[k], len(Y)) for k, label in enumerate(labels)]
-    return [_rate(None, joint_L22.sum(axis=0), len(Y)), *rates]
 
+    rates: tuple[NoiseRate, ...]
+    wrong_NL: np.ndarray  # noqa: N815
+    single: bool
+    errs_when_sure: bool
 
-def meaning(*, single: bool) -> str:
-    """What `estimate` means where each track has one label (`single`) or several, for people to read beside it."""
-    if single:
-        return (
-            "Counted are tracks that the models, which had not seen them, surely take for another class (confident "
-            "learning, Northcutt et al. 2021). Where they err for sure, as between classes that sound alike, their "
-            "mistakes count as noise too, and the truth is lower."
+    @property
+    def known(self) -> bool:
+        """Whether the share of wrong labels was narrowed down to something that can be called an estimate."""
+        whole = self.rates[0]
+        return not self.errs_when_sure and bool(whole.false_high - whole.false_low <= WIDEST)
+
+    @property
+    def said(self) -> str:
+        """The estimate in words."""
+        whole = self.rates[0]
+        between = f"between {whole.false_low:.0%} and {whole.false_high:.0%}"
+        if self.errs_when_sure:
+            return (
+                f"How many labels are wrong cannot be told, {between}: the models err about as often where they are "
+                "surest, so their errors look like wrong labels. Cross-validate another one, such as random-forest."
+            )
+        if not self.known:
+            return f"How many labels are wrong can hardly be told, {between}: it takes more tracks, or better models."
+        found = (
+            f"About {whole.false_rate:.1%} of the {whole.n_given:,} labels are wrong (95 % interval "
+            f"{whole.false_low:.1%} to {whole.false_high:.1%})"
         )
-    return (
-        "Each label apart, extrapolated from tracks that the models are sure of (confident learning, Northcutt et al. "
-        "2021). Mistakes of the models count as noise too; where very many labels are missing, the models expect that, "
-        "and the truth is higher."
-    )
+        if self.single:
+            return f"{found}; the models' own errors are taken off."
+        return (
+            f"{found}, and {whole.missing_rate:.1%} of those that should be there are missing ({whole.missing_low:.1%} "
+            f"to {whole.missing_high:.1%}); the models' own errors are taken off."
+        )
+
+
+def estimate(held: HeldOut) -> NoiseEstimate:
+    """Estimate the noise of every label. Where each track has one, they are classes that exclude each other."""
+    from threadpoolctl import threadpool_limits  # late: a page without this question does without it
+
+    P_MNL = held.by_model or (held.P_NL,)
+    # The optimiser's vectors are short: threads that share them wait for each other.
+    with threadpool_limits(1, "blas"):
+        if held.single and len(held.labels) > 1:
+            return _of_classes(held, P_MNL)
+        return _of_tags(held, P_MNL)
 
 
 def truly(labels: Sequence[str], given_NL: np.ndarray, true_NL: np.ndarray) -> list[NoiseRate]:
     """The same figures where the truth is known."""
     given, true = np.asarray(given_NL, bool), np.asarray(true_NL, bool)
-    joint_L22 = np.array(
-        [[[np.sum((g == a) & (t == b)) for b in (0, 1)] for a in (0, 1)] for g, t in zip(given.T, true.T, strict=True)]
+    false_L, missing_L = (given & ~true).sum(axis=0), (true & ~given).sum(axis=0)
+    given_L = given.sum(axis=0)
+    rates = [
+        _rate(label, len(given), int(given_L[k]), float(false_L[k]), float(missing_L[k]))
+        for k, label in enumerate(labels)
+    ]
+    return [_rate(None, len(given), int(given_L.sum()), float(false_L.sum()), float(missing_L.sum())), *rates]
+
+
+def _of_classes(held: HeldOut, P_MNL: Sequence[np.ndarray]) -> NoiseEstimate:
+    found = class_noise.fit(held.classes, P_MNL)
+    Y, n_tracks = held.Y_NL, len(held.Y_NL)
+    wrong_NL, best_NL, low_NL, high_NL = (
+        np.where(Y, 1 - true_NL, true_NL) for true_NL in (found.true_NK, found.best_NK, found.low_NK, found.high_NK)
     )
-    rates = [_rate(label, joint_L22[k], len(given)) for k, label in enumerate(labels)]
-    return [_rate(None, joint_L22.sum(axis=0), len(given)), *rates]
+    n_false = found.share * n_tracks
+    ends = (found.low, found.high)
+    rates = [_rate(None, n_tracks, n_tracks, n_false, n_false, ends, ends)]
+    for k, label in enumerate(held.labels):
+        n_given = int(Y[:, k].sum())
+        false, missing = best_NL[Y[:, k], k].sum(), best_NL[~Y[:, k], k].sum()
+        reach = _ends(low_NL[Y[:, k], k], high_NL[Y[:, k], k], n_given)
+        lacking = _ends(low_NL[~Y[:, k], k], high_NL[~Y[:, k], k], max(n_given - false + missing, missing))
+        if found.errs_when_sure:
+            reach, lacking = (0.0, float("nan")), (0.0, float("nan"))
+        rates.append(_rate(label, n_tracks, n_given, float(false), float(missing), reach, lacking))
+    return NoiseEstimate(tuple(rates), wrong_NL, True, found.errs_when_sure)
 
 
-def _of_classes(Y: np.ndarray, P: np.ndarray) -> np.ndarray:
-    """Joint counts [given, true] of each class against the rest."""
-    from cleanlab.filter import find_label_issues
+def _ends(low_N: np.ndarray, high_N: np.ndarray, of: float) -> tuple[float, float]:
+    """Interval of a share of `of`, by the probabilities at the ends of the interval of all labels, and by chance.
 
-    y, probabilities = Y.argmax(axis=1), P / np.maximum(P.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    # With one process the order of the tracks is kept, and nothing is started.
-    wrong_N = find_label_issues(y, probabilities, filter_by="confident_learning", min_examples_per_class=0, n_jobs=1)
-    n_classes = Y.shape[1]
-    given = Y.sum(axis=0)
-    false = np.bincount(y[wrong_N], minlength=n_classes)
-    missing = np.bincount(probabilities[wrong_N].argmax(axis=1), minlength=n_classes)
-    both = given - false
-    neither = len(Y) - given - missing
-    return np.stack([np.stack([neither, missing], axis=-1), np.stack([false, both], axis=-1)], axis=1)
+    By chance it varies as a count does: labels of one class may be wrong more often than those of another.
+    """
+    least, most = low_N.sum(), high_N.sum()
+    least -= NORMAL * np.sqrt(least * (1 - least / max(len(low_N), 1)))
+    most += NORMAL * np.sqrt(most * (1 - most / max(len(high_N), 1)))
+    return float(max(0, least) / max(of, 1)), float(min(most / max(of, 1), 1))
 
 
-def _of_tags(Y: np.ndarray, P: np.ndarray) -> np.ndarray:
-    from cleanlab.count import compute_confident_joint, estimate_joint
-
-    joints = []
-    for y, p in zip(Y.T.astype(int), P.T, strict=True):
-        if y.all():
-            # No track lacks it: nothing says how sure the model is of its absence.
-            joints.append(np.array([[0, 0], [0, len(y)]], np.float64))
+def _of_tags(held: HeldOut, P_MNL: Sequence[np.ndarray]) -> NoiseEstimate:
+    Y, n_tracks = held.Y_NL, len(held.Y_NL)
+    wrong_NL = np.zeros(Y.shape)
+    rates = []
+    # Counts of false and missing: below, above the estimate; squared, since tags err apart.
+    off_22 = np.zeros((2, 2))
+    for k, label in enumerate(held.labels):
+        n_given = int(Y[:, k].sum())
+        if n_given == n_tracks:
+            # No track lacks it: nothing says how sure the models are of its absence.
+            rates.append(_rate(label, n_tracks, n_given, 0.0, 0.0))
             continue
-        probabilities = np.stack([1 - p, p], axis=1)
-        counted = compute_confident_joint(y, probabilities)
-        joints.append(len(y) * estimate_joint(y, probabilities, confident_joint=counted))
-    return np.array(joints)
+        found = tag_noise.fit(Y[:, k], [P_NL[:, k] for P_NL in P_MNL])
+        wrong_NL[:, k] = np.where(Y[:, k], 1 - found.true_N, found.true_N)
+        false, missing = float(wrong_NL[Y[:, k], k].sum()), float(wrong_NL[~Y[:, k], k].sum())
+        n_true = float(found.true_N.sum())
+        counts = ((found.false, n_tracks - n_true), (found.missing, n_true))
+        for place, (share, among) in enumerate(counts):
+            off_22[place] += np.square([among * (share.value - share.low), among * (share.high - share.value)])
+        of_given = (n_tracks - n_true) / n_given
+        ends = (min(1.0, found.false.low * of_given), min(1.0, found.false.high * of_given))
+        rates.append(_rate(label, n_tracks, n_given, false, missing, ends, (found.missing.low, found.missing.high)))
+    n_given, n_false = sum(r.n_given for r in rates), sum(r.n_false for r in rates)
+    n_missing, n_true = sum(r.n_missing for r in rates), sum(r.n_true for r in rates)
+    whole = _rate(
+        None, n_tracks, n_given, n_false, n_missing, _around(n_false, off_22[0], n_given),
+        _around(n_missing, off_22[1], n_true),
+    )  # fmt: skip
+    return NoiseEstimate((whole, *rates), wrong_NL, False, False)
 
 
-def _rate(label: str | None, joint_22: np.ndarray, n_tracks: int) -> NoiseRate:
-    (_, missing), (false, both) = joint_22.tolist()
-    given, true = false + both, missing + both
+def _around(count: float, off_2: np.ndarray, of: float) -> tuple[float, float]:
+    below, above = np.sqrt(off_2)
+    return float(max(0, count - below) / max(of, 1)), float(min(1, (count + above) / max(of, 1)))
+
+
+def _rate(
+    label: str | None,
+    n_tracks: int,
+    given: int,
+    false: float,
+    missing: float,
+    false_ends: tuple[float, float] = (float("nan"), float("nan")),
+    missing_ends: tuple[float, float] = (float("nan"), float("nan")),
+) -> NoiseRate:
+    true = given - false + missing
     return NoiseRate(
-        label,
-        n_tracks,
-        round(given),
-        true,
-        false,
-        missing,
-        false / given if given else float("nan"),
-        missing / true if true else float("nan"),
-    )
-
-
-def _check(labels: Sequence[str], Y: np.ndarray, P: np.ndarray) -> None:
-    if Y.ndim != 2 or Y.shape != P.shape or Y.shape[1] != len(labels) or not len(Y):
-        raise UsageError(f"expected labels and probabilities (N, {len(labels)}); received {Y.shape} and {P.shape}")
-    if not ((P >= 0) & (P <= 1)).all():
-        raise UsageError("probabilities lie between 0 and 1, received others")
-    if not Y.any(axis=0).all():
-        raise UsageError(f"no track has the label {labels[int(np.argmin(Y.any(axis=0)))]!r}: leave it out")
+        label, n_tracks, given, true, false, missing,
+        false / given if given else float("nan"), missing / true if true else float("nan"), *false_ends, *missing_ends,
+    )  # fmt: skip

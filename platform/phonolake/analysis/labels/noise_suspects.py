@@ -1,22 +1,29 @@
 """Single labels to listen to again, the most doubtful first, with what speaks against them.
 
 A label that a track has may be false; one that it lacks may be missing. Both are ranked apart, since collections err
-far more often by leaving labels out (Choi et al. 2018, Table I: 42.5 % against 3.5 %).
+far more often by leaving labels out (Choi et al. 2018, Table I: 42.5 % against 3.5 %). Listed is only what models speak
+against: where they take something else for more probable, and more of that than their own errors explains.
 
 Shape suffixes: N tracks, L labels, S suspects, D values of an embedding.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from phonolake.analysis.labels.cooccurrence import normalized_cooccurrence
+from phonolake.analysis.labels.noise_rates import NoiseEstimate
 from phonolake.errors import unknown
 from phonolake.lookup.embeddings import TrackVectors
 from phonolake.lookup.held_out import HeldOut
 
 KINDS = ("false-positive", "missing-positive")
 NEIGHBOURS = 10
+# What is less probably wrong than this is not listed; what is more probably wrong than right looks wrong.
+LEAST, LOOKS_WRONG = 0.1, 0.5
+# Of so many of the first it is said how many are wrong.
+FIRST = 24
 _BLOCK = 256
 
 
@@ -36,8 +43,10 @@ class LabelSuspect:
     doubt : float
         Rank is by this. For classes, how far the most probable other class lies above the given one (for a missing
         positive: this one above the given one). Else how far the probability lies on the other side of what is usual
-        for tracks with the label (missing positives) or without (false positives). In [-1, 1]; not below 0 where the
-        models rather believe the opposite.
+        for tracks with the label (missing positives) or without (false positives). In (0, 1].
+    p_wrong : float or None
+        Probability that what was given is wrong, the models' own errors taken into account (see `noise_rates`); None
+        where that cannot be told.
     neighbours : float or None
         Share of the nearest other tracks that have the label; None without embeddings.
     expected : float or None
@@ -52,6 +61,7 @@ class LabelSuspect:
     instead: str | None
     probability: float
     doubt: float
+    p_wrong: float | None
     neighbours: float | None
     expected: float | None
     because: str | None
@@ -108,6 +118,7 @@ def rank(
 
 def suspects(
     held: HeldOut,
+    noise: NoiseEstimate,
     *,
     kind: str = "false-positive",
     label: str | None = None,
@@ -115,16 +126,22 @@ def suspects(
     embeddings: TrackVectors | None = None,
     k: int = NEIGHBOURS,
 ) -> list[LabelSuspect]:
-    """The most doubtful labels of a kind, with the evidence; arguments and errors as `rank`.
+    """The labels of a kind that models speak against, with the evidence; arguments and errors as `rank`.
 
     Parameters
     ----------
+    noise : NoiseEstimate
+        Of the same tracks and labels, by `noise_rates.estimate`.
     embeddings : Embeddings, optional
         Where neighbours are searched, exactly, among the tracks of `held`.
     k : int
         How many neighbours.
     """
-    ranked = rank(held, kind=kind, label=label, top=top)
+    ranked = [
+        (n, c, doubt)
+        for n, c, doubt in rank(held, kind=kind, label=label)
+        if doubt > 0 and (noise.errs_when_sure or noise.wrong_NL[n, c] >= LEAST)
+    ][:top]
     rows, columns = [n for n, _, _ in ranked], [c for _, c, _ in ranked]
     near = _neighbour_shares(held, rows, columns, embeddings, k)
     single = held.single
@@ -146,12 +163,37 @@ def suspects(
                 held.labels[_instead(held, n, c)] if single else None,
                 float(held.P_NL[n, c]),
                 doubt,
+                None if noise.errs_when_sure else float(noise.wrong_NL[n, c]),
                 near[place],
                 expected,
                 None if because is None else held.labels[because],
             )
         )
     return found
+
+
+def headline(held: HeldOut, noise: NoiseEstimate, found: Sequence[LabelSuspect], *, kind: str) -> str:
+    """How many labels look wrong, or missing, and how many of the first of them are.
+
+    Parameters
+    ----------
+    found : sequence of LabelSuspect
+        All of one kind, or of one label.
+    """
+    word = "wrong" if kind == KINDS[0] else "missing"
+    if noise.errs_when_sure:
+        return (
+            f"The models doubt {len(found):,} labels, but err about as often where they are surest: how many of these "
+            f"are {word} cannot be told. Cross-validate another model, such as random-forest."
+        )
+    p_wrong = [suspect.p_wrong or 0.0 for suspect in found]
+    n_wrong = sum(p >= LOOKS_WRONG for p in p_wrong)
+    first = p_wrong[:FIRST]
+    of = f" of {int(held.Y_NL.sum()):,}" if kind == KINDS[0] else ""
+    if not first:
+        return f"None{of} labels looks {word}: what the models say otherwise is explained by their own errors."
+    listed = f"of the first {len(first)}" if len(found) > len(first) else f"of the {len(first)} listed"
+    return f"{n_wrong:,}{of} labels look {word}; {listed}, about {sum(first):.0f} are."
 
 
 def _instead(held: HeldOut, n: int, c: int) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 
+from phonolake.analysis.results.runs import RunIds
 from phonolake.errors import PhonolakeError
 from phonolake.lineage import fingerprint
 from phonolake.lookup import probabilities
@@ -18,6 +19,8 @@ from phonolake.records import TEST
 
 # Between the splits of two runs that differ.
 AGAINST = "against"
+# Of the jackknife: more would cost time, fewer would say little of the spread.
+GROUPS, FEWEST_GROUPS = 20, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,8 @@ class FigureComparison:
 
     Parameters
     ----------
+    low, high : float
+        95 % interval of the difference, by a jackknife over groups of clips; NaN where it is not defined.
     splits : str
         The split that both learned by; where they differ those of each, since the two then learned from other tracks.
     """
@@ -109,6 +114,8 @@ class FigureComparison:
     first: float
     second: float
     difference: float
+    low: float
+    high: float
     n_clips: int
     share_of_first: float
     share_of_second: float
@@ -116,13 +123,13 @@ class FigureComparison:
     splits: str
 
 
-def compare(connection: duckdb.DuckDBPyConnection, first: str, second: str) -> list[FigureComparison]:
+def compare(connection: duckdb.DuckDBPyConnection, first: RunIds, second: RunIds) -> list[FigureComparison]:
     """Hold two runs, or two cross-validated models, against each other on their common test clips.
 
     Parameters
     ----------
-    first, second : str
-        Run ids, or names of models: all the runs of a model then count together, each for the clips that it held out.
+    first, second : str or sequence of str
+        A run or several. The name of a model stands for all its runs, each for the clips that it held out.
 
     Raises
     ------
@@ -134,16 +141,18 @@ def compare(connection: duckdb.DuckDBPyConnection, first: str, second: str) -> l
     a, b = _held_out(connection, first), _held_out(connection, second)
     if a.labels != b.labels:
         different = sorted(set(a.labels) ^ set(b.labels))[:5]
-        raise PhonolakeError(f"{first} and {second} know different labels: {different}")
+        raise PhonolakeError(f"{a.name} and {b.name} know different labels: {different}")
     common = sorted(set(a.clips) & set(b.clips))
     if not common:
-        raise PhonolakeError(f"{first} and {second} were tested on no common clip")
+        raise PhonolakeError(f"{a.name} and {b.name} were tested on no common clip")
     Y_NK = _truth(connection, common, a.labels, a.source)
-    figures = [_figures(Y_NK, run.P_NK[places(common, run.clips)]) for run in (a, b)]
+    P_NK, Q_NK = (run.P_NK[places(common, run.clips)] for run in (a, b))
+    figures = _figures(Y_NK, P_NK), _figures(Y_NK, Q_NK)
+    reach = _intervals(Y_NK, P_NK, Q_NK)
     facts = (len(common), len(common) / len(a.clips), len(common) / len(b.clips), fingerprint(common))
     by = a.splits if a.splits == b.splits else f"{a.splits} {AGAINST} {b.splits}"
     return [
-        FigureComparison(metric, one, two, two - one, *facts, by)
+        FigureComparison(metric, one, two, two - one, two - one - reach[metric], two - one + reach[metric], *facts, by)
         for (metric, one), two in zip(figures[0].items(), figures[1].values(), strict=True)
     ]
 
@@ -152,6 +161,7 @@ def compare(connection: duckdb.DuckDBPyConnection, first: str, second: str) -> l
 class _HeldOut:
     """Probabilities P_NK of the test clips of some runs of one model; clips and labels in order; its splits."""
 
+    name: str
     labels: list[str]
     source: str
     clips: tuple[str, ...]
@@ -169,15 +179,15 @@ def warning(found: list[FigureComparison]) -> str:
     )
 
 
-def _held_out(connection: duckdb.DuckDBPyConnection, name: str) -> _HeldOut:
+def _held_out(connection: duckdb.DuckDBPyConnection, runs: RunIds) -> _HeldOut:
+    name = runs if isinstance(runs, str) else runs[0]
     newest = find(model_runs(connection), name, what="run or model")
     if newest is None:
         raise PhonolakeError("no model was trained yet: run `phonolake train` first")
-    found = probabilities.read(
-        connection,
-        "SELECT track_id, label, probability FROM held_out(model_or_run := $1) WHERE label_source = $2",
-        [name, newest.label_source],
-    )
+    said, asked = "predictions WHERE part = 'test' AND list_contains($1, run_id)", [runs]
+    if isinstance(runs, str):
+        said, asked = "held_out(model_or_run := $1) WHERE label_source = $2", [runs, newest.label_source]
+    found = probabilities.read(connection, f"SELECT track_id, label, probability FROM {said}", asked)
     if not found.track_ids:
         raise PhonolakeError(
             f"no test predictions of {name} are stored: run `phonolake score --run {newest.run_id}` first"
@@ -187,11 +197,9 @@ def _held_out(connection: duckdb.DuckDBPyConnection, name: str) -> _HeldOut:
     P_NK = np.zeros((len(found.track_ids), len(labels)))
     P_NK[:, column >= 0] = np.nan_to_num(found.P_NL[:, column[column >= 0]])
     by = connection.execute(
-        "SELECT DISTINCT m.split FROM held_out(model_or_run := $1) h JOIN models m USING (run_id) "
-        "WHERE h.label_source = $2 ORDER BY m.split",
-        [name, newest.label_source],
+        f"SELECT DISTINCT split FROM models WHERE run_id IN (SELECT run_id FROM {said}) ORDER BY split", asked
     ).fetchall()
-    return _HeldOut(labels, newest.label_source, found.track_ids, P_NK, ", ".join(split for (split,) in by))
+    return _HeldOut(name, labels, newest.label_source, found.track_ids, P_NK, ", ".join(split for (split,) in by))
 
 
 def _truth(connection: duckdb.DuckDBPyConnection, ids: list[str], names: list[str], source: str) -> np.ndarray:
@@ -208,3 +216,29 @@ def _figures(Y_NK: np.ndarray, p_NK: np.ndarray) -> dict[str, float]:
     """Macro ROC-AUC and PR-AUC; accuracy and macro F1 where every clip has one label."""
     one_label = (Y_NK.sum(axis=1) == 1).all()
     return classification.overall(y_true=Y_NK.argmax(axis=1) if one_label else Y_NK, scores=p_NK)
+
+
+def _intervals(Y_NK: np.ndarray, P_NK: np.ndarray, Q_NK: np.ndarray) -> dict[str, float]:
+    """Half the 95 % interval of the difference of each figure.
+
+    Each of 20 groups of clips is left out in turn, the same for both runs: what they have in common cancels. The spread
+    of the differences gives the standard error (the jackknife of Quenouille and Tukey), Student's t the interval.
+    """
+    from scipy.stats import t  # late: the other questions do without it
+
+    n_groups = min(GROUPS, len(Y_NK))
+    group_N = np.random.default_rng(0).permutation(len(Y_NK)) % n_groups
+    differences: list[dict[str, float]] = []
+    for group in range(n_groups if n_groups > 1 else 0):
+        kept_N = group_N != group
+        one, two = _figures(Y_NK[kept_N], P_NK[kept_N]), _figures(Y_NK[kept_N], Q_NK[kept_N])
+        differences.append({metric: two[metric] - one[metric] for metric in one})
+    reach = {}
+    for metric in _figures(Y_NK, P_NK):
+        values_G = np.array([found.get(metric, np.nan) for found in differences])
+        if len(values_G) < FEWEST_GROUPS:
+            reach[metric] = float("nan")
+            continue
+        error = np.sqrt((n_groups - 1) / n_groups * ((values_G - values_G.mean()) ** 2).sum())
+        reach[metric] = float(error * t.ppf(0.975, n_groups - 1))
+    return reach

@@ -3,8 +3,10 @@
 Shape suffixes: N tracks, K classes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 import duckdb
 import numpy as np
@@ -15,6 +17,8 @@ from phonolake.metrics import classification
 
 # More points than a figure has pixels only cost time.
 CURVE_POINTS = 300
+# One run, or those of a cross-validation: together they held each track out once.
+RunIds: TypeAlias = str | Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +90,6 @@ class RunComparison:
         Exact McNemar test (binomial, two-sided): how likely a difference of this size is if the runs are equally good.
     """
 
-    run_a: str
-    run_b: str
     both: int
     only_a: int
     only_b: int
@@ -139,32 +141,39 @@ def curve(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[CurvePoint
     return [CurvePoint(*row) for row in rows]
 
 
-def per_class(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[ClassFigures]:
-    """Test figures of each class, in order of their names."""
+def per_class(connection: duckdb.DuckDBPyConnection, run_ids: RunIds) -> list[ClassFigures]:
+    """Test figures of each class, in order of their names; of several runs their mean."""
     rows = connection.execute(
-        "SELECT label, max(value) FILTER (metric = 'f1'), max(value) FILTER (metric = 'roc-auc'), "
-        "max(value) FILTER (metric = 'pr-auc') FROM metrics WHERE run_id = $1 AND part = 'test' AND label IS NOT NULL "
-        "AND epoch IS NULL GROUP BY label ORDER BY label",
-        [run_id],
+        "SELECT label, avg(value) FILTER (metric = 'f1'), avg(value) FILTER (metric = 'roc-auc'), "
+        "avg(value) FILTER (metric = 'pr-auc') FROM metrics WHERE list_contains($1, run_id) AND part = 'test' "
+        "AND label IS NOT NULL AND epoch IS NULL GROUP BY label ORDER BY label",
+        [_ids(run_ids)],
     ).fetchall()
     return [ClassFigures(*row) for row in rows]
 
 
-# What a run or model calls each track that it held out; of the trainings of a model those on the labels in question.
-_CALLED = (
-    "SELECT track_id, arg_max(label, probability) AS called FROM held_out(model_or_run := {0}) "
-    "WHERE label_source = $3 OR run_id = {0} GROUP BY track_id"
-)
-
 _JUDGED = """
     judged AS (
         SELECT p.track_id, arg_max(p.label, p.probability) AS called FROM predictions AS p
-        WHERE p.run_id = $1 AND p.part = 'test' GROUP BY p.track_id
+        WHERE list_contains($1, p.run_id) AND p.part = 'test' GROUP BY p.track_id
     )
 """
 
 
-def confusion(connection: duckdb.DuckDBPyConnection, run_id: str) -> ConfusionMatrix:
+def _called(runs: RunIds, parameter: str) -> str:
+    """SQL of what runs, or those of a model on the labels in question, call each track that they held out."""
+    if isinstance(runs, str):
+        said = f"held_out(model_or_run := {parameter}) WHERE label_source = $3 OR run_id = {parameter}"
+    else:
+        said = f"predictions WHERE part = 'test' AND list_contains({parameter}, run_id)"
+    return f"SELECT track_id, arg_max(label, probability) AS called FROM {said} GROUP BY track_id"
+
+
+def _ids(run_ids: RunIds) -> list[str]:
+    return [run_ids] if isinstance(run_ids, str) else list(run_ids)
+
+
+def confusion(connection: duckdb.DuckDBPyConnection, run_ids: RunIds) -> ConfusionMatrix:
     """Confusion matrix over the test tracks; one with several labels counts once for each.
 
     Raises
@@ -175,10 +184,10 @@ def confusion(connection: duckdb.DuckDBPyConnection, run_id: str) -> ConfusionMa
     rows = connection.execute(
         f"WITH {_JUDGED} SELECT l.label, j.called, count(*) FROM judged j JOIN labels_by($2) l USING (track_id) "
         "WHERE l.value = 1 GROUP BY ALL",
-        [run_id, label_source(connection, run_id)],
+        [_ids(run_ids), label_source(connection, _ids(run_ids)[0])],
     ).fetchall()
     if not rows:
-        raise _unscored(run_id)
+        raise _unscored(run_ids)
     labels = tuple(sorted({name for given, called, _ in rows for name in (given, called)}))
     places = {label: k for k, label in enumerate(labels)}
     n_KK = np.zeros((len(labels), len(labels)), np.int64)
@@ -188,19 +197,19 @@ def confusion(connection: duckdb.DuckDBPyConnection, run_id: str) -> ConfusionMa
 
 
 def confused_tracks(
-    connection: duckdb.DuckDBPyConnection, run_id: str, given: str, called: str, *, most: int = 100
+    connection: duckdb.DuckDBPyConnection, run_ids: RunIds, given: str, called: str, *, most: int = 100
 ) -> list[str]:
-    """Test tracks with the label `given` that a run calls `called`."""
+    """Test tracks with the label `given` that the runs call `called`."""
     rows = connection.execute(
         f"WITH {_JUDGED} SELECT j.track_id FROM judged j JOIN labels_by($2) l USING (track_id) "
         "WHERE l.value = 1 AND l.label = $3 AND j.called = $4 ORDER BY j.track_id LIMIT $5",
-        [run_id, label_source(connection, run_id), given, called, most],
+        [_ids(run_ids), label_source(connection, _ids(run_ids)[0]), given, called, most],
     ).fetchall()
     return [track_id for (track_id,) in rows]
 
 
-def roc(connection: duckdb.DuckDBPyConnection, run_id: str, label: str) -> RocCurve:
-    """ROC curve of one class over the test tracks that have any label of the run's source.
+def roc(connection: duckdb.DuckDBPyConnection, run_ids: RunIds, label: str) -> RocCurve:
+    """ROC curve of one class over the test tracks that have any label of the runs' source.
 
     Raises
     ------
@@ -210,12 +219,12 @@ def roc(connection: duckdb.DuckDBPyConnection, run_id: str, label: str) -> RocCu
     columns = connection.execute(
         "WITH said AS (SELECT track_id, bool_or(label = $3) AS positive FROM labels_by($2) WHERE value = 1 "
         "GROUP BY track_id) SELECT p.probability AS score, s.positive FROM predictions p JOIN said s USING (track_id) "
-        "WHERE p.run_id = $1 AND p.part = 'test' AND p.label = $3",
-        [run_id, label_source(connection, run_id), label],
+        "WHERE list_contains($1, p.run_id) AND p.part = 'test' AND p.label = $3",
+        [_ids(run_ids), label_source(connection, _ids(run_ids)[0]), label],
     ).fetchnumpy()
     score_N, positive_N = columns["score"], np.asarray(columns["positive"], bool)
     if not len(score_N):
-        raise _unscored(run_id)
+        raise _unscored(run_ids)
     n_positive = int(positive_N.sum())
     n_negative = len(positive_N) - n_positive
     if not n_positive or not n_negative:
@@ -228,13 +237,13 @@ def roc(connection: duckdb.DuckDBPyConnection, run_id: str, label: str) -> RocCu
     return RocCurve(label, false_P[shown], true_P[shown], auc, n_positive, n_negative)
 
 
-def compare(connection: duckdb.DuckDBPyConnection, run_a: str, run_b: str) -> RunComparison:
+def compare(connection: duckdb.DuckDBPyConnection, run_a: RunIds, run_b: RunIds) -> RunComparison:
     """Hold two runs, or two cross-validated models, against each other, track by track.
 
     Parameters
     ----------
-    run_a, run_b : str
-        Run ids, or names of models: all the runs of a model then count together, each for the tracks that it held out.
+    run_a, run_b : str or sequence of str
+        A run or several. The name of a model stands for all its runs, each for the tracks that it held out.
 
     Raises
     ------
@@ -244,20 +253,21 @@ def compare(connection: duckdb.DuckDBPyConnection, run_a: str, run_b: str) -> Ru
     from scipy.stats import binomtest  # late: the other questions do without it
 
     rows = connection.execute(
-        f"WITH a AS ({_CALLED.format('$1')}), b AS ({_CALLED.format('$2')}), "
+        f"WITH a AS ({_called(run_a, '$1')}), b AS ({_called(run_b, '$2')}), "
         "judged AS (SELECT track_id, bool_or(l.label = a.called) AS right_a, bool_or(l.label = b.called) AS right_b "
         "FROM a JOIN b USING (track_id) JOIN labels_by($3) l USING (track_id) WHERE l.value = 1 "
         "GROUP BY track_id) "
         "SELECT count(*) FILTER (right_a AND right_b), count(*) FILTER (right_a AND NOT right_b), "
         "count(*) FILTER (right_b AND NOT right_a), count(*) FILTER (NOT right_a AND NOT right_b) FROM judged",
-        [run_a, run_b, label_source(connection, run_a)],
+        [run_a, run_b, label_source(connection, _ids(run_a)[0])],
     ).fetchall()
     both, only_a, only_b, neither = rows[0]
     if not both + only_a + only_b + neither:
         raise PhonolakeError("the two runs have no scored test track in common: compare runs over the same fold")
     p_value = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
-    return RunComparison(run_a, run_b, both, only_a, only_b, neither, float(p_value))
+    return RunComparison(both, only_a, only_b, neither, float(p_value))
 
 
-def _unscored(run_id: str) -> PhonolakeError:
+def _unscored(run_ids: RunIds) -> PhonolakeError:
+    run_id = _ids(run_ids)[0]
     return PhonolakeError(f"the test tracks of {run_id} were not scored yet: `phonolake score --run {run_id}`")

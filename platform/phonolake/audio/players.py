@@ -1,0 +1,13 @@
+"""What browsers play: the MIME type of each container that the decoder names; the others have to be decoded first."""
+
+MIME = {
+    "MP3": "audio/mpeg",
+    "OGG": "audio/ogg",
+    "WAV": "audio/wav",
+    "WAVEX": "audio/wav",
+    "FLAC": "audio/flac",
+    "MP4": "audio/mp4",
+    "MOV": "audio/mp4",
+    "AAC": "audio/aac",
+    "MATROSKA": "audio/webm",
+}

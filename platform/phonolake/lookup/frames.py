@@ -1,0 +1,85 @@
+"""Tables of a lake as pandas frames and arrays, one row a track, in order of the ids."""
+
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from phonolake.errors import PhonolakeError, unknown
+from phonolake.lookup import probabilities, runs
+from phonolake.store import query
+from phonolake.store.schema import features_table, quote
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What tells where a row of features comes from, not what it says.
+_ORIGIN = ("feature_set", "source_shard", "config_hash", "code_version")
+_SEGMENT = ("start_seconds", "end_seconds")
+
+
+def tracks(connection: duckdb.DuckDBPyConnection, *, where: str | None = None) -> "pd.DataFrame":
+    """The table `tracks`, of those that pass an SQL condition.
+
+    Raises
+    ------
+    UsageError
+        If DuckDB refuses the condition.
+    """
+    sql = "SELECT * FROM tracks" + (f" WHERE (\n{where}\n)" if where else "")
+    return query.arrow(query.select(connection, sql)).to_pandas().sort_values("track_id").set_index("track_id")
+
+
+def features(connection: duckdb.DuckDBPyConnection, name: str) -> "pd.DataFrame":
+    """A feature set: a float64 column for each value.
+
+    Of a set that is computed for segments a track has several rows, in order of their start, with `start_seconds` and
+    `end_seconds`.
+
+    Raises
+    ------
+    UsageError
+        For a set that the lake does not have.
+    """
+    known = [n for (n,) in connection.execute("SELECT DISTINCT feature_set FROM features ORDER BY 1").fetchall()]
+    if name not in known:
+        raise unknown("feature set of this lake", name, known)
+    found = connection.sql(
+        f"SELECT * EXCLUDE ({', '.join(_ORIGIN)}) FROM {quote(features_table(name))} ORDER BY track_id, start_seconds"
+    )
+    frame = found.to_arrow_table().to_pandas().set_index("track_id")
+    return frame if frame["start_seconds"].notna().any() else frame.drop(columns=list(_SEGMENT))
+
+
+def predictions(
+    connection: duckdb.DuckDBPyConnection, *, model: str | None = None, held_out: bool = False
+) -> "pd.DataFrame":
+    """Probabilities: a row for each track, a float64 column for each label.
+
+    Parameters
+    ----------
+    model : str, optional
+        Model or run; the newest that predicted anything by default.
+    held_out : bool
+        What was said of tracks that a model had not learned from: over all folds of a cross-validation, the mean over
+        the models where none is named.
+
+    Raises
+    ------
+    UsageError
+        For a model that is named and predicted nothing.
+    PhonolakeError
+        When nothing was predicted.
+    """
+    import pandas as pd  # late: it takes a second
+
+    said = {run_id for (run_id,) in connection.execute("SELECT DISTINCT run_id FROM predictions").fetchall()}
+    run = runs.find(runs.model_runs(connection), model, what="model with predictions", among=lambda r: r.run_id in said)
+    if run is None:
+        raise PhonolakeError("no model has predicted labels yet: `phonolake score` or `phonolake crossval` does")
+    if held_out:
+        sql, asked = "FROM held_out(model_or_run := $1) SELECT track_id, label, probability", [model]
+    else:
+        sql, asked = "FROM predictions SELECT track_id, label, probability WHERE run_id = $1", [run.run_id]
+    found = probabilities.read(connection, sql, asked)
+    index = pd.Index(found.track_ids, name="track_id")
+    return pd.DataFrame(found.P_NL, index=index, columns=pd.Index(found.labels, name="label"))
