@@ -16,8 +16,8 @@ from phonolake import execution
 from phonolake.audio import deform
 from phonolake.audio.decode import decode, open_blocks
 from phonolake.errors import AudioError
-from phonolake.features import contract
 from phonolake.inference import embedding, recordings
+from phonolake.inference.extractors import feature_set
 from phonolake.inference.outside import OutsideRecording, RecordingFile
 from phonolake.inference.predictor import Predictor
 from phonolake.inference.vector_inputs import Embeddings, Features
@@ -137,7 +137,7 @@ def _heard(track_id: str, data: Any, duration: Seconds, condition: str) -> Outsi
 def _embed(lake: Lake, row: Representation) -> Embed:
     """How a row hears a recording."""
     if row.kind == Features.kind:
-        recipe = contract.feature_set(row.source)
+        recipe = feature_set(row.source)
         return lambda recording: recording.computed(recipe)
     if row.kind == Embeddings.kind:
         return partial(embedding.embed, lake, row.source)
