@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from phonolake.analysis.results import coverage, ensembles
 from phonolake.errors import PhonolakeError, UsageError
-from phonolake.lookup import held_out
+from phonolake.lookup import held_out, licences
 from phonolake.stages import forget, import_labels, import_predictions, imported, score
 from phonolake.stages.import_predictions import Config
 from phonolake.store import query
@@ -65,6 +65,10 @@ def test_predictions_become_a_run_with_its_figures(lake: Lake, tmp_path: Path) -
     assert (run.model, run.split, run.n_clips, run.value) == ("theirs", "none", N, figures["accuracy"])
     ((licence, named),) = ask(lake, "SELECT card->>'$.licence', card->>'$.file.name' FROM models")
     assert (licence, named) == ("CC BY 4.0", "theirs.csv")
+    import_predictions.run(Config(str(lake.root), wide(tmp_path, p_NK, "more.csv"), origin="a paper"))
+    with query.connect(lake) as connection:
+        stated = {one.model: (one.licence, one.kind, one.origin) for one in licences.of_runs(connection).values()}
+    assert stated == {"theirs": ("CC BY 4.0", "permissive", None), "more": (None, "not stated", "a paper")}
     assert verify(lake) == []
 
 

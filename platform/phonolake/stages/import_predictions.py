@@ -47,8 +47,8 @@ class Config:
         where the split has some, every track counts as held out.
     dataset : str, optional
         Only recordings of this dataset are meant.
-    licence : str, optional
-        Under which the predictions may be used; kept in the model's card.
+    licence, origin : str, optional
+        Under which licence the predictions stand, and where they come from; kept in the model's card.
     columns : ProbabilityColumns
         What cannot be seen in the table.
     """
@@ -61,6 +61,7 @@ class Config:
     fold: int | None = None
     dataset: str | None = None
     licence: str | None = None
+    origin: str | None = None
     columns: ProbabilityColumns = field(default_factory=ProbabilityColumns)
 
     @property
@@ -236,7 +237,9 @@ def _model(config: Config, found: _Predictions, run_id: str, sha256: str) -> dic
         "classes": list(found.classes),
         "config": {"labels": config.labels},
         "file": {"name": Path(config.file).name, "sha256": sha256},
+        "kind": "predictions",
         "licence": config.licence,
+        "origin": config.origin,
         "code_version": CODE_VERSION,
     }
     return {
