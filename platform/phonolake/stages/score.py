@@ -223,10 +223,10 @@ def _models(lake: Lake, wanted: tuple[str, ...], licence: str | None = None) -> 
     with catalog.connect(lake) as connection:
         everything, able = runs.model_runs(connection), licences.allowed(connection, licence)
     known = [run for run in everything if run.has_weights and (able is None or able(run))]
-    for run in everything:
-        if not run.has_weights and {run.run_id, run.model} & set(wanted):
-            what = "predictions" if run.labels else "vectors"
-            raise UsageError(f"of {run.model} the lake has {what} that were imported, and no model to score with")
+    for other in everything:
+        if not other.has_weights and {other.run_id, other.model} & set(wanted):
+            what = "predictions" if other.labels else "vectors"
+            raise UsageError(f"of {other.model} the lake has {what} that were imported, and no model to score with")
     if not known:
         under = f" under a {licence} licence" if licence else ""
         raise PhonolakeError(f"no model{under} was trained yet: run `phonolake train` first")

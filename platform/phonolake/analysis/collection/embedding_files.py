@@ -4,6 +4,7 @@ import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -102,7 +103,7 @@ def _parquet(path: Path, vectors: _Vectors) -> None:
 
 def _npz(path: Path, vectors: _Vectors) -> None:
     with replacing(path) as temporary, temporary.open("wb") as stream:
-        about = {name: np.array(text) for name, text in vectors.about.items()}
+        about: dict[str, Any] = {name: np.array(text) for name, text in vectors.about.items()}
         np.savez(stream, track_ids=np.array(vectors.track_ids), embeddings=vectors.E_ND, **about)
 
 
