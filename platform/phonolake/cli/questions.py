@@ -1,5 +1,6 @@
 """Commands that read: SQL, neighbours, status, verification, the registries and the dashboard."""
 
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -142,10 +143,24 @@ def print_query(lake: str, query: str, form: str) -> None:
     is_flag=True,
     help="Put right doubled tracks and dropped shards; remove what the published version has no use for.",
 )
+@click.option(
+    "--since",
+    type=click.DateTime(),
+    metavar="TIME",
+    help="Read only shards published since then (UTC); all rows count.",
+)
+@click.option(
+    "--sample",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="P",
+    help="Read only this share of the shards, each time others; all rows count.",
+)
 @options.lake
 @options.form
 @click.pass_context
-def verify(context: click.Context, mend: bool, lake: str, form: str) -> None:
+def verify(
+    context: click.Context, mend: bool, since: datetime | None, sample: float | None, lake: str, form: str
+) -> None:
     """Check every shard and account for every row; exit code 1 when something is wrong."""
     from phonolake.store import verify as checking
     from phonolake.store.lake import Lake
@@ -156,7 +171,7 @@ def verify(context: click.Context, mend: bool, lake: str, form: str) -> None:
             click.echo(f"Put right: {what}.", err=True)
         removed = checking.mend(opened)
         click.echo(f"Removed {len(removed)} files that the published version has no use for.", err=True)
-    findings = checking.verify(opened)
+    findings = checking.verify(opened, since=since.replace(tzinfo=UTC) if since else None, sample=sample)
     for table, shards in groupby(checking.kept(opened), key=lambda shard: shard.table):
         versions = [shard.version for shard in shards]
         last = f"{len(versions)} shards kept for readers of version {max(versions)}"

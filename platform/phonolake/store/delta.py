@@ -1,6 +1,5 @@
 """The Delta log of a table: which shards each of its versions has, and the commit of another one."""
 
-import json
 import time
 
 import pyarrow as pa
@@ -25,9 +24,10 @@ def folder(table: str) -> str:
     return f"{FOLDER}/{table}"
 
 
-def schema(place: Place, table: str, version: int) -> pa.Schema:
-    """Arrow schema of a version of a table, with its column comments."""
-    return _arrow_schema(_open(place, table, version))
+def read(place: Place, table: str, version: int) -> tuple[dict[str, Shard], pa.Schema]:
+    """Shards of a version of a table, as `shards` gives them, and its Arrow schema with the comments of columns."""
+    log = _open(place, table, version)
+    return _shards(log), _arrow_schema(log)
 
 
 def shards(place: Place, table: str, version: int | None = None) -> dict[str, Shard]:
@@ -57,12 +57,10 @@ def commit(place: Place, table: str, change: Change, kept: dict[str, Shard], pub
             # A feature set with other columns. Only an overwrite changes a log's schema, and it empties the table.
             log.create_write_transaction([], mode="overwrite", schema=arrow)
             log = _open(place, table)
-        present = _shards(log)
+        present = kept if log.version() == published else _shards(log)
         now = int(time.time() * 1000)
         adds = [
-            AddAction(s.file, s.bytes, {}, now, True, json.dumps({"numRecords": s.rows}))
-            for s in wanted.values()
-            if present.get(s.file) != s
+            AddAction(s.file, s.bytes, {}, now, True, s.statistics) for s in wanted.values() if present.get(s.file) != s
         ]
         removes = [RemoveAction(f, True, now, present[f].bytes, {}) for f in sorted(present.keys() - wanted.keys())]
         if adds or removes:
@@ -94,10 +92,8 @@ def _open(place: Place, table: str, version: int | None = None) -> DeltaTable:
 
 
 def _shards(log: DeltaTable) -> dict[str, Shard]:
-    actions = pa.table(log.get_add_actions(flatten=True))
-    rows = actions.select(["path", "num_records", "size_bytes"]).to_pylist()
-    found = sorted((Shard(r["path"], r["num_records"], r["size_bytes"]) for r in rows), key=lambda s: s.file)
-    return {shard.file: shard for shard in found}
+    found = Shard.logged(pa.table(log.get_add_actions(flatten=True)))
+    return {shard.file: shard for shard in sorted(found, key=lambda shard: shard.file)}
 
 
 def _arrow_schema(log: DeltaTable) -> pa.Schema:

@@ -59,7 +59,9 @@ class Lake:
     def __init__(self, place: Place | Path, versions: Mapping[str, int] | None = None) -> None:
         self.place = Place.at(place)
         self._pinned = None if versions is None else dict(versions)
-        self._known: dict[tuple[str, int], dict[str, Shard]] = {}
+        # A version that was published stays as it is, and a log takes some milliseconds to open for every thousand
+        # shards: all that come of one lake share what they have read.
+        self._known: dict[tuple[str, int], tuple[dict[str, Shard], pa.Schema]] = {}
 
     @classmethod
     def open(cls, path: str | Path | Place) -> "Lake":
@@ -141,7 +143,7 @@ class Lake:
 
     def pinned(self) -> "Lake":
         """The lake as it is published now, whatever is published later."""
-        return Lake(self.place, self.versions())
+        return self._another(self.versions())
 
     @property
     def is_pinned(self) -> bool:
@@ -154,12 +156,7 @@ class Lake:
             version = self.versions().get(table)
         if version is None:
             return {}
-        if not self.is_pinned and not self.place.is_remote:
-            return delta.shards(self.place, table, version)
-        # What is pinned stays as it is, and a log takes some milliseconds to open, or many on object storage.
-        if (table, version) not in self._known:
-            self._known[table, version] = delta.shards(self.place, table, version)
-        return dict(self._known[table, version])
+        return dict(self._version(table, version)[0])
 
     def shards_by_family(self, table: str) -> dict[str, list[str]]:
         """Published files by the first part of their names; those of `embeddings` by the run that made their model."""
@@ -170,7 +167,7 @@ class Lake:
 
     def published_schema(self, table: str, version: int | None = None) -> pa.Schema:
         """Arrow schema of a version of a table (the published one), with its column comments."""
-        return delta.schema(self.place, table, self.versions()[table] if version is None else version)
+        return self._version(table, self.versions()[table] if version is None else version)[1]
 
     def folder(self, table: str) -> Path:
         """Folder of a table's shards, or of their copies on this machine."""
@@ -250,7 +247,7 @@ class Lake:
         # Under one lock from the first log to the catalog: no other job publishes half of this commit with its own.
         with locked(self.root / ".lock"):
             self._commit_once(changes, reads)
-            catalog.build(Lake(self.place))
+            catalog.build(self._another())
 
     def send(self, table: str, file: str, *, create: bool = False) -> None:
         """Put a shard that was written at `path` where everybody sees it; in a folder it is there already.
@@ -307,7 +304,8 @@ class Lake:
     def _commit_once(self, changes: Mapping[str, Change], reads: Reads) -> None:
         """Check and publish a commit; a `TakenError` on object storage when another job was faster."""
         state = publications.read(self.place)
-        lake = Lake(self.place, state.tables)
+        # What it writes to is read again: a log that was lost meanwhile is not started anew.
+        lake = self._another(state.tables, without=changes)
         try:
             overtaking.check(lake, changes, reads)
         except OvertakenError:
@@ -334,7 +332,7 @@ class Lake:
                 if n == RACES - 1:
                     raise
                 time.sleep(random.uniform(0, min(LONGEST_WAIT, 0.02 * 2**n)))
-        catalog.publish(Lake(self.place))
+        catalog.publish(self._another())
 
     def _sent(self, table: str, change: Change) -> Change:
         """A change whose shards all lie where everybody sees them, as they lie there, with their checksums."""
@@ -368,6 +366,18 @@ class Lake:
             return replace(describe(self.local(table, file)), bytes=size), sha256(self.local(table, file))
         return Shard(file, int(facts["rows"]), size), facts.get("sha256", "")
 
+    def _another(self, versions: Mapping[str, int] | None = None, without: Collection[str] = ()) -> "Lake":
+        """The same lake, or some versions of it, with what this one has read of tables, but for some."""
+        lake = Lake(self.place, versions)
+        lake._known = {key: found for key, found in self._known.items() if key[0] not in without}
+        return lake
+
+    def _version(self, table: str, version: int) -> tuple[dict[str, Shard], pa.Schema]:
+        """Shards and schema of a published version of a table."""
+        if (table, version) not in self._known:
+            self._known[table, version] = delta.read(self.place, table, version)
+        return self._known[table, version]
+
     def _first_names(self) -> list[str]:
         """First parts of the names that lie in the place of a lake that is to be made."""
         if self.place.is_remote:
@@ -375,9 +385,9 @@ class Lake:
         return [path.name for path in self.root.iterdir()] if self.root.exists() else []
 
     def _discard(self, shards: Mapping[str, Collection[str]]) -> None:
-        published = Lake(self.place)
+        published = self._another()
         for table, files in shards.items():
-            for file in set(files) - published.shards(table).keys():
+            for file in set(files) - published.shards(table).keys() if files else ():
                 (self.folder(table) / file).unlink(missing_ok=True)
 
     def overtaken(self, table: str) -> OvertakenError:
