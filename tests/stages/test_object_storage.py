@@ -1,6 +1,10 @@
 """A lake on object storage: the whole way gives the tables of a lake in a folder, and writers never lose each other."""
 
+import ast
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -217,3 +221,19 @@ def test_what_lies_there_already_is_not_overwritten(objects_server: str, tmp_pat
         Place.at(other).put("thesis.doc", b"mine")
         with pytest.raises(UsageError, match="holds other files"):
             Lake.create(other)
+
+
+def test_a_plain_client_reads_it_as_the_page_says(walked: tuple[Lake, Lake], tmp_path: Path) -> None:
+    here, there = walked
+    page = (Path(__file__).resolve().parents[2] / "docs" / "storage.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    code = snippet.replace("s3://music/lake", str(there.place))
+    assert code != snippet
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ast.literal_eval(done.stdout) == rows(
+        here, "SELECT label, count(*) FROM labels GROUP BY label ORDER BY label"
+    )
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{tmp_path / 'catalog.duckdb'}' AS plain (READ_ONLY)")
+        said = connection.execute("SELECT tags FROM duckdb_databases() WHERE database_name = 'plain'").fetchall()
+    assert said == [({"storage_version": "v1.2.0+"},)]
