@@ -30,7 +30,7 @@ def proxied(objects_server: str, tmp_path: Path) -> Iterator[tuple[Lake, Faults]
 
 
 def term(lake: Lake, name: str) -> Shard:
-    row = {"dataset": "d", "label": name, "source_id": None, "parents": [], "n_rated": None, "n_true": None}
+    row = {"dataset": "d", "label": name, "source_id": name, "parents": [], "n_rated": None, "n_true": None}
     return write_rows(lake.path("vocabulary", name), TERMS.arrow, [row])
 
 

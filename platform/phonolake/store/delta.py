@@ -9,6 +9,7 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from phonolake.errors import PhonolakeError
+from phonolake.store import objects
 from phonolake.store.changes import Change
 from phonolake.store.objects import TakenError
 from phonolake.store.place import Place
@@ -67,7 +68,9 @@ def commit(place: Place, table: str, change: Change, kept: dict[str, Shard], pub
         removes = [RemoveAction(f, True, now, present[f].bytes, {}) for f in sorted(present.keys() - wanted.keys())]
         if adds or removes:
             log.create_write_transaction(adds + removes, mode="append", schema=arrow)
-    except DeltaError as error:
+    except (DeltaError, OSError) as error:
+        if place.is_remote and objects.is_of_storage(error):
+            raise objects.failure(place.named(folder(table)), error) from None
         kind = TakenError if place.is_remote else PhonolakeError
         raise kind(f"{table} could not be committed ({error}): run the command again") from error
     newest = _open(place, table)
@@ -85,8 +88,11 @@ def _version_with(place: Place, table: str, log: DeltaTable, wanted: dict[str, S
 
 
 def _open(place: Place, table: str, version: int | None = None) -> DeltaTable:
-    try:
+    def ask() -> DeltaTable:
         return DeltaTable(place.uri(folder(table)), version=version)
+
+    try:
+        return objects.again(place.address, folder(table), ask, DeltaError) if place.is_remote else ask()
     except (DeltaError, OSError) as error:
         where = place.named(f"{folder(table)}/_delta_log")
         said = str(error).split("\n")[0]

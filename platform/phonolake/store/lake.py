@@ -30,7 +30,7 @@ from phonolake.errors import UsageError
 from phonolake.files import TEMPORARY, locked, sha256
 from phonolake.store import catalog, checksums, delta, history, jobs, overtaking, publications
 from phonolake.store.changes import NOTHING, Change, OvertakenError, Reads
-from phonolake.store.objects import TakenError
+from phonolake.store.objects import StorageError, TakenError
 from phonolake.store.place import Place
 from phonolake.store.publications import MARKER, State
 from phonolake.store.shards import SEPARATOR, SUFFIX, GoneError, Shard, describe
@@ -38,8 +38,8 @@ from phonolake.store.shards import SEPARATOR, SUFFIX, GoneError, Shard, describe
 __all__ = ["MARKER", "Change", "Lake", "OvertakenError", "Reads"]
 
 NONE: Mapping[str, Shard] = {}
-# Publications on object storage that others may win before one gives up; each waits a little longer.
-RACES = 40
+# Publications on object storage that others may win before one gives up, and that may fail on the way.
+RACES, FAULTS = 40, 5
 LONGEST_WAIT = 2.0
 # Shards that are looked at, or put, at once.
 PARALLEL = 16
@@ -326,14 +326,17 @@ class Lake:
     def _commit_among_others(self, changes: Mapping[str, Change], reads: Reads) -> None:
         """Commit where there is no lock: whoever comes second looks again at what the first has published."""
         changes = {name: self._sent(name, change) for name, change in changes.items()}
-        for n in range(RACES):
+        lost = faults = 0
+        while True:
             try:
                 self._commit_once(changes, reads)
                 break
-            except TakenError:
-                if n == RACES - 1:
+            except StorageError as error:
+                lost += isinstance(error, TakenError)
+                faults += not isinstance(error, TakenError)
+                if not error.passing or lost == RACES or faults == FAULTS:
                     raise
-                time.sleep(random.uniform(0, min(LONGEST_WAIT, 0.02 * 2**n)))
+                time.sleep(random.uniform(0, min(LONGEST_WAIT, 0.02 * 2 ** (lost + faults))))
         catalog.publish(Lake(self.place))
 
     def _sent(self, table: str, change: Change) -> Change:
