@@ -32,6 +32,7 @@ RETRIES: Any = {"max_retries": 8}
 TIMEOUTS: Any = {"timeout": "120s", "connect_timeout": "10s"}
 # It does not ask again when a connection breaks in the middle of an answer.
 READINGS = 5
+DENIED = ("403 ", "401 ", "Expired", "InvalidAccessKey", "Unauthenticated", "credential")
 
 
 class StorageError(PhonolakeError):
@@ -228,7 +229,9 @@ def _asking(address: str, name: str) -> Iterator[None]:
 
 def _way_out(said: str) -> tuple[str, bool]:
     """What a user can do, and whether another try may help."""
-    if any(word in said for word in ("403", "401", "Expired", "InvalidAccessKey", "Unauthenticated", "credential")):
+    # The answer to a HEAD has no room for words.
+    wordless = "400 Bad Request" in said and "<Code>" not in said
+    if wordless or any(word in said for word in DENIED):
         return "check the credentials of the environment, and whether they may read and write there", False
     if "NoSuchBucket" in said:
         return "make the bucket first, or name another one", False
