@@ -1,4 +1,4 @@
-"""Shards on their way to object storage: put with what is known of them, so that nobody has to read them again for it."""
+"""Shards on their way to object storage: put with what is known of them, so that nobody reads them again for it."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
