@@ -24,6 +24,8 @@ from phonolake.store.schema import Column, TableSchema, literal, quote
 from phonolake.store.shards import COUNTED, Shard
 
 FILE = "catalog.duckdb"
+# Plain clients open the catalog too, and those of DuckDB 1 none of a later storage.
+STORAGE = "v1.2.0"
 FEATURES = "features"
 SET_PREFIX = FEATURES + "_"
 ATTACHED = "lake"
@@ -85,7 +87,9 @@ def _blank(_: str) -> bytes:
     """
     with TemporaryDirectory() as scratch:
         written = Path(scratch) / FILE
-        with duckdb.connect(str(written)) as connection:
+        with duckdb.connect() as connection:
+            connection.execute(f"ATTACH {literal(str(written))} AS {ATTACHED} (STORAGE_VERSION '{STORAGE}')")
+            connection.execute(f"USE {ATTACHED}")
             connection.begin()
             _declare(connection)
             connection.commit()
