@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 @options.form
 def sql(query: str, top: int | None, timeout: float | None, lake: str, form: str) -> None:
     """Answer one SELECT over the tables and macros of the lake."""
+    from phonolake.analysis.collection import similar_sql
     from phonolake.store import query as reading
     from phonolake.store.lake import Lake
 
-    with reading.connect(Lake.open(lake)) as connection:
+    with similar_sql.connecting(Lake.open(lake)) as connection:
         with signals.calling(connection.interrupt), reading.limited(connection, timeout):
             relation = reading.select(connection, query)
             rows = reading.fetch(relation if top is None else relation.limit(top))

@@ -7,7 +7,7 @@ Shape suffixes: N vectors, D values, K neighbours.
 """
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -176,6 +176,22 @@ class Searched:
             found += [Found(track_id, s, piece, n) for track_id, s, n in rows]
         found.sort(key=lambda f: (-f.similarity, f.track_id))
         return [f for f in found if f.track_id not in left_out][:k]
+
+    def nearest_many(
+        self, query_QD: np.ndarray, k: int, among: np.ndarray | None, exclude: Sequence[str]
+    ) -> list[list[Found]]:
+        """The k vectors most alike to each of many, without the track itself that `exclude` names for each."""
+        found: list[list[Found]] = [[] for _ in query_QD]
+        for piece in self.pieces:
+            number_QK, similarity_QK = piece.segment.search_many(query_QD, k + 1, among=piece.among(among))
+            for each, numbers, similarity in zip(found, number_QK, similarity_QK.tolist(), strict=True):
+                numbers = numbers[numbers >= 0]
+                ids = piece.segment.tracks.at(numbers)
+                rows = zip(ids, similarity, numbers.tolist(), strict=False)
+                each += [Found(track_id, s, piece, n) for track_id, s, n in rows]
+        for each in found:
+            each.sort(key=lambda f: (-f.similarity, f.track_id))
+        return [[f for f in each if f.track_id != asked][:k] for each, asked in zip(found, exclude, strict=True)]
 
 
 def _read(lake: Lake, sources: list[Source]) -> Segment:
