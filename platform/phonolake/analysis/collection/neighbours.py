@@ -164,6 +164,15 @@ class Searcher:
             shown = opened.shown(f for each in found for f in each)
             return [_named(each, shown) for each in found]
 
+    def recall(self, model_or_run: str | None = None) -> float | None:
+        """The measured share of the 10 nearest that an answer holds; None where it was not measured.
+
+        Tracks that no segment of an index has, and all where there is no index, are searched exactly.
+        """
+        with self._lock:
+            opened = self._current()
+            return opened.searched(opened.choose(model_or_run)).recall
+
     def similar_to_upload(
         self, data: bytes, *, extension: str, k: int = 10, model_or_run: str | None = None
     ) -> list[Neighbour]:

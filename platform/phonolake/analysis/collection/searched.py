@@ -65,6 +65,11 @@ class Piece:
         ids = None if self.part is None else indexed.touched(self.lake, self.part)
         return None if ids is None or len(ids) > MOST_CHANGED else frozenset(ids.to_pylist())
 
+    @property
+    def recall(self) -> float | None:
+        """As its card says."""
+        return None if self.part is None else self.part.facts.get("recall")
+
     def shown(self, found: Found) -> tuple[str | None, ...] | None:
         """Title, artist and labels of a track, if they are kept here."""
         if self.changed is None or found.track_id in self.changed:
@@ -138,6 +143,15 @@ class Searched:
 
     def __len__(self) -> int:
         return sum(len(piece.segment) for piece in self.pieces)
+
+    @property
+    def recall(self) -> float | None:
+        """Measured share of the 10 nearest that are found; None where it was not measured."""
+        known = [1.0 if piece.segment.exact else piece.recall for piece in self.pieces]
+        stated = [recall for recall in known if recall is not None]
+        if len(stated) < len(known) or not len(self):
+            return None
+        return sum(r * len(piece.segment) for r, piece in zip(stated, self.pieces, strict=True)) / len(self)
 
     def vector(self, track_id: str) -> np.ndarray | None:
         """The vector of a track: of length one, or zero; None where it has none."""
