@@ -1,8 +1,8 @@
 """One publication of a lake, open for questions about neighbours."""
 
+import time
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -16,6 +16,8 @@ from phonolake.store.lake import Lake
 
 # A table of a connection that only conditions are joined with.
 INDEXED = "indexed_tracks"
+# How often an index is looked at again while nothing is published.
+LOOK_SECONDS = 1.0
 # Conditions, and tracks that are not beside an index, that are remembered until something is published.
 CONDITIONS, REMEMBERED = 32, 10_000
 
@@ -28,7 +30,7 @@ class Publication:
         self.published = published
         self._runs: list[runs.ModelRun] | None = None
         self._chosen: dict[str | None, str] = {}
-        self._folders: dict[str, Path] = {}
+        self._looked = 0.0
         self._searched: dict[str, Searched] = {}
         # The vectors that fulfil a condition, and what is shown of tracks, by run.
         self._among: dict[tuple[str, str], np.ndarray] = {}
@@ -64,8 +66,11 @@ class Publication:
     def searched(self, run_id: str) -> Searched:
         """The embeddings of a run, and its index as it lies there now."""
         known = self._searched.get(run_id)
-        folder = self._folders.setdefault(run_id, indexed.folder(self.lake, run_id))
-        if known is None or known.stamp != faiss_index.stamp(folder):
+        # An index that is built is published soon after: to look at each question would take longer than the rest.
+        if known is not None and time.monotonic() < self._looked + LOOK_SECONDS:
+            return known
+        self._looked = time.monotonic()
+        if known is None or known.stamp != faiss_index.stamp(indexed.folder(self.lake, run_id)):
             known = self._searched[run_id] = Searched(self.lake, run_id)
             self._among.clear()
         return known

@@ -21,7 +21,7 @@ from phonolake.search import index as faiss_index
 from phonolake.search.index import Part, Source
 from phonolake.search.segment import Segment
 from phonolake.search.tracks import Tracks
-from phonolake.search.vectors import unit
+from phonolake.search.vectors import fast, unit
 from phonolake.store.lake import Lake
 
 # Vectors that no segment has are held in memory up to so many bytes, and in a file beyond.
@@ -158,7 +158,7 @@ class Searched:
         for piece in self.pieces:
             number = piece.number(track_id)
             if number is not None:
-                return np.asarray(piece.segment.vectors[number])
+                return np.asarray(fast(piece.segment.vectors)[number])
         return None
 
     def table(self) -> pa.Table:
