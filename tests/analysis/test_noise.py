@@ -89,10 +89,11 @@ def test_planted_noise_is_told_from_the_errors_of_the_model(kind: str, rate: flo
     # What is said of the first suspects holds.
     found = noise_suspects.suspects(held, noise)
     assert all(s.doubt > 0 and s.p_wrong >= noise_suspects.LEAST for s in found)
+    assert noise_suspects.count(held, noise) == len(found)
     first = found[: noise_suspects.FIRST]
     wrong = sum(not true_NL[held.track_ids.index(s.track_id), held.labels.index(s.label)] for s in first)
     assert sum(s.p_wrong for s in first) == pytest.approx(wrong, abs=3)
-    said = noise_suspects.headline(held, noise, found, kind="false-positive")
+    said = noise_suspects.headline(held, noise)
     assert f"of {len(given)} labels look wrong" in said if first else "explained by their own errors" in said
     # Each label's own share, in a wider interval.
     inside = [
@@ -146,7 +147,7 @@ def test_models_that_err_where_they_are_sure_know_nothing() -> None:
     found = noise_suspects.suspects(held, noise)
     assert {s.p_wrong for s in found} == {None}
     assert len(found) == (held.P_NL.argmax(axis=1) != given).sum()
-    assert "cannot be told" in noise_suspects.headline(held, noise, found, kind="false-positive")
+    assert "cannot be told" in noise_suspects.headline(held, noise)
 
 
 def test_missing_positives_are_told_from_false_ones(tags):

@@ -152,11 +152,11 @@ def noise(
         emit(noise.rates, form, of=noise_rates.NoiseRate)
         click.echo(noise.said, err=True)
         return
-    found = noise_suspects.suspects(held, noise, kind=kind, label=label, embeddings=near)
+    found = noise_suspects.suspects(held, noise, kind=kind, label=label, top=top, embeddings=near)
     if save:
-        keep(lake, "label_suspects", asked | {"kind": kind, "label": label, "top": top}, versions, found[:top])
-    emit(found[:top], form, of=noise_suspects.LabelSuspect)
-    click.echo(noise_suspects.headline(held, noise, found, kind=kind), err=True)
+        keep(lake, "label_suspects", asked | {"kind": kind, "label": label, "top": top}, versions, found)
+    emit(found, form, of=noise_suspects.LabelSuspect)
+    click.echo(noise_suspects.headline(held, noise, kind=kind, label=label), err=True)
 
 
 COMMANDS = (validate, evaluation, noise)
