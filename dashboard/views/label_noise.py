@@ -1,4 +1,4 @@
-"""Which labels are doubtful, how many are wrong, and what people who listened again say."""
+"""Which labels look wrong, how many are, and what people who listened again say."""
 
 from datetime import UTC, datetime
 
@@ -324,7 +324,7 @@ def check_judged(view: View, source: str) -> None:
 
 with page("Label noise", "Labels that models, which had not seen them, or people would have given otherwise.") as view:
     if not overview.label_sources(view.connection):
-        st.info("No track has a label, so there is none to doubt.", icon=":material/info:")
+        st.info("No track has a label, so there is none to check.", icon=":material/info:")
         st.stop()
     left, right = st.columns(2)
     with left:
