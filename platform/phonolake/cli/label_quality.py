@@ -128,7 +128,7 @@ def noise(
     save: bool,
     form: str,
 ) -> None:
-    """Print the labels that look wrong, with the evidence, or how many are; needs held-out predictions of `crossval`."""
+    """Print the labels that look wrong, with the evidence, or how many are; needs predictions of `crossval`."""
     from phonolake.analysis.labels import noise_grading, noise_rates, noise_suspects
     from phonolake.lookup import embeddings, held_out
     from phonolake.stages import analyse
