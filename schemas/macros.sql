@@ -18,7 +18,8 @@ WITH RECURSIVE below AS (
 ), deepest AS (FROM below QUALIFY depth = max(depth) OVER (PARTITION BY run_id))
 SELECT run_id, model,
     coalesce(card->>'$.licence', card->>'$.weights.licence',
-        CASE WHEN (card->>'$.kind') IS DISTINCT FROM 'vectors' AND (card->'$.weights') IS NULL THEN 'own' END) AS licence,
+        CASE WHEN coalesce(card->>'$.kind', '') NOT IN ('vectors', 'predictions') AND (card->'$.weights') IS NULL THEN 'own'
+        END) AS licence,
     coalesce(card->>'$.origin', card->>'$.weights.url') AS origin
 FROM deepest;
 COMMENT ON VIEW model_licences IS 'Under which licence the model, vectors and predictions of a run stand';

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import ray
 import torch
+from tests import object_store
 from threadpoolctl import threadpool_limits
 from xdist.scheduler import LoadScopeScheduling
 
@@ -89,6 +90,13 @@ def server(tmp_path: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{httpd.server_port}"
         httpd.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def objects_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Endpoint of an S3 server on this machine, one for the whole session: it takes some seconds to start."""
+    with object_store.serving(tmp_path_factory.mktemp("objects")) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

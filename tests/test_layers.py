@@ -83,6 +83,7 @@ HOMES: dict[str, set[str]] = {
     "ray": {"execution", "training"},
     "xgboost": {"models"},
     "deltalake": {"store"},
+    "obstore": {"store"},
     "faiss": {"search"},
     "torch": {"models", "training", "inference", "features", "testing"},
     "h5py": {"models", "sources", "synthesis"},

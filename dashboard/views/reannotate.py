@@ -62,7 +62,7 @@ def draw(view: View) -> None:
             return
     try:
         config = sampling.Config(
-            str(view.lake.root), name, tuple(labels), int(n_positive), int(n_negative), source, int(seed)
+            str(view.lake.place), name, tuple(labels), int(n_positive), int(n_negative), source, int(seed)
         )
         sampling.draw(config)
     except PhonolakeError as error:

@@ -12,6 +12,7 @@ from types import FrameType
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.store.lake import Lake
+from phonolake.store.place import Place
 
 ADDRESS = "localhost"
 LAKE_VARIABLE = "PHONOLAKE_LAKE"
@@ -35,13 +36,13 @@ OPTIONS = (
 )
 
 
-def launch(lake: Path, *, port: int = 8501, headless: bool) -> int:
+def launch(lake: Place | Path, *, port: int = 8501, headless: bool) -> int:
     """Serve the dashboard of a lake until Ctrl-C.
 
     Parameters
     ----------
-    lake : Path
-        Folder of the lake.
+    lake : Place or Path
+        Where the lake lies.
     port : int
         Where on localhost to listen, 1 to 65535.
     headless : bool
@@ -59,7 +60,7 @@ def launch(lake: Path, *, port: int = 8501, headless: bool) -> int:
     PhonolakeError
         If the pages are not installed.
     """
-    root = Lake.open(lake).root
+    place = Lake.open(lake).place
     check_port(port)
     command = [
         *(sys.executable, str(app().with_name("server.py")), "run", str(app())),
@@ -67,7 +68,7 @@ def launch(lake: Path, *, port: int = 8501, headless: bool) -> int:
         *OPTIONS,
         "--",
     ]
-    return _serve(command, os.environ | {LAKE_VARIABLE: str(root)})
+    return _serve(command, os.environ | {LAKE_VARIABLE: str(place)})
 
 
 def app() -> Path:

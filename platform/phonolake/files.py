@@ -178,6 +178,17 @@ def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """As `locked`, by the folder itself."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def lock(file: IO[Any], *, shared: bool = False, wait: bool = True) -> bool:
     """Lock an open file until it is closed; False when somebody else holds it and `wait` is not wanted."""
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX

@@ -190,7 +190,7 @@ def test_a_searcher_that_was_closed_opens_again(read_only: dict[bool, Lake]) -> 
 
 def test_an_index_whose_ids_are_damaged_is_forgotten_too(lake: Lake) -> None:
     """Nobody can say whose vectors it holds."""
-    (damaged,) = (lake.root / "indexes").glob("*/ids.arrow")
+    (damaged,) = (lake.root / "indexes").glob("*/*/tracks.arrow")
     damaged.write_bytes(b"damaged")
     assert forget.verify(lake, ("m:1",))
     forget.run(forget.Config(str(lake.root), ("m:1",)))

@@ -155,9 +155,9 @@ def test_what_is_forgotten_leaves_the_file_and_nothing_else_changes(lake: Lake) 
     path = lake.root / journal.FOLDER / (journal.stem("anna") + journal.SUFFIX)
     with open(path, "ab") as file:
         file.write(b'{"track_id": "toy:002", "la')  # what a power failure left
-    assert {p.name for p in journal.naming(lake, {"toy:002"})} >= {path.name}
+    assert f"{journal.FOLDER}/{path.name}" in journal.naming(lake, {"toy:002"})
     wiped = dict(journal.forget(lake, {"toy:002"}))
-    assert wiped[path] == 3
+    assert wiped[path.name] == 3
     assert len(wiped) == 2
     assert not any(b"toy:002" in p.read_bytes() for p in lake.root.rglob("*.jsonl"))
     assert journal.naming(lake, {"toy:002"}) == []

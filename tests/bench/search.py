@@ -1,172 +1,209 @@
-"""How long a question for neighbours takes: `python tests/bench/search.py [--tracks 100000 --values 64]`.
+"""How long questions for neighbours take, and what an index takes: on lakes of made tracks around planted centres.
 
-A lake of made tracks around planted centres, and the same questions in three ways, in turn: one question with all that
-it opens and closes again (`neighbours.similar`, as each call was before searchers stayed open), a lake that is open
-(`phonolake.open(L).similar`), and FAISS alone. `--switch` prints what it costs to look at an allowed vector by its
-number, in vectors that FAISS passes over, which decides between the two (`phonolake.search.probing.READ`).
+    python tests/bench/search.py                          overhead: a question by an open lake beside FAISS's own call
+    python tests/bench/search.py --scale                  time and memory of building, growing and searching
+    python tests/bench/search.py --switch                 the cost of reading a vector by its number (`GATHER`)
+
+`--tracks N` and `--values D` say how large; `--keep FOLDER` keeps the lake for the next run. Memory is the peak of the
+resident set of a process of its own, and of what of it is not a file that is looked at where it lies.
 """
 
 import argparse
+import json
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
+import made_lakes
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 import phonolake
-from phonolake.analysis.collection import neighbours
+from phonolake.analysis.collection.neighbours import Searcher
+from phonolake.lookup import indexed
 from phonolake.search import index as searching
+from phonolake.search.library import load_faiss
+from phonolake.search.segment import Segment
 from phonolake.stages import index
-from phonolake.store import schema, shards
-from phonolake.store.lake import Change, Lake
+from phonolake.store.lake import Lake
 
-RUN, CENTRES = "made-1", 200
-WHERE = "year % 100 = 7"
+FILTERS = {"50 %": "year % 2 = 0", "10 %": "year % 10 = 3", "1 %": "year % 125 = 7", "0.1 %": "track_id LIKE '%7_7_'"}
+ANSWERED = """
+import sys, time, json
+start = float(sys.argv[2])
+import phonolake
+found = phonolake.open(sys.argv[1]).similar("made:000000007")
+print(json.dumps({"rows": len(found), "seconds": time.time() - start}))
+"""
 
 
-def vectors(n: int, d: int) -> np.ndarray:
-    """Vectors around planted centres."""
-    rng = np.random.default_rng(0)
-    return (rng.normal(size=(CENTRES, d))[rng.integers(0, CENTRES, n)] + 0.5 * rng.normal(size=(n, d))).astype("f4")
-
-
-def make(root: Path, x_ND: np.ndarray) -> Lake:
-    """A lake of tracks with these embeddings, indexed."""
-    n = len(x_ND)
-    ids = pa.array([f"made:{number:08d}" for number in range(n)])
-    made: dict[str, dict[str, Any]] = {
-        "tracks": {
-            "track_id": ids,
-            "dataset": ["made"] * n,
-            "source_id": ids,
-            "title": ids,
-            "artist": [f"artist {number % 1000}" for number in range(n)],
-            "year": [1900 + number % 125 for number in range(n)],
-            "duration_seconds": [30.0] * n,
-            "config_hash": ["c"] * n,
-            "code_version": ["v"] * n,
-        },
-        "embeddings": {
-            "track_id": ids,
-            "model": ["made"] * n,
-            "run_id": [RUN] * n,
-            "embedding": pa.ListArray.from_arrays(np.arange(n + 1, dtype=np.int32) * x_ND.shape[1], x_ND.ravel()),
-            "source_shard": ["s"] * n,
-            "code_version": ["v"] * n,
-        },
-    }
-    lake = Lake.create(root)
-    changes = {name: write(lake, name, columns) for name, columns in made.items()}
-    changes["models"] = models(lake)
-    lake.commit(changes)
-    index.run(index.Config(str(root)))
+def lake_at(root: Path, n: int, d: int) -> Lake:
+    """The lake that is kept there, or a new one."""
+    if root.exists():
+        return Lake.open(root)
+    start = time.perf_counter()
+    lake = made_lakes.make(root, n, d)
+    print(f"made {n:,} tracks of {d} values in {time.perf_counter() - start:.0f} s", flush=True)
     return lake
 
 
-def write(lake: Lake, name: str, columns: dict[str, Any]) -> Change:
-    """One shard of a table, straight from arrays."""
-    table = schema.table(name)
-    n = len(columns["track_id"])
-    arrays = [pa.array(columns[f.name], f.type) if f.name in columns else pa.nulls(n, f.type) for f in table.arrow]
-    path = lake.path(name, f"{RUN}--made")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(arrays, schema=table.arrow), path, row_group_size=16_384, compression="zstd")
-    return Change(table, [shards.describe(path)])
+def ask_faiss(segment: Segment, number: int, k: int) -> None:
+    """FAISS's own call for the k nearest of a vector, as far as the index looks."""
+    faiss = load_faiss()
+    query_1D = np.asarray(segment.vectors[number])[None]
+    if segment.exact:
+        faiss.knn(query_1D, np.asarray(segment.vectors), k, faiss.METRIC_INNER_PRODUCT)
+        return
+    cells = segment.plan.probes(k, segment.faiss.nlist)
+    segment.faiss.search(query_1D, k * segment.plan.refine, params=faiss.SearchParametersIVF(nprobe=cells))
 
 
-def models(lake: Lake) -> Change:
-    """The model that the embeddings are of."""
-    table = schema.table("models")
-    filled: dict[Any, Any] = {pa.string(): "{}", pa.timestamp("us", "UTC"): datetime.now(UTC)}
-    row = {
-        f.name: None if f.nullable else filled.get(f.type, [] if pa.types.is_list(f.type) else 0) for f in table.arrow
+def overhead(lake: Lake, repeats: int) -> None:
+    """Print the median of the ways to ask, in turn, with filters and without."""
+    folder = indexed.folder(lake, made_lakes.RUN)
+    if searching.read_card(folder) is None:
+        index.run(index.Config(str(lake.root)))
+    opened, searcher, stored = phonolake.open(lake.root), Searcher(lake), searching.load(folder)
+    segment = stored.segments[0]
+    print(f"{len(segment):,} x {segment.vectors.shape[1]}, {segment.kind}, recall@10 {stored.card.recall:.3f}")
+    ways: dict[str, Callable[[int], object]] = {
+        "FAISS": lambda q: ask_faiss(segment, q, 11),
+        "segment": lambda q: segment.search(np.asarray(segment.vectors[q]), 11),
+        "Searcher.similar": lambda q: searcher.similar(made_lakes.track_id(q)),
+        "phonolake.open(L).similar (a data frame)": lambda q: opened.similar(made_lakes.track_id(q)),
     }
-    row |= {"run_id": RUN, "model": "made", "input": "features:made", "labels": []}
-    return Change(table, [shards.write_rows(lake.path("models", RUN), table.arrow, [row])])
+    ways |= {f"Searcher.similar, filter of {share}": partial(_filtered, searcher, w) for share, w in FILTERS.items()}
+    rng = np.random.default_rng(1)
+    medians = {}
+    for name, ask in ways.items():
+        ask(0)
+        medians[name] = statistics.median(seconds(ask, rng.integers(0, len(segment), repeats)))
+        ratio = medians[name] / medians["FAISS"]
+        print(f"{name:45} {medians[name] * 1e3:8.3f} ms of processor time   {ratio:5.2f} x FAISS", flush=True)
 
 
-def seconds(ask: Callable[[], object], repeats: int) -> list[float]:
-    """How long each of several calls takes."""
+def _filtered(searcher: Searcher, where: str, number: int) -> object:
+    return searcher.similar(made_lakes.track_id(number), where=where)
+
+
+def seconds(ask: Callable[[int], object], numbers: np.ndarray) -> list[float]:
+    """Processor time of each of several questions, on one thread: on a busy machine the clock says little."""
+    load_faiss().omp_set_num_threads(1)
     found = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        ask()
-        found.append(time.perf_counter() - start)
+    for number in numbers.tolist():
+        start = time.thread_time()
+        ask(number)
+        found.append(time.thread_time() - start)
     return found
 
 
-def by_number(built: searching.Index, query_D: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Similarity of some stored vectors."""
-    return np.asarray(built.faiss.reconstruct_batch(among) @ searching.unit(query_D[None])[0])
+# -- time and memory ---------------------------------------------------------------------------------------------------
 
 
-def compare(lake: Lake, x_ND: np.ndarray, repeats: int) -> None:
-    """Print the three ways in turn, with a filter and without."""
-    opened = phonolake.open(lake.root)
-    stored = searching.load(lake.root / "indexes" / RUN)
-    cases: dict[str, Callable[[int], object]] = {
-        "one question": lambda q: neighbours.similar(lake, f"made:{q:08d}"),
-        "open lake": lambda q: opened.similar(f"made:{q:08d}"),
-        "FAISS": lambda q: searching.search(stored, x_ND[q], 11),
-        "one question, filter of 1 %": lambda q: neighbours.similar(lake, f"made:{q:08d}", where=WHERE),
-        "open lake, filter of 1 %": lambda q: opened.similar(f"made:{q:08d}", where=WHERE),
-    }
-    taken: dict[str, list[float]] = {name: [] for name in cases}
-    rng = np.random.default_rng(1)
-    for turn in range(repeats + 1):
-        for name, ask in cases.items():
-            found = [t for q in rng.integers(0, len(x_ND), 5) for t in seconds(partial(ask, int(q)), 1)]
-            if turn:  # the first one opens
-                taken[name] += found
-    medians = {name: statistics.median(found) for name, found in taken.items()}
-    for name, median in medians.items():
-        print(f"{name:32} {median * 1e3:8.2f} ms")
-    print(f"one question / open lake: {medians['one question'] / medians['open lake']:.1f}")
-    print(f"the same, filtered: {medians['one question, filter of 1 %'] / medians['open lake, filter of 1 %']:.1f}")
+def in_a_process(action: str, lake: Path, *arguments: str) -> str:
+    """Do something in a process of its own; its time and memory."""
+    command = [sys.executable, __file__, "--keep", str(lake), "--do", action, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.strip().splitlines()[-1]
 
 
-def switch(x_ND: np.ndarray, repeats: int) -> None:
-    """Print what an allowed vector costs, in vectors that are passed over, for both kinds of index."""
-    faiss = searching.load_faiss()
-    for limit in (len(x_ND), 0):
-        searching.FLAT_LIMIT = limit
-        built = searching.build(x_ND, [str(n) for n in range(len(x_ND))], {})
-        for share in (0.1, 0.01):
-            among = np.sort(np.random.default_rng(0).choice(len(x_ND), int(len(x_ND) * share), replace=False))
-            allowed_N = np.zeros(len(x_ND), bool)
-            allowed_N[among] = True
-            bits = np.packbits(allowed_N, bitorder="little")
-            selector = faiss.IDSelectorBitmap(len(x_ND), faiss.swig_ptr(bits))
-            kind, cells = built.card["kind"], 256
-            parameters = (
-                faiss.SearchParameters(sel=selector)
-                if built.exact
-                else faiss.SearchParametersIVF(sel=selector, nprobe=cells)
-            )
-            passed = len(x_ND) * (1 if built.exact else cells / built.faiss.nlist)
-            read = seconds(partial(by_number, built, x_ND[0], among), repeats)
-            over = seconds(partial(built.faiss.search, searching.unit(x_ND[:1]), 10, params=parameters), repeats)
-            one, other = statistics.median(read) / len(among), statistics.median(over) / passed
-            print(f"{kind}, filter of {share:.0%}: {one * 1e6:.3f} us / {other * 1e6:.3f} us = {one / other:.1f}")
+def memory() -> str:
+    """Peak of the resident set, and of it what is no file."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    peak, anonymous = (int(lines[name].split()[0]) / 1024 for name in ("VmHWM", "RssAnon"))
+    return f"peak {peak:,.0f} MiB resident, {anonymous:,.0f} MiB at the end without files"
+
+
+def do(action: str, lake: Path, more: int, d: int) -> None:
+    """One action of `in_a_process`."""
+    start, processor = time.perf_counter(), time.process_time()
+    if action == "index":
+        index.run(index.Config(str(lake)))
+    elif action == "grow":
+        opened = Lake.open(lake)
+        made_lakes.add(opened, 10**8 + int(time.time()), more, d)
+        start, processor = time.perf_counter(), time.process_time()
+        index.run(index.Config(str(lake)))
+    else:
+        searcher = Searcher(Lake.open(lake))
+        card = searching.read_card(indexed.folder(Lake.open(lake), made_lakes.RUN))
+        assert card is not None
+        rng = np.random.default_rng(3)
+        taken = []
+        for number in rng.integers(0, max(part.n for part in card.parts), more).tolist():
+            begin = time.perf_counter()
+            assert len(searcher.similar(made_lakes.track_id(number))) == 10
+            taken.append(time.perf_counter() - begin)
+        tail = np.percentile(taken, [50, 99]) * 1e3
+        print(f"{more:,} questions: median {tail[0]:.2f} ms, 99th percentile {tail[1]:.2f} ms, {memory()}")
+        return
+    spent = f"{time.perf_counter() - start:.1f} s, {time.process_time() - processor:.1f} s of processor time"
+    print(f"{spent}, {memory()}")
+
+
+def scale(lake: Lake, d: int) -> None:
+    """Print what building, growing and searching take."""
+    folder = indexed.folder(lake, made_lakes.RUN)
+    if searching.read_card(folder) is None:
+        print("built:", in_a_process("index", lake.root), flush=True)
+    card = searching.read_card(folder)
+    assert card is not None
+    print(json.dumps([part.facts for part in card.parts], indent=1))
+    print("first answer of a process:", first_answer(lake.root), flush=True)
+    print("searched:", in_a_process("search", lake.root, "--more", "1000"), flush=True)
+    for _ in range(3):
+        print("1,000 tracks more:", in_a_process("grow", lake.root, "--more", "1000", "--values", str(d)), flush=True)
+    print("first answer after that:", first_answer(lake.root))
+
+
+def first_answer(lake: Path) -> str:
+    """How long a process takes from its start to its first answer."""
+    found = []
+    for _ in range(3):
+        command = [sys.executable, "-c", ANSWERED, str(lake), str(time.time())]
+        found.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    return ", ".join(f"{row['seconds']:.2f} s" for row in found)
+
+
+def switch(n: int, d: int, repeats: int) -> None:
+    """Print what a vector costs that is read by its number, in vectors that are read in order."""
+    x_ND = made_lakes.vectors(0, n, d)
+    query_D = x_ND[0].copy()
+    in_order = min(seconds(lambda _: x_ND @ query_D, np.zeros(repeats, np.int64))) / n
+    for share in (0.5, 0.1, 0.01):
+        among = np.sort(np.random.default_rng(0).choice(n, int(n * share), replace=False))
+        by_number = min(seconds(partial(_by_number, x_ND, among, query_D), np.zeros(repeats, np.int64))) / len(among)
+        print(f"filter of {share:.0%}: {by_number * 1e6:.3f} us / {in_order * 1e6:.3f} us = {by_number / in_order:.1f}")
+
+
+def _by_number(x_ND: np.ndarray, among: np.ndarray, query_D: np.ndarray, _: int) -> np.ndarray:
+    return np.asarray(x_ND[among] @ query_D)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tracks", type=int, default=100_000)
     parser.add_argument("--values", type=int, default=64)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=50)
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--scale", action="store_true")
     parser.add_argument("--switch", action="store_true")
+    parser.add_argument("--do", help=argparse.SUPPRESS)
+    parser.add_argument("--more", type=int, default=1000, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    made = vectors(chosen.tracks, chosen.values)
-    if chosen.switch:
-        switch(made, chosen.repeats)
-    else:
-        with TemporaryDirectory() as scratch:
-            compare(make(Path(scratch) / "lake", made), made, chosen.repeats)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    with TemporaryDirectory() as scratch:
+        place = chosen.keep or Path(scratch) / "lake"
+        if chosen.do:
+            do(chosen.do, place, chosen.more, chosen.values)
+        elif chosen.switch:
+            switch(chosen.tracks, chosen.values, chosen.repeats)
+        elif chosen.scale:
+            scale(lake_at(place, chosen.tracks, chosen.values), chosen.values)
+        else:
+            overhead(lake_at(place, chosen.tracks, chosen.values), chosen.repeats)

@@ -8,8 +8,8 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from phonolake.analysis.results import coverage, ensembles
 from phonolake.errors import PhonolakeError, UsageError
-from phonolake.lookup import held_out
-from phonolake.stages import forget, import_predictions, imported, score
+from phonolake.lookup import held_out, licences
+from phonolake.stages import forget, import_labels, import_predictions, imported, score
 from phonolake.stages.import_predictions import Config
 from phonolake.store import query
 from phonolake.store.lake import Lake
@@ -65,6 +65,10 @@ def test_predictions_become_a_run_with_its_figures(lake: Lake, tmp_path: Path) -
     assert (run.model, run.split, run.n_clips, run.value) == ("theirs", "none", N, figures["accuracy"])
     ((licence, named),) = ask(lake, "SELECT card->>'$.licence', card->>'$.file.name' FROM models")
     assert (licence, named) == ("CC BY 4.0", "theirs.csv")
+    import_predictions.run(Config(str(lake.root), wide(tmp_path, p_NK, "more.csv"), origin="a paper"))
+    with query.connect(lake) as connection:
+        stated = {one.model: (one.licence, one.kind, one.origin) for one in licences.of_runs(connection).values()}
+    assert stated == {"theirs": ("CC BY 4.0", "permissive", None), "more": (None, "not stated", "a paper")}
     assert verify(lake) == []
 
 
@@ -106,12 +110,29 @@ def test_an_import_is_replaced_and_taken_out_whole(lake: Lake, tmp_path: Path) -
         import_predictions.remove(str(lake.root), "theirs")
 
 
+def test_figures_are_made_anew_where_the_labels_changed(lake: Lake, tmp_path: Path) -> None:
+    p_NK = drawn(4)
+    config = Config(str(lake.root), wide(tmp_path, p_NK), labels="ears")
+    heard = (TRUE_N + 1) % 3
+    for said in (TRUE_N, heard):
+        rows = "".join(f"toy:{n:03d},{CLASSES[k]}\n" for n, k in enumerate(said))
+        (tmp_path / "ears.csv").write_text("id,label\n" + rows)
+        import_labels.run(import_labels.Config(str(lake.root), str(tmp_path / "ears.csv")))
+        import_predictions.run(config)
+        accuracy = ask(lake, "SELECT value FROM metrics WHERE metric = 'accuracy'")
+        assert accuracy == [(accuracy_score(said, p_NK.argmax(axis=1)),)]
+
+
 @pytest.mark.parametrize(
     ("text", "config", "says"),
     [
         ("id,noise,pulse\ntoy:000,0.5,1.5\n", {}, "should be from 0 to 1 and is '1.5'"),
         ("id,noise,pulse\ntoy:000,0.5,nan\n", {}, "should be a finite number|is missing"),
-        ("id,label,p\ntoy:000,noise,0.5\ntoy:000,noise,0.6\n", {}, "has 'noise' of 'toy:000' twice, in lines 2 and 3"),
+        (
+            "id,label,p\ntoy:000,noise,0.5\ntoy:000,noise,0.6\n",
+            {},
+            "of 'toy:000' twice, 0.5 and 0.6 in line 3",
+        ),
         ("id,label,p\ntoy:000,noise,0.5\ntoy:001,pulse,0.6\n", {}, "has no probability of '(noise|pulse)' for toy:00"),
         ("id,noise,pulse\nx,0.5,0.5\n", {}, "names any of the 30 recordings"),
         ("id,noise,pulse\ntoy:000,0.5,0.5\n", {"model": "k2c2"}, "'k2c2' is not that of an imported table"),
@@ -154,7 +175,7 @@ def test_only_what_a_split_held_out_counts(lake: Lake, tmp_path: Path) -> None:
 
 def test_a_model_that_is_not_here_scores_nothing(lake: Lake, tmp_path: Path) -> None:
     import_predictions.run(Config(str(lake.root), wide(tmp_path, drawn(0))))
-    with pytest.raises(UsageError, match="predictions that were imported, and no model to score with"):
+    with pytest.raises(UsageError, match="what was imported, and no model to score with"):
         score.plan(score.Config(str(lake.root), ("theirs",)))
     with pytest.raises(PhonolakeError, match="no model was trained yet"):
         score.plan(score.Config(str(lake.root)))

@@ -13,7 +13,8 @@ from phonolake.errors import PhonolakeError
 from phonolake.files import TEMPORARY
 from phonolake.store import query, schema
 from phonolake.store.catalog import FILE
-from phonolake.store.lake import KEEP_LOG, Change, Lake
+from phonolake.store.delta import KEEP_LOG
+from phonolake.store.lake import Change, Lake
 from phonolake.store.schema import Column
 from phonolake.store.shards import write_rows
 from phonolake.store.verify import Finding, Kept, kept, mend, verify

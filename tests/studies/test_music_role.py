@@ -78,12 +78,13 @@ def test_the_published_fit_is_scikit_learns_on_features_of_our_own(made):
 
 
 def test_the_command_runs_on_features_of_our_own(made, ray_session, capsys):
-    words = ["study", "music-role", "--features", str(made), "--repeats", "2", "--format", "json"]
+    words = ["study", "music-role", "--features", str(made), "--repeats", "8", "--format", "json"]
     assert main([*words, "--models", "logistic-regression-ovr", "--part", "honest"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert {row["metric"] for row in rows} == {"accuracy", "macro-f1", "roc-auc"}
-    assert all(row["n"] == 2 and row["low"] <= row["ours"] <= row["high"] for row in rows)
-    assert min(row["ours"] for row in rows) > 0.25  # guessing reaches a sixth
+    assert all(row["n"] == 8 and row["low"] <= row["ours"] <= row["high"] for row in rows)
+    # Twelve clips are tested on each split: one split alone may be worse than guessing.
+    assert next(row["ours"] for row in rows if row["metric"] == "roc-auc") > 0.6
 
 
 # -- the data ----------------------------------------------------------------------------------------------------------

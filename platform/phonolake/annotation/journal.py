@@ -12,13 +12,14 @@ shards, or a Delta log that takes longer to read than to listen: `publication` f
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from phonolake.annotation import batches
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.files import lock, sync
 from phonolake.lineage import digest
@@ -66,6 +67,9 @@ def record(lake: Lake, answers: Iterable[Answer]) -> None:
     for answer in answers:
         by_rater.setdefault(answer.rater, []).append(_line(answer))
     for rater, lines in by_rater.items():
+        if lake.place.is_remote:
+            batches.append(lake.place, _folder(rater), _text(lines))
+            continue
         with _open(lake, rater) as journal:
             _append(journal, lines)
 
@@ -78,14 +82,18 @@ def reply(lake: Lake, answer: Answer, *, before: Answer | None) -> None:
     UsageError
         When the rater answered the question in another window meanwhile; nothing is appended. Otherwise as `record`.
     """
-    with _open(lake, check_rater(answer.rater)) as journal:
-        held = _newest(_read(journal)).get((answer.track_id, answer.label))
+    line = _line(answer)
+
+    def said(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        held = _newest(entries).get((answer.track_id, answer.label))
         if (None if held is None else _answer(held)) != before:
             raise UsageError(
                 f"{answer.rater} answered this question in another window meanwhile: what you just said about "
                 f"{answer.label!r} was not kept"
             )
-        _append(journal, [_line(answer)])
+        return [line]
+
+    _add(lake, check_rater(answer.rater), said)
 
 
 def undo(lake: Lake, rater: str, sample: str | None = None, *, expected: Answer | None = None) -> Answer | None:
@@ -106,36 +114,39 @@ def undo(lake: Lake, rater: str, sample: str | None = None, *, expected: Answer 
     UsageError
         When the newest is no longer the one that is meant; nothing is taken back.
     """
-    with _open(lake, check_rater(rater)) as journal:
-        entries = _read(journal)
-        alive = [e for e in _alive(entries) if sample is None or e["sample"] == sample]
-        if expected is not None and (not alive or _answer(alive[-1]) != expected):
+    back: list[dict[str, Any]] = []
+
+    def said(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        back[:] = [e for e in _alive(entries) if sample is None or e["sample"] == sample][-1:]
+        if expected is not None and (not back or _answer(back[0]) != expected):
             raise UsageError(f"{rater} went on in another window meanwhile: nothing was taken back")
-        if not alive:
-            return None
-        _append(journal, [{"undo": alive[-1]["n"], "rater": rater, "at": datetime.now(UTC).isoformat()}])
-        return _answer(alive[-1])
+        return [{"undo": e["n"], "rater": rater, "at": datetime.now(UTC).isoformat()} for e in back]
+
+    _add(lake, check_rater(rater), said)
+    return _answer(back[0]) if back else None
 
 
 def standing(lake: Lake, rater: str) -> list[Answer]:
     """The answers of a rater that hold: the newest for each track and label, in the order in which they were given."""
-    path = _path(lake, check_rater(rater))
-    return _standing(path) if path.is_file() else []
+    check_rater(rater)
+    if lake.place.is_remote:
+        return _fold(_entries(batches.read(lake.place, _folder(rater))[0]))
+    path = _path(lake, rater)
+    return _fold(_entries(path.read_bytes())) if path.is_file() else []
 
 
 def everyone(lake: Lake) -> dict[str, list[Answer]]:
     """Standing answers by rater, in order of their names; raters who took all of theirs back included."""
     found: dict[str, list[Answer]] = {}
-    for path in _journals(lake):
-        with open(path, "rb") as journal:
-            entries = _read(journal)
+    for data in _all(lake):
+        entries = _entries(data)
         if entries:
             found[entries[0]["rater"]] = _fold(entries)
     return dict(sorted(found.items()))
 
 
-def forget(lake: Lake, track_ids: Collection[str]) -> Iterator[tuple[Path, int]]:
-    """Wipe the answers about some tracks out of the journals; yields every file that had some, and how many lines.
+def forget(lake: Lake, track_ids: Collection[str]) -> Iterator[tuple[str, int]]:
+    """Wipe the answers about some tracks out of the journals; yields each that had some, and how many lines.
 
     Lines are overwritten where they stand, since an undo names a line by its number and raters may be writing: each
     becomes spaces, which readers pass over. So do lines that a power failure left half-written.
@@ -145,28 +156,34 @@ def forget(lake: Lake, track_ids: Collection[str]) -> Iterator[tuple[Path, int]]
     PhonolakeError
         When a journal cannot be written to.
     """
-    for path in _journals(lake):
+    for folder in _folders(lake):
+        if n := batches.wipe(lake.place, folder, lambda data: _about(data, track_ids)):
+            yield folder, n
+    for path in () if lake.place.is_remote else _journals(lake):
         try:
             with open(path, "r+b", buffering=0) as journal:
                 lock(journal)
-                spans = list(_about(journal, track_ids))
+                spans = list(_about(_whole(journal), track_ids))
                 for start, length in spans:
                     os.pwrite(journal.fileno(), b" " * length, start)
                 os.fsync(journal.fileno())
         except OSError as error:
             raise PhonolakeError(f"{path} could not be cleared ({error}): make it writable and forget again") from error
         if spans:
-            yield path, len(spans)
+            yield path.name, len(spans)
 
 
-def naming(lake: Lake, track_ids: Collection[str]) -> list[Path]:
-    """Journals that still hold lines about some tracks."""
-    found = []
-    for path in _journals(lake):
-        with open(path, "rb") as journal:
-            if any(True for _ in _about(journal, track_ids)):
-                found.append(path)
-    return found
+def naming(lake: Lake, track_ids: Collection[str]) -> list[str]:
+    """Names of the journals in the lake that still hold lines about some tracks."""
+    whole = {folder: batches.read(lake.place, folder)[0] for folder in _folders(lake)}
+    if not lake.place.is_remote:
+        whole = {f"{FOLDER}/{path.name}": path.read_bytes() for path in _journals(lake)}
+    return [name for name, data in whole.items() if any(True for _ in _about(data, track_ids))]
+
+
+def has_any(lake: Lake) -> bool:
+    """Whether anybody has ever answered."""
+    return bool(_folders(lake)) if lake.place.is_remote else (lake.root / FOLDER).is_dir()
 
 
 def check_rater(name: str) -> str:
@@ -189,11 +206,29 @@ def _journals(lake: Lake) -> list[Path]:
     return sorted((lake.root / FOLDER).glob(f"*{SUFFIX}"))
 
 
-def _about(journal: BinaryIO, track_ids: Collection[str]) -> Iterator[tuple[int, int]]:
+def _folders(lake: Lake) -> list[str]:
+    """Where the batches of each rater lie on object storage."""
+    if not lake.place.is_remote:
+        return []
+    return sorted({entry.name.rpartition("/")[0] + "/" for entry in lake.place.list(f"{FOLDER}/")})
+
+
+def _folder(rater: str) -> str:
+    return f"{FOLDER}/{stem(rater)}/"
+
+
+def _all(lake: Lake) -> Iterator[bytes]:
+    """Every journal."""
+    if lake.place.is_remote:
+        yield from (batches.read(lake.place, folder)[0] for folder in _folders(lake))
+    else:
+        yield from (path.read_bytes() for path in _journals(lake))
+
+
+def _about(data: bytes, track_ids: Collection[str]) -> Iterator[tuple[int, int]]:
     """Start and length in bytes of the lines about some tracks, and of those of which nobody can tell."""
     start = 0
-    journal.seek(0)
-    for line in journal.read().split(b"\n"):
+    for line in data.split(b"\n"):
         entry = _entry(line)
         if line.strip() and (entry is None or entry.get("track_id") in track_ids):
             yield start, len(line)
@@ -220,10 +255,26 @@ def _open(lake: Lake, rater: str) -> Iterator[BinaryIO]:
         raise PhonolakeError(f"the answer was not kept ({error}): make {path} writable and answer again") from error
 
 
+def _add(lake: Lake, rater: str, say: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+    """Append what is to be said after the entries that are there; nobody appends in between."""
+    while lake.place.is_remote:
+        data, last = batches.read(lake.place, _folder(rater))
+        lines = say(_entries(data))
+        if not lines or batches.append(lake.place, _folder(rater), _text(lines), after=last):
+            return
+    with _open(lake, rater) as journal:
+        if lines := say(_entries(_whole(journal))):
+            _append(journal, lines)
+
+
+def _text(lines: Sequence[dict[str, Any]]) -> bytes:
+    text = "".join(json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n" for line in lines)
+    return text.encode("utf-8", "surrogatepass")
+
+
 def _append(journal: BinaryIO, lines: Sequence[dict[str, Any]]) -> None:
     end = journal.seek(0, os.SEEK_END)
-    text = "".join(json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n" for line in lines)
-    data = text.encode("utf-8", "surrogatepass")
+    data = _text(lines)
     if end and os.pread(journal.fileno(), 1, end - 1) != b"\n":
         data = b"\n" + data
     try:
@@ -236,11 +287,15 @@ def _append(journal: BinaryIO, lines: Sequence[dict[str, Any]]) -> None:
         raise
 
 
-def _read(journal: BinaryIO) -> list[dict[str, Any]]:
-    """The whole lines of a journal, numbered; `n` is what an undo names."""
+def _whole(journal: BinaryIO) -> bytes:
     journal.seek(0)
+    return journal.read()
+
+
+def _entries(data: bytes) -> list[dict[str, Any]]:
+    """The whole lines of a journal, numbered; `n` is what an undo names."""
     entries = []
-    for n, line in enumerate(journal.read().split(b"\n")):
+    for n, line in enumerate(data.split(b"\n")):
         entry = _entry(line)
         if entry is not None:
             entries.append(entry | {"n": n})
@@ -274,11 +329,6 @@ def _newest(entries: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[str
 
 def _fold(entries: Sequence[dict[str, Any]]) -> list[Answer]:
     return [_answer(entry) for entry in _newest(entries).values()]
-
-
-def _standing(path: Path) -> list[Answer]:
-    with open(path, "rb") as journal:
-        return _fold(_read(journal))
 
 
 def _line(answer: Answer) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from phonolake.lineage import digest
 from phonolake.store import naming, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
-from phonolake.store.naming import TOMBSTONES
 from phonolake.store.shards import SEPARATOR, SUFFIX, keep_rows
 
 TABLE = "annotations"
@@ -34,7 +33,7 @@ def publish(lake: Lake) -> int:
     PhonolakeError
         When the lake cannot be written to; the journals keep the answers.
     """
-    if not (lake.root / journal.FOLDER).is_dir():
+    if not journal.has_any(lake):
         return 0
     with _alone(lake):
         for attempt in attempts(lake):
@@ -52,7 +51,7 @@ def _changes(lake: Lake) -> tuple[Change, int]:
     table = schema.table(TABLE)
     change, changed = Change(table), 0
     published = list(lake.shards(TABLE))
-    gone = set(naming.buried(lake.folder(TOMBSTONES), lake.shards(TOMBSTONES)).to_pylist())
+    gone = set(naming.buried(lake).to_pylist())
     for rater, answers in journal.everyone(lake).items():
         prefix = journal.stem(rater) + SEPARATOR
         heard = [answer for answer in answers if answer.track_id not in gone]
@@ -70,7 +69,13 @@ def _changes(lake: Lake) -> tuple[Change, int]:
 
 @contextmanager
 def _alone(lake: Lake) -> Iterator[None]:
-    """Two publications at once would each replace the same shard by one of their own, and both would stay."""
+    """Two publications at once would each replace the same shard by one of their own, and both would stay.
+
+    On object storage nobody can be kept out: there the second one is refused, and looks again.
+    """
+    if lake.place.is_remote:
+        yield
+        return
     try:
         with locked(lake.root / journal.FOLDER / ".lock"):
             yield
@@ -82,7 +87,12 @@ def _alone(lake: Lake) -> Iterator[None]:
 
 
 def _forget(lake: Lake, change: Change) -> None:
-    """Remove the shards of earlier publications. Those of the last one stay: somebody may be reading them."""
+    """Remove the shards of earlier publications. Those of the last one stay: somebody may be reading them.
+
+    On object storage they stay for `phonolake verify --mend`: another job may be publishing one of them again.
+    """
+    if lake.place.is_remote:
+        return
     kept = {*lake.shards(TABLE), *change.remove}
     prefixes = tuple({file.split(SEPARATOR)[0] + SEPARATOR for file in change.remove})
     for path in lake.folder(TABLE).glob(f"*{SUFFIX}"):

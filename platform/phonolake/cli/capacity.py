@@ -71,7 +71,7 @@ def jobs(lake: str, form: str) -> None:
     from phonolake.store import jobs as records
     from phonolake.store.lake import Lake
 
-    emit(records.living(Lake.open(lake).root), form, of=records.Job)
+    emit(records.living(Lake.open(lake).place), form, of=records.Job)
 
 
 COMMANDS = (plan, jobs)

@@ -87,6 +87,7 @@ def predictions() -> None:
 @click.option("--split", metavar="NAME", help="Split that it learned by; without, every track counts as held out.")
 @click.option("--fold", type=int, metavar="N", help="Fold that it held out; without, each in its turn.")
 @click.option("--licence", metavar="TEXT", help="Under which the predictions may be used.")
+@click.option("--origin", metavar="TEXT", help="Where they come from: a model, a paper, an address.")
 @id_column
 @click.option("--label-column", metavar="NAME", help="Column with the label of each row; found by itself, else.")
 @click.option("--probability-column", metavar="NAME", help="Column with its probability; likewise.")

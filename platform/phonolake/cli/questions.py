@@ -225,7 +225,7 @@ def dashboard(port: int, headless: bool, lake: str) -> None:
     from phonolake.dashboard_launcher import launch
     from phonolake.store.lake import Lake
 
-    click.get_current_context().exit(launch(Lake.open(lake).root, port=port, headless=headless))
+    click.get_current_context().exit(launch(Lake.open(lake).place, port=port, headless=headless))
 
 
 COMMANDS = (sql, similar, status, rejects, verify, features, dashboard)

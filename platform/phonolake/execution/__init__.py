@@ -76,6 +76,7 @@ def imap(
     cpus: float = 1,
     gpus: int = 0,
     seconds: float | None = None,
+    forks: bool = True,
     on_tick: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[Payload, Result]]:
     """Run `function` over `payloads`, each with `cpus` cores; pairs come as they finish.
@@ -88,6 +89,8 @@ def imap(
         GPUs that each task has to itself.
     seconds : float, optional
         How long one core would take for all of it, roughly: little work needs no Ray.
+    forks : bool
+        Whether little work may be done in forks of this process, in which clients of object storage do not go on.
     on_tick : callable, optional
         Told how many steps the workers have done (see `tick`): now and then where somebody follows the work or there
         is much of it, else with each payload.
@@ -102,7 +105,7 @@ def imap(
     if not _here(seconds, gpus):
         connect()
         yield from cluster.imap(function, payloads, cpus=cpus, gpus=gpus, on_tick=on_tick, live=_is_live(seconds))
-    elif cpus > 1:
+    elif cpus > 1 or not forks:
         _check_room(cpus)
         yield from local.in_this_process(function, payloads, cpus=cpus, on_tick=on_tick)
     else:
@@ -116,6 +119,7 @@ def amap(
     *,
     gpus: int = 0,
     seconds: float | None = None,
+    forks: bool = True,
     on_tick: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[Payload, Result]]:
     """Run what `make` makes over `payloads`, on actors that make it once and keep it; pairs come as they finish.
@@ -128,6 +132,9 @@ def amap(
     if not _here(seconds, gpus):
         connect()
         yield from cluster.amap(make, payloads, cpus=1, gpus=gpus, on_tick=on_tick, live=_is_live(seconds))
+        return
+    if not forks:
+        yield from local.in_this_process(make(), payloads, cpus=1, on_tick=on_tick)
         return
     at_once = min(cores(), len(payloads))
     share = -(-len(payloads) // at_once)

@@ -192,9 +192,9 @@ class _Watch:
         import ray
 
         try:
-            n: int = ray.get(self.ticker.read.remote())
+            n: int = ray.get(self.ticker.read.remote(), timeout=PULSE_SECONDS)
         except ray.exceptions.RayError:
-            return  # its node is gone: the bar stands still, the work goes on
+            return  # it is gone, or the cluster's head: the bar stands still, the work goes on
         self._on_tick(n - self._seen)
         self._seen = n
 
@@ -228,13 +228,14 @@ class _Pulse:
     def __init__(self) -> None:
         import ray
 
-        self._address = ray.get_runtime_context().gcs_address
+        # A driver that speaks to the cluster through a proxy does not know it.
+        self._address: str | None = getattr(ray.get_runtime_context(), "gcs_address", None)
         self._looked = self._heard = time.monotonic()
 
     def check(self) -> None:
         """Raise a `PhonolakeError` when it has not answered for `SILENCE_SECONDS`."""
         now = time.monotonic()
-        if now - self._looked < PULSE_SECONDS:
+        if self._address is None or now - self._looked < PULSE_SECONDS:
             return
         self._looked = now
         host, _, port = self._address.rpartition(":")

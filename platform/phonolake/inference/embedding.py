@@ -21,7 +21,7 @@ def embed(lake: Lake, run_id: str, recording: OutsideRecording) -> np.ndarray:
         When the model gives no embedding, or reads what cannot be made of one recording; when the vectors of the run
         were imported, so that no model is there.
     """
-    weights = trained.weights(lake.root, run_id)
+    weights = trained.weights(lake.place, run_id)
     if not weights.parent.exists():
         raise UsageError(
             f"the vectors of {run_id} were imported, so there is no model that could hear a file: name another --model"

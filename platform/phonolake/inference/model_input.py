@@ -56,8 +56,8 @@ class ModelInput(ABC):
         """
 
     def paths(self, lake: Lake, files: tuple[str, ...] | list[str]) -> list[Path]:
-        """Where these shards lie."""
-        return [lake.folder(self.table) / file for file in files]
+        """Where these shards lie on this machine."""
+        return [lake.local(self.table, file) for file in files]
 
     @property
     @abstractmethod

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from phonolake.search.building import Block, Show
 from phonolake.search.index import Part, Source
 from phonolake.search.tracks import ROWS
-from phonolake.store import catalog
+from phonolake.store import catalog, folders
 from phonolake.store.lake import Lake
 from phonolake.store.shards import SEPARATOR
 
@@ -25,8 +25,16 @@ BATCH = 8192
 
 
 def folder(lake: Lake, run_id: str) -> Path:
-    """Where the index of a run lies."""
-    return lake.root / FOLDER / run_id
+    """Where the index of a run lies on this machine, as it is now."""
+    return folders.fetch(lake.place, f"{FOLDER}/{run_id}")
+
+
+def send(lake: Lake, run_id: str) -> None:
+    """Let everybody see an index that was written or changed on this machine; one without files goes."""
+    if any((lake.root / FOLDER / run_id).glob("[!.]*")):
+        folders.send(lake.place, f"{FOLDER}/{run_id}")
+    elif lake.place.is_remote:
+        folders.remove(lake.place, f"{FOLDER}/{run_id}")
 
 
 def runs(lake: Lake) -> list[str]:
@@ -62,14 +70,14 @@ def touched(lake: Lake, part: Part) -> pa.Array | None:
         if before is None or not all(source.is_in(now) for source in before):
             return None
         for file in sorted(now.keys() - {source.file for source in before}):
-            ids += pq.read_table(lake.folder(table) / file, columns=["track_id"])["track_id"].chunks
+            ids += pq.read_table(lake.opened(table, file), columns=["track_id"])["track_id"].chunks
     return pa.concat_arrays(ids).unique() if ids else pa.array([], pa.string())
 
 
 def blocks(lake: Lake, sources: Iterable[Source]) -> Iterator[Block]:
     """The vectors of some shards."""
     for number, source in enumerate(sources):
-        with pq.ParquetFile(lake.folder(VECTORS) / source.file) as file:
+        with pq.ParquetFile(lake.local(VECTORS, source.file)) as file:
             for batch in file.iter_batches(BATCH, columns=["track_id", "embedding"]):
                 values = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
                 yield Block(batch.column("track_id"), values.reshape(len(batch), -1), number)
@@ -77,7 +85,7 @@ def blocks(lake: Lake, sources: Iterable[Source]) -> Iterator[Block]:
 
 def values(lake: Lake, source: Source) -> int:
     """How many values each vector of a shard has."""
-    with pq.ParquetFile(lake.folder(VECTORS) / source.file) as file:
+    with pq.ParquetFile(lake.local(VECTORS, source.file)) as file:
         first = next(file.iter_batches(1, columns=["embedding"]))
     return len(first.column("embedding").flatten())
 

@@ -14,6 +14,8 @@ PERMISSIVE, NON_COMMERCIAL, OTHER, NOT_STATED = "permissive", "non-commercial", 
 KINDS = (PERMISSIVE, NON_COMMERCIAL, OTHER, NOT_STATED)
 # What was trained here on the user's own music is the user's.
 OWN = "own"
+# Kinds of cards of what was made elsewhere.
+BROUGHT = ("vectors", "predictions")
 
 _NON_COMMERCIAL = re.compile(r"\bnc\b|non-?\s?commercial|research (use )?only|academic", re.IGNORECASE)
 # Licences that let everyone do everything with what is made, but for naming who made it.
@@ -60,7 +62,7 @@ def of_card(card: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Licence and origin that a model's card states."""
     weights = card.get("weights") or {}
     licence, origin = card.get("licence") or weights.get("licence"), card.get("origin") or weights.get("url")
-    if licence is None and not weights and card.get("kind") != "vectors":
+    if licence is None and not weights and card.get("kind") not in BROUGHT:
         return OWN, origin
     return licence, origin
 

@@ -192,14 +192,15 @@ def _open(folder: Path, card: Card, part: Part) -> Segment:
 
 def stamp(folder: Path) -> tuple[int, int] | None:
     """What changes when another card takes the place of one; None where there is none."""
-    # Asked before each question, so that the usual place comes first.
-    for place in (folder, standing):
+    try:
+        # Asked before each question: the usual place comes first.
+        facts = os.stat(f"{folder}/{CARD}")
+    except OSError:
         try:
-            facts = os.stat(f"{place if isinstance(place, Path) else place(folder)}/{CARD}")
+            facts = os.stat(standing(folder) / CARD)
         except OSError:
-            continue
-        return facts.st_ino, facts.st_mtime_ns
-    return None
+            return None
+    return facts.st_ino, facts.st_mtime_ns
 
 
 def _sources(rows: list[list[Any]]) -> tuple[Source, ...]:

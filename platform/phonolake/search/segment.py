@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from phonolake.search import kinds, probing
+from phonolake.search.library import loaded
 from phonolake.search.tracks import Tracks
 from phonolake.search.vectors import Vectors, mapped, nearest_among, similarities
 
@@ -108,8 +109,7 @@ class Segment:
     def _unfiltered(self, query_D: np.ndarray, k: int) -> np.ndarray:
         if self.exact:
             if isinstance(self.vectors, np.ndarray):
-                import faiss  # which one there is, was looked at when the index was opened
-
+                faiss = loaded()
                 found = faiss.knn(query_D[None], np.asarray(self.vectors), k, faiss.METRIC_INNER_PRODUCT)[1][0]
                 return np.asarray(found)
             return nearest_among(self.vectors, np.arange(len(self)), query_D, k)
@@ -128,8 +128,7 @@ class Segment:
         return len(self) if self._is_graph else int(self.faiss.nlist)
 
     def _by_faiss(self, query_D: np.ndarray, depth: int, probes: int) -> np.ndarray:
-        import faiss
-
+        faiss = loaded()
         if self._is_graph:
             parameters = faiss.SearchParametersHNSW(efSearch=max(probes, depth))
         else:

@@ -1,6 +1,6 @@
 """The tracks of an index: ids and what is shown of each, in the order of its vectors, looked at where they lie."""
 
-from bisect import bisect_left
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +29,8 @@ class Tracks:
     batches : sequence of pa.RecordBatch
         Columns track_id, shard (an index into the shards of the segment), title, artist and labels; each of `ROWS` rows
         but the last. Those of tracks that no index knows hold no more than the first two.
-    by_id : ndarray of int64, optional
-        The numbers in order of the ids; without it they are looked through one by one.
+    by_id : ndarray of uint32, optional
+        Checksums of the ids in order, and below them the numbers of their tracks; without it all ids are looked at.
     """
 
     batches: Sequence[pa.RecordBatch]
@@ -58,7 +58,7 @@ class Tracks:
         if any(len(batch) != ROWS for batch in batches[:-1]):
             raise ValueError(f"the batches of {folder / TRACKS} are not of {ROWS} rows")
         by_id = mapped(folder / ORDER)
-        if by_id.shape != (sum(map(len, batches)),):
+        if by_id.shape != (2, sum(map(len, batches))) or by_id.dtype != np.uint32:
             raise ValueError(f"{folder / ORDER} is not that of {folder / TRACKS}")
         return cls(batches, by_id)
 
@@ -79,9 +79,13 @@ class Tracks:
         if self.by_id is None:
             found = pc.index(self.ids(), track_id).as_py()
             return None if found < 0 else int(found)
-        place = bisect_left(self.by_id, track_id, key=lambda number: self._id(int(number)))
-        number = int(self.by_id[place]) if place < len(self) else None
-        return number if number is not None and self._id(number) == track_id else None
+        checksums, numbers = self.by_id
+        place = int(np.searchsorted(checksums, np.uint32(_checksum(track_id))))
+        while place < len(self) and checksums[place] == _checksum(track_id):
+            if self._id(int(numbers[place])) == track_id:
+                return int(numbers[place])
+            place += 1
+        return None
 
     def ids(self) -> pa.ChunkedArray:
         """All ids, in order of the numbers."""
@@ -117,7 +121,14 @@ def write(folder: Path, track_ids: pa.ChunkedArray, shards: np.ndarray, shown: I
         for known, more in zip(_batches(track_ids, shards), _of_size(shown), strict=True):
             writer.write_batch(pa.record_batch([*known.columns, *more.columns], schema=SCHEMA))
     with replacing(folder / ORDER) as temporary, open(temporary, "wb") as file:
-        np.save(file, pc.sort_indices(track_ids).to_numpy().astype(np.int64))
+        chunks = (np.fromiter(map(_checksum, chunk.to_pylist()), np.uint32, len(chunk)) for chunk in track_ids.chunks)
+        checksums = np.concatenate([np.zeros(0, np.uint32), *chunks])
+        order = np.argsort(checksums, kind="stable")
+        np.save(file, np.stack([checksums[order], order.astype(np.uint32)]))
+
+
+def _checksum(track_id: str) -> int:
+    return zlib.crc32(track_id.encode("utf-8", "surrogatepass"))
 
 
 def _batches(track_ids: pa.Array | pa.ChunkedArray, shards: np.ndarray) -> Iterator[pa.RecordBatch]:

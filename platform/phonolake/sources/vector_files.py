@@ -4,6 +4,8 @@ Shape suffixes: N rows, D numbers.
 """
 
 import re
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -23,6 +25,23 @@ ORDERS = {"segment", "start", "start_seconds", "start_time", "offset", "time", "
 OTHERS = {"end", "end_seconds", "end_time", "duration", "index", "label", "fold", "sr"}
 # Rows that are looked at to tell what a column holds.
 LOOKED_AT = 1000
+
+# What reading a damaged array raises, from the packing up to the header, which is Python's own syntax.
+_DAMAGE = (
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    MemoryError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +132,10 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             return {"": found}
         with found as archive:
             return {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise UsageError(f"{path} cannot be read as arrays of NumPy ({str(error).splitlines()[0]})") from error
+    except _DAMAGE as error:
+        raise UsageError(
+            f"{path} cannot be read as arrays of NumPy ({(str(error) or repr(error)).splitlines()[0]})"
+        ) from error
 
 
 def _npz(path: Path) -> tuple[list[str], Any, str]:

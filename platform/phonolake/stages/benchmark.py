@@ -118,7 +118,8 @@ def run(config: Config) -> Benchmark:
     """
     started, lake = now(), Lake.open(config.lake)
     _check(config)
-    with jobs.working(lake.root, "benchmark"):
+    lake.check_folder("a benchmark")
+    with jobs.working(lake.place, "benchmark"):
         seen = lake.pinned()
         rows = benchmark_rows.find(seen, wanted=config.rows, models=config.models, licence=config.licence)
         rows = _few(rows) if config.quick else rows
@@ -258,7 +259,7 @@ def _make_vectors(lake: Lake, wants: Sequence[Want]) -> None:
     for source in sources:
         todo = tuple(want for want in wants if source in missing[want])
         if todo:
-            tasks.append(benchmark_vectors.Task(lake.root, source, todo))
+            tasks.append(benchmark_vectors.Task(lake.place, source, todo))
     if not tasks:
         return
     n = sum(len(want.track_ids) for want in wants)

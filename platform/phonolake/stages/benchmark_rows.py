@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.features import contract
 from phonolake.inference import inputs
+from phonolake.inference.extractors import feature_set
 from phonolake.inference.products import product
 from phonolake.inference.vector_inputs import Embeddings, Features
 from phonolake.lookup import licences, runs
@@ -18,6 +19,7 @@ from phonolake.models.registry import NetworkCard
 from phonolake.records import TRAIN, VALID
 from phonolake.store import catalog, trained
 from phonolake.store.lake import Lake
+from phonolake.store.schema import features_table
 
 # Vectors of a network of the model home, and of a network that learned nothing.
 HOME, UNTRAINED = "home", "untrained"
@@ -116,10 +118,13 @@ def learned_from(lake: Lake, row: Representation) -> set[str]:
 
 
 def _features(lake: Lake) -> list[Representation]:
+    """Feature sets of which the lake has rows of whole tracks, those of random networks among them."""
+    tables = lake.versions()
+    names = [name for name in (*contract.feature_sets(), *registry.names()) if features_table(name) in tables]
     return [
         Representation(f"{Features.kind}:{name}", name, licence=licences.OWN)
-        for name, recipe in contract.feature_sets().items()
-        if product(recipe).published(lake)
+        for name in names
+        if product(feature_set(name)).published(lake)
     ]
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,8 @@ from phonolake import execution
 from phonolake.audio import deform
 from phonolake.audio.decode import decode, open_blocks
 from phonolake.errors import AudioError
-from phonolake.features import contract
 from phonolake.inference import embedding, recordings
+from phonolake.inference.extractors import feature_set
 from phonolake.inference.outside import OutsideRecording, RecordingFile
 from phonolake.inference.predictor import Predictor
 from phonolake.inference.vector_inputs import Embeddings, Features
@@ -30,6 +29,7 @@ from phonolake.seeds import track_rng
 from phonolake.stages.benchmark_rows import HOME, Representation
 from phonolake.store import pieces, schema
 from phonolake.store.lake import Lake
+from phonolake.store.place import Place
 from phonolake.store.product import Product
 from phonolake.store.shards import writing
 
@@ -61,7 +61,7 @@ class Want:
 class Task:
     """One shard of audio, to be heard by several rows under several conditions."""
 
-    lake: Path
+    lake: Place
     source: str
     wants: tuple[Want, ...]
 
@@ -137,7 +137,7 @@ def _heard(track_id: str, data: Any, duration: Seconds, condition: str) -> Outsi
 def _embed(lake: Lake, row: Representation) -> Embed:
     """How a row hears a recording."""
     if row.kind == Features.kind:
-        recipe = contract.feature_set(row.source)
+        recipe = feature_set(row.source)
         return lambda recording: recording.computed(recipe)
     if row.kind == Embeddings.kind:
         return partial(embedding.embed, lake, row.source)

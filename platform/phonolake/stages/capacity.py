@@ -167,9 +167,9 @@ def measure(paths: Sequence[Path], recipes: RecipeNames) -> Rates:
     with TemporaryDirectory() as scratch:
         config = ingest.Config(str(Path(scratch) / "lake"), scratch, dataset="sample", min_seconds=0.0)
         lake = Lake.create(config.lake)
-        ingest.ingest_shard(ingest.Task(lake.root, config, "warm", files[:1], recipes))
+        ingest.ingest_shard(ingest.Task(lake.place, config, "warm", files[:1], recipes))
         started = time.process_time()
-        ingest.ingest_shard(ingest.Task(lake.root, config, "sample", files, recipes))
+        ingest.ingest_shard(ingest.Task(lake.place, config, "sample", files, recipes))
         core_seconds = time.process_time() - started
         shards = [path for path in lake.root.glob("tables/*/*.parquet") if "sample" in path.name]
         written = sum(path.stat().st_size for path in shards)

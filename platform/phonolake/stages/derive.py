@@ -4,39 +4,29 @@ What is missing is computed, what is there is kept, and what has lost its input 
 dropped in the same commit. So a stage that is run again heals, and new tracks cost only their own shards.
 """
 
-import os
 from collections.abc import Collection, Iterable, Mapping
 
 from phonolake.store.lake import Change, Lake
 from phonolake.store.outcomes import merge
 from phonolake.store.product import Product
-from phonolake.store.shards import SEPARATOR, SUFFIX, describe
-
-
-def lying(lake: Lake, product: Product) -> set[str]:
-    """Files of the product's table that are on the disk, published or not; a folder is listed once for all of them."""
-    try:
-        return set(os.listdir(lake.folder(product.table.name)))
-    except FileNotFoundError:
-        return set()
+from phonolake.store.shards import SEPARATOR, SUFFIX
 
 
 def missing(lake: Lake, product: Product, sources: Iterable[str]) -> list[str]:
     """Input shards whose output does not lie ready."""
-    there = lying(lake, product)
-    return [source for source in sources if product.stem(source) + SUFFIX not in there]
+    ready = lake.ready(product.table.name)
+    return [source for source in sources if product.stem(source) + SUFFIX not in ready]
 
 
 def collect(lake: Lake, product: Product, sources: Iterable[str]) -> Change:
     """Take in every shard that lies ready for `sources`, all that are published, and drop the family's others."""
     name = product.table.name
-    published, there = lake.shards(name), lying(lake, product)
+    published, there = lake.shards(name), lake.ready(name)
     ready = [file for source in sources if (file := product.stem(source) + SUFFIX) in there]
     expected = set(ready)
     stale = [f for f in published if f.startswith(product.family + SEPARATOR) and f not in expected]
     # The log knows of what is published: only the footers of new shards are read.
-    described = [published.get(file) or describe(lake.folder(name) / file) for file in ready]
-    return Change(product.table, described, stale, reusable=True)
+    return Change(product.table, lake.describe(name, ready, known=published), stale, reusable=True)
 
 
 def check_replaced(

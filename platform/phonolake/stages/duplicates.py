@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
@@ -27,6 +26,7 @@ from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.naming import TOMBSTONES
 from phonolake.store.outcomes import Outcome, count_tracks, finish, now, versions
+from phonolake.store.place import Place
 from phonolake.store.product import Product
 from phonolake.store.shards import SUFFIX, keep_rows, writing
 
@@ -90,7 +90,7 @@ class DuplicatePair:
 class Task:
     """One audio shard."""
 
-    lake: Path
+    lake: Place
     source: str
 
 
@@ -98,7 +98,7 @@ def run(config: Config) -> Outcome:
     """Fingerprint what has none, compare all tracks and write the table `duplicates` anew where anything changed."""
     started = now()
     lake = Lake.open(config.lake)
-    with jobs.working(lake.root, "duplicates"):
+    with jobs.working(lake.place, "duplicates"):
         for attempt in attempts(lake):
             with attempt as seen:
                 _fingerprint(lake, seen)
@@ -113,7 +113,7 @@ def _fingerprint(lake: Lake, seen: Lake) -> None:
     before = n - count_tracks(seen, "audio", [task.source for task in tasks])
     with progress.task("fingerprint", n, done=before) as advance:
         seconds = sum(sources[task.source].bytes for task in tasks) * SECONDS_PER_BYTE
-        for _ in execution.imap(fingerprint_shard, tasks, seconds=seconds, on_tick=advance):
+        for _ in execution.imap(fingerprint_shard, tasks, seconds=seconds, forks=seen.forks, on_tick=advance):
             pass
     late = lake.pinned()
     todo = {task.source for task in _plan(late)}
@@ -151,7 +151,7 @@ def plan(config: Config) -> list[Task]:
 
 
 def _plan(lake: Lake) -> list[Task]:
-    return [Task(lake.root, source) for source in derive.missing(lake, _product(), lake.shards("audio"))]
+    return [Task(lake.place, source) for source in derive.missing(lake, _product(), lake.shards("audio"))]
 
 
 def _product() -> Product:
@@ -168,7 +168,7 @@ def fingerprint_shard(task: Task) -> None:
     lake, product = Lake(task.lake), _product()
     stamp = {"source_shard": task.source, "config_hash": product.version, "code_version": CODE_VERSION}
     with writing(lake.path("fingerprints", product.stem(task.source)), product.table.arrow) as append:
-        for track_id, data, _ in pieces.stored(lake.folder("audio") / task.source):
+        for track_id, data, _ in pieces.stored(lake.local("audio", task.source)):
             try:
                 sha256 = samples.digest(data)
                 frames = fingerprint.at_speeds(decode(data, sr=fingerprint.SR))
@@ -178,6 +178,7 @@ def fingerprint_shard(task: Task) -> None:
             words = {COLUMNS[speed]: found.view(np.int32).tolist() for speed, found in frames.items()}
             append({"track_id": track_id, "sample_sha256": sha256} | words | stamp)
             execution.tick()
+    lake.send("fingerprints", product.stem(task.source) + SUFFIX)
 
 
 # -- all tracks, in the driver -----------------------------------------------------------------------------------------

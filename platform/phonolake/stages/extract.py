@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from phonolake import execution, progress
 from phonolake.errors import UsageError
@@ -17,6 +16,7 @@ from phonolake.store.attempts import attempts
 from phonolake.store.lake import Lake, Reads
 from phonolake.store.naming import TOMBSTONES
 from phonolake.store.outcomes import Outcome, count_tracks, finish, now, versions
+from phonolake.store.place import Place
 from phonolake.store.shards import Shard
 
 
@@ -50,7 +50,7 @@ class Config:
 class Task:
     """One audio shard, and what to compute from it: the fields of `Config`."""
 
-    lake: Path
+    lake: Place
     source: str
     features: tuple[str, ...]
     spectrograms: tuple[str, ...]
@@ -69,7 +69,7 @@ def run(config: Config) -> list[Outcome]:
     started = now()
     lake = Lake.open(config.lake)
     plan(config)
-    with jobs.working(lake.root, "extract"):
+    with jobs.working(lake.place, "extract"):
         for attempt in attempts(lake):
             with attempt as seen:
                 _compute(seen, _plan(seen, config))
@@ -82,7 +82,8 @@ def _compute(lake: Lake, tasks: list[Task]) -> None:
     n = count_tracks(lake, "audio", sources)
     done = n - count_tracks(lake, "audio", [task.source for task in tasks])
     with progress.task("extract", n, done=done) as advance:
-        for _ in execution.imap(extract_shard, tasks, seconds=_seconds(tasks, sources), on_tick=advance):
+        seconds = _seconds(tasks, sources)
+        for _ in execution.imap(extract_shard, tasks, seconds=seconds, forks=lake.forks, on_tick=advance):
             pass
 
 
@@ -131,7 +132,7 @@ def _task(lake: Lake, source: str, config: Config, missing: dict[str, set[str]])
     for field, how, recipe in extraction.asked_for(config):
         if source in missing[recipe.name]:
             wanted[field] += (how,)
-    return Task(lake.root, source, **wanted, segments=config.segments) if any(wanted.values()) else None
+    return Task(lake.place, source, **wanted, segments=config.segments) if any(wanted.values()) else None
 
 
 def _outcome(lake: Lake, recipe: Recipe, sources: list[str], inputs: int) -> Outcome:
@@ -150,6 +151,6 @@ def extract_shard(task: Task) -> None:
     lake = Lake(task.lake)
     recipes = extraction.recipes(task)
     with extraction.products_of(lake, recipes, task.source) as add:
-        for track_id, data, duration in pieces.stored(lake.folder("audio") / task.source):
+        for track_id, data, duration in pieces.stored(lake.local("audio", task.source)):
             add(track_id, describe(recipes, data, duration))
             execution.tick()

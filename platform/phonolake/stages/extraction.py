@@ -16,7 +16,7 @@ from phonolake.inference.products import product, rejects
 from phonolake.inference.recordings import Description, Descriptions, Recipe
 from phonolake.lineage import CODE_VERSION, canonical
 from phonolake.store.lake import Lake
-from phonolake.store.shards import write_rows, writing
+from phonolake.store.shards import SUFFIX, write_rows, writing
 
 # Of encoded audio and for each recipe, on one core.
 SECONDS_PER_BYTE = 1e-6
@@ -128,6 +128,10 @@ def products_of(lake: Lake, recipes: Sequence[Recipe], source: str) -> Iterator[
             if left_out[recipe.name]:
                 target = rejects(recipe)
                 write_rows(lake.path("rejects", target.stem(source)), target.table.arrow, left_out[recipe.name])
+                lake.send("rejects", target.stem(source) + SUFFIX)
+    for recipe in recipes:
+        if recipe.name in append:
+            lake.send(product(recipe).table.name, product(recipe).stem(source) + SUFFIX)
 
 
 def row_of(track_id: str, recipe: Recipe, answer: Description, source: str) -> dict[str, Any]:

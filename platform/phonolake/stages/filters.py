@@ -87,7 +87,7 @@ def _of_lake(lake: Lake, model_or_run: str) -> LoadedModel:
         run = runs.find(runs.model_runs(connection), model_or_run, among=lambda known: known.has_weights)
     if run is None:
         raise PhonolakeError("no model was trained yet: run `phonolake train` first")
-    return storage.load(trained.weights(lake.root, run.run_id))
+    return storage.load(trained.weights(lake.place, run.run_id))
 
 
 def peaks_hz(layer: Layer) -> np.ndarray:

@@ -95,6 +95,7 @@ def _keep(task: Task, fitted: Fitted) -> None:
     loaded = wrap(fitted.model, card, device=task.hardware.device)
     metrics = report.of_curve(task.run_id, fitted.curve, fitted.tracks) + _measure(task, loaded)
     storage.save(fitted.model, card | {"metrics": metrics}, task.folder / trained.WEIGHTS)
+    trained.send(task.lake, task.run_id)
 
 
 def _fit_network(task: Task) -> Fitted:

@@ -7,11 +7,11 @@ same command. The weights of models that learned from the tracks stay as they ar
 """
 
 import json
-import shutil
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,10 +24,10 @@ from phonolake.lineage import digest
 from phonolake.lookup import indexed
 from phonolake.search import earlier, tracks
 from phonolake.stages import index
-from phonolake.store import catalog, jobs, schema, trained
+from phonolake.store import catalog, folders, jobs, schema, trained
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
-from phonolake.store.naming import TOMBSTONES, holding, holds, naming
+from phonolake.store.naming import TOMBSTONES, holding, holds, names
 from phonolake.store.outcomes import Outcome, finish, now
 from phonolake.store.rewrite import purge, renamed, without
 from phonolake.store.shards import SUFFIX, keep_rows
@@ -73,7 +73,7 @@ def run(config: Config) -> list[Removed]:
     lake = Lake.open(config.lake)
     ids = sorted(set(config.track_ids))
     _check_known(lake, ids)
-    with jobs.working(lake.root, "forget"):
+    with jobs.working(lake.place, "forget"):
         removed = [Removed("journals", lines, 1) for _, lines in journal.forget(lake, ids)]
         for attempt in attempts(lake):
             with attempt as seen:
@@ -99,7 +99,7 @@ def plan(config: Config) -> list[Removed]:
 def verify(lake: Lake, track_ids: tuple[str, ...]) -> list[str]:
     """Files below the lake that still hold rows of these tracks, published or not; tombstones do not count."""
     wanted = pa.array(sorted(set(track_ids)), pa.string())
-    found = [str(path.relative_to(lake.root)) for path in journal.naming(lake, track_ids)]
+    found = [*journal.naming(lake, track_ids), *_objects_holding(lake, wanted)]
     for path in sorted(lake.root.rglob("*")):
         if not path.is_file() or path.parent in (lake.folder(TOMBSTONES), lake.root / jobs.FOLDER):
             continue
@@ -150,14 +150,25 @@ def _counts(lake: Lake, ids: list[str]) -> dict[str, int]:
     wanted = pa.array(ids, pa.string())
     found = {}
     for table in _tables(lake):
-        paths = [lake.folder(table) / file for file in lake.shards(table)]
-        found[table] = sum(_count(path, wanted) for path in paths)
+        found[table] = sum(_count(lake.opened(table, file), wanted) for file in lake.shards(table))
     return found
 
 
-def _count(path: Path, wanted: pa.Array) -> int:
-    held = holding(pq.read_table(path, columns=naming(pq.read_schema(path))), wanted)
-    return int(pc.sum(held).as_py() or 0)
+def _count(shard: Path | IO[bytes], wanted: pa.Array) -> int:
+    return int(pc.sum(holding(names(shard), wanted)).as_py() or 0)
+
+
+def _objects_holding(lake: Lake, wanted: pa.Array) -> Iterator[str]:
+    """Objects with rows of some tracks in a lake on object storage; its folders are brought to this machine."""
+    if not lake.place.is_remote:
+        return
+    for table, ready in lake.ready_shards().items():
+        for file in sorted(ready) if table != TOMBSTONES else ():
+            if holds(lake.opened(table, file), wanted):
+                yield lake.name(table, file)
+    for kind in (trained.FOLDER, indexed.FOLDER):
+        for name in folders.names(lake.place, f"{kind}/"):
+            folders.fetch(lake.place, name)
 
 
 def _publish(published: Lake, lake: Lake, config: Config, ids: list[str], started: datetime) -> list[Removed]:
@@ -192,6 +203,7 @@ def changes_without(lake: Lake, tables: Iterable[str], ids: Collection[str]) -> 
 def purge_tables(lake: Lake, ids: list[str]) -> Iterator[Removed]:
     """Shards that readers no longer see and that hold rows of the tracks, and what dead writers left unfinished."""
     removed = purge(lake, pa.array(ids, pa.string()))
+    lake.drop_copies()
     for path in (lake.root / "tables").glob(f"*/.*{TEMPORARY}"):
         # A job that lives does without the tracks when it commits, and removes what it then has no use for.
         if not jobs.is_at_work(lake.root, jobs.owner_of(path)):
@@ -204,28 +216,31 @@ def purge_tables(lake: Lake, ids: list[str]) -> Iterator[Removed]:
 def purge_models(lake: Lake, ids: list[str]) -> Iterator[Removed]:
     """The lists of tracks that models were trained and tested on."""
     wanted = pa.array(ids, pa.string())
-    for path in sorted(lake.root.glob(f"{trained.FOLDER}/*/{trained.TRACKS}")):
+    for name in folders.names(lake.place, f"{trained.FOLDER}/"):
+        path = folders.fetch(lake.place, name) / trained.TRACKS
+        if not path.is_file():
+            continue
         rows = pq.read_table(path)
         held = holding(rows, wanted)
         if pc.any(held).as_py():
             with replacing(path) as temporary:
                 pq.write_table(rows.filter(pc.invert(held)), temporary)
+            folders.send(lake.place, name)
             yield Removed("models", int(pc.sum(held).as_py()), 1)
 
 
 def purge_indexes(lake: Lake, ids: list[str]) -> Iterator[Removed]:
     """Indexes with the tracks: they are taken out of those of today, and earlier or damaged ones go as a whole."""
-    wanted = pa.array(ids, pa.string())
-    for folder in sorted((lake.root / indexed.FOLDER).glob("*/")):
-        if folder.name.endswith(TEMPORARY):
-            continue
+    wanted = pa.array(sorted(ids), pa.string())
+    for name in folders.names(lake.place, f"{indexed.FOLDER}/"):
+        folder = folders.fetch(lake.place, name)
         try:
             n = index.without(lake, folder.name, wanted, lambda file: renamed(file, wanted))
         except (OSError, RuntimeError, ValueError, KeyError):
             # Nobody can say whose vectors a damaged one holds.
             n = _held_by_earlier(folder, wanted)
             if n:
-                shutil.rmtree(folder)
+                folders.remove(lake.place, name)
         if n:
             yield Removed("indexes", n, 1)
 

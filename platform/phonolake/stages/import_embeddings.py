@@ -4,19 +4,17 @@ A run of vectors has a row of `models` without labels, whose input is ``import:F
 recording has several vectors, one for each segment, these are kept in `activations`, and their mean is its embedding.
 """
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from phonolake.errors import UsageError, unknown
 from phonolake.features import contract
 from phonolake.lineage import CODE_VERSION, canonical, digest
-from phonolake.lookup.runs import IMPORTED
+from phonolake.lookup import indexed, runs
 from phonolake.models import registry
 from phonolake.models.loaded import EMBEDDING
 from phonolake.sources import vector_files
@@ -25,13 +23,13 @@ from phonolake.sources.sheets import Sheet
 from phonolake.sources.vector_files import Choice, VectorFile
 from phonolake.stages import imported, score
 from phonolake.stages.imported import Matcher, RemovedImport, Report
-from phonolake.store import schema
+from phonolake.store import catalog, folders, schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.outcomes import Outcome, now
 from phonolake.store.product import Product
 from phonolake.store.shards import SEPARATOR, describe, keep_rows, writing
 
-MODELS, EMBEDDINGS, ACTIVATIONS = "models", "embeddings", "activations"
+TABLES = MODELS, EMBEDDINGS, ACTIVATIONS = "models", "embeddings", "activations"
 # Of the shards: they were made of no shard of the lake.
 SOURCE = "import"
 
@@ -108,7 +106,7 @@ def run(config: Config) -> tuple[Outcome, Report]:
 
     lake = Lake.open(config.lake)
     before = _runs(lake, config.name)
-    outcome = imported.publish(lake, make, reads=[MODELS, EMBEDDINGS, ACTIVATIONS], what="import", started=started)
+    outcome = imported.publish(lake, make, reads=TABLES, what="import", started=started)
     _drop_indexes(lake, [run_id for run_id in before if run_id != outcome.run_id])
     return outcome, reports[-1]
 
@@ -133,7 +131,7 @@ def remove(lake_path: str, name: str) -> Outcome:
         gone = _runs(seen, name)
         if not gone:
             raise unknown("imported embeddings", name, _runs(seen).values())
-        changes = {table: Change(schema.table(table)) for table in (MODELS, EMBEDDINGS, ACTIVATIONS)}
+        changes = {table: Change(schema.table(table)) for table in TABLES}
         for run_id in gone:
             _take_out(seen, changes, run_id)
         n = sum(seen.shards(EMBEDDINGS)[file].rows for file in changes[EMBEDDINGS].remove)
@@ -142,14 +140,14 @@ def remove(lake_path: str, name: str) -> Outcome:
         outcome = Outcome("embeddings remove", run_id, n, n, 0, note)
         return {t: c for t, c in changes.items() if c.remove}, outcome, RemovedImport(lake_path, name)
 
-    outcome = imported.publish(lake, make, reads=[MODELS, EMBEDDINGS, ACTIVATIONS], what="remove", started=started)
+    outcome = imported.publish(lake, make, reads=TABLES, what="remove", started=started)
     _drop_indexes(lake, before)
     return outcome
 
 
 def _read(lake: Lake, config: Config) -> tuple[VectorFile, dict[str, str], Report]:
     """The file, the track that each of its names means, and what has no counterpart."""
-    _ = config.name
+    _check_free(lake, config.name)
     matcher, report = Matcher(lake, config.dataset), Report()
     given = vector_files.read(config.path, matcher.names, config.choice)
     report.understood.append(given.understood)
@@ -202,7 +200,7 @@ def _changes(lake: Lake, config: Config, run_id: str, sha256: str, x: dict[str, 
     row: dict[str, Any] = {
         "run_id": run_id,
         "model": name,
-        "input": f"{IMPORTED}{config.path.name}",
+        "input": f"{runs.IMPORTED}{config.path.name}",
         "labels": [],
         "split": "none",
         "test_fold": None,
@@ -247,14 +245,21 @@ def _activations(x: dict[str, np.ndarray], stamp: dict[str, Any]) -> Iterator[di
 
 def _runs(lake: Lake, name: str | None = None) -> dict[str, str]:
     """Imported vectors by their run: what they are called."""
-    found = {}
-    for file in lake.shards(MODELS):
-        for row in pq.read_table(
-            lake.folder(MODELS) / file, columns=["run_id", "model", "input", "labels"]
-        ).to_pylist():
-            if row["input"].startswith(IMPORTED) and not row["labels"] and name in (None, row["model"]):
-                found[row["run_id"]] = row["model"]
-    return found
+    with catalog.connect(lake) as connection:
+        known = runs.model_runs(connection)
+    return {run.run_id: run.model for run in known if _is_own(run) and name in (None, run.model)}
+
+
+def _is_own(run: runs.ModelRun) -> bool:
+    """Whether a run is one of imported vectors; imported predictions have labels."""
+    return not run.has_weights and not run.labels
+
+
+def _check_free(lake: Lake, name: str) -> None:
+    """Refuse the name of another model of the lake."""
+    with catalog.connect(lake) as connection:
+        taken = [run for run in runs.model_runs(connection) if not _is_own(run)]
+    imported.check_name(name, "the name", {known for run in taken for known in (run.model, run.run_id)})
 
 
 def _take_out(lake: Lake, changes: dict[str, Change], run_id: str) -> None:
@@ -267,4 +272,4 @@ def _take_out(lake: Lake, changes: dict[str, Change], run_id: str) -> None:
 def _drop_indexes(lake: Lake, run_ids: Any) -> None:
     """Indexes of vectors that are no longer in the lake."""
     for run_id in run_ids:
-        shutil.rmtree(lake.root / "indexes" / run_id, ignore_errors=True)
+        folders.remove(lake.place, f"{indexed.FOLDER}/{run_id}")

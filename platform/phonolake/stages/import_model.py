@@ -153,12 +153,13 @@ def _card(config: Config) -> dict[str, Any]:
 def _register(lake: Lake, config: Config, network: Any, card: dict[str, Any], outcome: Outcome, started: Any) -> None:
     """Commit the model as a run of the lake: its folder first, then its rows."""
     run_id = str(outcome.run_id)
-    folder = trained.folder(lake.root, run_id)
+    folder = trained.folder(lake.place, run_id)
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / trained.TRACKS) as temporary:
         # It learned from none of the lake's tracks.
         pq.write_table(pa.table({"track_id": pa.array([], pa.string()), "part": pa.array([], pa.string())}), temporary)
     storage.save(network, card, folder / trained.WEIGHTS)
+    trained.send(lake.place, run_id)
     models = schema.table("models")
     row = {
         "run_id": run_id,

@@ -3,7 +3,8 @@
 It has no weights, so it scores nothing new; all that compares, joins or doubts by stored predictions takes it.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ import numpy as np
 from phonolake.errors import UsageError, unknown
 from phonolake.lineage import CODE_VERSION, canonical, digest, settings
 from phonolake.lookup import runs
-from phonolake.lookup.label_matrix import check_source
+from phonolake.lookup.label_matrix import check_source, places
 from phonolake.models import registry
 from phonolake.records import TEST, VALID
 from phonolake.sources import label_sheets, probability_sheets
 from phonolake.sources.label_sheets import Keyed
-from phonolake.sources.probability_sheets import Layout, Probability, ProbabilityColumns
+from phonolake.sources.probability_sheets import Layout, ProbabilityColumns
 from phonolake.stages import examples, imported
 from phonolake.stages.imported import Matcher, Report, Unmatched
 from phonolake.store import catalog
@@ -46,8 +47,8 @@ class Config:
         where the split has some, every track counts as held out.
     dataset : str, optional
         Only recordings of this dataset are meant.
-    licence : str, optional
-        Under which the predictions may be used; kept in the model's card.
+    licence, origin : str, optional
+        Under which licence the predictions stand, and where they come from; kept in the model's card.
     columns : ProbabilityColumns
         What cannot be seen in the table.
     """
@@ -60,6 +61,7 @@ class Config:
     fold: int | None = None
     dataset: str | None = None
     licence: str | None = None
+    origin: str | None = None
     columns: ProbabilityColumns = field(default_factory=ProbabilityColumns)
 
     @property
@@ -99,12 +101,15 @@ def run(config: Config) -> tuple[Outcome, Report]:
         found, report = _read(seen, config)
         reports.append(report)
         sha256 = imported.file_digest(Path(config.file).expanduser())
-        version = digest([settings(replace(config, lake="")), sha256, found.track_ids, found.parts])
+        Y_NK = _truth(seen, config, found)
+        asked = settings(replace(config, lake=""))
+        truth = hashlib.sha256(np.packbits(Y_NK > 0).tobytes()).hexdigest()
+        version = digest([asked, sha256, found.track_ids, found.parts, truth])
         run_id = f"{config.name}-{version}"
         rows = {
             "models": [_model(config, found, run_id, sha256)],
             "predictions": _rows(config, found, run_id),
-            "metrics": _metrics(seen, config, found, run_id),
+            "metrics": _metrics(found, Y_NK, run_id),
         }
         changes = {table: imported.replacing(seen, table, {config.name: rows[table]}, version) for table in TABLES}
         note = f"{len(found.classes)} labels by the model {config.name!r}"
@@ -138,11 +143,8 @@ def _read(lake: Lake, config: Config) -> tuple[_Predictions, Report]:
     if not tracks:
         raise UsageError(f"none of the {report.rows} recordings of {config.file} is in the lake: {report.said}")
     matcher.without_row(set(tracks.values()), report)
-    said = _said(keyed, layout, tracks)
-    classes = tuple(dict.fromkeys(one.label for one in said.values()))
+    track_ids, classes, P_NK = _matrix(keyed, layout, tracks)
     _check_labels(lake, config, classes, report)
-    track_ids = tuple(sorted({track_id for track_id, _ in said}))
-    P_NK = np.array([[_value(said, track_id, label, config) for label in classes] for track_id in track_ids])
     parts = _parts(lake, config, track_ids)
     report.understood.append(_held_out(config, parts))
     return _Predictions(track_ids, classes, P_NK, parts), report
@@ -164,29 +166,31 @@ def _once(keyed: Keyed) -> Keyed:
     return replace(keyed, sheet=replace(keyed.sheet, rows=list(first.values())))
 
 
-def _said(keyed: Keyed, layout: Layout, tracks: Mapping[str, str]) -> dict[tuple[str, str], Probability]:
-    """What is said of each track and label; what is said of recordings that are elsewhere is checked too."""
-    said: dict[tuple[str, str], Probability] = {}
+def _matrix(
+    keyed: Keyed, layout: Layout, tracks: Mapping[str, str]
+) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray]:
+    """Tracks, classes and P_NK; what is said of recordings that are elsewhere is checked, too."""
+    told = [one.label for one in probability_sheets.given(keyed, layout) if one.name in tracks]
+    track_ids, classes = tuple(sorted(set(tracks.values()))), tuple(dict.fromkeys(told))
+    row = {track_id: n for n, track_id in enumerate(track_ids)}
+    column = {label: k for k, label in enumerate(classes)}
+    P_NK = np.full((len(track_ids), len(classes)), np.nan)
     for one in probability_sheets.given(keyed, layout):
-        track_id = tracks.get(one.name)
-        if track_id is None:
-            continue
-        before = said.setdefault((track_id, one.label), one)
-        if before is not one and (before.value != one.value or before.name == one.name):
-            lines = f"in lines {before.line} and {one.line}"
-            raise UsageError(
-                f"{keyed.sheet.path} has {one.label!r} of {one.name!r} twice, {lines}: a model gives one probability"
-            )
-    return said
-
-
-def _value(said: Mapping[tuple[str, str], Probability], track_id: str, label: str, config: Config) -> float:
-    if (one := said.get((track_id, label))) is None:
+        if one.name in tracks:
+            n, k = row[tracks[one.name]], column[one.label]
+            if P_NK[n, k] != one.value and not np.isnan(P_NK[n, k]):
+                raise UsageError(
+                    f"{keyed.sheet.path} has {one.label!r} of {one.name!r} twice, {P_NK[n, k]:g} and {one.value:g} in "
+                    f"line {one.line}: a model gives one probability"
+                )
+            P_NK[n, k] = one.value
+    if (missing := np.argwhere(np.isnan(P_NK))).size:
+        n, k = missing[0]
         raise UsageError(
-            f"{config.file} has no probability of {label!r} for {track_id}, and of others it has: a model gives one "
-            "for each of its labels"
+            f"{keyed.sheet.path} has no probability of {classes[k]!r} for {track_ids[n]}, and of others it has: a "
+            "model gives one for each of its labels"
         )
-    return one.value
+    return track_ids, classes, P_NK
 
 
 def _check_labels(lake: Lake, config: Config, classes: Sequence[str], report: Report) -> None:
@@ -233,7 +237,9 @@ def _model(config: Config, found: _Predictions, run_id: str, sha256: str) -> dic
         "classes": list(found.classes),
         "config": {"labels": config.labels},
         "file": {"name": Path(config.file).name, "sha256": sha256},
+        "kind": "predictions",
         "licence": config.licence,
+        "origin": config.origin,
         "code_version": CODE_VERSION,
     }
     return {
@@ -248,29 +254,30 @@ def _model(config: Config, found: _Predictions, run_id: str, sha256: str) -> dic
     }
 
 
-def _rows(config: Config, found: _Predictions, run_id: str) -> list[dict[str, Any]]:
+def _rows(config: Config, found: _Predictions, run_id: str) -> Iterator[dict[str, Any]]:
     stamp = {"model": config.name, "run_id": run_id, "code_version": CODE_VERSION}
     stamp["source_shard"] = Path(config.file).name
-    return [
-        stamp | {"track_id": track_id, "label": label, "probability": float(p), "part": part or None}
-        for track_id, part, p_K in zip(found.track_ids, found.parts, found.P_NK, strict=True)
-        for label, p in zip(found.classes, p_K, strict=True)
-    ]
+    for track_id, part, p_K in zip(found.track_ids, found.parts, found.P_NK.tolist(), strict=True):
+        row = stamp | {"track_id": track_id, "part": part or None}
+        for label, p in zip(found.classes, p_K, strict=True):
+            yield row | {"label": label, "probability": p}
 
 
-def _metrics(lake: Lake, config: Config, found: _Predictions, run_id: str) -> list[dict[str, Any]]:
-    """Figures on the tracks that were not learned from and have a label that the model knows."""
+def _truth(lake: Lake, config: Config, found: _Predictions) -> np.ndarray:
+    """Y_NK: which of the model's classes each track has by the source."""
     with catalog.connect(lake) as connection:
-        rows = connection.execute(
-            "SELECT DISTINCT track_id, label FROM labels_by($1) WHERE value = 1 AND list_contains($2, label)",
-            [config.labels, list(found.classes)],
-        ).fetchall()
-    number = {track_id: n for n, track_id in enumerate(found.track_ids)}
-    place = {label: k for k, label in enumerate(found.classes)}
+        given = connection.sql(
+            "SELECT DISTINCT track_id, label FROM labels_by($1) WHERE value = 1", params=[config.labels]
+        ).to_arrow_table()
+    row, column = places(given["track_id"], found.track_ids), places(given["label"], found.classes)
+    known = (row >= 0) & (column >= 0)
     Y_NK = np.zeros(found.P_NK.shape, np.float32)
-    for track_id, label in rows:
-        if track_id in number:
-            Y_NK[number[track_id], place[label]] = 1
+    Y_NK[row[known], column[known]] = 1
+    return Y_NK
+
+
+def _metrics(found: _Predictions, Y_NK: np.ndarray, run_id: str) -> list[dict[str, Any]]:
+    """Figures on the tracks that were not learned from and have a label that the model knows."""
     measured = []
     for part in (VALID, TEST):
         kept = [n for n, its_part in enumerate(found.parts) if its_part == part and Y_NK[n].any()]

@@ -173,27 +173,26 @@ def removing(lake: Lake, table: str, column: str, name: str) -> Change:
     """Take an import out; raises a `UsageError` that lists the imports for a name that is none."""
     gone = files(lake, table, name)
     if not gone:
-        imported = [lake.folder(table) / file for file in lake.shards(table) if file.startswith(FAMILY)]
+        imported = [lake.opened(table, file) for file in lake.shards(table) if file.startswith(FAMILY)]
         known = {value for path in imported for value in pq.read_table(path, columns=[column])[column].to_pylist()}
         raise unknown(f"imported {column}", name, known)
     return Change(schema.table(table), remove=gone)
 
 
-def without_replaced(
-    lake: Lake, table: schema.TableSchema, replaced: Collection[str], tracks: Iterable[Path]
-) -> Change:
+def without_replaced(lake: Lake, table: schema.TableSchema, replaced: Collection[str], tracks: Iterable[str]) -> Change:
     """Take the rows of files that were ingested again out of a table; what was imported stays while the track does.
 
     Parameters
     ----------
-    tracks : iterable of Path
+    tracks : iterable of str
         Shards of `tracks` with the rows that take the place of the old ones.
     """
     own = [file for file in lake.shards(table.name) if not file.startswith(FAMILY)]
     change = without(lake, table, replaced, among=own)
     imported = [file for file in lake.shards(table.name) if file.startswith(FAMILY)] if replaced else []
     if imported:
-        alive = {i for path in tracks for i in pq.read_table(path, columns=["track_id"])["track_id"].to_pylist()}
+        tables = (pq.read_table(lake.opened("tracks", file), columns=["track_id"]) for file in tracks)
+        alive = {track_id for table in tables for track_id in table["track_id"].to_pylist()}
         lost = without(lake, table, set(replaced) - alive, among=imported)
         change.add += lost.add
         change.remove += lost.remove
@@ -220,7 +219,7 @@ def publish(
     what : str
         Name of the job.
     """
-    with jobs.working(lake.root, what):
+    with jobs.working(lake.place, what):
         for attempt in attempts(lake):
             with attempt as seen:
                 changes, outcome, said = make(seen)

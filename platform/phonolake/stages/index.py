@@ -75,7 +75,7 @@ def run(config: Config) -> list[Outcome]:
     groups = lake.shards_by_family("embeddings")
     if not groups:
         raise PhonolakeError("the lake has no embeddings yet: run `phonolake score` first")
-    with jobs.working(lake.root, "index"), progress.task("index", len(groups)) as advance:
+    with jobs.working(lake.place, "index"), progress.task("index", len(groups)) as advance:
         outcomes = [_index(lake, run_id, config) for run_id in _counted(groups, advance)]
         lake.commit({"runs": finish(lake, config, outcomes, started)})
     return outcomes
@@ -158,7 +158,7 @@ class _Change:
 
     def lock(self, embeddings: Collection[str] = ()) -> None:
         """Take the lock of the lake; these shards must still be published, and no other job may have been faster."""
-        self.stack.enter_context(Lake(self.lake.root).alone(Reads(shards={"embeddings": embeddings})))
+        self.stack.enter_context(Lake(self.lake.place).alone(Reads(shards={"embeddings": embeddings})))
         if faiss_index.stamp(self.folder) != self.stamp:
             raise self.lake.overtaken("embeddings")
 
@@ -168,6 +168,7 @@ class _Change:
             faiss_index.write_card(self.folder, card)
         for path in self.strays(card):
             remove(path)
+        indexed.send(self.lake, self.folder.name)
 
     def strays(self, card: Card) -> list[Path]:
         """What a card does not name: segments of before, and of killed jobs."""

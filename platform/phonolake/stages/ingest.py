@@ -28,8 +28,10 @@ from phonolake.store import jobs, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.naming import TOMBSTONES
+from phonolake.store.objects import TakenError
 from phonolake.store.outcomes import Outcome, finish, merge, now, versions
-from phonolake.store.shards import SUFFIX, describe, write_rows, writing
+from phonolake.store.place import Place
+from phonolake.store.shards import SUFFIX, write_rows, writing
 
 __all__ = ["Config", "Task", "ingest_shard", "make_plan", "run"]
 
@@ -46,7 +48,7 @@ SECONDS_PER_FILE, SECONDS_PER_BYTE = 0.02, 2e-7
 class Task:
     """One shard of work."""
 
-    lake: Path
+    lake: Place
     config: Config
     stem: str
     files: tuple[File, ...]
@@ -72,7 +74,7 @@ def run(config: Config, recipes: RecipeNames = extraction.NONE) -> Outcome:
     # Read before any work is done: a table of labels that is none ends it with nothing written.
     terms = contract.vocabulary(contract.get(config.source), Path(config.root).expanduser().resolve(), config.options)
     lake = Lake.create(config.lake)
-    with jobs.working(lake.root, "ingest"):
+    with jobs.working(lake.place, "ingest"):
         for attempt in attempts(lake):
             with attempt as seen:
                 # What another job has taken in since is known, and what it has removed is not.
@@ -96,11 +98,13 @@ def _nothing_new(config: Config, plan: planning.IngestPlan, pruned: str) -> Outc
 
 def _write(lake: Lake, config: Config, plan: planning.IngestPlan, recipes: RecipeNames) -> None:
     """Write the shards that do not lie ready."""
-    tasks = [Task(lake.root, config, stem, files, recipes) for stem, files in plan.shards.items()]
-    missing = [task for task in tasks if not lake.path("tracks", task.stem).exists()]
+    tasks = [Task(lake.place, config, stem, files, recipes) for stem, files in plan.shards.items()]
+    ready = lake.ready("tracks")
+    missing = [task for task in tasks if task.stem + SUFFIX not in ready]
     total = sum(len(task.files) for task in tasks)
     with progress.task("ingest", total, done=total - sum(len(task.files) for task in missing)) as advance:
-        for _ in execution.imap(ingest_shard, missing, seconds=_seconds(missing), on_tick=advance):
+        seconds = _seconds(missing)
+        for _ in execution.imap(ingest_shard, missing, seconds=seconds, forks=lake.forks, on_tick=advance):
             pass
 
 
@@ -223,10 +227,9 @@ def _seconds(tasks: list[Task]) -> float:
 def _collect(lake: Lake, name: str, plan: planning.IngestPlan) -> Change:
     """What a table gains by the finished shards, and loses where files changed."""
     table = schema.table(name)
-    paths = (lake.path(name, stem) for stem in plan.shards)
-    tracks = [lake.path("tracks", stem) for stem in plan.shards]
-    gone = imported.without_replaced(lake, table, plan.replaced, tracks)
-    return merge(Change(table, [describe(p) for p in paths if p.exists()], reusable=True), gone)
+    files, ready = [stem + SUFFIX for stem in plan.shards], lake.ready(name)
+    gone = imported.without_replaced(lake, table, plan.replaced, files)
+    return merge(Change(table, lake.describe(name, [f for f in files if f in ready]), reusable=True), gone)
 
 
 # -- one shard, on a worker --------------------------------------------------------------------------------------------
@@ -255,11 +258,11 @@ def ingest_shard(task: Task) -> None:
                         rows[name].append(row)
                 execution.tick()
             places.enter_context(locked(lake.root / "tables" / PLACING))
-            if tracks.exists():
+            if lake.place.exists(lake.name("tracks", tracks.name)):
                 # Another job has, and may have published them: they stay as they are.
                 raise _FinishedError
         if not n_audio:
-            audio.unlink()
+            lake.place.delete([lake.name("audio", audio.name)])
         for name in TABLES:
             if name == "audio":
                 continue
@@ -268,7 +271,18 @@ def ingest_shard(task: Task) -> None:
                 write_rows(path, schema.table(name).arrow, rows[name])
             else:
                 # An attempt that was cut short may have seen a file in another state.
-                path.unlink(missing_ok=True)
+                lake.place.delete([lake.name(name, path.name)])
+        _send(lake, task.stem)
+
+
+def _send(lake: Lake, stem: str) -> None:
+    """Put the shards of some files where everybody sees them: that of `tracks` last, and by one job alone."""
+    for name in TABLES:
+        path = lake.path(name, stem)
+        if name != "tracks" and path.exists():
+            lake.send(name, path.name)
+    with suppress(TakenError):
+        lake.send("tracks", stem + SUFFIX, create=True)
 
 
 class _FinishedError(Exception):

@@ -45,7 +45,7 @@ def run(config: Any) -> Outcome:
     next(recordings, None)  # a wrong layout is said before there is a lake
     terms = contract.vocabulary(source, root, config.options)
     lake = Lake.create(config.lake)
-    with jobs.working(lake.root, "ingest"):
+    with jobs.working(lake.place, "ingest"):
         for attempt in attempts(lake):
             with attempt as seen:
                 changes, outcome = _write(seen, config, contract.catalogue(source, root, config.options))

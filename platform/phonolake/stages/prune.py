@@ -40,7 +40,7 @@ def take_down(config: Any, plan: IngestPlan, started: datetime) -> str:
         return ""
     lake, ids = Lake.open(config.lake), sorted(plan.gone)
     said = _Said(config.lake, config.root, len(ids))
-    with jobs.working(lake.root, "prune"):
+    with jobs.working(lake.place, "prune"):
         for attempt in attempts(lake):
             with attempt as seen:
                 tables = [t for t in seen.versions() if t not in KEPT and "track_id" in seen.published_schema(t).names]

@@ -27,8 +27,9 @@ from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.naming import TOMBSTONES
 from phonolake.store.outcomes import Outcome, count_tracks, finish, merge, now, versions
+from phonolake.store.place import Place
 from phonolake.store.product import Product
-from phonolake.store.shards import writing
+from phonolake.store.shards import SUFFIX, writing
 
 # Of what a model reads, on one core; a second for the model itself comes on top.
 SECONDS_PER_BYTE = 1e-6
@@ -72,7 +73,7 @@ class Config:
 class Task:
     """One input shard, to be scored by one model."""
 
-    lake: Path
+    lake: Place
     run_id: str
     model: str
     source: str
@@ -105,14 +106,14 @@ def run(config: Config, device: str = "auto") -> list[Outcome]:
         rest = tuple(run_id for run_id in models if run_id not in first)
         return [outcome for runs in (first, rest) for outcome in run(replace(config, runs=runs), device)]
     asked, config = config, replace(config, runs=tuple(models))
-    with jobs.working(lake.root, "score"):
+    with jobs.working(lake.place, "score"):
         for attempt in attempts(lake):
             with attempt as seen:
                 sources = _sources(seen, config)
                 tasks = _plan(seen, config)
                 total = sum(map(len, sources.values()))
                 with progress.task("score", total, done=total - len(tasks)) as advance:
-                    _score(tasks, device, _seconds(seen, models, tasks), advance)
+                    _score(seen, tasks, device, _seconds(seen, models, tasks), advance)
                 return _publish(lake, config, sources, asked, started)
     raise AssertionError("the last attempt raises")
 
@@ -155,7 +156,7 @@ def _seconds(lake: Lake, models: dict[str, ModelRun], tasks: list[Task]) -> floa
     return sum(1 + shards[task.run_id][task.source].bytes * SECONDS_PER_BYTE for task in tasks)
 
 
-def _score(tasks: list[Task], device: str, seconds: float, advance: progress.Advance) -> None:
+def _score(lake: Lake, tasks: list[Task], device: str, seconds: float, advance: progress.Advance) -> None:
     """Estimators on the processors; networks too, or on GPUs, one for each actor."""
     if not tasks:
         return
@@ -165,11 +166,12 @@ def _score(tasks: list[Task], device: str, seconds: float, advance: progress.Adv
     on_gpu = [task for task in tasks if gpus and isinstance(registry.get(task.model).CARD, NetworkCard)]
     on_cpu = [task for task in tasks if task not in on_gpu]
     for place, todo, each in (("cpu", on_cpu, 0), ("cuda", on_gpu, 1)):
+        work: dict[str, Any] = {"gpus": each, "seconds": seconds, "forks": lake.forks}
         if len({task.run_id for task in todo}) == len(todo):
             # No model has a second shard: workers that are there already do as well as actors, which take seconds.
-            done = execution.imap(partial(_score_alone, place), todo, gpus=each, seconds=seconds, on_tick=advance)
+            done = execution.imap(partial(_score_alone, place), todo, **work, on_tick=advance)
         else:
-            done = execution.amap(partial(Scorer, place), todo, gpus=each, seconds=seconds, on_tick=advance)
+            done = execution.amap(partial(Scorer, place), todo, **work, on_tick=advance)
         for _ in done:
             pass
 
@@ -188,7 +190,7 @@ def _plan(lake: Lake, config: Config) -> list[Task]:
             wanted.append(activations_of(run_id, config.activations, config.segments))
         todo = {source for product in wanted for source in derive.missing(lake, product, sources)}
         tasks += [
-            Task(lake.root, run_id, model.model, source, config.held_out_only, config.activations, config.segments)
+            Task(lake.place, run_id, model.model, source, config.held_out_only, config.activations, config.segments)
             for source in sources
             if source in todo
         ]
@@ -221,9 +223,10 @@ def _models(lake: Lake, wanted: tuple[str, ...], licence: str | None = None) -> 
     with catalog.connect(lake) as connection:
         everything, able = runs.model_runs(connection), licences.allowed(connection, licence)
     known = [run for run in everything if run.has_weights and (able is None or able(run))]
-    for name in wanted:
-        if any(name in (run.run_id, run.model) for run in everything if not run.has_weights):
-            raise UsageError(f"of {name} the lake has what was imported, and no model to score with")
+    for other in everything:
+        if not other.has_weights and {other.run_id, other.model} & set(wanted):
+            what = "predictions" if other.labels else "vectors"
+            raise UsageError(f"of {other.model} the lake has {what} that were imported, and no model to score with")
     if not known:
         under = f" under a {licence} licence" if licence else ""
         raise PhonolakeError(f"no model{under} was trained yet: run `phonolake train` first")
@@ -257,8 +260,9 @@ class Scorer:
 
     def __call__(self, task: Task) -> None:
         """Write what is wanted of one shard; its predictions appear last and mark it as finished."""
-        weights = trained.weights(task.lake, task.run_id)
+        weights = trained.folder(task.lake, task.run_id) / trained.WEIGHTS
         if weights != self._weights or self._predictor is None:
+            trained.fetch(task.lake, task.run_id)
             self._weights, self._predictor = weights, Predictor.load(weights, device=self._device)
         score_one(task, self._predictor)
         execution.tick()
@@ -273,7 +277,7 @@ def score_one(task: Task, predictor: Predictor) -> None:
     """Write the predictions of one shard, after its embeddings and activations where the model has any."""
     lake = Lake(task.lake)
     card = registry.get(task.model).CARD
-    learned = pq.read_table(trained.folder(lake.root, task.run_id) / trained.TRACKS)
+    learned = pq.read_table(trained.folder(lake.place, task.run_id) / trained.TRACKS)
     parts = dict(zip(*learned.to_pydict().values(), strict=True))
     layer = task.layer if isinstance(card, NetworkCard) else None
     (source,) = predictor.input.paths(lake, (task.source,))
@@ -301,6 +305,8 @@ def score_one(task: Task, predictor: Predictor) -> None:
                 append["embeddings"](row | {"embedding": scored.embedding.tolist()})
             for extra in _activation_rows(task, scored) if "activations" in append else ():
                 append["activations"](row | extra)
+    for product in reversed(products_of):
+        lake.send(product.table.name, product.stem(task.source) + SUFFIX)
 
 
 def _activation_rows(task: Task, scored: Scored) -> list[dict[str, Any]]:

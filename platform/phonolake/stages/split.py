@@ -62,7 +62,7 @@ def run(config: Config) -> Outcome:
     lake = Lake.open(config.lake)
     with catalog.connect(lake) as connection:
         check_source(connection, config.labels)
-    with jobs.working(lake.root, "split"):
+    with jobs.working(lake.place, "split"):
         for attempt in attempts(lake):
             with attempt as seen:
                 return _deal_rest(lake, seen, config, started)

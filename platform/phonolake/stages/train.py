@@ -8,6 +8,7 @@ on its way lies in a hidden folder, which goes when the model is there.
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from phonolake import execution, files, progress
 from phonolake.errors import UsageError
@@ -26,7 +27,6 @@ from phonolake.stages.forget import purge_models
 from phonolake.stages.training_task import Config, Task
 from phonolake.store import catalog, jobs, naming, schema, trained, unfinished
 from phonolake.store.lake import Change, Lake
-from phonolake.store.naming import TOMBSTONES
 from phonolake.store.outcomes import Outcome, finish, merge, now
 from phonolake.store.shards import keep_rows
 from phonolake.training import augmentation, ray_wrapper
@@ -54,9 +54,9 @@ def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
     tasks = plan(config)
     lake = Lake.open(config.lake)
     todo = [task for task in tasks if not task.finished]
-    with jobs.working(lake.root, "train"):
+    with jobs.working(lake.place, "train"):
         with progress.task(f"train {config.model}", sum(task.epochs for task in todo)) as advance:
-            _train(todo, hardware or Hardware(device=AUTO), advance, alone=len(tasks) == 1)
+            _train(lake, todo, hardware or Hardware(device=AUTO), advance, alone=len(tasks) == 1)
         for task in tasks:
             _clear(task)
         return publish(lake, tasks, started)
@@ -72,7 +72,7 @@ def publish(lake: Lake, tasks: list[Task], started: datetime) -> list[Outcome]:
     changes = {name: merge(*(tables[name] for tables in published)) for name in ("models", "metrics")}
     lake.commit(changes | {"runs": finish(lake, tasks[0].config, outcomes, started)})
     # Whoever was forgotten meanwhile is on the lists of what was learned from.
-    gone = naming.buried(lake.folder(TOMBSTONES), lake.shards(TOMBSTONES))
+    gone = naming.buried(lake)
     list(purge_models(lake, gone.to_pylist()))
     return outcomes
 
@@ -83,7 +83,7 @@ def _clear(task: Task) -> None:
         remove(task.hidden)
 
 
-def _train(todo: list[Task], hardware: Hardware, advance: progress.Advance, *, alone: bool) -> None:
+def _train(lake: Lake, todo: list[Task], hardware: Hardware, advance: progress.Advance, *, alone: bool) -> None:
     """Several models share the cores, one each; a single one gets all of them, or `hardware.workers` to share it.
 
     The last of several has one core even if the others are done: what a kill interrupted ends with the same figures.
@@ -95,9 +95,13 @@ def _train(todo: list[Task], hardware: Hardware, advance: progress.Advance, *, a
     todo = [replace(task, hardware=hardware) for task in todo]
     if hardware.workers is None:
         cpus = execution.cores() if alone else 1
-        seconds = sum(map(_seconds, todo))
-        done = execution.imap(fitting.train_model, todo, cpus=cpus, gpus=int(gpu), seconds=seconds, on_tick=advance)
-        for task, _ in done:
+        work: dict[str, Any] = {
+            "cpus": cpus,
+            "gpus": int(gpu),
+            "seconds": sum(map(_seconds, todo)),
+            "forks": lake.forks,
+        }
+        for task, _ in execution.imap(fitting.train_model, todo, **work, on_tick=advance):
             _clear(task)
         return
     cpus = max(1, execution.cores() // hardware.workers)
@@ -165,7 +169,7 @@ def plan(config: Config) -> list[Task]:
         request = [asked, card, split, fold]
         run_id = f"{config.model}-{digest([request, shards, found])}"
         chosen = replace(config, split=split)
-        tasks.append(Task(lake.root, run_id, chosen, fold, found, shards, card.input, n_steps, Hardware()))
+        tasks.append(Task(lake.place, run_id, chosen, fold, found, shards, card.input, n_steps, Hardware()))
     return tasks
 
 
@@ -223,7 +227,7 @@ def _steps(lake: Lake, read: ModelInput) -> int:
 
 def _rows(lake: Lake, task: Task) -> dict[str, Change]:
     """Rows of `models` and `metrics` for a finished model."""
-    card = storage.read_card(task.folder / trained.WEIGHTS)
+    card = storage.read_card(trained.weights(task.lake, task.run_id))
     models, metrics = schema.table("models"), schema.table("metrics")
     row = {
         "run_id": task.run_id,

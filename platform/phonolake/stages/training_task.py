@@ -8,6 +8,7 @@ from phonolake.models import registry, storage
 from phonolake.stages.examples import Examples
 from phonolake.store import trained, unfinished
 from phonolake.store.lake import Lake
+from phonolake.store.place import Place
 from phonolake.training.recipe import Hardware
 
 
@@ -66,7 +67,7 @@ class Config:
 class Task:
     """One model to train on `input`, which lies in `files`; `n_steps` is the length of a crop, 0 for features."""
 
-    lake: Path
+    lake: Place
     run_id: str
     config: Config
     fold: int | None
@@ -101,4 +102,4 @@ class Task:
 
     @property
     def finished(self) -> bool:
-        return (self.folder / trained.WEIGHTS / storage.CARD_FILE).is_file()
+        return (trained.weights(self.lake, self.run_id) / storage.CARD_FILE).is_file()

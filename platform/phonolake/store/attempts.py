@@ -38,7 +38,7 @@ class Attempt:
         now = self._lake.versions()
         if now.get(TOMBSTONES) != self._seen.get(TOMBSTONES):
             # What this attempt wrote of tracks that were forgotten meanwhile is of no use to anybody.
-            purge(self._lake, naming.buried(self._lake.folder(TOMBSTONES), self._lake.shards(TOMBSTONES)))
+            purge(self._lake, naming.buried(self._lake))
         overtaken = isinstance(error, OvertakenError) or now != self._seen
         return overtaken and not self._last
 

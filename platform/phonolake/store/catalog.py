@@ -12,9 +12,12 @@ from typing import Protocol
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from phonolake.files import replacing
+from phonolake.store import remote
 from phonolake.store import schema as schemas
+from phonolake.store.place import Place
 from phonolake.store.schema import Column, TableSchema, literal, quote
 from phonolake.store.shards import Shard
 
@@ -27,7 +30,10 @@ ATTACHED = "lake"
 class PublishedTables(Protocol):
     """What the catalog asks of a lake; `phonolake.store.lake` imports this module, and says what each of these does."""
 
-    root: Path
+    place: Place
+
+    @property
+    def root(self) -> Path: ...
 
     def versions(self) -> dict[str, int]: ...
 
@@ -35,7 +41,7 @@ class PublishedTables(Protocol):
 
     def published_schema(self, table: str, version: int | None = None) -> pa.Schema: ...
 
-    def folder(self, table: str) -> Path: ...
+    def name(self, table: str, file: str) -> str: ...
 
     def build_catalog(self) -> None: ...
 
@@ -55,6 +61,10 @@ def _written(lake: PublishedTables, scratch: Path) -> Path:
     written = scratch / FILE
     written.write_bytes(_blank(schemas.fingerprint()))
     with duckdb.connect(str(written)) as connection:
+        if lake.place.is_remote:
+            # Views look at what they are made over; they are made over shards without rows, which cost no request.
+            hollow = {lake.place.named(lake.name(table, "")): _hollow(lake, table) for table in lake.versions()}
+            connection.register_filesystem(remote.Hollow(lake.place, hollow))
         connection.begin()
         _show(connection, lake)
         connection.commit()
@@ -77,6 +87,20 @@ def _blank(_: str) -> bytes:
         return written.read_bytes()
 
 
+def _hollow(lake: PublishedTables, table: str) -> bytes:
+    """A shard of a table without any rows."""
+    buffer = pa.BufferOutputStream()
+    pq.write_table(lake.published_schema(table).empty_table(), buffer)
+    return buffer.getvalue().to_pybytes()
+
+
+def publish(lake: PublishedTables) -> None:
+    """Write the catalog of what is published on object storage, and put it beside for plain clients of DuckDB."""
+    lake.root.mkdir(parents=True, exist_ok=True)
+    build(lake)
+    lake.place.send(FILE)
+
+
 def connect(lake: PublishedTables) -> duckdb.DuckDBPyConnection:
     """Open the catalog for reading; it is built again when the lake was moved or a publication was cut short.
 
@@ -86,6 +110,8 @@ def connect(lake: PublishedTables) -> duckdb.DuckDBPyConnection:
     """
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
+    if lake.place.is_remote:
+        connection.register_filesystem(remote.Objects(lake.place))
     try:
         attached = attach(connection, lake)
         if not attached and not lake.is_pinned:
@@ -118,7 +144,7 @@ def attach(connection: duckdb.DuckDBPyConnection, lake: PublishedTables) -> bool
 
 def _stamp(lake: PublishedTables, versions: dict[str, int]) -> str:
     # A catalog that another version of Phonolake built may lack tables, columns and macros.
-    return f"{lake.root} {sorted(versions.items())} {schemas.fingerprint()}"
+    return f"{lake.place} {sorted(versions.items())} {schemas.fingerprint()}"
 
 
 def _declare(connection: duckdb.DuckDBPyConnection) -> None:
@@ -204,7 +230,8 @@ def _empty(table: TableSchema, where: str = "false") -> str:
 
 def reading(lake: PublishedTables, table: str, files: list[str], *, names: bool = False) -> str:
     """SQL that reads these shards of a table; `names` adds the column ``filename``."""
-    paths = ", ".join(literal(no_glob(str(lake.folder(table) / file))) for file in files)
+    named = (lake.place.named(lake.name(table, file)) for file in files)
+    paths = ", ".join(literal(path if lake.place.is_remote else no_glob(path)) for path in named)
     # Else a folder called dataset=fma above the lake would take the place of the column `dataset`.
     options = "hive_partitioning = false, union_by_name = true" + (", filename = true" if names else "")
     return f"read_parquet([{paths}], {options})"

@@ -1,5 +1,8 @@
 """What every byte of a shard should be: SHA-256 by file name, beside the shards of a table, as `sha256sum -c` reads it.
 
+    tables/NAME/_SHA256SUMS            in a folder: a file that grows
+    tables/NAME/_checksums/DIGEST.txt  on object storage: an object for each commit
+
 Parquet guards its pages with checksums, but neither its footer nor the headers of pages, and a Delta log has no place
 for one. Lines are only ever added, before the log names the shard; the last one about a file counts. Shards of lakes
 that are older than this have none, and are held against what Parquet itself guards.
@@ -7,13 +10,15 @@ that are older than this have none, and are held against what Parquet itself gua
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from phonolake.files import sha256, sync
+from phonolake.lineage import digest
+from phonolake.store.place import Place
 
-NAME = "_SHA256SUMS"
+NAME, FOLDER = "_SHA256SUMS", "_checksums/"
 LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
@@ -33,11 +38,29 @@ def record(folder: Path, files: Collection[str]) -> None:
     sync(folder)
 
 
+def keep(place: Place, folder: str, found: Mapping[str, str]) -> None:
+    """Keep the checksums of shards on object storage."""
+    if found:
+        lines = "".join(f"{found[file]}  {file}\n" for file in sorted(found))
+        place.put(f"{folder}/{FOLDER}{digest(lines)}.txt", lines.encode())
+
+
 def recorded(folder: Path) -> dict[str, str]:
     """Checksums by file name; empty where none were kept."""
     path = folder / NAME
-    if not path.is_file():
-        return {}
     # A line that a killed writer left half-written is passed over.
-    lines = map(LINE.fullmatch, path.read_text(encoding="utf-8", errors="replace").split("\n"))
-    return {line[2]: line[1] for line in lines if line}
+    return _parsed(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else {}
+
+
+def kept(place: Place, folder: str) -> dict[str, str]:
+    """Checksums by file name of a table, wherever it lies."""
+    if not place.is_remote:
+        return recorded(place.root / folder)
+    found: dict[str, str] = {}
+    for entry in sorted(place.list(f"{folder}/{FOLDER}"), key=lambda entry: (entry.modified, entry.name)):
+        found |= _parsed(place.read(entry.name).decode(errors="replace"))
+    return found
+
+
+def _parsed(text: str) -> dict[str, str]:
+    return {line[2]: line[1] for line in map(LINE.fullmatch, text.split("\n")) if line}

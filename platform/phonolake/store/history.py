@@ -1,23 +1,28 @@
 """What earlier versions of a table held, read from the entries of its Delta log."""
 
 import json
-from collections.abc import Iterator
+import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
 from phonolake.errors import PhonolakeError
 from phonolake.files import sync
+from phonolake.store.place import Place
 
 LOG = "_delta_log"
+ENTRY = re.compile(r"/(\d{20})\.json$")
+PARALLEL = 8
 
 
-def earlier(folder: Path, version: int) -> dict[str, int]:
+def earlier(place: Place, folder: str, version: int) -> dict[str, int]:
     """Shards that versions before `version` named and `version` does not.
 
     Parameters
     ----------
-    folder : Path
-        Folder of the table.
+    folder : str
+        Name of the table's folder in the lake's place.
     version : int
         A version of its log; entries of later ones, as a killed commit leaves them, tell nothing.
 
@@ -33,12 +38,13 @@ def earlier(folder: Path, version: int) -> dict[str, int]:
     """
     named: dict[str, int] = {}
     # Names of entries are numbers with leading zeros, so that they sort.
-    for entry in sorted((folder / LOG).glob("*.json")):
-        number = int(entry.stem)
-        if number > version:
-            break
-        for kind, file in _actions(entry):
-            named[file] = version if kind == "add" else number - 1
+    numbers = sorted(int(m[1]) for entry in place.list(f"{folder}/{LOG}/") if (m := ENTRY.search(entry.name)))
+    numbers = [number for number in numbers if number <= version]
+    names = [f"{folder}/{LOG}/{number:020d}.json" for number in numbers]
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        for number, actions in zip(numbers, pool.map(partial(_actions, place), names), strict=True):
+            for kind, file in actions:
+                named[file] = version if kind == "add" else number - 1
     return {file: last for file, last in named.items() if last < version}
 
 
@@ -76,12 +82,14 @@ def _is_whole(entry: Path) -> bool:
         return False
 
 
-def _actions(entry: Path) -> Iterator[tuple[str, str]]:
+def _actions(place: Place, name: str) -> list[tuple[str, str]]:
     """What an entry adds and removes, one action in a line; the paths in it are those of URLs."""
     try:
-        for line in entry.read_text(encoding="utf-8").splitlines():
-            for kind, facts in json.loads(line).items():
-                if kind in ("add", "remove"):
-                    yield kind, unquote(facts["path"])
+        return [
+            (kind, unquote(facts["path"]))
+            for line in place.read(name).decode("utf-8").splitlines()
+            for kind, facts in json.loads(line).items()
+            if kind in ("add", "remove")
+        ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PhonolakeError(f"{entry} cannot be read ({error}): restore it from a copy") from error
+        raise PhonolakeError(f"{place.named(name)} cannot be read ({error}): restore it from a copy") from error

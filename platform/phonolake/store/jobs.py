@@ -2,6 +2,9 @@
 
     LAKE/jobs/ID.json       what runs where since when; its driver keeps it locked until it ends, however it ends
 
+On object storage nothing can be locked: there the driver puts the object again every few seconds, and a job whose
+object is old is dead. What it left unfinished lies on its own machine, where the lock of the copy tells.
+
 The id of a job ends the names of all that it has not finished (`phonolake.files.temporary_beside`).
 """
 
@@ -10,10 +13,11 @@ import json
 import os
 import re
 import socket
+import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -21,9 +25,14 @@ from pathlib import Path
 
 from phonolake import files
 from phonolake.files import TEMPORARY, remove
+from phonolake.store.objects import Entry, StorageError
+from phonolake.store.place import Place
 
 FOLDER = "jobs"
 SUFFIX = ".json"
+# On object storage: how often a job is heard of, and after how long without that it is dead.
+HEARD_SECONDS, DEAD_SECONDS = 15, 120
+CLOCK = f"{FOLDER}/clock"
 # Unfinished files of nobody are so old when they are swept.
 UNOWNED_SECONDS = 24 * 3600
 # Where unfinished files lie, below the lake.
@@ -53,41 +62,92 @@ def current() -> Job:
 
 
 @contextmanager
-def working(root: Path, what: str) -> Iterator[Job]:
+def working(place: Place | Path, what: str) -> Iterator[Job]:
     """Be a job while the block runs; what dead ones left unfinished is swept first, and what this one left last.
 
     Parameters
     ----------
-    root : Path
-        The lake.
+    place : Place or Path
+        Of the lake.
     what : str
         Name of the stage, in small letters.
     """
+    place = Place.at(place)
+    root = place.root
     sweep(root)
     job = _new(what)
     folder = root / FOLDER
-    folder.mkdir(exist_ok=True)
-    place, born = folder / f"{job.id}{SUFFIX}", folder / f".{job.id}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _held(root, job), _heard_of(place, job) if place.is_remote else nullcontext():
+        yield job
+
+
+@contextmanager
+def _held(root: Path, job: Job) -> Iterator[None]:
+    """Keep the lock of a job on this machine."""
+    folder = root / FOLDER
+    path, born = folder / f"{job.id}{SUFFIX}", folder / f".{job.id}"
     with open(born, "w", encoding="utf-8") as held:
         # It is locked before it has its name: nobody takes it for dead.
         files.lock(held)
         held.write(json.dumps(asdict(job)) + "\n")
         held.flush()
-        os.rename(born, place)
+        os.rename(born, path)
         job_before, owner_before = _current.set(job), files.owner.set(job.id)
         try:
-            yield job
+            yield
         finally:
             _current.reset(job_before)
             files.owner.reset(owner_before)
             _sweep_of(root, {job.id})
-            place.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
-def living(root: Path) -> list[Job]:
+@contextmanager
+def _heard_of(place: Place, job: Job) -> Iterator[None]:
+    """Put the object of a job again and again, until it ends."""
+    over, name, said = threading.Event(), f"{FOLDER}/{job.id}{SUFFIX}", (json.dumps(asdict(job)) + "\n").encode()
+    place.delete(entry.name for entry in _unheard_of(place))
+    place.put(name, said)
+
+    def beat() -> None:
+        while not over.wait(HEARD_SECONDS):
+            # A beat that does not come through is no reason to end: the next one may.
+            with suppress(StorageError):
+                place.put(name, said)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        with suppress(StorageError):
+            place.delete([name])
+
+
+def living(place: Place | Path) -> list[Job]:
     """Jobs that are at work, the oldest first."""
-    found = [_read(place) for place in (root / FOLDER).glob(f"*{SUFFIX}") if files.is_locked(place)]
+    place = Place.at(place)
+    if place.is_remote:
+        dead = {entry.name for entry in _unheard_of(place)}
+        alive = [entry.name for entry in place.list(f"{FOLDER}/") if entry.name not in dead]
+        found = [_parsed(place.read(name)) for name in alive if name.endswith(SUFFIX)]
+    else:
+        found = [_read(path) for path in (place.root / FOLDER).glob(f"*{SUFFIX}") if files.is_locked(path)]
     return sorted((job for job in found if job is not None), key=lambda job: (job.since, job.id))
+
+
+def _unheard_of(place: Place) -> list[Entry]:
+    """Objects of jobs that are dead, by the clock of the storage and not by that of this machine."""
+    entries = [entry for entry in place.list(f"{FOLDER}/") if entry.name.endswith(SUFFIX)]
+    if not entries:
+        return []
+    place.put(CLOCK, b"")
+    now = next(entry.modified for entry in place.list(f"{FOLDER}/") if entry.name == CLOCK)
+    old = [entry for entry in entries if (now - entry.modified).total_seconds() > DEAD_SECONDS]
+    return [entry for entry in old if not files.is_locked(place.root / entry.name)]
 
 
 def sweep(root: Path) -> None:
@@ -134,8 +194,15 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _read(place: Path) -> Job | None:
+def _read(path: Path) -> Job | None:
     try:
-        return Job(**json.loads(place.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return _parsed(path.read_bytes())
+    except OSError:
+        return None
+
+
+def _parsed(said: bytes) -> Job | None:
+    try:
+        return Job(**json.loads(said))
+    except (ValueError, TypeError):
         return None

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from phonolake.errors import PhonolakeError
-from phonolake.store import catalog, history, schema
+from phonolake.store import catalog, delta, history, schema
 from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.naming import TOMBSTONES, naming
 from phonolake.store.rewrite import without
-from phonolake.store.shards import SEPARATOR, SUFFIX, describe
+from phonolake.store.shards import SEPARATOR, SUFFIX
 
 # Tables that others are derived from, shard by shard.
 INPUTS = ("audio", "features_", "spectrograms", "embeddings")
@@ -44,12 +43,12 @@ def dropped(lake: Lake) -> Iterator[Dropped]:
     for table, files in published.items():
         makings = {SEPARATOR.join(file.split(SEPARATOR)[:2]) for file in files}
         made_of = {_family_and_source(file) for file in files}
-        for file in sorted(history.earlier(lake.folder(table), versions[table])):
+        for file in sorted(history.earlier(lake.place, delta.folder(table), versions[table])):
             parts = file.split(SEPARATOR, 2)
             if len(parts) < 3 or SEPARATOR.join(parts[:2]) not in makings or parts[2] not in inputs:
                 continue
             if _family_and_source(file) not in made_of:
-                yield Dropped(table, file, _is_readable(lake.folder(table) / file))
+                yield Dropped(table, file, _is_readable(lake, table, file))
 
 
 def bring_back(lake: Lake) -> list[Dropped]:
@@ -59,7 +58,7 @@ def bring_back(lake: Lake) -> list[Dropped]:
     changes: dict[str, Change] = {}
     for shard in found:
         change = changes.setdefault(shard.table, Change(schema_of(seen, shard.table), reusable=True))
-        change.add.append(describe(seen.folder(shard.table) / shard.file))
+        change.add += seen.describe(shard.table, [shard.file])
     if changes:
         # Without the version of the forgotten tracks, of which these shards may hold some: they are looked through.
         whole = {table: version for table, version in seen.versions().items() if table != TOMBSTONES}
@@ -115,9 +114,9 @@ def schema_of(lake: Lake, table: str) -> schema.TableSchema:
     return schema.tables().get(table) or catalog.published_set(lake, table, lake.versions()[table])
 
 
-def _is_readable(path: Path) -> bool:
+def _is_readable(lake: Lake, table: str, file: str) -> bool:
     try:
-        describe(path)
+        lake.describe(table, [file])
     except (FileNotFoundError, PhonolakeError):
         return False
     return True

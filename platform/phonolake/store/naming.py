@@ -1,11 +1,14 @@
 """Which rows of a table name a track, and which of them name one that was forgotten."""
 
-from collections.abc import Iterable
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from phonolake.store.lake import Lake
 
 # Columns that name a track: a row about two tracks goes with either of them.
 NAMING = ("track_id", "other_id")
@@ -27,7 +30,7 @@ def holding(rows: pa.Table, track_ids: pa.Array) -> pa.ChunkedArray:
     return held
 
 
-def holds(path: Path, track_ids: pa.Array) -> bool:
+def holds(shard: Path | IO[bytes], track_ids: pa.Array) -> bool:
     """Whether a shard has rows of these tracks; one that cannot be read may have some.
 
     Raises
@@ -36,17 +39,23 @@ def holds(path: Path, track_ids: pa.Array) -> bool:
         If it is not there.
     """
     try:
-        columns = naming(pq.read_schema(path))
-        return bool(columns) and bool(pc.any(holding(pq.read_table(path, columns=columns), track_ids)).as_py())
+        rows = names(shard)
+        return bool(rows.column_names) and bool(pc.any(holding(rows, track_ids)).as_py())
     except FileNotFoundError:
         raise
     except (pa.ArrowInvalid, OSError):
         return True
 
 
-def buried(folder: Path, files: Iterable[str]) -> pa.Array:
-    """Ids of the forgotten tracks in some shards of the table of tombstones."""
+def names(shard: Path | IO[bytes]) -> pa.Table:
+    """The columns of a shard that name tracks."""
+    with pq.ParquetFile(shard) as file:
+        return file.read(columns=naming(file.schema_arrow))
+
+
+def buried(lake: "Lake") -> pa.Array:
+    """Ids of the tracks that a lake has forgotten."""
     ids: set[str] = set()
-    for file in files:
-        ids.update(pq.read_table(folder / file, columns=["track_id"])["track_id"].to_pylist())
+    for file in lake.shards(TOMBSTONES):
+        ids.update(names(lake.opened(TOMBSTONES, file))["track_id"].to_pylist())
     return pa.array(sorted(ids), pa.string())

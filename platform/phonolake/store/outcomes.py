@@ -56,8 +56,7 @@ def finish(lake: Lake, config: Any, outcomes: Sequence[Outcome], started: dateti
 
 def count_tracks(lake: Lake, table: str, files: Iterable[str]) -> int:
     """Tracks in some shards of a table; with segments, most have several rows."""
-    folder = lake.folder(table)
-    counts = (pc.count_distinct(pq.read_table(folder / file, columns=["track_id"])["track_id"]) for file in files)
+    counts = (pc.count_distinct(pq.read_table(lake.opened(table, f), columns=["track_id"])["track_id"]) for f in files)
     return sum(count.as_py() for count in counts)
 
 

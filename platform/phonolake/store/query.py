@@ -31,7 +31,8 @@ def connect(lake: Lake, *, confined: bool = True) -> duckdb.DuckDBPyConnection:
     """
     connection = catalog.connect(lake)
     if confined:
-        connection.execute("SET allowed_directories = $1", [[str(lake.root), catalog.no_glob(str(lake.root))]])
+        allowed = [str(lake.place), str(lake.root), catalog.no_glob(str(lake.root))]
+        connection.execute("SET allowed_directories = $1", [allowed])
         connection.execute("SET enable_external_access = false")
         # Else a name that is no table may be a variable of ours.
         connection.execute("SET python_enable_replacements = false")

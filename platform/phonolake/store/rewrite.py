@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from phonolake.files import replacing
 from phonolake.lineage import digest
 from phonolake.store.lake import Change, Lake
-from phonolake.store.naming import TOMBSTONES, holding, holds, naming
+from phonolake.store.naming import TOMBSTONES, holding, holds, names
 from phonolake.store.schema import TableSchema
 from phonolake.store.shards import SUFFIX, ShardWriter, describe
 
@@ -35,8 +35,7 @@ def without(
         return change
     unwanted = pa.array(sorted(track_ids), pa.string())
     for file in lake.shards(schema.name) if among is None else among:
-        path = lake.folder(schema.name) / file
-        held = holding(pq.read_table(path, columns=naming(pq.read_schema(path))), unwanted)
+        held = holding(names(lake.opened(schema.name, file)), unwanted)
         if not pc.any(held).as_py():
             continue
         change.remove.append(file)
@@ -45,7 +44,7 @@ def without(
         target = lake.folder(schema.name) / renamed(file, unwanted)
         with replacing(target) as temporary:
             writer = ShardWriter(temporary, schema.arrow)
-            source = pq.ParquetFile(path)
+            source = pq.ParquetFile(lake.local(schema.name, file))
             # Group by group: a reader over several of them keeps what it has read until its end.
             for group in range(source.num_row_groups):
                 rows = source.read_row_group(group)
@@ -68,14 +67,13 @@ def purge(lake: Lake, track_ids: pa.Array) -> dict[str, int]:
     Nobody misses one: a commit with rows of a forgotten track is refused.
     """
     gone = {}
-    for folder in sorted((lake.root / "tables").glob("*/")):
-        if folder.name == TOMBSTONES:
+    for table, ready in lake.ready_shards().items():
+        if table == TOMBSTONES:
             continue
-        published = lake.shards(folder.name)
-        gone[folder.name] = 0
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
+        gone[table] = 0
+        for file in sorted(ready - lake.shards(table).keys()):
             with suppress(FileNotFoundError):
-                if path.name not in published and holds(path, track_ids):
-                    path.unlink()
-                    gone[folder.name] += 1
+                if holds(lake.opened(table, file), track_ids):
+                    lake.place.delete([lake.name(table, file)])
+                    gone[table] += 1
     return gone

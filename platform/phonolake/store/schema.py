@@ -103,7 +103,7 @@ def fingerprint() -> str:
 @cache
 def tables() -> dict[str, TableSchema]:
     """Every declared table by name."""
-    connection = duckdb.connect()
+    connection = duckdb.connect(config={"threads": 1})  # starting more takes longer than the work
     for path in sorted(sql_folder().glob("*.sql")):
         if path.stem != MACROS:
             connection.execute(path.read_text(encoding="utf-8"))

@@ -2,17 +2,30 @@
 
 from pathlib import Path
 
+from phonolake.store import folders
+from phonolake.store.place import Place
+
 FOLDER = "models"
 # In the folder of a finished model.
 WEIGHTS = "weights"
 TRACKS = "tracks.parquet"
 
 
-def folder(lake: Path, run_id: str) -> Path:
-    """The folder of a run below that of the lake, whether or not it exists."""
-    return lake / FOLDER / run_id
+def folder(place: Place | Path, run_id: str) -> Path:
+    """The folder of a run on this machine, whether or not it exists."""
+    return Place.at(place).root / FOLDER / run_id
 
 
-def weights(lake: Path, run_id: str) -> Path:
+def fetch(place: Place | Path, run_id: str) -> Path:
+    """The same folder, with what the lake holds of the run."""
+    return folders.fetch(Place.at(place), f"{FOLDER}/{run_id}")
+
+
+def send(place: Place, run_id: str) -> None:
+    """Let everybody see a folder that was written on this machine."""
+    folders.send(place, f"{FOLDER}/{run_id}")
+
+
+def weights(place: Place | Path, run_id: str) -> Path:
     """The folder that `phonolake.models.storage.load` takes."""
-    return folder(lake, run_id) / WEIGHTS
+    return fetch(place, run_id) / WEIGHTS

@@ -1,9 +1,10 @@
 """Hold a lake against its own promises: every shard readable, every row accounted for, no orphan, no double."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import pyarrow as pa
@@ -11,8 +12,9 @@ import pyarrow.parquet as pq
 
 from phonolake.errors import PhonolakeError
 from phonolake.files import TEMPORARY, is_spare, remove, sha256
-from phonolake.store import catalog, checksums, history, jobs, mending, unfinished
+from phonolake.store import catalog, checksums, delta, folders, history, jobs, mending, unfinished
 from phonolake.store.lake import Lake
+from phonolake.store.objects import StorageError
 from phonolake.store.schema import shape
 from phonolake.store.shards import SUFFIX
 
@@ -111,6 +113,8 @@ def mend(lake: Lake) -> list[Path]:
     """
     put_right(lake)
     removed = [*leftovers(lake), *(shard.path for shard in kept(lake))]
+    if lake.place.is_remote:
+        lake.place.delete(path.relative_to(lake.root).as_posix() for path in removed)
     for path in removed:
         remove(path)
     lake.build_catalog()
@@ -119,9 +123,9 @@ def mend(lake: Lake) -> list[Path]:
 
 def put_right(lake: Lake) -> list[str]:
     """Bring back shards that were dropped and take out doubled tracks; gives their names. The errors are of `mend`."""
-    if alive := jobs.living(lake.root):
+    if alive := jobs.living(lake.place):
         raise PhonolakeError(f"the {alive[0]}, is at work: wait until it has ended, and mend then")
-    with jobs.working(lake.root, "mend"):
+    with jobs.working(lake.place, "mend"):
         back = [f"{shard.table}/{shard.file}" for shard in mending.bring_back(lake)]
         # Rows can only be told apart when they can be read.
         with suppress(duckdb.Error):
@@ -132,16 +136,17 @@ def put_right(lake: Lake) -> list[str]:
 def leftovers(lake: Lake) -> Iterator[Path]:
     """Shards that no version up to the published one names, and what killed writers left unfinished.
 
+    Where a lake lies on object storage, these are the paths of copies on this machine, by which objects are named.
     What a training needs that runs, or that was killed within the last day and may go on, is none of them.
     """
     versions = lake.versions()
-    for folder in sorted((lake.root / "tables").glob("*/")):
-        named = lake.shards(folder.name).keys() | _earlier(lake, folder.name, versions).keys()
-        for path in sorted(folder.iterdir()):
-            if jobs.is_at_work(lake.root, jobs.owner_of(path)):
-                continue
-            if path.name.endswith(TEMPORARY) or (path.suffix == SUFFIX and path.name not in named):
-                yield path
+    for table, ready in lake.ready_shards().items():
+        folder, named = lake.folder(table), lake.shards(table).keys() | _earlier(lake, table, versions).keys()
+        unfinished_ones = {path.name for path in folder.glob(f".*{TEMPORARY}")}
+        for name in sorted((ready - named) | unfinished_ones):
+            if not jobs.is_at_work(lake.root, jobs.owner_of(folder / name)):
+                yield folder / name
+    yield from (lake.root / name for name in folders.leftovers(lake.place))
     for pattern in (".*", "models/*/.*", "indexes/.*", "indexes/*/.*", "indexes/*/*/.*"):
         for path in sorted(lake.root.glob(pattern)):
             finished = (path.parent / "weights").is_dir()
@@ -156,30 +161,42 @@ def leftovers(lake: Lake) -> Iterator[Path]:
 
 def kept(lake: Lake) -> Iterator[Kept]:
     """Shards of earlier versions that are still there."""
-    versions = lake.versions()
+    versions, ready = lake.versions(), lake.ready_shards()
     for table in versions:
         for file, version in sorted(_earlier(lake, table, versions).items()):
-            path = lake.folder(table) / file
-            if path.is_file():
-                yield Kept(table, path, version)
+            if file in ready[table]:
+                yield Kept(table, lake.folder(table) / file, version)
 
 
 def _earlier(lake: Lake, table: str, versions: dict[str, int]) -> dict[str, int]:
-    return history.earlier(lake.folder(table), versions[table]) if table in versions else {}
+    return history.earlier(lake.place, delta.folder(table), versions[table]) if table in versions else {}
 
 
 def _shards(lake: Lake) -> Iterator[Finding]:
     for table in lake.versions():
         columns = lake.published_schema(table)
-        expected = checksums.recorded(lake.folder(table))
+        expected = checksums.kept(lake.place, delta.folder(table))
         for shard in lake.shards(table).values():
-            path = lake.folder(table) / shard.file
             try:
-                problem = _read_through(path, shard.rows, columns) or _changed(path, expected.get(shard.file))
-            except (OSError, pa.ArrowException) as error:
+                with _as_it_lies(lake, table, shard.file) as path:
+                    problem = _read_through(path, shard.rows, columns) or _changed(path, expected.get(shard.file))
+            except (OSError, StorageError, pa.ArrowException) as error:
                 problem = f"unreadable ({str(error).splitlines()[0]})"
             if problem:
                 yield Finding(table, shard.file, problem, RESTORE)
+
+
+@contextmanager
+def _as_it_lies(lake: Lake, table: str, file: str) -> Iterator[Path]:
+    """A shard, whatever copy of it this machine has."""
+    if not lake.place.is_remote:
+        yield lake.folder(table) / file
+        return
+    with TemporaryDirectory() as scratch:
+        path, name = Path(scratch) / file, lake.name(table, file)
+        with suppress(FileNotFoundError):
+            lake.place.bring(name, path, lake.place.size(name))
+        yield path
 
 
 def _read_through(path: Path, rows: int, columns: pa.Schema) -> str | None:

@@ -14,6 +14,7 @@ from phonolake.errors import AudioError, PhonolakeError, UsageError
 from phonolake.lookup import indexed, runs
 from phonolake.progress import say
 from phonolake.search import index as faiss_index
+from phonolake.search.vectors import unit
 from phonolake.store import query, tracks
 from phonolake.store.lake import Lake
 
@@ -96,7 +97,7 @@ class Searcher:
             vector_D = opened.searched(run_id).vector(track_or_file)
             exclude = {track_or_file}
             if vector_D is None:
-                vector_D = _embed_file(opened.lake, opened.connection, track_or_file, run_id)
+                vector_D = unit(_embed_file(opened.lake, opened.connection, track_or_file, run_id)[None])[0]
                 exclude = _same_content(opened.connection, track_or_file)
             return opened.nearest(run_id, vector_D, k, where, exclude)
 
@@ -126,7 +127,7 @@ class Searcher:
             opened = self._current()
             run_id = opened.choose(model_or_run)
             try:
-                vector_D = embedding.embed(opened.lake, run_id, Upload(data, extension))
+                vector_D = unit(embedding.embed(opened.lake, run_id, Upload(data, extension))[None])[0]
             except AudioError as error:
                 raise UsageError(f"the upload cannot be used ({error})") from error
             return opened.nearest(run_id, vector_D, k, None, set())

@@ -160,18 +160,17 @@ class Searched:
         Parameters
         ----------
         query_D : ndarray
-            In any scale.
+            Of length one, or zero; float32.
         among : ndarray of int64, optional
             Numbers of those that may be found, in order; all by default.
         exclude : iterable of str
             Tracks that are left out.
         """
         left_out = set(exclude)
-        query_1D = unit(query_D[None])
         found: list[Found] = []
         for piece in self.pieces:
             # More than asked for, since the track itself comes first.
-            numbers, similarity = piece.segment.search(query_1D[0], k + len(left_out), among=piece.among(among))
+            numbers, similarity = piece.segment.search(query_D, k + len(left_out), among=piece.among(among))
             ids = piece.segment.tracks.at(numbers)
             rows = zip(ids, similarity.tolist(), numbers.tolist(), strict=True)
             found += [Found(track_id, s, piece, n) for track_id, s, n in rows]

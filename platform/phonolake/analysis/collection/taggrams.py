@@ -45,6 +45,6 @@ def of_track(
     run = runs.find(runs.model_runs(connection), model_or_run, what="network or run", among=able)
     if run is None:
         raise PhonolakeError("labels over time come from a network, and none was trained: `phonolake train k2c2`")
-    predictor = Predictor.load(trained.weights(lake.root, run.run_id))
+    predictor = Predictor.load(trained.weights(lake.place, run.run_id))
     assert isinstance(predictor.input, SeriesInput)
     return TrackTaggram(run.run_id, run.model, taggram(predictor, predictor.input.of_track(connection, track_id)))

@@ -101,7 +101,7 @@ def label_vectors(
         raise PhonolakeError(
             "label vectors are the output weights of a network, and none was trained: `phonolake train k2c2`"
         )
-    loaded = storage.load(trained.weights(lake.root, run.run_id))
+    loaded = storage.load(trained.weights(lake.place, run.run_id))
     assert isinstance(loaded, LoadedNetwork)
     return loaded.classes, loaded.network.label_vectors()
 

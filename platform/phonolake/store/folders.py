@@ -1,0 +1,100 @@
+"""A folder of files that belong together, such as a model or an index, as one thing on object storage.
+
+    models/RUN_ID/folder.json           what the folder holds: each file with its object, bytes and checksum
+    models/RUN_ID/files/CHECKSUM        the objects, put before the list that names them
+
+Whoever reads the list finds all of the old folder or all of the new one. In a lake that lies in a folder, nothing here
+does anything: `phonolake.files.replacing_folder` has done it.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from phonolake.errors import PhonolakeError
+from phonolake.files import READINGS, replacing_folder, sha256
+from phonolake.store.place import Place
+
+LIST, FILES = "folder.json", "files/"
+# The list that a copy was made of.
+COPIED = ".folder.json"
+# Where folders of this kind lie.
+KINDS = ("models/", "indexes/")
+
+
+def send(place: Place, name: str) -> None:
+    """Put the folder of this machine in the place of what is there; hidden files and folders stay here."""
+    if not place.is_remote:
+        return
+    folder = place.root / name
+    listed = {}
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in relative.parts):
+            digest = sha256(path)
+            place.put(f"{name}/{FILES}{digest}", path)
+            listed[relative.as_posix()] = {"sha256": digest, "bytes": path.stat().st_size}
+    data = (json.dumps(listed, indent=2) + "\n").encode()
+    place.put(f"{name}/{LIST}", data)
+    (folder / COPIED).write_bytes(data)
+    place.delete(_unlisted(place, name, listed))
+
+
+def fetch(place: Place, name: str) -> Path:
+    """Where the folder lies on this machine; it is brought there, or brought up to date, if there is one at all."""
+    folder = place.root / name
+    if not place.is_remote:
+        return folder
+    for _ in range(READINGS):
+        try:
+            data = place.read(f"{name}/{LIST}")
+        except FileNotFoundError:
+            return folder
+        copied = folder / COPIED
+        if copied.is_file() and copied.read_bytes() == data:
+            return folder
+        try:
+            with replacing_folder(folder) as staging:
+                for file, facts in json.loads(data).items():
+                    _bring(place, f"{name}/{FILES}{facts['sha256']}", staging / file, facts)
+                (staging / COPIED).write_bytes(data)
+        except FileNotFoundError:
+            continue  # somebody has replaced it meanwhile
+        return folder
+    raise PhonolakeError(f"{place.named(name)} is replaced again and again: wait for the jobs that do so")
+
+
+def remove(place: Place, name: str) -> None:
+    """Remove the folder, and its copy on this machine."""
+    if place.is_remote:
+        place.delete([f"{name}/{LIST}"])
+        place.delete([entry.name for entry in place.list(f"{name}/")])
+    shutil.rmtree(place.root / name, ignore_errors=True)
+
+
+def names(place: Place, kind: str) -> list[str]:
+    """Names of the folders of a kind that are there as a whole."""
+    if not place.is_remote:
+        return [f"{kind}{path.name}" for path in sorted((place.root / kind).glob("[!.]*/"))]
+    return [entry.name.removesuffix(f"/{LIST}") for entry in place.list(kind) if entry.name.endswith(f"/{LIST}")]
+
+
+def leftovers(place: Place) -> Iterator[str]:
+    """Objects that no list names."""
+    for kind in KINDS if place.is_remote else ():
+        found = {entry.name for entry in place.list(kind)}
+        for folder in sorted({"/".join(name.split("/")[:2]) for name in found}):
+            there = f"{folder}/{LIST}" in found
+            yield from _unlisted(place, folder, json.loads(place.read(f"{folder}/{LIST}")) if there else {})
+
+
+def _unlisted(place: Place, name: str, listed: dict[str, dict]) -> list[str]:
+    needed = {f"{name}/{FILES}{facts['sha256']}" for facts in listed.values()}
+    return [entry.name for entry in place.list(f"{name}/{FILES}") if entry.name not in needed]
+
+
+def _bring(place: Place, name: str, path: Path, facts: dict) -> None:
+    place.bring(name, path, facts["bytes"])
+    if sha256(path) != facts["sha256"]:
+        raise PhonolakeError(f"the bytes of {place.named(name)} changed since it was put: restore it from a copy")

@@ -1,0 +1,202 @@
+"""Object storage, request by request: what can be tried again is, and what remains is one line without secrets.
+
+Every function takes the address of a place, such as ``s3://bucket/prefix``, and names below it. Credentials and
+endpoints come from the environment, by the names of each cloud: ``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``,
+``GOOGLE_APPLICATION_CREDENTIALS``, ``AZURE_STORAGE_ACCOUNT_NAME`` ...
+"""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from io import RawIOBase
+from pathlib import Path
+from typing import Any, TypeVar
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.store import from_url
+
+from phonolake.errors import PhonolakeError, UsageError
+
+Found = TypeVar("Found")
+
+# Objects that are twice as large are put in parts of this size.
+PART = 16 << 20
+# The library tries each request again, after 0.1, 0.2, 0.4 ... seconds, where that can help.
+RETRIES: Any = {"max_retries": 8}
+TIMEOUTS: Any = {"timeout": "120s", "connect_timeout": "10s"}
+# It does not ask again when a connection breaks in the middle of an answer.
+READINGS = 5
+
+
+class StorageError(PhonolakeError):
+    """Object storage did not do what it was asked for."""
+
+
+class TakenError(StorageError):
+    """What was to be created is there, or what was to be replaced is another version by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of a place: its name, bytes, when it was last written, and what changes when it is written again."""
+
+    name: str
+    size: int
+    modified: datetime
+    tag: str
+
+
+def read(address: str, name: str) -> tuple[bytes, str]:
+    """What an object holds, and its tag; `FileNotFoundError` when it is not there."""
+
+    def whole() -> tuple[bytes, str]:
+        found = obstore.get(client(address), name)
+        return bytes(found.bytes()), found.meta["e_tag"] or ""
+
+    return _again(address, name, whole)
+
+
+def part(address: str, name: str, start: int, end: int) -> bytes:
+    """Some bytes of an object."""
+
+    def some() -> bytes:
+        found = bytes(obstore.get_range(client(address), name, start=start, end=end))
+        if len(found) != end - start:
+            raise OSError("the object is shorter than it was said to be")
+        return found
+
+    return _again(address, name, some)
+
+
+def facts(address: str, name: str) -> tuple[int, dict[str, str]]:
+    """Bytes of an object, and what was kept with it; `FileNotFoundError` when it is not there."""
+    with _asking(address, name):
+        found = obstore.get(client(address), name, options={"head": True})
+        return found.meta["size"], {str(key): str(value) for key, value in found.attributes.items()}
+
+
+def put(
+    address: str, name: str, data: bytes | Path, *, create: bool, match: str | None, kept: Mapping[str, str]
+) -> None:
+    """Write an object as a whole.
+
+    Raises
+    ------
+    TakenError
+        When there is one and it was to be created, or its tag is not that of `match`.
+    """
+    mode: Any = "create" if create else {"e_tag": match} if match is not None else "overwrite"
+    size = data.stat().st_size if isinstance(data, Path) else len(data)
+    options: Any = {"mode": mode, "attributes": dict(kept), "chunk_size": PART}
+    with _asking(address, name):
+        obstore.put(client(address), name, data, use_multipart=mode == "overwrite" and size > 2 * PART, **options)
+
+
+def listed(address: str, prefix: str, after: str) -> Iterator[Entry]:
+    """Objects below a prefix, in order of their names, from behind a name on."""
+    with _asking(address, prefix):
+        found = [meta for some in obstore.list(client(address), prefix, offset=after or None) for meta in some]
+    for meta in sorted(found, key=lambda meta: meta["path"]):
+        if meta["path"].startswith(prefix):
+            yield Entry(meta["path"], meta["size"], meta["last_modified"], meta["e_tag"] or "")
+
+
+def delete(address: str, names: Sequence[str]) -> None:
+    """Remove objects; those that are gone are gone."""
+    if names:
+        with _asking(address, names[0]):
+            obstore.delete(client(address), list(names))
+
+
+class Parts(RawIOBase):
+    """An object of so many bytes that is read part by part."""
+
+    def __init__(self, address: str, name: str, size: int) -> None:
+        super().__init__()
+        self._address, self._name, self._size, self._at = address, name, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._size, self._at + len(buffer))
+        if end <= self._at:
+            return 0
+        found = part(self._address, self._name, self._at, end)
+        buffer[: len(found)] = found
+        self._at = end
+        return len(found)
+
+
+@cache
+def client(address: str) -> Any:
+    """The library's client of an address, one for this process."""
+    # Options of ours hide this one of the environment from the library.
+    plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
+    try:
+        return from_url(address, retry_config=RETRIES, client_options=TIMEOUTS | {"allow_http": plain})
+    except (BaseError, OSError, ValueError) as error:
+        raise UsageError(f"{address} cannot be opened ({complaint(error)}): name another place") from None
+
+
+def forget_clients() -> None:
+    """Read the environment again when an address is used the next time."""
+    client.cache_clear()
+
+
+def complaint(error: Exception) -> str:
+    """What object storage said, on one line and without addresses and requests."""
+    text = str(error)
+    code = re.search(r"<Code>([A-Za-z0-9]+)</Code>", text)
+    status = re.search(r"status code: (\d+ [A-Za-z ]+)", text)
+    if status:
+        return status[1].strip() + (f": {code[1]}" if code else "")
+    first = text.split("\n")[0]
+    return re.sub(r"https?://\S+", "...", first.rpartition(": ")[2] or first)[:120]
+
+
+def _again(address: str, name: str, ask: Callable[[], Found]) -> Found:
+    for n in range(1, READINGS + 1):
+        try:
+            with _asking(address, name):
+                return ask()
+        except StorageError:
+            if n == READINGS:
+                raise
+            time.sleep(0.1 * 2**n)
+    raise AssertionError("the last reading raises")
+
+
+@contextmanager
+def _asking(address: str, name: str) -> Iterator[None]:
+    """Say on one line what object storage complains about, without what only a debugger wants to see."""
+    where = f"{address}/{name}"
+    try:
+        yield
+    except (AlreadyExistsError, PreconditionError):
+        raise TakenError(f"another job wrote {where} meanwhile: run the command again") from None
+    except FileNotFoundError:
+        raise FileNotFoundError(2, "no such object", where) from None
+    except (BaseError, OSError, ValueError) as error:
+        raise StorageError(f"object storage failed at {where} ({complaint(error)}): {_way_out(str(error))}") from None
+
+
+def _way_out(said: str) -> str:
+    if any(word in said for word in ("403", "401", "Expired", "InvalidAccessKey", "Unauthenticated", "credential")):
+        return "check the credentials of the environment, and whether they may read and write there"
+    if "NoSuchBucket" in said:
+        return "make the bucket first, or name another one"
+    return "check the address and the network, and run the command again"
