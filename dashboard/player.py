@@ -54,11 +54,14 @@ def playlist(
     key: str,
     values: dict[str, Sequence[float]] | None = None,
     height: int = 320,
+    beside: bool = False,
 ) -> None:
     """A list of tracks; a click on a line plays it and offers the way to its page.
 
     Parameters
     ----------
+    beside : bool
+        Whether a track opens beside the list, on the page Explore itself.
     values : dict, optional
         Columns of figures to show beside the tracks, one for each.
     """
@@ -89,7 +92,17 @@ def playlist(
         st.caption("Pick a line to listen.")
         return
     listen(view, shown[rows[0]], autoplay=True)
-    link(shown[rows[0]])
+    if beside:
+        st.button(
+            "Open", icon=":material/open_in_new:", key=f"{key}-open", on_click=open_beside, args=(shown[rows[0]],)
+        )
+    else:
+        link(shown[rows[0]])
+
+
+def open_beside(track_id: str) -> None:
+    """Open a track on the page Explore that is shown: one step of the browser's history, which Back takes again."""
+    st.query_params["track"] = track_id
 
 
 def pair(view: View, label_i: str, label_j: str, *, key: str, source: str | None = None) -> None:

@@ -257,7 +257,7 @@ def show_map(view: View) -> None:
         st.session_state[CLICKED] = None
     if len(track_ids) > 1:
         st.markdown(f"**{len(track_ids):,} chosen**")
-        player.playlist(view, track_ids, key="lassoed")
+        player.playlist(view, track_ids, key="lassoed", beside=True)
     where_from(view, "map", ("embeddings",), run_id=found.run_id)
 
 
@@ -279,7 +279,7 @@ def show_upload(view: View) -> None:
     found = like_upload(view.snapshot, view, uploaded.getvalue(), extension)
     st.markdown(f"Most like **{plain(uploaded.name)}**:")
     values = {"similarity": [neighbour.similarity for neighbour in found]}
-    player.playlist(view, [neighbour.track_id for neighbour in found], key="like-upload", values=values)
+    player.playlist(view, [neighbour.track_id for neighbour in found], key="like-upload", values=values, beside=True)
 
 
 with page("Explore", "Find a track, listen to it, and see what the models make of it.") as view:

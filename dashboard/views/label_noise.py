@@ -1,4 +1,4 @@
-"""Which labels are doubtful, how many are wrong, and what people who listened again say."""
+"""Which labels look wrong, how many are, and what people who listened again say."""
 
 from datetime import UTC, datetime
 
@@ -59,7 +59,7 @@ def read_suspects(snapshot: tuple, _view: View, source: str, kind: str, label: s
     """The labels of one source that models speak against, once per publication."""
     held = read_held_out(snapshot, _view.connection, source)
     noise = read_noise(snapshot, _view, source)
-    return noise_suspects.suspects(held, noise, kind=kind, label=label)
+    return noise_suspects.suspects(held, noise, kind=kind, label=label, top=MOST_SUSPECTS)
 
 
 @st.cache_data(max_entries=8, show_spinner="Judging …")
@@ -90,16 +90,17 @@ def show_suspects(view: View, source: str) -> None:
     )
     found = read_suspects(view.snapshot, view, source, kind, label)
     noise = read_noise(view.snapshot, view, source)
-    st.markdown(f"**{plain(noise_suspects.headline(held, noise, found, kind=kind))}**")
+    n_listed = noise_suspects.count(held, noise, kind=kind, label=label)
+    st.markdown(f"**{plain(noise_suspects.headline(held, noise, kind=kind, label=label))}**")
     if not found:
         return
     with st.container(width=420):
         rater = name_rater()
     said = {} if rater is None else {(a.track_id, a.label): a for a in journal.standing(view.lake, rater)}
-    waiting = [s for s in found if (s.track_id, s.label) not in said][:MOST_SUSPECTS]
+    waiting = [s for s in found if (s.track_id, s.label) not in said]
     st.download_button(
-        f"Download all {len(found):,}",
-        lambda: pd.DataFrame(found).to_csv(index=False).encode(),
+        f"Download all {n_listed:,}",
+        lambda: pd.DataFrame(noise_suspects.suspects(held, noise, kind=kind, label=label)).to_csv(index=False).encode(),
         file_name=f"{kind}.csv",
         mime="text/csv",
         icon=":material/download:",
@@ -323,7 +324,7 @@ def check_judged(view: View, source: str) -> None:
 
 with page("Label noise", "Labels that models, which had not seen them, or people would have given otherwise.") as view:
     if not overview.label_sources(view.connection):
-        st.info("No track has a label, so there is none to doubt.", icon=":material/info:")
+        st.info("No track has a label, so there is none to check.", icon=":material/info:")
         st.stop()
     left, right = st.columns(2)
     with left:

@@ -47,7 +47,7 @@ def draw(view: View) -> None:
     """The form that draws a sample."""
     sources = overview.label_sources(view.connection)
     if not sources:
-        st.info("No track has a label, so there is none to doubt.", icon=":material/info:")
+        st.info("No track has a label, so there is none to check.", icon=":material/info:")
         return
     with st.form("draw", border=False):
         name = st.text_input("Name", value=f"sample-{len(queue.names(view.connection)) + 1}")
@@ -202,7 +202,7 @@ def exchange_answers(view: View) -> None:
         st.dataframe(pd.DataFrame(done.rejected), hide_index=True, column_config={"line": "Line", "problem": "Problem"})
 
 
-with page("Re-annotate", "Doubt the labels by listening again, without seeing what was given.") as view:
+with page("Re-annotate", "Check labels by listening, without seeing what was given.") as view:
     # What a crash left unpublished; a view that is open shows what was there when it was opened.
     if publication.publish(view.lake):
         st.rerun()

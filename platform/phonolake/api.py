@@ -268,7 +268,7 @@ class OpenLake:
         noise = noise_rates.estimate(held)
         found = noise_suspects.suspects(held, noise, kind=kind, embeddings=near)
         frame = pd.DataFrame(found, columns=list(noise_suspects.LabelSuspect.__dataclass_fields__))
-        frame.attrs["said"] = noise_suspects.headline(held, noise, found, kind=kind)
+        frame.attrs["said"] = noise_suspects.headline(held, noise, kind=kind)
         return frame
 
     # -- learning -----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -13,7 +14,7 @@ from phonolake.analysis.labels import noise_grading, noise_rates, noise_suspects
 from phonolake.analysis.labels.cooccurrence import normalized_cooccurrence
 from phonolake.errors import UsageError
 from phonolake.lookup.embeddings import TrackVectors
-from phonolake.lookup.held_out import HeldOut
+from phonolake.lookup.held_out import HeldOut, read_held_out
 from phonolake.models import svm_rbf
 
 N, K = 1200, 4
@@ -89,10 +90,11 @@ def test_planted_noise_is_told_from_the_errors_of_the_model(kind: str, rate: flo
     # What is said of the first suspects holds.
     found = noise_suspects.suspects(held, noise)
     assert all(s.doubt > 0 and s.p_wrong >= noise_suspects.LEAST for s in found)
+    assert noise_suspects.count(held, noise) == len(found)
     first = found[: noise_suspects.FIRST]
     wrong = sum(not true_NL[held.track_ids.index(s.track_id), held.labels.index(s.label)] for s in first)
     assert sum(s.p_wrong for s in first) == pytest.approx(wrong, abs=3)
-    said = noise_suspects.headline(held, noise, found, kind="false-positive")
+    said = noise_suspects.headline(held, noise)
     assert f"of {len(given)} labels look wrong" in said if first else "explained by their own errors" in said
     # Each label's own share, in a wider interval.
     inside = [
@@ -146,7 +148,7 @@ def test_models_that_err_where_they_are_sure_know_nothing() -> None:
     found = noise_suspects.suspects(held, noise)
     assert {s.p_wrong for s in found} == {None}
     assert len(found) == (held.P_NL.argmax(axis=1) != given).sum()
-    assert "cannot be told" in noise_suspects.headline(held, noise, found, kind="false-positive")
+    assert "cannot be told" in noise_suspects.headline(held, noise)
 
 
 def test_missing_positives_are_told_from_false_ones(tags):
@@ -161,6 +163,28 @@ def test_missing_positives_are_told_from_false_ones(tags):
     found = noise_suspects.suspects(held, noise, kind="missing-positive")
     missing = sum(true[held.track_ids.index(s.track_id), held.labels.index(s.label)] for s in found[:100])
     assert sum(s.p_wrong for s in found[:100]) == pytest.approx(missing, abs=8)
+
+
+def test_each_model_speaks_for_itself_and_for_the_mean(lake: duckdb.DuckDBPyConnection) -> None:
+    """Two models judged all tracks; a third only one, so that it counts in the mean alone."""
+    said = {("a", "t1"): 0.9, ("a", "t2"): 0.2, ("b", "t1"): 0.5, ("b", "t2"): 0.4, ("c", "t2"): 0.9}
+    for (model, track), p in said.items():
+        for label, value in (("x", p), ("y", 1 - p)):
+            lake.execute(
+                "INSERT INTO predictions VALUES ($1, $2, $2, $3, $4, 'test', 's', '0')", [track, model, label, value]
+            )
+    lake.executemany(
+        "INSERT INTO labels (track_id, label, value, source) VALUES (?, ?, 1, 'dataset')", [("t1", "x"), ("t2", "y")]
+    )
+    held = read_held_out(lake)
+    assert (held.track_ids, held.labels) == (("t1", "t2"), ("x", "y"))
+    np.testing.assert_allclose(held.P_NL[:, 0], [0.7, 0.5], rtol=1e-6)
+    assert len(held.by_model) == 2
+    np.testing.assert_allclose(held.by_model[0], [[0.9, 0.1], [0.2, 0.8]], rtol=1e-6)
+    np.testing.assert_allclose(held.by_model[1], [[0.5, 0.5], [0.4, 0.6]], rtol=1e-6)
+    alone = read_held_out(lake, model="b")
+    assert alone.by_model == ()
+    np.testing.assert_allclose(alone.P_NL[:, 0], [0.5, 0.4], rtol=1e-6)
 
 
 def test_true_rates_are_those_of_a_loop():

@@ -218,6 +218,30 @@ def test_two_runs_are_compared_on_their_common_clips_only(lake: duckdb.DuckDBPyC
     assert {c.clips for c in found.values()} == {fingerprint(common)}
 
 
+def test_the_difference_of_two_runs_has_an_interval(lake: duckdb.DuckDBPyConnection) -> None:
+    """That of accuracies is what the pairs say by themselves: the deviation of right minus right, over root n."""
+    rng = np.random.default_rng(0)
+    n, truth = 200, {}
+    for k in range(n):
+        truth[f"a:{k:03}"] = "xy"[k % 2]
+        insert(lake, "labels", track_id=f"a:{k:03}", label="xy"[k % 2], value=1, source="dataset")
+    right = {"r1": rng.random(n) < 0.7, "r2": rng.random(n) < 0.8}
+    for run, model in (("r1", "forest"), ("r2", "svm")):
+        said = {
+            track: {label: 0.9 if right[run][k] else 0.1, "yx"["xy".index(label)]: 0.1 if right[run][k] else 0.9}
+            for k, (track, label) in enumerate(truth.items())
+        }
+        train(lake, run, model, said)
+    found = {c.metric: c for c in coverage.compare(lake, ["r1"], ["r2"])}["accuracy"]
+    difference = right["r2"].astype(float) - right["r1"]
+    assert found.difference == pytest.approx(difference.mean())
+    reach = 1.96 * difference.std(ddof=1) / np.sqrt(n)
+    assert (found.high - found.low) / 2 == pytest.approx(reach, rel=0.4)
+    assert (found.high + found.low) / 2 == pytest.approx(found.difference)
+    same = coverage.compare(lake, ["r1"], ["r1"])[0]
+    assert (same.low, same.high) == (0, 0)
+
+
 def test_figures_of_different_splits_are_not_set_side_by_side_silently(lake: duckdb.DuckDBPyConnection) -> None:
     scores = {f"a:{n}": {"x": 0.6, "y": 0.4} for n in range(4)}
     for n, track in enumerate(scores):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
-from phonolake.analysis.results import runs
+from phonolake.analysis.results import runs, trainings
 from phonolake.errors import PhonolakeError
 from phonolake.store import schema
 
@@ -139,3 +139,31 @@ def test_runs_are_listed_with_their_figures(scored) -> None:
     assert found["two"].accuracy is None
     assert [(p.epoch, p.value) for p in runs.curve(connection, "one")] == [(1, 0.9), (2, 0.8)]
     assert runs.per_class(connection, "one") == [runs.ClassFigures("a", 0.5, None, None)]
+
+
+def test_a_track_is_told_about_by_the_best_run_that_had_not_seen_it(lake: duckdb.DuckDBPyConnection) -> None:
+    """Of two cross-validations each speaks by the fold that held the track out, the better one first."""
+    for model, value, hour in (("good", 0.9, 0), ("poor", 0.5, 1)):
+        for fold in (1, 2):
+            run = f"{model}{fold}"
+            lake.execute(
+                "INSERT INTO runs VALUES ($1, 'train', '{}', 'h', 1, 1, 0, '{}', "
+                "TIMESTAMP '2026-01-01' + to_hours($2), TIMESTAMP '2026-01-01' + to_hours($2 + 1), '0')",
+                [run, hour],
+            )
+            lake.execute("INSERT INTO models VALUES ($1, $2, 'features:x', ['a', 'b'], 's', $3, '{}', '0')",
+                         [run, model, fold])  # fmt: skip
+            lake.execute(
+                "INSERT INTO metrics (run_id, part, metric, value, chance, n) "
+                "VALUES ($1, 'test', 'accuracy', $2, 0.5, 9)",
+                [run, value + fold / 100],
+            )
+            part = "test" if fold == 2 else "train"
+            lake.execute("INSERT INTO predictions VALUES ('t', $1, $2, 'a', 0.7, $3, 's', '0')", [model, run, part])
+    found = trainings.best_for(lake, "t")
+    assert [(run, training.model) for run, training in found] == [("good2", "good"), ("poor2", "poor")]
+    good = found[0][1]
+    assert (good.run_ids, good.folds, good.n_tracks, good.seconds) == (("good1", "good2"), (1, 2), 18, 3600)
+    assert good.scores["accuracy"].mean == pytest.approx(0.915)
+    assert good.skill == pytest.approx(0.83)
+    assert trainings.best_for(lake, "nobody") == []

@@ -20,6 +20,7 @@ from phonolake.features import contract
 
 sys.path.insert(0, str(dashboard_launcher.app().parent))
 import charts
+import interval_charts
 import sound_view
 from frame import Figure, name
 
@@ -139,6 +140,17 @@ def test_the_diagonal_goes_from_corner_to_corner():
 def test_curves_may_have_gaps():
     figure = charts.curves([("train", [1, 2], [0.5, 0.25]), ("valid", [1, 2], [0.75, None])], x_title="", y_title="")
     assert [series["data"] for series in figure["series"]] == [[[1, 0.5], [2, 0.25]], [[1, 0.75], [2, None]]]
+
+
+def test_shares_stand_with_their_intervals():
+    rows = [(0.1, 0.05, 0.2), (0.3, math.nan, math.nan)]
+    figure = interval_charts.intervals(["a", "b"], [("false", rows), ("missing", rows)], x_title="share")
+    bars = [series for series in figure["series"] if series["type"] == "bar"]
+    assert [series["name"] for series in bars] == ["false", "missing"]
+    assert figure["dataset"][0]["source"]["told"].to_pylist() == ["a, false: 10.0% (5.0% to 20.0%)", "b, false: 30.0%"]
+    ends = [[x for x, _ in series["data"]] for series in figure["series"] if series["type"] == "line"]
+    # Where an interval is not known, its line is a point.
+    assert ends == [[0.05, 0.2], [0.3, 0.3]] * 2
 
 
 # -- sound -------------------------------------------------------------------------------------------------------------

@@ -1,14 +1,16 @@
 """Answers are kept once, with their question, and a lake that holds them is in order."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from phonolake.analysis.labels.cooccurrence import LabelPair
 from phonolake.cli.main import main
 from phonolake.stages import analyse
-from phonolake.store import query
-from phonolake.store.lake import Lake
+from phonolake.store import query, schema
+from phonolake.store.lake import Change, Lake
+from phonolake.store.shards import keep_rows
 from phonolake.store.verify import verify
 
 PAIR = LabelPair("a", "b", 1, 2, 3, 0.5, 0.1, float("nan"), 1.5)
@@ -47,6 +49,19 @@ def test_an_empty_answer_is_an_answer(tmp_path):
     assert (outcome.inputs, rows(lake, "SELECT count(*) FROM cooccurrences")) == (0, [(0,)])
     with pytest.raises(AssertionError, match="no columns"):
         analyse.run(analyse.Config(str(lake.root), "confusions", {}, {}), [PAIR])
+
+
+def test_suspects_of_before_have_no_probability(tmp_path):
+    """What was kept before a column was added has NULL there, also beside what is kept since, and is in order."""
+    lake = Lake.create(tmp_path / "lake")
+    table = schema.table("label_suspects")
+    before = replace(table, columns=tuple(column for column in table.columns if column.name != "p_wrong"))
+    row = {"rank": 1, "kind": "false-positive", "track_id": "a:1", "label": "x", "probability": 0.1, "doubt": 0.7}
+    shard = keep_rows(lake.path(table.name, "analyse-0"), before.arrow, [row | {"run_id": "analyse-0"}])
+    lake.commit({table.name: Change(before, [shard])})
+    assert rows(lake, "SELECT doubt, p_wrong FROM label_suspects") == [(0.7, None)]
+    analyse.run(analyse.Config(str(lake.root), table.name, {}, {}), [row | {"p_wrong": 0.25}])
+    assert rows(lake, "SELECT p_wrong FROM label_suspects ORDER BY p_wrong NULLS FIRST") == [(None,), (0.25,)]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from phonolake.cli.output import emit
 
 @click.group()
 def annotations() -> None:
-    """Doubt labels by listening: samples, answers, agreement."""
+    """Check labels by listening: samples, answers, agreement."""
 
 
 @annotations.command(epilog=options.example("phonolake annotations sample check --positive 5 --negative 5 --lake lake"))
@@ -16,7 +16,7 @@ def annotations() -> None:
 @click.option("--label", "labels", multiple=True, metavar="LABEL", help="Label to ask about; all by default.")
 @click.option("--positive", type=click.IntRange(0), default=10, show_default=True, metavar="N", help="With each label.")
 @click.option("--negative", type=click.IntRange(0), default=10, show_default=True, metavar="N", help="Without it.")
-@click.option("--source", default="dataset", show_default=True, metavar="SOURCE", help="Whose labels are in doubt.")
+@click.option("--source", default="dataset", show_default=True, metavar="SOURCE", help="Whose labels to check.")
 @options.lake
 @options.seed
 @options.form

@@ -1,4 +1,4 @@
-"""`phonolake labels validate`, `evaluation` and `noise`: how far given labels hold, and which are doubtful."""
+"""`phonolake labels validate`, `evaluation` and `noise`: how far given labels hold, and which look wrong."""
 
 from typing import Any
 
@@ -103,7 +103,7 @@ def evaluation(source: str, annotator: str | None, runs: tuple[str, ...], lake: 
 
 @click.command(epilog=options.example("phonolake labels noise --kind missing-positive --top 10 --lake lake"))
 @click.option("--source", default="dataset", show_default=True, metavar="SOURCE",
-              help="Labels to doubt, by who says so.")  # fmt: skip
+              help="Labels to check, by who says so.")  # fmt: skip
 @click.option("--kind", default="false-positive", show_default=True, metavar="KIND",
               help="false-positive (a label that is there) or missing-positive.")  # fmt: skip
 @click.option("--label", metavar="NAME", help="Suspects of this label only.")
@@ -128,7 +128,7 @@ def noise(
     save: bool,
     form: str,
 ) -> None:
-    """Print the labels that models doubt, with the evidence, or how many are wrong; needs predictions of `crossval`."""
+    """Print the labels that look wrong, with the evidence, or how many are; needs predictions of `crossval`."""
     from phonolake.analysis.labels import noise_grading, noise_rates, noise_suspects
     from phonolake.lookup import embeddings, held_out
     from phonolake.stages import analyse
@@ -152,11 +152,11 @@ def noise(
         emit(noise.rates, form, of=noise_rates.NoiseRate)
         click.echo(noise.said, err=True)
         return
-    found = noise_suspects.suspects(held, noise, kind=kind, label=label, embeddings=near)
+    found = noise_suspects.suspects(held, noise, kind=kind, label=label, top=top, embeddings=near)
     if save:
-        keep(lake, "label_suspects", asked | {"kind": kind, "label": label, "top": top}, versions, found[:top])
-    emit(found[:top], form, of=noise_suspects.LabelSuspect)
-    click.echo(noise_suspects.headline(held, noise, found, kind=kind), err=True)
+        keep(lake, "label_suspects", asked | {"kind": kind, "label": label, "top": top}, versions, found)
+    emit(found, form, of=noise_suspects.LabelSuspect)
+    click.echo(noise_suspects.headline(held, noise, kind=kind, label=label), err=True)
 
 
 COMMANDS = (validate, evaluation, noise)

@@ -1,4 +1,4 @@
-"""`phonolake labels`: which labels go together, are alike, hold, or are doubtful.
+"""`phonolake labels`: which labels go together, are alike, hold, or look wrong.
 
 With a lake each answer is kept in a table of its own, with its parameters, unless ``--no-save`` is given.
 """
@@ -32,7 +32,7 @@ def said_by(default: str | None) -> Any:
 
 @click.group()
 def labels() -> None:
-    """Ask which labels go together, are alike, hold, or are doubtful."""
+    """Ask which labels go together, are alike, hold, or look wrong."""
 
 
 def _labels_of(

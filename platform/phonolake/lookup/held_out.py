@@ -87,11 +87,16 @@ def read_held_out(
         When no labelled track has a held-out prediction.
     """
     check_source(connection, source)
-    said = (
-        "FROM held_out(model_or_run := $1) WHERE ($2 IS NULL OR track_id IN (SELECT track_id FROM tracks "
-        "WHERE dataset = $2))"
-    )
-    found = probabilities.read(connection, f"SELECT track_id, label, probability {said}", [model, dataset])
+    asked = "WHERE $2 IS NULL OR track_id IN (SELECT track_id FROM tracks WHERE dataset = $2)"
+    said = f"FROM held_out(model_or_run := $1) {asked}"
+    names = connection.execute(f"SELECT DISTINCT model {said} ORDER BY model", [model, dataset]).fetchall()
+    # A run that is named is asked by its own name: others of its model said something else.
+    wanted = [name for (name,) in names] if model is None and 1 < len(names) <= MOST_MODELS else [model]
+    own = [
+        probabilities.read(connection, f"SELECT track_id, label, probability {said}", [name, dataset])
+        for name in wanted
+    ]
+    found = own[0] if len(own) == 1 else _mean(own)
     given = connection.sql(
         "SELECT DISTINCT track_id, label FROM labels_by($1) WHERE value = 1", params=[source]
     ).to_arrow_table()
@@ -103,17 +108,23 @@ def read_held_out(
     Y_NL = np.zeros(found.P_NL.shape, bool)
     Y_NL[row[known], column[known]] = True
     held = _used(found, Y_NL)
-    names = connection.execute(f"SELECT DISTINCT model {said} ORDER BY model", [model, dataset]).fetchall()
-    if not 1 < len(names) <= MOST_MODELS:
-        return held
-    own = (
-        probabilities.read(
-            connection, f"SELECT track_id, label, probability {said} AND model = $3", [model, dataset, name]
-        )
-        for (name,) in names
-    )
     whole = tuple(P_NL for P_NL in (_aligned(one, held) for one in own) if P_NL is not None)
     return replace(held, by_model=whole) if len(whole) > 1 else held
+
+
+def _mean(own: Sequence[Probabilities]) -> Probabilities:
+    """What several models say on average, each where it says something."""
+    track_ids = sorted({track_id for one in own for track_id in one.track_ids})
+    labels = sorted({label for one in own for label in one.labels})
+    sum_NL = np.zeros((len(track_ids), len(labels)))
+    n_NL = np.zeros(sum_NL.shape, np.int32)
+    for one in own:
+        place = np.ix_(places(one.track_ids, track_ids), places(one.labels, labels))
+        said_NL = ~np.isnan(one.P_NL)
+        sum_NL[place] += np.where(said_NL, one.P_NL, 0)
+        n_NL[place] += said_NL
+    with np.errstate(invalid="ignore"):
+        return Probabilities(tuple(track_ids), tuple(labels), sum_NL / n_NL)
 
 
 def _aligned(found: Probabilities, held: HeldOut) -> np.ndarray | None:

@@ -7,7 +7,6 @@ against: where they take something else for more probable, and more of that than
 Shape suffixes: N tracks, L labels, S suspects, D values of an embedding.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,6 +101,11 @@ def rank(
     UsageError
         For an unknown kind or label.
     """
+    row, column, doubt = (values[:top].tolist() for values in _ordered(held, kind, label))
+    return list(zip(row, column, doubt, strict=True))
+
+
+def _ordered(held: HeldOut, kind: str, label: str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if kind not in KINDS:
         raise unknown("kind of suspect", kind, KINDS)
     if label is not None and label not in held.labels:
@@ -112,8 +116,18 @@ def rank(
         of_kind = of_kind & (np.arange(len(held.labels)) == held.labels.index(label))
     row, column = np.nonzero(of_kind)
     doubt = D_NL[row, column]
-    order = np.argsort(-doubt, kind="stable")[:top]
-    return list(zip(row[order].tolist(), column[order].tolist(), doubt[order].tolist(), strict=True))
+    order = np.argsort(-doubt, kind="stable")
+    return row[order], column[order], doubt[order]
+
+
+def _listed(
+    held: HeldOut, noise: NoiseEstimate, kind: str, label: str | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Row, column, doubt and probability of being wrong of all that is listed."""
+    row, column, doubt = _ordered(held, kind, label)
+    p_wrong = noise.wrong_NL[row, column]
+    kept = (doubt > 0) & (noise.errs_when_sure | (p_wrong >= LEAST))
+    return row[kept], column[kept], doubt[kept], p_wrong[kept]
 
 
 def suspects(
@@ -137,18 +151,13 @@ def suspects(
     k : int
         How many neighbours.
     """
-    ranked = [
-        (n, c, doubt)
-        for n, c, doubt in rank(held, kind=kind, label=label)
-        if doubt > 0 and (noise.errs_when_sure or noise.wrong_NL[n, c] >= LEAST)
-    ][:top]
-    rows, columns = [n for n, _, _ in ranked], [c for _, c, _ in ranked]
+    rows, columns, doubt, p_wrong = (values[:top].tolist() for values in _listed(held, noise, kind, label))
     near = _neighbour_shares(held, rows, columns, embeddings, k)
     single = held.single
     # Classes exclude each other: of those, none makes another likely.
     C_LL = None if single else normalized_cooccurrence(held.Y_NL)
     found = []
-    for place, (n, c, doubt) in enumerate(ranked):
+    for place, (n, c) in enumerate(zip(rows, columns, strict=True)):
         others = [int(i) for i in np.flatnonzero(held.Y_NL[n]) if i != c]
         because, expected = None, None
         if C_LL is not None and others:
@@ -162,8 +171,8 @@ def suspects(
                 held.labels[c],
                 held.labels[_instead(held, n, c)] if single else None,
                 float(held.P_NL[n, c]),
-                doubt,
-                None if noise.errs_when_sure else float(noise.wrong_NL[n, c]),
+                doubt[place],
+                None if noise.errs_when_sure else p_wrong[place],
                 near[place],
                 expected,
                 None if because is None else held.labels[because],
@@ -172,28 +181,29 @@ def suspects(
     return found
 
 
-def headline(held: HeldOut, noise: NoiseEstimate, found: Sequence[LabelSuspect], *, kind: str) -> str:
-    """How many labels look wrong, or missing, and how many of the first of them are.
+def count(held: HeldOut, noise: NoiseEstimate, *, kind: str = "false-positive", label: str | None = None) -> int:
+    """How many labels `suspects` lists in all."""
+    return len(_listed(held, noise, kind, label)[0])
 
-    Parameters
-    ----------
-    found : sequence of LabelSuspect
-        All of one kind, or of one label.
-    """
+
+def headline(held: HeldOut, noise: NoiseEstimate, *, kind: str = "false-positive", label: str | None = None) -> str:
+    """How many labels look wrong, or missing, and how many of the first of them are; arguments as `suspects`."""
+    *_, p_wrong = _listed(held, noise, kind, label)
     word = "wrong" if kind == KINDS[0] else "missing"
     if noise.errs_when_sure:
         return (
-            f"The models doubt {len(found):,} labels, but err about as often where they are surest: how many of these "
+            f"The models doubt {len(p_wrong):,} labels, but err about as often where they are surest: how many of them "
             f"are {word} cannot be told. Cross-validate another model, such as random-forest."
         )
-    p_wrong = [suspect.p_wrong or 0.0 for suspect in found]
-    n_wrong = sum(p >= LOOKS_WRONG for p in p_wrong)
-    first = p_wrong[:FIRST]
-    of = f" of {int(held.Y_NL.sum()):,}" if kind == KINDS[0] else ""
-    if not first:
+    given_L = held.Y_NL.sum(axis=0)
+    n_given = int(given_L.sum() if label is None else given_L[held.labels.index(label)])
+    of = f" of {n_given:,}" if kind == KINDS[0] else ""
+    if not len(p_wrong):
         return f"None{of} labels looks {word}: what the models say otherwise is explained by their own errors."
-    listed = f"of the first {len(first)}" if len(found) > len(first) else f"of the {len(first)} listed"
-    return f"{n_wrong:,}{of} labels look {word}; {listed}, about {sum(first):.0f} are."
+    first = p_wrong[:FIRST]
+    n_wrong = int((p_wrong >= LOOKS_WRONG).sum())
+    listed = f"of the first {len(first)}" if len(p_wrong) > len(first) else f"of the {len(first)} listed"
+    return f"{n_wrong:,}{of} labels look {word}; {listed}, about {first.sum():.0f} are."
 
 
 def _instead(held: HeldOut, n: int, c: int) -> int:
