@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from phonolake.store import catalog, outcomes, schema
 from phonolake.store.lake import Change, Lake
-from phonolake.store.shards import COUNTED, describe, write_rows
+from phonolake.store.shards import COUNTED, HIGHEST, bounds, describe, write_rows
 
 AWKWARD = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=6)
 
@@ -47,6 +47,13 @@ def test_every_track_is_found_whatever_shards_hold_it(
             assert rows == [(track_id,)] * every.count(track_id)
 
 
+@given(st.lists(AWKWARD, min_size=1))
+def test_bounds_hold_all_ids_and_name_none(ids: list[str]) -> None:
+    low, high = bounds(min(ids), max(ids))
+    assert all(low <= track_id <= high for track_id in ids)
+    assert not {low, high} & set(ids) - {HIGHEST * len(high)}
+
+
 def test_a_question_for_one_track_opens_the_shards_of_one_part(tmp_path: Path) -> None:
     lake = Lake.create(tmp_path / "lake")
     publish(lake, [[f"d:{n:03d}-{k}" for k in range(3)] for n in range(100)])
@@ -63,11 +70,11 @@ def test_a_question_for_one_track_opens_the_shards_of_one_part(tmp_path: Path) -
 
 def test_statistics_stand_in_the_log_as_delta_has_them(tmp_path: Path) -> None:
     lake = Lake.create(tmp_path / "lake")
-    publish(lake, [["b", "a'", "é"], []])
+    publish(lake, [["d:b", "d:a'", "d:é"], []])
     log = DeltaTable(str(lake.folder("tracks")))
     facts = {row["path"]: row for row in pa.table(log.get_add_actions(flatten=True)).to_pylist()}
     first = facts["000.parquet"]
-    assert (first["min.track_id"], first["max.track_id"], first["num_records"]) == ("a'", "é", 3)
+    assert (first["min.track_id"], first["max.track_id"], first["num_records"]) == ("d:a", f"d:{HIGHEST}", 3)
     assert (first["null_count.title"], first["null_count.year"]) == (3, 3)
     assert facts["001.parquet"]["min.track_id"] is None
     for file, shard in lake.shards("tracks").items():

@@ -18,6 +18,8 @@ from phonolake.files import creating, replacing
 SUFFIX = ".parquet"
 SEPARATOR = "--"  # between the parts of a name: what the rows are, its version, what they were made of
 LARGE = 32 << 20  # bytes of a row group that are worth not being copied
+# No character comes behind it.
+HIGHEST = "\U0010ffff"
 # Missing values are counted in so many columns of a table, the first ones; no table about tracks declares more.
 COUNTED = 16
 LOGGED = ("path", "num_records", "size_bytes", "modification_time", "min.track_id", "max.track_id")
@@ -33,7 +35,8 @@ class Shard:
     Parameters
     ----------
     first, last : str, optional
-        The smallest and the largest track id in it.
+        Between them lie the ids of its tracks. They are halves of ids: a log is never written again, so it must not
+        name anybody who is forgotten later.
     nulls : mapping of str to int
         How many values are missing in columns that may be NULL. Shards that are older than this have none of these.
     published : int, optional
@@ -58,10 +61,11 @@ class Shard:
         """Rows and statistics as a Delta log keeps them."""
         found: dict[str, Any] = {"numRecords": self.rows}
         if self.first is not None:
-            found |= {"minValues": {"track_id": self.first}, "maxValues": {"track_id": self.last}}
+            found |= {"minValues": {"track_id": self.first}, "maxValues": {"track_id": self.last}, "tightBounds": False}
         if self.nulls:
             found["nullCount"] = dict(self.nulls)
-        return json.dumps(found)
+        # As they are: readers of logs mistake escaped characters from U+20000 on.
+        return json.dumps(found, ensure_ascii=False)
 
     @classmethod
     def logged(cls, actions: pa.Table) -> "Iterator[Shard]":
@@ -216,12 +220,24 @@ def describe(path: Path) -> Shard:
     return Shard(path.name, metadata.num_rows, path.stat().st_size, *_limits(metadata), _nulls(metadata))
 
 
+def bounds(smallest: str, largest: str) -> tuple[str, str]:
+    """What lies at or below and at or above all ids from the smallest to the largest: of each the half of its name."""
+    half = _half(largest)
+    return smallest[: _half(smallest)], largest[:half] + HIGHEST * (len(largest) - half)
+
+
+def _half(track_id: str) -> int:
+    """Where the second half of a track's name in its dataset begins."""
+    begin = track_id.find(":") + 1
+    return begin + (len(track_id) - begin) // 2
+
+
 def _limits(metadata: pq.FileMetaData) -> tuple[str | None, str | None]:
-    """The smallest and the largest track id, where every row group says them."""
+    """Bounds of the track ids, where every row group says the smallest and the largest."""
     found = _statistics(metadata, "track_id")
     if not found or not all(s is not None and s.has_min_max for s in found):
         return None, None
-    return min(s.min for s in found), max(s.max for s in found)
+    return bounds(min(s.min for s in found), max(s.max for s in found))
 
 
 def _nulls(metadata: pq.FileMetaData) -> dict[str, int]:
