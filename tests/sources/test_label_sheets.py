@@ -302,7 +302,9 @@ def test_lists_without_a_header(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("file,split\na,dev\n", "has 'dev': a part is train, valid or test, and a fold a number"),
+        ("file,split\na,dev\n", "has 'dev' in line 2: a part is train, valid or test, and a fold a number"),
+        ("file,split\na,train\nb,maybe\n", "has 'maybe' in line 3: a part is train"),
+        ("file,split\na,1\nb,train\n", "has 'train' in line 3: a part is train"),
         ("file,mood\na,sad\n", "no column of .* is called split, part, subset or fold; it has file, mood"),
     ],
 )

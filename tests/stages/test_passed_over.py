@@ -1,5 +1,6 @@
 """Files that an ingest leaves out by their names are counted and named; so are recordings whose channels cancel."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +100,20 @@ def test_channels_that_cancel_are_silent(tmp_path: Path, gains: tuple[float, ...
         ((reason, detail),) = rows(tmp_path / "lake", "SELECT reason, detail FROM rejects")
         assert reason == "silent"
         assert detail.startswith("cancels: the channels have -9.0 dBFS, and their mean, which is what is used, -")
+
+
+def test_the_files_of_a_dataset_are_not_taken_in_again_under_other_ids(tmp_path: Path) -> None:
+    """By another reader, or from a folder further down: each track would be there twice."""
+    music, lake = tmp_path / "music", tmp_path / "lake"
+    for name in ("a/one.wav", "a/two.wav", "b/three.wav"):
+        tone(music / name, gains=(len(name) / 20,))
+    ingest.run(ingest.Config(str(lake), str(music), dataset="m"))
+    below = ingest.Config(str(lake), str(music / "a"), dataset="m")
+    with pytest.raises(UsageError, match=r"a/one\.wav is m:a/one\.wav in the lake, and would be m:one\.wav besides"):
+        ingest.run(below)
+    assert rows(lake, "SELECT count(*) FROM tracks") == [(3,)]
+    # New files beside those that are known, and files that moved, are no such case.
+    tone(music / "c" / "four.wav")
+    (music / "b" / "three.wav").rename(music / "c" / "three.wav")
+    assert ingest.run(ingest.Config(str(lake), str(music), dataset="m")).outputs >= 1
+    assert ingest.run(dataclasses.replace(below, join=True)).outputs == 2

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phonolake.analysis.collection import splits
-from phonolake.errors import UsageError
+from phonolake.errors import PhonolakeError, UsageError
 from phonolake.lineage import digest
 from phonolake.lookup import kinship
 from phonolake.stages import pipeline, split
@@ -272,6 +272,14 @@ def test_marks_that_are_letters_tell_names_apart() -> None:
     assert kinship.folded("ガ") != kinship.folded("カ")
     assert kinship.folded("कि") != kinship.folded("का")
     assert kinship.folded("Straße") == kinship.folded("STRASSE")
+
+
+def test_without_labels_there_is_nothing_to_split_by(tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path / "lake")
+    put(lake, tracks=[{"track_id": f"x:{n}", "artist": f"{n}"} for n in range(4)])
+    with pytest.raises(PhonolakeError, match="no track has a dataset label to split by: bring some with"):
+        split.run(split.Config(str(lake.root)))
+    assert not lake.versions().get("splits")
 
 
 def test_one_artist_alone_cannot_be_split(tmp_path: Path) -> None:

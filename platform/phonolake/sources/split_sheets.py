@@ -77,9 +77,11 @@ def _column(keyed: Keyed, column: int, name: str) -> Table:
     if all(cell.strip().lower() in PARTS for _, _, cell in cells):
         sides = [Side(line, n, name, PARTS[cell.strip().lower()], None) for line, n, cell in cells]
         return Table(keyed, sides, f"the split {name!r}: parts in {called!r} by {keyed.id_name!r}")
-    odd = next((cell for _, _, cell in cells if not re.fullmatch(r"(fold)?[ _-]*\d+([.,]0+)?", cell, re.I)), None)
-    if odd is not None:
-        raise UsageError(f"{where} has {odd!r}: a part is train, valid or test, and a fold a number")
+    odd = [(line, cell) for line, _, cell in cells if not re.fullmatch(r"(fold)?[ _-]*\d+([.,]0+)?", cell, re.I)]
+    if odd:
+        # Where some are parts, what is neither is at fault.
+        line, cell = next((one for one in odd if one[1].strip().lower() not in PARTS), odd[0])
+        raise UsageError(f"{where} has {cell!r} in line {line}: a part is train, valid or test, and a fold a number")
     folds = [int(tables.whole(re.sub(r"(?i)^fold[ _-]*", "", cell), where)) for _, _, cell in cells]
     # Folds are counted from 1; programs often count from 0.
     shift = 1 if folds and min(folds) == 0 else 0

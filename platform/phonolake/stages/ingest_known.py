@@ -163,6 +163,20 @@ class KnownFiles:
                 "choose another name (--name), or add these files to it (--join)"
             )
 
+    def check_ids(self, files: Iterable[File]) -> None:
+        """Raise a `UsageError` when the dataset has one of these files as a recording that was not named this time."""
+        if self._n_met >= self._n:
+            return
+        unnamed = [i for (i,) in self._rows("SELECT track_id FROM known") if i not in self._seen]
+        ids = {path: track_id for track_id, path in self._of(unnamed, f"SELECT track_id, source_path {FILES}").items()}
+        for file in files:
+            if (before := ids.get(readable(file.recording.path))) is not None:
+                raise UsageError(
+                    f"{readable(file.recording.path)} is {before} in the lake, and would be "
+                    f"{self._dataset}:{file.recording.source_id} besides: another reader took it in, or from another "
+                    "folder; do as then, choose another name (--name), or have it twice (--join)"
+                )
+
     def _rows(self, sql: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
         return self._connection.execute(sql, values).fetchall()
 

@@ -63,7 +63,7 @@ def make(
     Raises
     ------
     UsageError
-        When two files have the same id, or the dataset is another one.
+        When two files have the same id, the dataset is another one, or it has the files under other ids.
     """
     version = lake.versions().get("rejects", 0) if lake else 0
     plan, work = IngestPlan(), []
@@ -77,6 +77,8 @@ def make(
                 plan.replaced.add(f"{dataset}:{file.recording.source_id}")
                 if before.rejected_by == ingest_known.TRY_AGAIN:
                     tries[file.recording.source_id] = version
+        if within is not None:
+            known.check_ids(work)
         plan.known, plan.forgotten, plan.gone = known.n_unchanged, known.n_forgotten, known.gone()
     slug = re.sub(r"[^A-Za-z0-9_]+", "-", dataset).strip("-")[:40] or "dataset"
     for index, group in enumerate(_groups(work, shard_bytes)):

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 
-from phonolake.errors import UsageError
+from phonolake.errors import PhonolakeError, UsageError
 from phonolake.lineage import digest
 from phonolake.lookup import kinship
 from phonolake.lookup.label_matrix import check_source
@@ -57,6 +57,8 @@ def run(config: Config) -> Outcome:
     ------
     UsageError
         For an unknown source of labels, or when all tracks are of one artist.
+    PhonolakeError
+        When no track has a label of the source.
     """
     started = now()
     lake = Lake.open(config.lake)
@@ -123,6 +125,11 @@ def _check_sides(rows: list[Row], config: Config) -> None:
     sides: dict[str, set[int]] = defaultdict(set)
     for _, _, group, fold in rows:
         sides[group] |= set() if fold is None else {fold}
+    if not sides:
+        raise PhonolakeError(
+            f"no track has a {config.labels} label to split by: bring some with `phonolake labels import`, or name "
+            "another source with --labels"
+        )
     if len(sides) == 1 and any(fold is None for *_, fold in rows):
         raise UsageError(
             f"no split is possible: all {len(rows)} tracks with {config.labels} labels are of one artist (or copies of "
