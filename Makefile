@@ -6,7 +6,7 @@ FAISS ?= cpu
 BIN := .venv/bin
 INSTALLED := .venv/installed-$(FAISS)
 
-.PHONY: demo setup test lint check bench chaos
+.PHONY: demo setup test lint check bench chaos studies
 
 # The tagger (29 MB) is worth having and not needed.
 demo: setup
@@ -46,6 +46,10 @@ bench: setup
 	$(BIN)/python tests/bench/cooccurrence.py --repeats 3
 	$(BIN)/python tests/bench/duplicates.py
 	$(BIN)/python -m pytest -q -s -m slow tests/dashboard/test_scale.py
+
+# The middle version of the studies, under two hours of two cores; `make studies ESC10=DIR` takes real sounds.
+studies: setup
+	$(BIN)/python tests/bench/studies.py studies $(if $(ESC10),--esc10 $(ESC10))
 
 chaos: setup
 	$(BIN)/pytest -m slow

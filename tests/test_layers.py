@@ -87,8 +87,8 @@ HOMES: dict[str, set[str]] = {
     "faiss": {"search"},
     "torch": {"models", "training", "inference", "features", "testing"},
     "h5py": {"models", "sources", "synthesis"},
-    # Maps, importances and folds of analyses are estimators too; none of them is stored as a model.
-    "sklearn": {"models", "analysis"},
+    # Maps, importances and folds of analyses, and grids of studies, are estimators too; none is stored as a model.
+    "sklearn": {"models", "analysis", "studies"},
     "skops": {"models"},
     "safetensors": {"models"},
     "av": {"audio"},

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 # `{lake}` is a lake, `{music}` the recordings that it was made of, `{new}` a place where nothing is, `{file}` an audio
-# file, `{csv}` answers of raters, `{sheet}` labels, `{sides}` a split and `{probabilities}` those of a model. What a
-# command needs besides (a network, weights) it asks for in one line. Answers are not kept: tests only read the demo.
+# file, `{csv}` answers of raters, `{sheet}` labels, `{sides}` a split, `{probabilities}` those of a model and `{grid}`
+# what to vary. What a command needs besides (a network, weights) it asks for in one line. Answers are not kept: tests
+# only read the demo.
 WORDS = {
     "annotations agreement": "--lake {lake}",
     "annotations export": "--lake {lake}",
@@ -66,7 +67,12 @@ WORDS = {
     "sql": "FROM(tracks) --lake {lake}",
     "status": "--lake {lake}",
     "study": "",
+    "study ablate": "{grid} --size tiny --dry-run --lake {lake}",
+    "study fma-genres": "--part deviations --lake {lake}",
     "study music-role": "--features {music}",
+    "study random-networks": "--part deviations --lake {lake}",
+    "study robustness": "--part ground-truth",
+    "study sample-level": "--part deviations --lake {lake}",
     "synth": "gtzan {new} --tracks 4 --seconds 1",
     "tag": "{file}",
     "train": "logistic-regression --lake {lake}",
@@ -79,7 +85,8 @@ READING = tuple(
     name
     for name in WORDS
     if name.split()[0] in READERS
-    and name not in {"models fetch", "models import", "models filters", "study music-role", "labels networks"}
+    and name
+    not in {"models fetch", "models import", "models filters", "study music-role", "study ablate", "labels networks"}
     and name.split()[-1] not in {"import", "remove"}
 )
 
@@ -93,7 +100,8 @@ def places(demo: Path, folder: Path, *, lake: Path | None = None, port: int = 0)
     """Where the words point to; `folder` is for what comes about."""
     answers = folder / "answers.csv"
     answers.write_text("track_id,label,value,rater,annotated_at,sample\n")
-    sheet, sides = folder / "moods.csv", folder / "sides.csv"
+    sheet, sides, grid = folder / "moods.csv", folder / "sides.csv", folder / "grid.toml"
+    grid.write_text('[grid]\nmodel = "random-forest"\n')
     sheet.write_text("track_id,mood\nfma:000002,calm\n")
     sides.write_text("track_id,part\nfma:000002,test\n")
     probabilities = folder / "theirs.csv"
@@ -102,6 +110,7 @@ def places(demo: Path, folder: Path, *, lake: Path | None = None, port: int = 0)
         "probabilities": probabilities,
         "sheet": sheet,
         "sides": sides,
+        "grid": grid,
         "lake": lake or demo / "lake",
         "music": demo / "music",
         "file": next((demo / "music").rglob("*.mp3")),

@@ -20,6 +20,7 @@ PAGES = {
     "label_noise": "Label noise",
     "reannotate": "Re-annotate",
     "runs": "Runs",
+    "studies": "Studies",
     "sql": "SQL",
 }
 
@@ -60,6 +61,15 @@ def test_a_missing_lake_names_the_command_that_makes_it(open_page, missing_lake:
     app = open_page(missing_lake, page)
     assert not app.exception
     assert f"phonolake run MUSIC --lake {missing_lake}" in told(app)
+
+
+def test_a_study_shows_its_claims_and_tables(open_page, full_lake: Path) -> None:
+    app = open_page(full_lake, "studies")
+    assert [metric.value for metric in app.metric] == ["1", "0", "0"]
+    claims, figures = (table.value for table in app.dataframe)
+    assert list(claims["claim"]) == ["Decibels win."]
+    assert list(figures["ours"]) == [0.8, pytest.approx(0.9)]
+    assert [box.value for box in app.subheader] == ["compression: Fig. 7"]
 
 
 def test_without_a_lake_the_pages_say_how_to_name_one(open_page) -> None:

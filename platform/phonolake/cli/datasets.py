@@ -217,6 +217,18 @@ def _size(n_bytes: int | None) -> str:
 @click.option("--label-noise", type=float, metavar="P", help="Share of wrong genres (fma).")
 @click.option("--corrupt", type=int, metavar="K", help="Broken files, of six kinds (fma).")
 @click.option("--seconds", type=float, metavar="S", help="Duration of a track; as in the dataset by default.")
+@click.option(
+    "--missing", type=float, default=0.0, metavar="P", help="Share of true tags not given (layouts with tags)."
+)
+@click.option("--false", "false", type=float, default=0.0, metavar="P", help="Wrong tags given for each true one.")
+@click.option(
+    "--together",
+    type=float,
+    default=1.0,
+    metavar="P",
+    help="Share of the tracks with a kind's tag that have its others.",
+)
+@click.option("--peaks", type=float, default=0.0, metavar="DB", help="A burst in each clip, so much above the music.")
 @options.seed
 @options.workers
 @options.form
@@ -229,11 +241,13 @@ def synth(
     seconds: float | None,
     seed: int,
     form: str,
+    **planted: float,
 ) -> None:
     """Write a small corpus of made music with known truth to DIR, in the official layout of the dataset NAME."""
     from phonolake.stages import synthesize
+    from phonolake.synthesis.planted import Planted
 
-    config = synthesize.configure(name, tracks, seed, seconds, label_noise, corrupt)
+    config = synthesize.configure(name, tracks, seed, seconds, label_noise, corrupt, Planted(**planted))
     emit(synthesize.counts(synthesize.run(config, folder)), form, columns=("label", "file", "tracks"))
 
 

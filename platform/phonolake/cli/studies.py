@@ -1,12 +1,19 @@
-"""Commands that set figures side by side: the studies of papers, and ensembles of runs."""
+"""Commands that set figures side by side: the studies of papers, ablations, and ensembles of runs."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from phonolake.cli import options
 from phonolake.cli.output import emit, emit_parts
+
+if TYPE_CHECKING:
+    from phonolake.studies.contract import ClaimRow, Deviation, Row
+    from phonolake.studies.grid import Session
+
+SIZES = ("tiny", "middle", "full")
 
 
 @click.group(invoke_without_command=True)
@@ -64,6 +71,178 @@ def _print_study(name: str, part: str, form: str, **choices: Any) -> None:
     rows = emit_parts(found.run(found.Config(part=part, **choices)), form)
     for deviation in contract.deviations_of(rows, found.DEVIATIONS):
         click.echo(f"{deviation.key}: {deviation.text}", err=True)
+
+
+def _with(chosen: tuple[Any, ...]) -> Callable[[Any], Any]:
+    def with_options(command: Any) -> Any:
+        for option in reversed(chosen):
+            command = option(command)
+        return command
+
+    return with_options
+
+
+def _study_options(names: tuple[str, ...]) -> Callable[[Any], Any]:
+    """Options of the studies that vary trainings on a lake; `names` are their parts."""
+    part = click.option(
+        "--part",
+        type=click.Choice([*names, "deviations", "all"]),
+        default="all",
+        show_default=True,
+        help="Part of the study; or all its deviations in words.",
+    )
+    return _with((part, *_common_options()))
+
+
+def _common_options() -> tuple[Any, ...]:
+    return (
+        click.option(
+            "--size",
+            type=click.Choice(SIZES),
+            default="full",
+            show_default=True,
+            help="tiny: does it run; middle: an hour or two of two cores; full: as published.",
+        ),
+        click.option("--repeats", type=click.IntRange(1), metavar="N", help="Seeds of every training; 3 by default."),
+        options.dataset,
+        options.labels,
+        click.option("--truth", metavar="SOURCE", help="Labels to measure by; those that are learned by default."),
+        options.split,
+        click.option("--top-labels", type=click.IntRange(2), metavar="N", help="Only the N labels with most tracks."),
+        options.max_epochs,
+        options.seed,
+        options.device,
+        options.workers,
+        options.dry_run,
+        click.option("--claims", is_flag=True, help="Print whether the claims hold in the place of the tables."),
+        click.option("--figure", metavar="FILE.png", help="Draw the tables there."),
+        options.form,
+    )
+
+
+def _run_session(
+    session: "Session",
+    deviations: "tuple[Deviation, ...]",
+    form: str,
+    *,
+    dry_run: bool,
+    claims: bool,
+    figure: str | None,
+) -> None:
+    from phonolake.studies import contract
+
+    if dry_run:
+        emit(session.plan(), form, of=contract.PartPlan)
+        return
+    rows = [row for table in session.tables() for row in table] if claims else emit_parts(session.tables(), form)
+    _tell(rows, session.claims, deviations, form, claims=claims)
+    if figure and rows:
+        from phonolake.studies import pictures
+
+        pictures.draw(rows, session.study.card.paper, Path(figure))
+
+
+def _tell(
+    rows: "list[Row]", claims_found: "list[ClaimRow]", deviations: "tuple[Deviation, ...]", form: str, *, claims: bool
+) -> None:
+    """The claims, and on standard error what sets the rows apart from the paper."""
+    from phonolake.studies import contract
+
+    if claims or (form == "table" and claims_found):
+        emit(claims_found, form, of=contract.ClaimRow)
+    for deviation in contract.deviations_of(rows, deviations):
+        click.echo(f"{deviation.key}: {deviation.text}", err=True)
+
+
+def _grid_study(
+    name: str, part: str, form: str, *, dry_run: bool, claims: bool, figure: str | None, **choices: Any
+) -> None:
+    """Work off a study of trainings; its tables come as they are done, and then its claims."""
+    from phonolake.studies import contract, grid
+
+    found: Any = contract.get(name)
+    if part == "deviations":
+        emit(found.DEVIATIONS, form, of=contract.Deviation)
+        return
+    session = grid.Session(found.GRID, grid.Config(part=part, **choices))
+    _run_session(session, found.DEVIATIONS, form, dry_run=dry_run, claims=claims, figure=figure)
+
+
+ROBUSTNESS = (
+    "labels",
+    "ground-truth",
+    "evaluation",
+    "initialisation",
+    "representation",
+    "compression",
+    "preprocessing",
+    "label-vectors",
+    "noise",
+)
+
+
+@study.command("robustness", epilog=options.example("phonolake study robustness --part compression --lake lake"))
+@click.option("--lake", envvar="PHONOLAKE_LAKE", show_envvar=True, metavar="L", help="Folder of the lake.")
+@click.option("--matrix", metavar="FILE", help="In the place of a lake: label matrix, .npy or .npz.")
+@click.option("--names", metavar="FILE", help="Names of its columns, one a line.")
+@_study_options(ROBUSTNESS)
+def robustness(lake: str | None, matrix: str | None, names: str | None, part: str, form: str, **choices: Any) -> None:
+    """Labels, first weights, data, magnitudes and noise: Choi et al.'s experiments, and which claims hold."""
+    from phonolake.studies import robustness as found
+
+    if part == "deviations" or lake is not None:
+        if matrix is not None:
+            raise click.UsageError("--matrix takes the place of --lake: give one")
+        _grid_study("robustness", part, form, lake=lake, **choices)
+        return
+    if matrix is None and part != "ground-truth":
+        raise click.UsageError("name a lake with --lake, or a matrix of labels with --matrix")
+    import numpy as np
+
+    from phonolake.lookup.label_matrix import LabelMatrix, read_matrix
+
+    labels = read_matrix(matrix, names) if matrix else LabelMatrix((), (), np.zeros((0, 0)))
+    rows, claims = found.of_matrix(part, labels, Path(matrix or "").name)
+    if not choices["claims"]:
+        emit_parts([rows], form)
+    _tell(rows, claims, found.DEVIATIONS, form, claims=choices["claims"])
+
+
+@study.command("fma-genres", epilog=options.example("phonolake study fma-genres --size middle --lake lake"))
+@options.lake
+@_study_options(("classical", "networks", "per-class", "augmentation", "artists"))
+def fma_genres(part: str, form: str, **choices: Any) -> None:
+    """Genres of FMA: nearest neighbours, SVM and networks of the KTH project, as executed and described."""
+    _grid_study("fma-genres", part, form, **choices)
+
+
+@study.command("random-networks", epilog=options.example("phonolake study random-networks --part small --lake lake"))
+@options.lake
+@_study_options(("small", "large", "optimism", "slip", "trained", "reference"))
+def random_networks(part: str, form: str, **choices: Any) -> None:
+    """Untrained CNNs as features: Pons and Serra's front ends before SVM and ELM, as published and nested."""
+    _grid_study("random-networks", part, form, **choices)
+
+
+@study.command("sample-level", epilog=options.example("phonolake study sample-level --part depth --lake lake"))
+@options.lake
+@_study_options(("parameters", "depth", "input", "datasets", "cost", "filters"))
+def sample_level(part: str, form: str, **choices: Any) -> None:
+    """Networks over waveforms: Lee et al.'s depths, inputs and filters, with what they cost."""
+    _grid_study("sample-level", part, form, **choices)
+
+
+@study.command(epilog=options.example("phonolake study ablate grid.toml --lake lake"))
+@click.argument("configuration", metavar="CONFIG", type=click.Path(path_type=Path))
+@options.lake
+@_with(_common_options())
+def ablate(configuration: Path, form: str, dry_run: bool, claims: bool, figure: str | None, **choices: Any) -> None:
+    """Train a grid of your own: CONFIG (TOML) says what is varied; every arm is held against the first."""
+    from phonolake.studies import ablation, grid
+
+    found = ablation.read(configuration)
+    session = grid.Session(found, grid.Config(**choices))
+    _run_session(session, found.deviations, form, dry_run=dry_run, claims=claims, figure=figure)
 
 
 @click.command(epilog=options.example("phonolake ensemble k2c2 random-forest --method mean --lake lake"))

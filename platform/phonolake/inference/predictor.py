@@ -54,6 +54,8 @@ class Scored:
         What the layer that was asked for gives for each window.
     starts : list of int
         First step of each window.
+    window_probabilities : ndarray, shape (W, K), or None
+        Of each window; None for rows of numbers.
     """
 
     track_id: str
@@ -61,6 +63,7 @@ class Scored:
     embedding: np.ndarray | None
     window_activations: np.ndarray | None = None
     starts: list[int] = field(default_factory=list)
+    window_probabilities: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -289,4 +292,4 @@ def _pooled(
     starts: Sequence[int] = (),
 ) -> Scored:
     embedding = None if e_WE is None else e_WE.mean(axis=0)
-    return Scored(track_id, p_WK.mean(axis=0), embedding, activations, list(starts))
+    return Scored(track_id, p_WK.mean(axis=0), embedding, activations, list(starts), p_WK)

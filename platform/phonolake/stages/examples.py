@@ -237,6 +237,15 @@ def fold_numbers(lake: Lake, split: str) -> list[int]:
     return [fold for (fold,) in rows]
 
 
+def folds_of(lake: Lake, split: str) -> dict[str, int]:
+    """The fold of each track in a split; empty for a fixed split."""
+    with catalog.connect(lake) as connection:
+        rows = connection.execute(
+            "SELECT track_id, fold FROM splits WHERE split = $1 AND fold IS NOT NULL", [split]
+        ).fetchall()
+    return dict(rows)
+
+
 def parts(given: list[str | None], folds: list[int | None], split: str, test_fold: int | None) -> list[str]:
     """The part of each track of a split by its own part and fold; the errors are those of `collect`."""
     numbers = sorted({fold for fold in folds if fold is not None})

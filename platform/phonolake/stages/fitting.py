@@ -62,20 +62,31 @@ def train_model(task: Task) -> None:
     PhonolakeError
         When no training track has the input, or the loss is no longer a number.
     """
+    fitted = fit(task)
     if not isinstance(task.model.CARD, NetworkCard):
-        _keep(task, _fit_estimator(task))
+        _keep(task, fitted)
         return
     from phonolake.training import group
 
-    with unfinished.held(task.hidden):
-        fitted = _fit_network(task)
     if group.rank() == 0:
         _keep(task, fitted)
 
 
-def _keep(task: Task, fitted: Fitted) -> None:
-    """Measure and store a model."""
-    card = {
+def fit(task: Task) -> Fitted:
+    """Learn, and keep nothing but what a network needs to go on after a kill; the errors are those of `train_model`."""
+    if not isinstance(task.model.CARD, NetworkCard):
+        return _fit_estimator(task)
+    with unfinished.held(task.hidden):
+        return _fit_network(task)
+
+
+def loaded(task: Task, fitted: Fitted) -> LoadedModel:
+    """A model that has learned, ready to score."""
+    return wrap(fitted.model, _card(task, fitted), device=task.hardware.device)
+
+
+def _card(task: Task, fitted: Fitted) -> dict[str, Any]:
+    return {
         "model": task.config.model,
         "input": task.input,
         "preprocessing": task.config.preprocessing,
@@ -89,12 +100,15 @@ def _keep(task: Task, fitted: Fitted) -> None:
         "code_version": CODE_VERSION,
         "curve": fitted.curve,
     }
+
+
+def _keep(task: Task, fitted: Fitted) -> None:
+    """Measure and store a model."""
     with replacing(task.folder / trained.TRACKS) as temporary:
         table = pa.table({"track_id": task.examples.track_ids, "part": task.examples.parts})
         pq.write_table(table, temporary)
-    loaded = wrap(fitted.model, card, device=task.hardware.device)
-    metrics = report.of_curve(task.run_id, fitted.curve, fitted.tracks) + _measure(task, loaded)
-    storage.save(fitted.model, card | {"metrics": metrics}, task.folder / trained.WEIGHTS)
+    metrics = report.of_curve(task.run_id, fitted.curve, fitted.tracks) + _measure(task, loaded(task, fitted))
+    storage.save(fitted.model, _card(task, fitted) | {"metrics": metrics}, task.folder / trained.WEIGHTS)
     trained.send(task.lake, task.run_id)
 
 
@@ -108,7 +122,7 @@ def _fit_network(task: Task) -> Fitted:
         recipe = replace(recipe, max_epochs=task.config.max_epochs)
     train, valid = _batches(task, recipe, TRAIN), _batches(task, recipe, VALID)
     _check_not_empty(len(train), task)
-    build = _build_arguments(task)
+    build = build_arguments(task)
     network = task.model.build(**build)
     learner, sources = network, (train, valid)
     if frozen.is_frozen(network):
@@ -137,7 +151,8 @@ def _fit_network(task: Task) -> Fitted:
     )
 
 
-def _build_arguments(task: Task) -> dict[str, Any]:
+def build_arguments(task: Task) -> dict[str, Any]:
+    """What a network's `build` is given."""
     build = {"n_classes": len(task.examples.classes), "n_frames": task.n_steps, "seed": task.config.seed}
     if task.config.preprocessing and "standardise" in signature(task.model.build).parameters:
         # The preprocessing ends in standardised spectrograms and a scale, which the network's own would undo.

@@ -14,6 +14,7 @@ from phonolake.files import make_folder
 from phonolake.records import Seconds
 from phonolake.synthesis import fma
 from phonolake.synthesis.layouts import contract as layouts
+from phonolake.synthesis.planted import Planted
 
 RECORD = "synthesis.json"
 BATCH = 8
@@ -38,24 +39,30 @@ def configure(
     seconds: float | None,
     label_noise: float | None = None,
     n_corrupt: int | None = None,
+    planted: Planted = Planted(),  # noqa: B008 (it is frozen)
 ) -> fma.Config | layouts.Config:
     """Settings of a corpus; None leaves what the layout has by default.
 
     Raises
     ------
     UsageError
-        For an unknown layout, a value out of range, or planted faults in a layout other than FMA's.
+        For an unknown layout, a value out of range, or planted faults that a layout has no place for.
     """
     if name == FMA:
+        if planted.about_tags:
+            raise UsageError("fma has genres and no tags: --label-noise makes some of them wrong")
         n, duration = (400 if n_tracks is None else n_tracks), Seconds(30.0 if seconds is None else seconds)
-        return fma.Config(n, seed, label_noise or 0.0, n_corrupt or 0, duration)
+        return fma.Config(n, seed, label_noise or 0.0, n_corrupt or 0, duration, peaks=planted.peaks)
     known = layouts.layouts()
     if name not in known:
         raise unknown("layout", name, [FMA, *known])
     if label_noise is not None or n_corrupt is not None:
         raise UsageError(f"wrong labels and broken files are planted in the layout fma alone; received {name!r}")
+    if planted.about_tags and known[name].truth is None:
+        tagged = ", ".join(sorted(name for name, layout in known.items() if layout.truth is not None))
+        raise UsageError(f"tags are planted in the layouts {tagged}; received {name!r}")
     n = known[name].n_tracks if n_tracks is None else n_tracks
-    return layouts.Config(name, n, seed, Seconds(known[name].duration if seconds is None else seconds))
+    return layouts.Config(name, n, seed, Seconds(known[name].duration if seconds is None else seconds), planted)
 
 
 @overload
@@ -104,10 +111,17 @@ def _maker(config: fma.Config | layouts.Config) -> ModuleType:
     return fma if isinstance(config, fma.Config) else layouts
 
 
+def _settings(config: fma.Config | layouts.Config) -> dict[str, Any]:
+    """Settings that tell a corpus from others: what came later is left out where it is as it always was."""
+    found = asdict(config)
+    later = {"planted": asdict(Planted()), "peaks": 0.0}
+    return {name: value for name, value in found.items() if later.get(name, ...) != value}
+
+
 def _claim(root: Path, config: fma.Config | layouts.Config) -> None:
     """Note what the folder is going to hold; refuse one that holds something else."""
     make_folder(root)
-    record, wanted = root / RECORD, json.dumps(asdict(config), sort_keys=True)
+    record, wanted = root / RECORD, json.dumps(_settings(config), sort_keys=True)
     if record.is_file():
         if record.read_text(encoding="utf-8").strip() != wanted:
             raise UsageError(f"{root} holds a corpus with other settings: remove it, or name another folder")

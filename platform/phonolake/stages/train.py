@@ -5,6 +5,7 @@ training that was killed goes on after its last finished epoch and one that was 
 on its way lies in a hidden folder, which goes when the model is there.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -90,7 +91,7 @@ def _train(lake: Lake, todo: list[Task], hardware: Hardware, advance: progress.A
     """
     if not todo:
         return
-    gpu = _wants_gpu(todo, hardware)
+    gpu = wants_gpu(todo, hardware)
     hardware = replace(hardware, device="cuda" if gpu else "cpu")
     todo = [replace(task, hardware=hardware) for task in todo]
     if hardware.workers is None:
@@ -98,7 +99,7 @@ def _train(lake: Lake, todo: list[Task], hardware: Hardware, advance: progress.A
         work: dict[str, Any] = {
             "cpus": cpus,
             "gpus": int(gpu),
-            "seconds": sum(map(_seconds, todo)),
+            "seconds": sum(map(seconds_of, todo)),
             "forks": lake.forks,
         }
         for task, _ in execution.imap(fitting.train_model, todo, **work, on_tick=advance):
@@ -117,7 +118,7 @@ def _train(lake: Lake, todo: list[Task], hardware: Hardware, advance: progress.A
         _clear(task)
 
 
-def _seconds(task: Task) -> float:
+def seconds_of(task: Task) -> float:
     """How long one core takes, roughly: little, for an estimator; for a network, by epochs and length of the crops."""
     n = len(task.examples.track_ids)
     if not isinstance(task.model.CARD, NetworkCard):
@@ -127,7 +128,7 @@ def _seconds(task: Task) -> float:
     return n * task.epochs * length * SECONDS_PER_CROP
 
 
-def _wants_gpu(todo: list[Task], hardware: Hardware) -> bool:
+def wants_gpu(todo: Sequence[Task], hardware: Hardware) -> bool:
     """Whether to train on GPUs; what is asked for and cannot be had is said before anything waits for it."""
     card = registry.get(todo[0].config.model).CARD
     is_network = isinstance(card, NetworkCard)

@@ -56,6 +56,10 @@ KEYS = {
     "feature_importances": "run_id, feature",
     "benchmark_vectors": "representation, condition, track_id, source_shard",
     "benchmark_answers": "cell, condition, seed, track_id",
+    "study_cells": "cell_id",
+    "study_claims": "study_run, position",
+    "study_rows": "study_run, position",
+    "study_predictions": "track_id, cell_id, protocol",
 }
 MEND = "`phonolake verify --mend` puts it right; then run the stages again"
 RESTORE = "restore the file from a copy, or ingest into a new lake"
@@ -69,6 +73,7 @@ ABOUT_TRACKS = (
     "activations",
     "predictions",
     "fingerprints",
+    "study_predictions",
 )
 
 

@@ -82,6 +82,52 @@ class Row:
     notes: str
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimRow:
+    """A sentence of a paper, and whether it holds here.
+
+    Parameters
+    ----------
+    claim : str
+    expects : str
+        ``above``: the difference lies above zero; ``within M``: no farther from it than M.
+    metric : str
+        What the difference is one of.
+    difference, low, high : float
+        With its 95 % interval over artists and seeds.
+    n, n_tracks : int
+        Seeds of each training, and tracks that were held out.
+    verdict : str
+        ``holds``, ``does not hold``, or ``undecided`` where the interval lies on both sides.
+    data : str
+        Which dataset; it is said where that is another than the paper's. Of claims that a part judges itself it may be
+        left empty: the session knows.
+    """
+
+    part: str
+    claim: str
+    expects: str
+    metric: str
+    difference: float
+    low: float
+    high: float
+    n: int
+    n_tracks: int
+    verdict: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartPlan:
+    """What a part of a study takes: cells that no part before has, those of them that are finished, and hours here."""
+
+    part: str
+    cells: int
+    finished: int
+    hours: float
+    workers: int
+
+
 class Study(Protocol):
     """A study module, as the command line sees it."""
 

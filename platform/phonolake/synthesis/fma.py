@@ -27,6 +27,7 @@ from phonolake.records import Hertz
 from phonolake.synthesis.damage import damage
 from phonolake.synthesis.music import compose, tags
 from phonolake.synthesis.planning import Config, PlannedTrack, plan
+from phonolake.synthesis.planted import with_burst
 
 __all__ = ["Config", "PlannedTrack", "audio_path", "encode_mp3", "plan", "render", "write_metadata", "write_track"]
 
@@ -73,7 +74,10 @@ def render(track: PlannedTrack, config: Config) -> bytes:
 
     The music depends on the seed and the track alone, so tracks may be rendered in any order and anywhere.
     """
-    samples = compose(track.genre, rng=_rng(track, config), duration=config.duration, sr=config.sr)
+    rng = _rng(track, config)
+    samples = compose(track.genre, rng=rng, duration=config.duration, sr=config.sr)
+    if config.peaks:
+        samples = with_burst(samples, config.sr, config.peaks, rng)
     if track.damage is None:
         return encode_mp3(samples, config.sr)
     return damage(track.damage, samples, config.sr, encode_mp3)

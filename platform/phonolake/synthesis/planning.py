@@ -11,6 +11,7 @@ from phonolake.errors import UsageError
 from phonolake.records import Hertz, Seconds
 from phonolake.synthesis.damage import KINDS
 from phonolake.synthesis.music import GENRES
+from phonolake.synthesis.planted import Planted
 
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 MAX_TRACKS = 100_000  # FMA's file names have six digits
@@ -45,6 +46,8 @@ class Config:
         Length of each clip, 1 or above.
     sr : Hertz
         Sampling rate, one that MP3 knows.
+    peaks : float
+        Decibels by which a burst in each clip is louder than its music, as in `phonolake.synthesis.planted`; 0: none.
 
     Raises
     ------
@@ -58,6 +61,7 @@ class Config:
     n_corrupt: int = 0
     duration: Seconds = Seconds(30.0)  # noqa: RUF009 (a NewType call is the float itself)
     sr: Hertz = Hertz(22050)  # noqa: RUF009
+    peaks: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_tracks <= MAX_TRACKS:
@@ -70,6 +74,7 @@ class Config:
             raise UsageError(f"n_corrupt is {self.n_corrupt}; it must lie between 0 and n_tracks ({self.n_tracks}).")
         if not 1 <= self.duration < math.inf:
             raise UsageError(f"duration is {self.duration} s; it must be 1 s or more.")
+        Planted(peaks=self.peaks)  # says what is allowed
         if self.sr not in MP3_RATES:
             raise UsageError(f"sr is {self.sr} Hz; MP3 knows {', '.join(map(str, MP3_RATES))}.")
 

@@ -19,6 +19,7 @@ from phonolake.errors import UsageError
 from phonolake.files import write
 from phonolake.records import Hertz, Seconds
 from phonolake.synthesis.music import GENRES, compose
+from phonolake.synthesis.planted import Planted, with_burst
 
 SUBTYPES = {"WAV": "PCM_16", "AU": "PCM_16", "MP3": "MPEG_LAYER_III"}
 LARGEST = 10_000
@@ -38,6 +39,8 @@ class Config:
         Everything random follows from it.
     duration : Seconds
         Of each clip, above 0.
+    planted : Planted
+        What the corpus has on purpose; tags of the layouts that have some, bursts of all.
 
     Raises
     ------
@@ -49,6 +52,7 @@ class Config:
     n_tracks: int
     seed: int = 0
     duration: Seconds = Seconds(1.0)  # noqa: RUF009 (a NewType call is the float itself)
+    planted: Planted = Planted()  # noqa: RUF009 (it is frozen)
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_tracks <= LARGEST:
@@ -104,6 +108,8 @@ class DatasetLayout:
         Lists the audio files of a corpus.
     files : callable
         Makes the other files, by their path: tables, lists, annotations.
+    truth : callable, optional
+        Of a layout with tags: the lake's id of a clip, whose true tags ``clip["true"]`` holds.
     """
 
     name: str
@@ -111,6 +117,7 @@ class DatasetLayout:
     duration: float
     clips: Callable[[Config], list[PlannedClip]]
     files: Callable[[Sequence[PlannedClip], Config], dict[str, bytes]]
+    truth: Callable[[PlannedClip], str] | None = None
 
 
 def layouts() -> dict[str, DatasetLayout]:
@@ -138,6 +145,8 @@ def write_track(clip: PlannedClip, config: Config, root: Path) -> int:
     """Make a clip and write it to its place, whole or not at all; returns its bytes."""
     rng = np.random.default_rng([config.seed, clip.number])
     samples = compose(GENRES[clip.kind % len(GENRES)], rng=rng, duration=config.duration, sr=clip.sr)
+    if config.planted.peaks:
+        samples = with_burst(samples, clip.sr, config.planted.peaks, rng)
     buffer = io.BytesIO()
     sf.write(buffer, samples, clip.sr, format=clip.container, subtype=SUBTYPES[clip.container])
     data = buffer.getvalue()
@@ -146,9 +155,16 @@ def write_track(clip: PlannedClip, config: Config, root: Path) -> int:
 
 
 def write_metadata(clips: Sequence[PlannedClip], config: Config, root: Path) -> None:
-    """Write all files that are no audio."""
-    for name, data in get(config.layout).files(clips, config).items():
+    """Write all files that are no audio; where tags were planted, their truth too, as `phonolake labels import` reads.
+
+    ``truth.csv`` has the columns `track_id` and `tag`.
+    """
+    layout = get(config.layout)
+    for name, data in layout.files(clips, config).items():
         write(root.joinpath(*name.split("/")), data)
+    if layout.truth is not None and config.planted.about_tags:
+        lines = [f"{layout.truth(clip)},{tag}" for clip in clips for tag in clip["true"]]
+        write(root / "truth.csv", "\n".join(["track_id,tag", *lines, ""]).encode())
 
 
 def parts(n: int) -> list[str]:

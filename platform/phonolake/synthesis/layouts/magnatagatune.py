@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from phonolake.records import Hertz
 from phonolake.synthesis.layouts.contract import Config, DatasetLayout, PlannedClip, parts
+from phonolake.synthesis.planted import tags
 
 # The 188 columns of the official table.
 TAGS = """
@@ -35,6 +36,7 @@ KINDS = (
     ("sitar", "indian", "india"),
     ("ambient", "synth", "synthesizer"),
 )
+POOL = tuple(tag for kind in KINDS for tag in kind)
 FOLDERS = "0123456789abcdef"
 COLUMNS = ["clip_id", "track_number", "title", "artist", "album", "url", "segmentStart", "segmentEnd", "original_url"]
 
@@ -47,7 +49,8 @@ def clips(config: Config) -> list[PlannedClip]:
         kind, folder = song % len(KINDS), FOLDERS[song % len(FOLDERS)]
         start = 29 * second
         path = f"mp3/{folder}/artist_{song}-album_{song}-01-song_{song}-{start}-{start + 29}.mp3"
-        said = (("song", song), ("start", start), ("tags", KINDS[kind][: 2 + second]))
+        true, given = tags(KINDS[kind][: 2 + second], POOL, config.planted, seed=config.seed, number=i)
+        said = (("song", song), ("start", start), ("tags", given), ("true", true))
         found.append(PlannedClip(path, KINDS[kind][0], kind, i, "MP3", Hertz(16_000), said))
     return found
 
@@ -74,4 +77,4 @@ def _row(cells: Sequence[object]) -> str:
     return "\t".join(f'"{cell}"' for cell in cells) + "\n"
 
 
-LAYOUT = DatasetLayout("magnatagatune", 64, 29.0, clips, files)
+LAYOUT = DatasetLayout("magnatagatune", 64, 29.0, clips, files, lambda clip: f"magnatagatune:{2 + clip.number}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from phonolake.records import Hertz
 from phonolake.synthesis.layouts.contract import Config, DatasetLayout, PlannedClip, parts
+from phonolake.synthesis.planted import tags
 
 # Columns of the three tables of a song's file, as in the official ones.
 METADATA = np.dtype([
@@ -35,6 +36,7 @@ KINDS = (
     ("country", 36, "sad", 47),
 )  # fmt: skip
 N_TAGS = 50
+COLUMN = {tag: column for kind in KINDS for tag, column in (kind[:2], kind[2:])}
 
 
 def clips(config: Config) -> list[PlannedClip]:
@@ -46,8 +48,10 @@ def clips(config: Config) -> list[PlannedClip]:
         track = f"TR{letters}{128:03d}F{i:05X}"[:18].ljust(18, "0")
         number = 6_000_000 + i
         name = f"{track}.mp3" if i % 2 else f"{number % 10}/{number // 10 % 10}/{number}.clip.mp3"
-        said = (("track", track), ("number", number), ("tags", (KINDS[i % len(KINDS)][0], KINDS[i % len(KINDS)][2])))
         kind = i % len(KINDS)
+        own = (KINDS[kind][0], KINDS[kind][2])
+        true, given = tags(own, tuple(COLUMN), config.planted, seed=config.seed, number=i)
+        said = (("track", track), ("number", number), ("tags", given), ("true", true))
         found.append(PlannedClip(f"audio/{name}", KINDS[kind][0], kind, i, "MP3", Hertz(22_050), said))
     return found
 
@@ -90,8 +94,7 @@ def _song(clip: PlannedClip, config: Config) -> bytes:
 def _matrix(members: list[PlannedClip]) -> bytes:
     labels = np.zeros((len(members), N_TAGS), bool)
     for row, clip in enumerate(members):
-        _, first, _, second = KINDS[clip.kind]
-        labels[row, [first, second]] = True
+        labels[row, [COLUMN[tag] for tag in clip["tags"]]] = True
     buffer = io.BytesIO()
     np.save(buffer, labels)
     return buffer.getvalue()
@@ -103,17 +106,19 @@ def _tags(clips: Sequence[PlannedClip]) -> bytes:
         connection.execute("CREATE TABLE tids (tid TEXT PRIMARY KEY)")
         connection.execute("CREATE TABLE tags (tag TEXT PRIMARY KEY)")
         connection.execute("CREATE TABLE tid_tag (tid INT, tag INT, val FLOAT)")
-        names = sorted({tag for kind in KINDS for tag in (kind[0], kind[2])} | {"seen live"})
+        names = sorted(COLUMN.keys() | {"seen live"})
         connection.executemany("INSERT INTO tags VALUES (?)", [(name,) for name in names])
         connection.executemany("INSERT INTO tids VALUES (?)", [(clip["track"],) for clip in clips])
         rows = [
-            (clip.number + 1, names.index(tag) + 1, weight)
-            for clip in clips
-            for tag, weight in zip((*clip["tags"], "seen live"), (100.0, 60.0, 30.0), strict=True)
+            (clip.number + 1, names.index(tag) + 1, weight) for clip in clips for tag, weight in _weighed(clip["tags"])
         ]
         connection.executemany("INSERT INTO tid_tag VALUES (?, ?, ?)", rows)
         connection.commit()
         return connection.serialize()
 
 
-LAYOUT = DatasetLayout("msd", 40, 29.0, clips, files)
+def _weighed(given: tuple[str, ...]) -> list[tuple[str, float]]:
+    return [(tag, 60.0 if n else 100.0) for n, tag in enumerate(given)] + [("seen live", 30.0)]
+
+
+LAYOUT = DatasetLayout("msd", 40, 29.0, clips, files, lambda clip: f"msd:{clip['track']}")
