@@ -317,10 +317,47 @@ def test_ray_accepts_the_cluster_file() -> None:
         assert here.startswith("~") or (ROOT / here).exists()
 
 
+# Fields of the operator's resources, of which it takes no others, as docs/reference/api.md of ray-project/kuberay lists
+# them (Apache 2.0); `authOptions` is there since 1.6.
+KUBERAY = {
+    "cluster": "suspend managedBy autoscalerOptions headServiceAnnotations enableInTreeAutoscaling headGroupSpec "
+    "gcsFaultToleranceOptions rayVersion workerGroupSpecs authOptions",
+    "autoscaler": "resources image imagePullPolicy securityContext idleTimeoutSeconds upscalingMode version env "
+    "envFrom volumeMounts",
+    "gcs": "redisUsername redisPassword externalStorageNamespace redisAddress",
+    "head": "template headService enableIngress rayStartParams serviceType",
+    "workers": "suspend groupName replicas minReplicas maxReplicas idleTimeoutSeconds rayStartParams template "
+    "scaleStrategy numOfHosts",
+    "job": "activeDeadlineSeconds backoffLimit rayClusterSpec submitterPodTemplate metadata clusterSelector "
+    "submitterConfig managedBy deletionStrategy entrypoint runtimeEnvYAML jobId submissionMode entrypointResources "
+    "entrypointNumCpus entrypointNumGpus ttlSecondsAfterFinished shutdownAfterJobFinishes suspend schedule",
+}
+
+
+def manifests() -> dict[str, dict]:
+    """The manifests for Kubernetes by their kinds."""
+    found = {d["kind"]: d for d in yaml.safe_load_all((DEPLOY / "kuberay.yaml").read_text(encoding="utf-8"))}
+    kinds = {"PersistentVolumeClaim", "Service", "StatefulSet", "RayCluster", "RayJob"}
+    assert set(found) == kinds
+    return found
+
+
+def test_the_operator_knows_every_field() -> None:
+    found = manifests()
+    cluster, job = found["RayCluster"]["spec"], found["RayJob"]["spec"]
+    parts = [("cluster", cluster), ("autoscaler", cluster["autoscalerOptions"]), ("head", cluster["headGroupSpec"])]
+    parts += [("gcs", cluster["gcsFaultToleranceOptions"]), ("job", job)]
+    parts += [("workers", group) for group in cluster["workerGroupSpecs"]]
+    for name, part in parts:
+        assert set(part) <= set(KUBERAY[name].split()), name
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+
+
 def test_the_kubernetes_manifests_fit_together() -> None:
     text = (DEPLOY / "kuberay.yaml").read_text(encoding="utf-8")
-    volume, cluster, job = yaml.safe_load_all(text)
-    assert [d["kind"] for d in (volume, cluster, job)] == ["PersistentVolumeClaim", "RayCluster", "RayJob"]
+    found = manifests()
+    volume, cluster, job = found["PersistentVolumeClaim"], found["RayCluster"], found["RayJob"]
     assert volume["spec"]["accessModes"] == ["ReadWriteMany"]
     assert job["spec"]["clusterSelector"] == {"ray.io/cluster": cluster["metadata"]["name"]}
     assert f"ray=={cluster['spec']['rayVersion']}" in (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
@@ -333,7 +370,28 @@ def test_the_kubernetes_manifests_fit_together() -> None:
         assert mount["name"] == pod["volumes"][0]["name"]
         assert f"--lake {mount['mountPath']}/" in job["spec"]["entrypoint"]
         assert pod["securityContext"]["runAsUser"] == 1000
-    assert len(set(re.findall(r" image: (\S+)", text))) == 1
+        # Ray takes its limits for what there is: a pod never gets more than it asks for.
+        assert container["resources"]["requests"] == container["resources"]["limits"]
+    assert len(set(re.findall(r" image: (phonolake\S+)", text))) == 1
+
+
+def test_the_cluster_grows_shrinks_and_outlives_its_head() -> None:
+    found = manifests()
+    spec, redis = found["RayCluster"]["spec"], found["StatefulSet"]
+    assert spec["enableInTreeAutoscaling"]
+    for group in spec["workerGroupSpecs"]:
+        assert 0 <= group["minReplicas"] <= group["replicas"] < group["maxReplicas"]
+        pod = group["template"]["spec"]
+        # Within the grace of a node that is taken away, Ray ends by itself.
+        *_, grace = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+        assert int(grace) < pod["terminationGracePeriodSeconds"]
+    gpus = [g["template"]["spec"]["containers"][0]["resources"]["limits"] for g in spec["workerGroupSpecs"]]
+    assert [int(limits.get("nvidia.com/gpu", 0)) for limits in gpus] == [0, 1]
+    host, port = spec["gcsFaultToleranceOptions"]["redisAddress"].split(":")
+    assert host == found["Service"]["metadata"]["name"] == redis["spec"]["serviceName"]
+    assert int(port) == found["Service"]["spec"]["ports"][0]["port"]
+    (environment,) = redis["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert spec["gcsFaultToleranceOptions"]["redisPassword"]["valueFrom"] == environment["valueFrom"]
 
 
 def test_the_image_is_built_from_what_is_there() -> None:

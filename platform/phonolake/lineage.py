@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 CODE_VERSION = "0.1.0"
+# Of a digest, as a rule.
+DIGITS = 12
 
 
 def canonical(value: Any) -> str:
@@ -14,7 +16,7 @@ def canonical(value: Any) -> str:
     return _ENCODER.encode(value)
 
 
-def digest(value: Any, *, length: int = 12) -> str:
+def digest(value: Any, *, length: int = DIGITS) -> str:
     """Hexadecimal digest of a value's canonical JSON."""
     return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()[:length]
 

@@ -1,6 +1,6 @@
 """What an ingest has to read: its plan, made in batches in DuckDB, held against a plain rule, file by file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from phonolake.audio.encoded import sha256
 from phonolake.errors import UsageError
+from phonolake.lineage import digest
 from phonolake.records import Recording
 from phonolake.stages import ingest_known, ingest_plan
-from phonolake.stages.ingest_files import File
+from phonolake.stages.ingest_files import File, Looker
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import write_rows
@@ -150,3 +151,29 @@ def test_two_files_of_one_id_are_refused_with_both_paths(monkeypatch: pytest.Mon
     files.append(File(Recording("n0", Path("other.mp3")), 1, 1, ""))
     with pytest.raises(UsageError, match=r"d:n0 stands for two files, 0\.mp3 and other\.mp3: remove one"):
         ingest_plan.make(files, None, "d", NOW, 1)
+
+
+WORDS = st.text(max_size=5)
+RECORDINGS = st.builds(
+    Recording,
+    source_id=WORDS,
+    path=st.just(Path("x")),
+    title=st.none() | WORDS,
+    year=st.none() | st.integers(0, 2),
+    labels=st.lists(WORDS, max_size=2).map(tuple),
+    splits=st.lists(st.tuples(WORDS, st.none() | WORDS, st.none() | st.integers(0, 1)), max_size=2).map(tuple),
+    attributes=st.lists(st.tuples(WORDS, st.integers(0, 1) | st.sampled_from([0.0, 1.0, True, [1]])), max_size=1).map(
+        tuple
+    ),
+    fault=st.none() | WORDS,
+)
+
+
+@given(st.lists(RECORDINGS, max_size=8))
+def test_what_a_dataset_says_has_the_hash_that_lakes_hold(recordings: list[Recording]) -> None:
+    """Of a list of all fields but the path, in their order; a fault counts where there is one."""
+    looker = Looker(None)
+    for recording in recordings:
+        values = [getattr(recording, f.name) for f in fields(Recording) if f.name not in ("path", "fault")]
+        values += [recording.fault] if recording.fault else []
+        assert looker.look(recording).said == digest(values)

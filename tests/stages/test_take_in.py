@@ -1,11 +1,14 @@
 """Ingest and extract in one pass: the tables of the two stages one after the other, with each file decoded once."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile as sf
 
+from phonolake import execution
 from phonolake.audio import layout
 from phonolake.errors import UsageError
 from phonolake.inference import recordings
@@ -161,3 +164,22 @@ def test_what_lasts_too_long_is_a_reject_and_not_decoded_to_its_end(
     ]
     # Without the bound it is another request, and the file is looked at again.
     assert ingest.run(ingest.Config(str(tmp_path / "lake"), str(tmp_path / "music"))).outputs == 1
+
+
+def test_the_largest_shards_are_begun_first(music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is begun last ends last: workers that take the next shard when they are free end close together."""
+    begun: list[list[str]] = []
+
+    def imap(function: Any, payloads: Any, **_: Any) -> Iterator[tuple[Any, None]]:
+        begun.append([getattr(task, "source", None) or f"{task.stem}.parquet" for task in payloads])
+        for task in payloads:
+            yield task, function(task)
+
+    monkeypatch.setattr(execution, "imap", imap)
+    ingest.run(config(tmp_path / "lake", music, shard_bytes=1))
+    extract.run(extract.Config(str(tmp_path / "lake"), RECIPES.features))
+    sizes = {file: shard.bytes for file, shard in Lake.open(tmp_path / "lake").shards("audio").items()}
+    for files in begun:
+        found = [sizes.get(file, 0) for file in files]
+        assert found == sorted(found, reverse=True)
+        assert len(found) >= len(sizes) > 1

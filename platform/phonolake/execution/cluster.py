@@ -55,13 +55,16 @@ def imap(
 
     watch = _Watch(on_tick) if on_tick is not None and live else None
     task: Any = ray.remote(_task).options(num_cpus=cpus, num_gpus=gpus, max_retries=CRASHES, retry_exceptions=False)
-    window = max(2, int(ray.cluster_resources().get("CPU", 1) / min(cpus, 1)) * IN_FLIGHT_PER_CPU)
     if cpus > cores():
         raise PhonolakeError(f"a task wants {cpus} cores, and no node has more than {cores()}")
     running: dict[Any, Any] = {}
+    window = _window(cpus)
     try:
         for payload in payloads:
             running[task.remote(function, payload, watch and watch.ticker, files.owner.get())] = payload
+            if len(running) >= window:
+                # A cluster that grows with what waits for it is asked for its size again.
+                window = _window(cpus)
             if len(running) >= window:
                 yield _finish(running, watch, on_tick)
         while running:
@@ -71,6 +74,11 @@ def imap(
         if running and ray.is_initialized():
             for reference in running:
                 ray.cancel(reference)
+
+
+def _window(cpus: float) -> int:
+    """How many tasks may wait or run at once."""
+    return max(2, int((all_of("CPU") or 1) / min(cpus, 1)) * IN_FLIGHT_PER_CPU)
 
 
 def amap(

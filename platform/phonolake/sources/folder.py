@@ -28,10 +28,10 @@ def recordings(root: Path) -> Iterator[Recording]:
         # What is the same for all of a folder is asked for once.
         below = os.path.relpath(folder, root)
         prefix = "" if below == "." else _source_id(below) + "/"
-        labels = (_text(os.path.basename(os.path.realpath(folder))),)
+        labels, parent = (_text(os.path.basename(os.path.realpath(folder))),), Path(folder)
         for name in names:
             if _is_audio(name):
-                yield Recording(source_id=prefix + _source_id(name), path=Path(folder, name), labels=labels)
+                yield Recording(source_id=prefix + _source_id(name), path=parent / name, labels=labels)
 
 
 def passed_over(root: Path) -> Iterator[Path]:
@@ -58,4 +58,4 @@ def _source_id(name: str) -> str:
 
 def _text(name: str) -> str:
     """A file name as valid Unicode: bytes that are no UTF-8 show as escapes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -80,6 +80,8 @@ def run(config: Config) -> list[Outcome]:
 def _compute(lake: Lake, tasks: list[Task]) -> None:
     sources = lake.shards("audio")
     n = count_tracks(lake, "audio", sources)
+    # The longest first: what is begun last ends last.
+    tasks = sorted(tasks, key=lambda task: -sources[task.source].bytes)
     done = n - count_tracks(lake, "audio", [task.source for task in tasks])
     with progress.task("extract", n, done=done) as advance:
         seconds = _seconds(tasks, sources)

@@ -101,6 +101,8 @@ def _write(lake: Lake, config: Config, plan: planning.IngestPlan, recipes: Recip
     tasks = [Task(lake.place, config, stem, files, recipes) for stem, files in plan.shards.items()]
     ready = lake.ready("tracks")
     missing = [task for task in tasks if task.stem + SUFFIX not in ready]
+    # The longest first: what is begun last ends last.
+    missing.sort(key=lambda task: -sum(file.size or 0 for file in task.files))
     total = sum(len(task.files) for task in tasks)
     with progress.task("ingest", total, done=total - sum(len(task.files) for task in missing)) as advance:
         seconds = _seconds(missing)

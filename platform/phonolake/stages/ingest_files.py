@@ -1,12 +1,14 @@
 """What the file system says of recordings, and a hash of what their dataset says of them."""
 
+import hashlib
 import os
 import stat
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
-from phonolake.lineage import digest
+from phonolake.lineage import DIGITS, canonical, digest
 from phonolake.records import Recording
 
 
@@ -43,10 +45,11 @@ class Looker:
     def __init__(self, within: Path | None) -> None:
         self.within = within
         self._folders: dict[str, bool] = {}
+        self._rests: dict[tuple[Any, ...], str] = {}
 
     def look(self, recording: Recording) -> File:
         """Ask about one recording; anything but a regular file counts as missing."""
-        said = digest((_said_with_fault if recording.fault else _said)(recording))
+        said = self._digest(recording)
         path = os.fspath(recording.path)
         try:
             facts = os.lstat(path)
@@ -60,6 +63,20 @@ class Looker:
             return File(recording, None, None, said, recording.path.resolve())
         return File(recording, facts.st_size, facts.st_mtime_ns, said)
 
+    def _digest(self, recording: Recording) -> str:
+        """`digest` of what a dataset says; of many recordings all but the id is the same, and is put to text once."""
+        said = (_said_with_fault if recording.fault else _said)(recording)
+        # Attributes may be equal and yet another text, such as 1 and 1.0, or no key at all.
+        if recording.attributes:
+            return digest(said)
+        rest = self._rests.get(said[1:])
+        if rest is None:
+            if len(self._rests) >= MOST_RESTS:
+                self._rests.clear()
+            rest = self._rests[said[1:]] = canonical(said[1:])[1:]
+        text = f"[{canonical(said[0])},{rest}"
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
+
     def _leaves(self, path: str, linked: bool) -> bool:
         """Whether a file really lies outside the tree; folders are resolved once."""
         if self.within is None:
@@ -72,6 +89,8 @@ class Looker:
         return self._folders[folder]
 
 
+# Texts that are kept.
+MOST_RESTS = 4096
 # All of a recording but its path: what decides about its rows, wherever the tree lies. Lakes from before there were
 # faults have hashes without one.
 _NAMES = tuple(field.name for field in fields(Recording) if field.name not in ("path", "fault"))

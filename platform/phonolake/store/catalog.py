@@ -29,8 +29,8 @@ STORAGE = "v1.2.0"
 FEATURES = "features"
 SET_PREFIX = FEATURES + "_"
 ATTACHED = "lake"
-# To bind a part takes some eight times as long as to open a shard; a few shards are not worth being told apart.
-PARTS, LEAST_IN_PART = 0.35, 32
+# To look at a part takes some five times as long as to open a shard; a few shards are not worth being told apart.
+PARTS, LEAST_IN_PART = 0.45, 32
 PATTERNS = str.maketrans({c: f"[{c}]" for c in "*?["})
 
 
