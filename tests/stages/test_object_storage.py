@@ -70,8 +70,8 @@ def walked(objects_server: str, music: Path, tmp_path_factory: pytest.TempPathFa
     """The same way in a folder and on object storage."""
     root = tmp_path_factory.mktemp("walked")
     with using(objects_server, root / "cache") as url:
-        walk(str(root / "lake"), music)
         walk(url, music)
+        walk(str(root / "lake"), music)
         yield Lake.open(root / "lake"), Lake.open(url)
 
 
@@ -91,9 +91,8 @@ def test_the_tables_are_those_of_a_lake_in_a_folder(walked: tuple[Lake, Lake]) -
     for name in here.versions():
         assert list(here.shards(name).values()) == list(there.shards(name).values()) or name in WHEN, name
         assert table(here, name) == table(there, name), name
-    assert rows(here, "FROM lake_tables SELECT * EXCLUDE (version)") == rows(
-        there, "FROM lake_tables SELECT * EXCLUDE (version)"
-    )
+    summary = "FROM lake_tables SELECT * EXCLUDE (version, n_bytes) ORDER BY ALL"
+    assert rows(here, summary) == rows(there, summary)
     assert verify(there) == verify(here) == []
 
 
