@@ -59,14 +59,14 @@ def settings(endpoint: str) -> dict[str, str]:
 
 
 @contextmanager
-def using(endpoint: str, cache: Path) -> Iterator[str]:
-    """Let this process and its children use a server; gives the URL of a prefix that nobody else uses."""
+def using(endpoint: str, cache: Path, url: str | None = None) -> Iterator[str]:
+    """Let this process and its children use a server; gives `url`, or that of a prefix that nobody else uses."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings(endpoint).items():
             patch.setenv(name, value)
         patch.setenv(places.CACHE, str(cache))
         objects.forget_clients()
-        yield f"s3://{BUCKET}/{uuid.uuid4().hex[:12]}"
+        yield url or f"s3://{BUCKET}/{uuid.uuid4().hex[:12]}"
     objects.forget_clients()
 
 

@@ -43,7 +43,7 @@ class OpenLake:
 
     @property
     def path(self) -> Path:
-        """Folder of the lake."""
+        """Folder of the lake, or of its copies on this machine where it lies on object storage."""
         return self._lake.root
 
     def sql(self, query: str) -> "duckdb.DuckDBPyRelation":

@@ -10,11 +10,12 @@ import time
 import psutil
 import pytest
 
-from phonolake.store import query
+from phonolake.store import jobs, query
 from phonolake.store.lake import Lake
-from phonolake.store.verify import verify
+from phonolake.store.verify import mend, verify
 from phonolake.synthesis import fma
 
+from ..object_store import using
 from ..stages import small_lake
 
 CORPUS = fma.Config(n_tracks=80, seed=3, label_noise=0.1, n_corrupt=6, duration=2.0)
@@ -172,6 +173,23 @@ def test_a_run_killed_at_a_random_moment_heals(corpus, undisturbed, tmp_path, at
     kill_tree_later(process, random.Random(attempt).uniform(0, seconds))
     finish(run_words(corpus, tmp_path / "lake"))
     check_same(tmp_path / "lake", expected)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("attempt", range(KILLS))
+def test_a_run_killed_on_object_storage_heals(corpus, undisturbed, objects_server, tmp_path, monkeypatch, attempt):
+    """On another machine too: the second command has none of the copies of the first."""
+    expected, seconds = undisturbed
+    with using(objects_server, tmp_path / "one") as url:
+        process = start(run_words(corpus, url))
+        kill_tree_later(process, random.Random(attempt).uniform(0, 1.5 * seconds))
+    with using(objects_server, tmp_path / "other", url) as url:
+        finish(run_words(corpus, url))
+        # The first one is dead, and not only not heard of.
+        monkeypatch.setattr(jobs, "DEAD_SECONDS", 0)
+        mend(Lake.open(url))
+        check_same(url, expected)
 
 
 @pytest.mark.slow

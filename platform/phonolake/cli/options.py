@@ -13,7 +13,7 @@ lake = click.option(
     envvar="PHONOLAKE_LAKE",
     show_envvar=True,
     metavar="L",
-    help="Folder of the lake.",
+    help="Folder or address of the lake.",
 )
 lake_or_home = click.option(
     "--lake",

@@ -30,7 +30,7 @@ from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.naming import TOMBSTONES
 from phonolake.store.objects import TakenError
 from phonolake.store.outcomes import Outcome, finish, merge, now, versions
-from phonolake.store.place import Place
+from phonolake.store.place import URL, Place
 from phonolake.store.shards import SUFFIX, write_rows, writing
 
 __all__ = ["Config", "Task", "ingest_shard", "make_plan", "run"]
@@ -154,6 +154,8 @@ def _there(config: Config) -> Lake | None:
 
 def _plan(config: Config, lake: Lake | None) -> planning.IngestPlan:
     source = contract.get(config.source)
+    if URL.match(config.root):
+        raise UsageError(f"{config.root} is no folder, and music is taken in from one: copy or mount the bucket first")
     root = Path(config.root).expanduser()
     if not root.is_dir():
         raise UsageError(f"{config.root} is no folder: name the folder that holds the {config.source} files")

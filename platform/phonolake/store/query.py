@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from phonolake.errors import PhonolakeError, UsageError
-from phonolake.store import catalog
+from phonolake.store import catalog, remote
 from phonolake.store.lake import Lake
 
 # EXPLAIN ANALYZE carries out what it explains, so what stands behind it must be a SELECT too.
@@ -157,8 +157,10 @@ def limited(connection: duckdb.DuckDBPyConnection, seconds: float | None) -> Ite
         thread.join()
 
 
-def sql_error(error: Exception) -> UsageError:
-    """DuckDB's complaint on one line."""
+def sql_error(error: Exception) -> PhonolakeError:
+    """DuckDB's complaint on one line, or what object storage complained about."""
+    if isinstance(error, duckdb.Error) and (said := remote.said(error)) is not None:
+        return PhonolakeError(said)
     if not isinstance(error, duckdb.Error):
         return UsageError(f"SQL: {type(error).__name__}: {error}")
     lines = [line.strip() for line in CALLED.sub("", str(error)).splitlines() if line.strip()]

@@ -5,6 +5,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
+import duckdb
 from fsspec import AbstractFileSystem
 
 from phonolake.store.place import Place
@@ -13,6 +14,21 @@ from phonolake.store.place import Place
 WHOLE = 8 << 20
 # Shards do not change: whoever keeps what it has read may keep it.
 UNCHANGED = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+# How DuckDB hands on what its file system raised.
+RAISED = "Traceback (most recent call last)"
+
+
+def is_gone(error: BaseException | None) -> bool:
+    """Whether DuckDB says that an object is not there."""
+    return isinstance(error, duckdb.Error) and RAISED in str(error) and "FileNotFoundError" in str(error)
+
+
+def said(error: duckdb.Error) -> str | None:
+    """What object storage complained about while DuckDB read, in one line; None for other errors."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].partition(": ")[2] if lines and RAISED in str(error) else None
 
 
 class Objects(AbstractFileSystem):

@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
 # Shards that are looked at, or put, at once.
 PARALLEL = 16
+# An object has room for 2,048 characters beside it.
+MOST_STATISTICS = 1_500
 
 
 def send(place: Place, name: str, *, create: bool = False) -> None:
-    """Put the shard that this machine has, with its rows and checksum; `TakenError` with `create` when there is one."""
+    """Put a shard of this machine, with its statistics and checksum; `TakenError` with `create` when there is one."""
     path = place.root / name
-    facts = {"rows": str(describe(path).rows), "sha256": sha256(path)}
-    place.send(name, create=create, facts=facts)
+    shard = describe(path)
+    if len(shard.statistics) > MOST_STATISTICS:
+        shard = Shard(shard.file, shard.rows, shard.bytes)
+    place.send(name, create=create, facts={"statistics": shard.statistics, "sha256": sha256(path)})
 
 
 def described(place: Place, names: Iterable[str]) -> list[Shard]:
@@ -61,8 +65,8 @@ def _looked_at(place: Place, name: str) -> tuple[Shard, str]:
         size, facts = place.facts(name)
     except FileNotFoundError as error:
         raise GoneError(f"{place.named(name)} is not there: run the stage again") from error
-    if facts.get("rows", "").isdecimal():
-        return Shard(name.rpartition("/")[2], int(facts["rows"]), size), facts.get("sha256", "")
+    if "statistics" in facts and "sha256" in facts:
+        return Shard.stated(name.rpartition("/")[2], size, facts["statistics"]), facts["sha256"]
     # Somebody copied it there without them.
     copy = place.fetch(name, size)
     return describe(copy), sha256(copy)

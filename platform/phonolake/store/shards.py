@@ -68,6 +68,13 @@ class Shard:
         return json.dumps(found, ensure_ascii=False)
 
     @classmethod
+    def stated(cls, file: str, size: int, statistics: str) -> "Shard":
+        """A shard of so many bytes, from its `statistics`."""
+        found = json.loads(statistics)
+        first, last = (found.get(kind, {}).get("track_id") for kind in ("minValues", "maxValues"))
+        return cls(file, found["numRecords"], size, first, last, found.get("nullCount", {}))
+
+    @classmethod
     def logged(cls, actions: pa.Table) -> "Iterator[Shard]":
         """The shards of a table that `DeltaTable.get_add_actions(flatten=True)` gives."""
         there = set(actions.column_names)

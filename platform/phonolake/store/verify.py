@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from phonolake.errors import PhonolakeError
 from phonolake.files import TEMPORARY, is_spare, remove, sha256
-from phonolake.store import catalog, checksums, delta, folders, history, jobs, mending, unfinished
+from phonolake.store import catalog, checksums, delta, folders, history, jobs, mending, remote, unfinished
 from phonolake.store.lake import Lake
 from phonolake.store.objects import StorageError
 from phonolake.store.schema import shape
@@ -113,7 +113,8 @@ def verify(lake: Lake, *, since: datetime | None = None, sample: float | None = 
             broken = [*_doubles(lake), *_accounts(lake), *_dropped(lake)]
         except duckdb.Error as error:
             # A header that Arrow takes and DuckDB does not: checksums guard neither headers nor footers.
-            broken = [Finding("tables", lake.root.name, f"unreadable ({str(error).splitlines()[0]})", RESTORE)]
+            said = remote.said(error) or str(error).splitlines()[0]
+            broken = [Finding("tables", lake.root.name, f"unreadable ({said})", RESTORE)]
     return [*broken, *_leftovers(lake)]
 
 
