@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 
 from phonolake.analysis.collection.published import Publication
-from phonolake.analysis.collection.searched import Found
+from phonolake.lookup.searched import Found
 from phonolake.audio.encoded import OnDisk, sha256
 from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
 from phonolake.progress import say

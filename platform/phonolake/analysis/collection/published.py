@@ -7,7 +7,7 @@ from functools import cached_property
 import duckdb
 import numpy as np
 
-from phonolake.analysis.collection.searched import Found, Searched
+from phonolake.lookup.searched import Found, Searched
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.lookup import indexed, runs
 from phonolake.search import index as faiss_index
