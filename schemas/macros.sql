@@ -43,6 +43,14 @@ WHERE e.track_id <> id
 ORDER BY similarity DESC, e.track_id
 LIMIT k;
 
+-- Pairs of tracks in the neighbour graph (`phonolake neighbours graph`) that are at least so alike; each pair once.
+CREATE MACRO near_duplicates(min_similarity := 0.98, model_or_run := NULL) AS TABLE
+SELECT least(n.track_id, n.other_id) AS track_id, greatest(n.track_id, n.other_id) AS other_id,
+    max(n.similarity) AS similarity, n.model, n.run_id
+FROM neighbours AS n
+WHERE n.similarity >= min_similarity AND (model_or_run IS NULL OR n.model = model_or_run OR n.run_id = model_or_run)
+GROUP BY ALL ORDER BY similarity DESC, track_id, other_id;
+
 -- The k most probable labels of a track by the newest run that scored it, or by `model_or_run`.
 CREATE MACRO top_tags(id, k := 5, model_or_run := NULL) AS TABLE
 WITH scored AS (

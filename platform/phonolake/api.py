@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import duckdb
     import numpy as np
     import pandas as pd
@@ -74,22 +76,36 @@ class OpenLake:
         return self._searcher
 
     def similar(
-        self, track_or_file: str | Path, *, k: int = 10, where: str | None = None, model: str | None = None
+        self,
+        track_or_file: "str | Path | Sequence[str | Path]",
+        *,
+        k: int = 10,
+        where: str | None = None,
+        model: str | None = None,
+        unlike: "Sequence[str | Path]" = (),
+        combine: str = "centroid",
+        per_artist: int | None = None,
     ) -> "pd.DataFrame":
-        """The k tracks that sound most like a stored track or an audio file, among what is published now.
+        """The k tracks that sound most like stored tracks or audio files, among what is published now.
 
         The index stays open for the next question.
 
         Parameters
         ----------
-        track_or_file : str or Path
-            Track id or path.
+        track_or_file : str or Path, or several
+            Track ids or paths.
         k : int
             How many.
         where : str, optional
             SQL condition over `tracks`.
         model : str, optional
             Model or run whose embeddings count; the newest by default.
+        unlike : sequence of str or Path
+            Tracks or files to get away from.
+        combine : {"centroid", "best"}
+            Whether several stand for their mean direction, or each for itself.
+        per_artist : int, optional
+            At most so many tracks of one artist.
 
         Returns
         -------
@@ -98,11 +114,32 @@ class OpenLake:
         """
         import pandas as pd
 
-        from phonolake.analysis.collection.neighbours import Neighbour
+        from phonolake.analysis.collection.neighbours import Neighbour, Question
 
-        found = self._open_searcher().similar(str(track_or_file), k=k, where=where, model_or_run=model)
+        several = [track_or_file] if isinstance(track_or_file, str | Path) else track_or_file
+        like, other = (tuple(str(name) for name in names) for names in (several, unlike))
+        found = self._open_searcher().ask(Question(like, other, k, where, model, combine, per_artist))
         columns = Neighbour.__dataclass_fields__
         return pd.DataFrame({name: [getattr(neighbour, name) for neighbour in found] for name in columns})
+
+    def similar_many(
+        self, track_ids: "Sequence[str]", *, k: int = 10, where: str | None = None, model: str | None = None
+    ) -> "pd.DataFrame":
+        """The k tracks that sound most like each of many, which are asked together.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns asked, rank, track_id, similarity, title, artist, labels, in the order of the queries.
+        """
+        import pandas as pd
+
+        from phonolake.analysis.collection.neighbours import Neighbour
+
+        found = self._open_searcher().similar_many(track_ids, k=k, where=where, model_or_run=model)
+        rows = [(asked, n) for asked, each in zip(track_ids, found, strict=True) for n in each]
+        columns = {name: [getattr(n, name) for _, n in rows] for name in Neighbour.__dataclass_fields__}
+        return pd.DataFrame({"asked": [asked for asked, _ in rows], **columns})
 
     # -- one track ----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Lakes of tracks with made vectors, for tests of neighbours."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -16,7 +16,7 @@ def vector(number: int) -> np.ndarray:
     return np.random.default_rng(number).normal(size=D)
 
 
-def add(lake: Lake, numbers: Iterable[int]) -> None:
+def add(lake: Lake, numbers: Iterable[int], artists: Callable[[int], str | None] = lambda _: None) -> None:
     """Publish tracks with their embeddings."""
     common = {"code_version": "v", "config_hash": "c", "source_shard": "s", "model": "made", "run_id": RUN}
     common |= {
@@ -29,7 +29,8 @@ def add(lake: Lake, numbers: Iterable[int]) -> None:
     }
     numbers = list(numbers)
     rows = [
-        {"track_id": f"m:{n}", "source_id": str(n), "title": f"title {n}", "year": 2000 + n % 10} | common
+        {"track_id": f"m:{n}", "source_id": str(n), "title": f"title {n}", "year": 2000 + n % 10, "artist": artists(n)}
+        | common
         for n in numbers
     ]
     vectors = [row | {"embedding": vector(n).tolist()} for row, n in zip(rows, numbers, strict=True)]

@@ -59,4 +59,57 @@ def _licensed(lake: str, model: str | None, kind: str) -> str:
     return found.run_id
 
 
-COMMANDS = (similar,)
+@click.group()
+def neighbours() -> None:
+    """The neighbour graph: the nearest of every track, near-duplicates, and paths."""
+
+
+@neighbours.command(epilog=options.example("phonolake neighbours graph -k 20 --lake lake"))
+@click.option("-k", type=int, default=20, show_default=True, metavar="K", help="Neighbours of each track.")
+@click.option("--model", metavar="NAME", help="Model or run whose embeddings count; the newest by default.")
+@options.lake
+@options.workers
+@options.form
+def graph(k: int, model: str | None, lake: str, form: str) -> None:
+    """Write the nearest neighbours of every track to the table `neighbours`."""
+    from phonolake.stages import neighbour_graph as stage
+
+    emit([stage.run(stage.Config(lake, k, model))], form)
+
+
+@neighbours.command(epilog=options.example("phonolake neighbours duplicates --min-similarity 0.99 --lake lake"))
+@click.option("--min-similarity", type=float, default=0.98, show_default=True, metavar="S", help="Cosine similarity.")
+@click.option("--model", metavar="NAME", help="Model or run whose graph counts; all by default.")
+@options.top(100)
+@options.lake
+@options.form
+def duplicates(min_similarity: float, model: str | None, top: int, lake: str, form: str) -> None:
+    """Print pairs of the neighbour graph that are nearly the same."""
+    from phonolake.store import query
+    from phonolake.store.lake import Lake
+
+    with query.connect(Lake.open(lake)) as connection:
+        relation = connection.sql(
+            "FROM near_duplicates(min_similarity := $1, model_or_run := $2) LIMIT $3",
+            params=[min_similarity, model, top],
+        )
+        emit(query.fetch(relation), form, columns=relation.columns)
+
+
+@neighbours.command(epilog=options.example("phonolake neighbours path fma:000002 fma:000010 --lake lake"))
+@click.argument("start")
+@click.argument("end")
+@click.option("--model", metavar="NAME", help="Model or run whose graph counts; the newest by default.")
+@options.lake
+@options.form
+def path(start: str, end: str, model: str | None, lake: str, form: str) -> None:
+    """Print a way from one track to another by steps that sound alike."""
+    from phonolake.analysis.collection import neighbour_paths
+    from phonolake.store import query
+    from phonolake.store.lake import Lake
+
+    with query.connect(Lake.open(lake)) as connection:
+        emit(neighbour_paths.path(connection, start, end, model_or_run=model), form, of=neighbour_paths.PathStep)
+
+
+COMMANDS = (similar, neighbours)

@@ -44,6 +44,7 @@ KEYS = {
     "official_splits": "track_id, split",
     "fingerprints": "track_id",
     "duplicates": "track_id, other_id",
+    "neighbours": "run_id, track_id, other_id",
     "cooccurrences": "run_id, label_i, label_j",
     "label_similarities": "run_id, label_i, label_j",
     "label_validations": "run_id, label",

@@ -9,9 +9,9 @@ import duckdb
 import numpy as np
 
 from phonolake.analysis.collection.published import Publication
-from phonolake.analysis.collection.searched import Found
 from phonolake.audio.encoded import OnDisk, sha256
 from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
+from phonolake.lookup.searched import Found
 from phonolake.progress import say
 from phonolake.search.vectors import unit
 from phonolake.store import tracks

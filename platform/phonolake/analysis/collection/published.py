@@ -7,9 +7,9 @@ from functools import cached_property
 import duckdb
 import numpy as np
 
-from phonolake.analysis.collection.searched import Found, Searched
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.lookup import indexed, runs
+from phonolake.lookup.searched import Found, Searched
 from phonolake.search import index as faiss_index
 from phonolake.store import query
 from phonolake.store.lake import Lake

@@ -100,11 +100,13 @@ class Searched:
     ----------
     lake : Lake
         One that is pinned.
+    published : dict of str to Source, optional
+        Its shards of these embeddings, for who may not read logs, such as a fork; read by default.
     """
 
-    def __init__(self, lake: Lake, run_id: str) -> None:
+    def __init__(self, lake: Lake, run_id: str, published: dict[str, Source] | None = None) -> None:
         self.stamp = faiss_index.stamp(indexed.folder(lake, run_id))
-        published = indexed.published(lake, run_id)
+        published = indexed.published(lake, run_id) if published is None else published
         self.pieces: list[Piece] = []
         held: set[str] = set()
         if self.stamp is not None:
