@@ -6,9 +6,9 @@ from contextlib import suppress
 
 import duckdb
 
+from phonolake.analysis.collection import similar_sql
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.lookup import answers
-from phonolake.store import query
 from phonolake.store.lake import Lake
 
 
@@ -53,7 +53,7 @@ class Asking:
 
     def _ask(self) -> None:
         try:
-            with query.connect(self._lake) as connection:
+            with similar_sql.connecting(self._lake, files=False) as connection:
                 self._connection = connection
                 self.answer = answers.ask(connection, self.sql, **self._limits)  # type: ignore[arg-type]
         except PhonolakeError as error:

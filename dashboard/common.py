@@ -20,6 +20,7 @@ import pandas as pd
 import streamlit as st
 
 from phonolake.analysis.collection import overview
+from phonolake.analysis.collection.neighbours import Searcher
 from phonolake.analysis.labels import reannotation
 from phonolake.annotation import journal
 from phonolake.dashboard_launcher import LAKE_VARIABLE
@@ -118,6 +119,16 @@ def _stopping() -> Iterator[None]:
     else:
         return
     st.stop()
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _searcher(root: str) -> Searcher:
+    return Searcher(Lake.open(root))
+
+
+def searcher(view: View) -> Searcher:
+    """What answers questions about neighbours: one for all pages and visitors, which sees what is published."""
+    return _searcher(str(view.lake.root))
 
 
 def lacking(what: str, command: str, *, lake: str | None = None) -> None:

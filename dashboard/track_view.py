@@ -6,7 +6,7 @@ import numpy as np
 import player
 import sound_view
 import streamlit as st
-from common import View, clock, lacking, plain, unless_missing
+from common import View, clock, lacking, plain, searcher, unless_missing
 from origin import where_from
 
 from phonolake.analysis.collection import neighbours
@@ -36,7 +36,7 @@ LONGEST_DRAWN = 900.0
 @st.cache_data(max_entries=64, show_spinner="Searching …")
 def alike(snapshot: tuple, _view: View, track_id: str, model: str | None) -> list[neighbours.Neighbour]:
     """Neighbours of a track, once per publication."""
-    return neighbours.similar(_view.lake, track_id, k=NEIGHBOURS, model_or_run=model)
+    return searcher(_view).similar(track_id, k=NEIGHBOURS, model_or_run=model)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

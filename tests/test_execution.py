@@ -334,3 +334,28 @@ def test_steps_are_told_also_where_nobody_follows_them(monkeypatch: pytest.Monke
     assert sum(told) == 6
     assert sorted(execution.amap(make, [4, 5], seconds=1, on_tick=told.append)) == [(4, 4), (5, 5)]
     assert sum(told) == 15
+
+
+@by_ray
+def test_work_goes_on_without_the_actor_that_counts_its_steps() -> None:
+    """As when the node that holds it is lost."""
+
+    def work(_: int) -> int:
+        import gc
+        import time
+
+        import ray
+
+        execution.tick()
+        handles = [o for o in gc.get_objects() if isinstance(o, ray.actor.ActorHandle) and "_Ticker" in repr(o)]
+        for handle in handles:
+            ray.kill(handle)
+        for _ in range(3):
+            time.sleep(0.3)
+            execution.tick()
+        return len(handles)
+
+    told: list[int] = []
+    ((_, killed),) = execution.imap(work, [1], seconds=100, on_tick=told.append)
+    assert killed == 1
+    assert sum(told) <= 4

@@ -9,7 +9,7 @@ import interval_charts
 import pandas as pd
 import player
 import streamlit as st
-from common import View, choose_rater, choose_source, lacking, name_rater, page, plain, unless_missing
+from common import View, choose_rater, choose_source, lacking, name_rater, page, plain, searcher, unless_missing
 from origin import where_from
 
 from phonolake.analysis.collection import neighbours, overview
@@ -74,7 +74,7 @@ def read_validations(
 @st.cache_data(max_entries=64, show_spinner="Searching …")
 def alike(snapshot: tuple, _view: View, track_id: str) -> list[neighbours.Neighbour]:
     """Neighbours of a suspect, once per publication."""
-    return neighbours.similar(_view.lake, track_id, k=NEIGHBOURS)
+    return searcher(_view).similar(track_id, k=NEIGHBOURS)
 
 
 def show_suspects(view: View, source: str) -> None:

@@ -10,6 +10,7 @@ from origin import where_from
 
 from phonolake.analysis.collection import overview
 from phonolake.analysis.results.evaluation import FoldSummary
+from phonolake.lookup import licences
 
 MOST_LABELS = 20
 
@@ -26,6 +27,7 @@ def read(snapshot: tuple, _connection: duckdb.DuckDBPyConnection) -> dict:
         "rejects": overview.reject_reasons(_connection),
         "steps": overview.next_steps(_connection),
         "coverage": overview.coverage(_connection),
+        "licences": [found for found in licences.of_runs(_connection).values() if found.licence != licences.OWN],
     }
 
 
@@ -171,6 +173,28 @@ def show_coverage(found: dict) -> None:
     )
 
 
+def show_licences(found: dict) -> None:
+    """What was made with models of others, and what that allows."""
+    if not found["licences"]:
+        return
+    st.subheader("Licences", anchor=False)
+    bound = sorted({stated.model for stated in found["licences"] if stated.kind == licences.NON_COMMERCIAL})
+    if bound:
+        st.warning(f"What {', '.join(plain(name) for name in bound)} gave is not for commercial use.")
+    st.dataframe(
+        pd.DataFrame(found["licences"]),
+        hide_index=True,
+        column_order=("model", "licence", "kind", "origin", "run_id"),
+        column_config={
+            "model": "Model or vectors",
+            "licence": "Licence",
+            "kind": "What it allows",
+            "origin": "Origin",
+            "run_id": "Run",
+        },
+    )
+
+
 def show_tables(view: View) -> None:
     """The tables that are stored."""
     st.subheader("Tables", anchor=False)
@@ -202,5 +226,6 @@ with page("Overview", "What the collection holds, what was left out, and how wel
         show_figures(found)
         show_coverage(found)
     show_rejects(found)
+    show_licences(found)
     show_tables(view)
     where_from(view, "overview", ("tracks", "labels", "rejects", "metrics", "models", "runs"))

@@ -14,8 +14,8 @@ import streamlit as st
 from asking import Asking, where_wrong
 from common import View, failed, page
 
+from phonolake.analysis.collection import similar_sql
 from phonolake.lookup import answers
-from phonolake.store import query
 from phonolake.store.lake import Lake
 from phonolake.store.schema import quote
 
@@ -80,7 +80,7 @@ def quote_if_needed(name: str) -> str:
 
 def rows_of(lake: Lake, sql: str) -> pa.Table:
     """The rows to download; they are asked for again, on a connection of their own."""
-    with query.connect(lake) as connection:
+    with similar_sql.connecting(lake, files=False) as connection:
         return answers.ask(
             connection, sql, max_rows=DOWNLOADED, max_seconds=SECONDS, max_bytes=DOWNLOADED_MB << 20
         ).rows

@@ -59,9 +59,19 @@ class OpenLake:
         UsageError
             If DuckDB refuses the text, or it would change something.
         """
+        from phonolake.analysis.collection import similar_sql
         from phonolake.store import query as reading
 
-        return reading.select(reading.connect(self._lake), query)
+        connection = reading.connect(self._lake)
+        similar_sql.install(connection, self._open_searcher())
+        return reading.select(connection, query)
+
+    def _open_searcher(self) -> "Searcher":
+        from phonolake.analysis.collection.neighbours import Searcher
+
+        if self._searcher is None:
+            self._searcher = Searcher(self._lake)
+        return self._searcher
 
     def similar(
         self, track_or_file: str | Path, *, k: int = 10, where: str | None = None, model: str | None = None
@@ -88,11 +98,9 @@ class OpenLake:
         """
         import pandas as pd
 
-        from phonolake.analysis.collection.neighbours import Neighbour, Searcher
+        from phonolake.analysis.collection.neighbours import Neighbour
 
-        if self._searcher is None:
-            self._searcher = Searcher(self._lake)
-        found = self._searcher.similar(str(track_or_file), k=k, where=where, model_or_run=model)
+        found = self._open_searcher().similar(str(track_or_file), k=k, where=where, model_or_run=model)
         columns = Neighbour.__dataclass_fields__
         return pd.DataFrame({name: [getattr(neighbour, name) for neighbour in found] for name in columns})
 

@@ -27,7 +27,7 @@ from phonolake.stages.ingest_files import Looker
 from phonolake.store import query
 from phonolake.store.lake import Change, Lake
 from phonolake.store.mending import schema_of
-from phonolake.store.shards import SUFFIX, Shard
+from phonolake.store.shards import SUFFIX, describe
 
 PER_SHARD, LABELS = 200, ("a", "b")
 SR, N_SAMPLES = 16_000, 32_768
@@ -139,7 +139,7 @@ class Replica:
     def _write(self, table: str, file: str, rows: pa.Table) -> None:
         path = self.lake.folder(table) / file
         pq.write_table(rows, path, compression="ZSTD", write_page_checksum=True)
-        self.changes[table].add.append(Shard(file, len(rows), path.stat().st_size))
+        self.changes[table].add.append(describe(path))
 
     def commit(self) -> None:
         """Publish what was added."""

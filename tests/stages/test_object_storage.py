@@ -1,6 +1,10 @@
 """A lake on object storage: the whole way gives the tables of a lake in a folder, and writers never lose each other."""
 
+import ast
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -126,7 +130,7 @@ TERMS = schema.table("vocabulary")
 
 def term(lake: Lake, name: str) -> Shard:
     """A shard of one row, which rests on nothing else in the lake."""
-    row = {"dataset": "d", "label": name, "source_id": None, "parents": [], "n_rated": None, "n_true": None}
+    row = {"dataset": "d", "label": name, "source_id": name, "parents": [], "n_rated": None, "n_true": None}
     return write_rows(lake.path("vocabulary", name), TERMS.arrow, [row])
 
 
@@ -134,17 +138,19 @@ def terms(lake: Lake) -> list[str]:
     return [label for (label,) in rows(lake, "SELECT label FROM vocabulary ORDER BY 1")]
 
 
-def test_no_commit_of_many_is_lost(lake: Lake) -> None:
-    """Six writers of three commits each; all are published, whoever came first."""
+@pytest.mark.parametrize("writers", [3, pytest.param(8, marks=pytest.mark.slow)])
+def test_no_commit_of_many_is_lost(writers: int, lake: Lake) -> None:
+    """Each commits several times to the same table; all is published, whoever came first."""
+    n = writers - 1
 
     def commit(writer: int) -> None:
-        for n in range(3):
-            lake.commit({"vocabulary": Change(TERMS, [term(lake, f"{writer}-{n}")])})
+        for k in range(n):
+            lake.commit({"vocabulary": Change(TERMS, [term(lake, f"{writer}-{k}")])})
 
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(commit, range(6)))
-    assert terms(lake) == sorted(f"{writer}-{n}" for writer in range(6) for n in range(3))
-    assert len(list(lake.place.list("published/"))) == 1 + 6 * 3
+    with ThreadPoolExecutor(writers) as pool:
+        list(pool.map(commit, range(writers)))
+    assert terms(lake) == sorted(f"{writer}-{k}" for writer in range(writers) for k in range(n))
+    assert len(list(lake.place.list("published/"))) == 1 + writers * n
     assert verify(lake) == []
 
 
@@ -217,3 +223,19 @@ def test_what_lies_there_already_is_not_overwritten(objects_server: str, tmp_pat
         Place.at(other).put("thesis.doc", b"mine")
         with pytest.raises(UsageError, match="holds other files"):
             Lake.create(other)
+
+
+def test_a_plain_client_reads_it_as_the_page_says(walked: tuple[Lake, Lake], tmp_path: Path) -> None:
+    here, there = walked
+    page = (Path(__file__).resolve().parents[2] / "docs" / "storage.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    code = snippet.replace("s3://music/lake", str(there.place))
+    assert code != snippet
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ast.literal_eval(done.stdout) == rows(
+        here, "SELECT label, count(*) FROM labels GROUP BY label ORDER BY label"
+    )
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{tmp_path / 'catalog.duckdb'}' AS plain (READ_ONLY)")
+        said = connection.execute("SELECT tags FROM duckdb_databases() WHERE database_name = 'plain'").fetchall()
+    assert said == [({"storage_version": "v1.2.0+"},)]

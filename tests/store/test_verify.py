@@ -1,7 +1,9 @@
 """Verify finds each kind of damage and says nothing about a whole lake; mend takes away only what no reader sees."""
 
 import shutil
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -407,3 +409,25 @@ def test_mend_builds_the_catalog_again(lake: Lake) -> None:
 def test_a_lake_in_a_folder_named_like_a_column_is_whole(whole: Lake, tmp_path: Path) -> None:
     lake = Lake.open(shutil.copytree(whole.root, tmp_path / "track_id=7" / "source_shard=x" / "lake"))
     assert verify(lake) == []
+
+
+# -- parts of a lake ---------------------------------------------------------------------------------------------------
+
+
+def test_only_what_was_published_since_is_read(lake: Lake) -> None:
+    time.sleep(0.01)
+    between = datetime.now(UTC)
+    commit(lake, "new", {"tracks": [track("d:5")], "audio": [audio("d:5")]})
+    # Damage that only a look at all bytes finds.
+    flip(lake.path("audio", "s"), b"encoded audio")
+    assert verify(lake, since=between) == []
+    assert len(verify(lake)) == 1
+    flip(lake.path("audio", "new"), b"encoded audio")
+    assert [finding.where for finding in verify(lake, since=between)] == ["new.parquet"]
+
+
+def test_a_sample_finds_all_damage_in_the_end(lake: Lake) -> None:
+    flip(lake.path("audio", "s"), b"encoded audio")
+    found = [len(verify(lake, sample=0.5)) for _ in range(24)]
+    assert set(found) == {0, 1}
+    assert len(verify(lake, sample=1.0)) == 1

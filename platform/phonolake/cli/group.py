@@ -19,6 +19,7 @@ from phonolake.cli import (
     imports,
     labels,
     models,
+    neighbours,
     output,
     questions,
     reports,
@@ -64,7 +65,7 @@ def phonolake() -> None:
 
 
 MODULES = (
-    *(datasets, downloads, stages, embeddings, questions, capacity, annotations),
+    *(datasets, downloads, stages, embeddings, neighbours, questions, capacity, annotations),
     *(labels, imports, reports, models, benchmark, studies, demo),
 )
 for command in (command for module in MODULES for command in module.COMMANDS):

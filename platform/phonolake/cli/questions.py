@@ -1,5 +1,6 @@
 """Commands that read: SQL, neighbours, status, verification, the registries and the dashboard."""
 
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,7 @@ import click
 
 from phonolake.cli import options, signals
 from phonolake.cli.output import emit
-from phonolake.errors import PhonolakeError, unknown
+from phonolake.errors import unknown
 
 if TYPE_CHECKING:
     from phonolake.features.contract import Spectrogram
@@ -22,52 +23,15 @@ if TYPE_CHECKING:
 @options.form
 def sql(query: str, top: int | None, timeout: float | None, lake: str, form: str) -> None:
     """Answer one SELECT over the tables and macros of the lake."""
+    from phonolake.analysis.collection import similar_sql
     from phonolake.store import query as reading
     from phonolake.store.lake import Lake
 
-    with reading.connect(Lake.open(lake)) as connection:
+    with similar_sql.connecting(Lake.open(lake)) as connection:
         with signals.calling(connection.interrupt), reading.limited(connection, timeout):
             relation = reading.select(connection, query)
             rows = reading.fetch(relation if top is None else relation.limit(top))
         emit(rows, form, columns=relation.columns)
-
-
-@click.command(epilog=options.example('phonolake similar fma:000002 -k 5 --where "year > 2000" --lake lake'))
-@click.argument("track_or_file")
-@click.option("-k", "--top", "k", type=int, default=10, show_default=True, metavar="K", help="How many neighbours.")
-@click.option("--where", metavar="SQL", help="Condition over the table tracks.")
-@click.option("--model", metavar="NAME", help="Model or run whose embeddings count; the newest by default.")
-@options.licence
-@options.lake
-@options.form
-def similar(
-    track_or_file: str, k: int, where: str | None, model: str | None, licence: str | None, lake: str, form: str
-) -> None:
-    """Find the tracks that sound like a stored track or an audio file."""
-    from phonolake.analysis.collection import neighbours
-    from phonolake.store.lake import Lake
-
-    if licence is not None:
-        model = _licensed(lake, model, licence)
-    emit(
-        neighbours.similar(Lake.open(lake), track_or_file, k=k, where=where, model_or_run=model),
-        form,
-        of=neighbours.Neighbour,
-    )
-
-
-def _licensed(lake: str, model: str | None, kind: str) -> str:
-    """The run whose embeddings count, of those under licences of a kind."""
-    from phonolake.lookup import licences, runs
-    from phonolake.store import query
-    from phonolake.store.lake import Lake
-
-    with query.connect(Lake.open(lake)) as connection:
-        known, able = runs.with_embeddings(connection), licences.allowed(connection, kind)
-    found = runs.find(known, model, what=f"model with embeddings under a {kind} licence", among=able)
-    if found is None:
-        raise PhonolakeError(f"the lake has no embeddings under a {kind} licence: `phonolake status` lists licences")
-    return found.run_id
 
 
 @click.command(epilog=options.example("phonolake status --lake lake"))
@@ -75,12 +39,13 @@ def _licensed(lake: str, model: str | None, kind: str) -> str:
 @options.lake
 @options.form
 def status(every: bool, lake: str, form: str) -> None:
-    """Print tables with versions, shards, rows and bytes, rejects by stage and reason, files passed over, licences."""
-    from phonolake.lookup import licences
+    """Print tables with versions, shards, rows and bytes, rejects, files passed over, indexes, licences."""
+    from phonolake.lookup import indexed, licences
     from phonolake.store import query as reading
     from phonolake.store.lake import Lake
 
-    with reading.connect(Lake.open(lake)) as connection:
+    opened = Lake.open(lake)
+    with reading.connect(opened) as connection:
         relation = reading.select(
             connection,
             f"""SELECT 'table' AS kind, "table" AS name, version, shards, n_rows, n_bytes FROM lake_tables
@@ -94,6 +59,7 @@ def status(every: bool, lake: str, form: str) -> None:
         )
         rows = reading.fetch(relation)
         stated = [found for found in licences.of_runs(connection).values() if found.licence != licences.OWN]
+        rows += [("index", *row) for row in indexed.states(opened)]
         rows += [("licence", _said(found), None, None, None, None) for found in stated]
         emit(rows, form, columns=relation.columns)
     for model in dict.fromkeys(found.model for found in stated if found.kind == licences.NON_COMMERCIAL):
@@ -142,10 +108,24 @@ def print_query(lake: str, query: str, form: str) -> None:
     is_flag=True,
     help="Put right doubled tracks and dropped shards; remove what the published version has no use for.",
 )
+@click.option(
+    "--since",
+    type=click.DateTime(),
+    metavar="TIME",
+    help="Read only shards published since then (UTC); all rows count.",
+)
+@click.option(
+    "--sample",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="P",
+    help="Read only this share of the shards, each time others; all rows count.",
+)
 @options.lake
 @options.form
 @click.pass_context
-def verify(context: click.Context, mend: bool, lake: str, form: str) -> None:
+def verify(
+    context: click.Context, mend: bool, since: datetime | None, sample: float | None, lake: str, form: str
+) -> None:
     """Check every shard and account for every row; exit code 1 when something is wrong."""
     from phonolake.store import verify as checking
     from phonolake.store.lake import Lake
@@ -156,7 +136,7 @@ def verify(context: click.Context, mend: bool, lake: str, form: str) -> None:
             click.echo(f"Put right: {what}.", err=True)
         removed = checking.mend(opened)
         click.echo(f"Removed {len(removed)} files that the published version has no use for.", err=True)
-    findings = checking.verify(opened)
+    findings = checking.verify(opened, since=since.replace(tzinfo=UTC) if since else None, sample=sample)
     for table, shards in groupby(checking.kept(opened), key=lambda shard: shard.table):
         versions = [shard.version for shard in shards]
         last = f"{len(versions)} shards kept for readers of version {max(versions)}"
@@ -228,4 +208,4 @@ def dashboard(port: int, headless: bool, lake: str) -> None:
     click.get_current_context().exit(launch(Lake.open(lake).place, port=port, headless=headless))
 
 
-COMMANDS = (sql, similar, status, rejects, verify, features, dashboard)
+COMMANDS = (sql, status, rejects, verify, features, dashboard)

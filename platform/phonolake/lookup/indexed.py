@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from phonolake.search import index as faiss_index
 from phonolake.search.building import Block, Show
 from phonolake.search.index import Part, Source
 from phonolake.search.tracks import ROWS
@@ -55,6 +56,26 @@ def shown(lake: Lake) -> dict[str, tuple[Source, ...]]:
 
 def _sources(lake: Lake, table: str) -> dict[str, Source]:
     return {file: Source(file, shard.rows, shard.bytes) for file, shard in lake.shards(table).items()}
+
+
+def states(lake: Lake) -> list[tuple[str, None, int, int, int]]:
+    """Of each index run, kind and recall; no version; segments, vectors and bytes."""
+    found = []
+    for run_id in runs(lake):
+        card = faiss_index.read_card(folder(lake, run_id))
+        if card is not None:
+            recall = "recall not measured" if card.recall is None else f"recall@10 {card.recall:.3f}"
+            lacking = sum(source.rows or 0 for source in missing(card.parts, published(lake, run_id)))
+            late = f", lacks {lacking} tracks" if lacking else ""
+            size = sum(path.stat().st_size for path in folder(lake, run_id).rglob("*") if path.is_file())
+            found.append((f"{run_id}: {card.kinds}, {recall}{late}", None, len(card.parts), card.n, size))
+    return found
+
+
+def missing(parts: Iterable[Part], now: dict[str, Source]) -> tuple[Source, ...]:
+    """Published shards that none of the segments holds, in order of their names."""
+    held = {source.file for part in parts for source in part.shards if source.is_in(now)}
+    return tuple(now[file] for file in sorted(now.keys() - held))
 
 
 def dead_rows(part: Part, now: dict[str, Source]) -> int:

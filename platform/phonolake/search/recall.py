@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from phonolake.search.library import load_faiss
 from phonolake.search.probing import Plan
 from phonolake.search.segment import Segment
 from phonolake.search.vectors import let_go, nearest_of_all
@@ -66,7 +65,7 @@ class _Asked:
     def nearest(cls, segment: Segment, number_Q: np.ndarray, k: int, among: np.ndarray | None = None) -> "_Asked":
         """The k nearest of each, by looking at all; -1 where there are fewer."""
         query_QD = np.ascontiguousarray(segment.vectors[number_Q])
-        found_QK = nearest_of_all(load_faiss(), segment.vectors, query_QD, k + 1, among)
+        found_QK = nearest_of_all(segment.vectors, query_QD, k + 1, among)
         others_QK = found_QK != number_Q[:, None]
         # Where a query is not among what was found, the last one goes.
         others_QK[others_QK.all(axis=1), -1] = False

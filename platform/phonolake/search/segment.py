@@ -106,6 +106,36 @@ class Segment:
         best_K = np.lexsort((number_K, -similarity_K))[:k]
         return number_K[best_K], similarity_K[best_K]
 
+    def search_many(
+        self, query_QD: np.ndarray, k: int, *, among: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The k nearest of each of many; -1 where there are fewer. See `search`."""
+        exist = len(self) if among is None else len(among)
+        if among is not None or not isinstance(self.vectors, np.ndarray) or k >= exist:
+            found = [self.search(query_D, k, among=among) for query_D in query_QD]
+            number_QK, similarity_QK = np.full((len(found), k), -1), np.full((len(found), k), -np.inf)
+            for q, (numbers, similarity) in enumerate(found):
+                number_QK[q, : len(numbers)], similarity_QK[q, : len(numbers)] = numbers, similarity
+            return number_QK, similarity_QK
+        if self.exact:
+            faiss = loaded()
+            number_QK = faiss.knn(query_QD, np.asarray(self.vectors), k, faiss.METRIC_INNER_PRODUCT)[1]
+        else:
+            depth = min(len(self), k * self.plan.refine)
+            number_QK = self._many_by_faiss(
+                query_QD, depth, self.plan.probes(depth if self._is_graph else k, self._most)
+            )
+        similarity_QK = np.full(number_QK.shape, -np.inf)
+        for q, query_D in enumerate(query_QD):
+            there = number_QK[q] >= 0
+            similarity_QK[q, there] = similarities(self.vectors, number_QK[q, there], query_D)
+        order_QK = np.lexsort((number_QK, -similarity_QK))[:, :k]
+        number_QK, similarity_QK = (np.take_along_axis(a, order_QK, axis=1) for a in (number_QK, similarity_QK))
+        for q in np.flatnonzero(number_QK[:, -1] < 0).tolist():
+            # What was looked at held fewer.
+            number_QK[q], similarity_QK[q] = self.search(query_QD[q], k)
+        return number_QK, similarity_QK
+
     def _unfiltered(self, query_D: np.ndarray, k: int) -> np.ndarray:
         if self.exact:
             if isinstance(self.vectors, np.ndarray):
@@ -128,13 +158,16 @@ class Segment:
         return len(self) if self._is_graph else int(self.faiss.nlist)
 
     def _by_faiss(self, query_D: np.ndarray, depth: int, probes: int) -> np.ndarray:
+        number_K = self._many_by_faiss(query_D[None], depth, probes)[0]
+        return number_K[number_K >= 0]
+
+    def _many_by_faiss(self, query_QD: np.ndarray, depth: int, probes: int) -> np.ndarray:
         faiss = loaded()
         if self._is_graph:
             parameters = faiss.SearchParametersHNSW(efSearch=max(probes, depth))
         else:
             parameters = faiss.SearchParametersIVF(nprobe=probes)
-        _, number_1K = self.faiss.search(query_D[None], depth, params=parameters)
-        return np.asarray(number_1K[0][number_1K[0] >= 0])
+        return np.asarray(self.faiss.search(query_QD, depth, params=parameters)[1])
 
     def _near(self, query_D: np.ndarray, k: int, among: np.ndarray) -> np.ndarray:
         """Of the allowed vectors those in the cells around a query."""

@@ -57,7 +57,7 @@ class Tracks:
             batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
         if any(len(batch) != ROWS for batch in batches[:-1]):
             raise ValueError(f"the batches of {folder / TRACKS} are not of {ROWS} rows")
-        by_id = mapped(folder / ORDER)
+        by_id = np.asarray(mapped(folder / ORDER))
         if by_id.shape != (2, sum(map(len, batches))) or by_id.dtype != np.uint32:
             raise ValueError(f"{folder / ORDER} is not that of {folder / TRACKS}")
         return cls(batches, by_id)
@@ -80,8 +80,9 @@ class Tracks:
             found = pc.index(self.ids(), track_id).as_py()
             return None if found < 0 else int(found)
         checksums, numbers = self.by_id
-        place = int(np.searchsorted(checksums, np.uint32(_checksum(track_id))))
-        while place < len(self) and checksums[place] == _checksum(track_id):
+        wanted = np.uint32(_checksum(track_id))
+        place = int(checksums.searchsorted(wanted))
+        while place < len(checksums) and checksums[place] == wanted:
             if self._id(int(numbers[place])) == track_id:
                 return int(numbers[place])
             place += 1

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from phonolake.search.library import loaded
+
 # Vectors that are read at once.
 BLOCK = 65_536
-# To read a vector by its number takes as long as to pass over so many in order: `tests/bench/search.py --switch`.
-GATHER = 4
 
 
 class Vectors(Protocol):
@@ -80,9 +80,14 @@ def let_go(x_ND: Vectors) -> None:
         lying.madvise(mmap.MADV_DONTNEED)
 
 
+def fast(x_ND: Vectors) -> Vectors:
+    """The same vectors; those of a file as an array that knows of no file, which is quicker to look at."""
+    return np.asarray(x_ND) if isinstance(x_ND, np.ndarray) else x_ND
+
+
 def similarities(x_ND: Vectors, numbers: np.ndarray, query_D: np.ndarray) -> np.ndarray:
     """Cosine similarity of some vectors, in float64: the same value whichever way they were found."""
-    return np.einsum("kd,d->k", x_ND[numbers].astype(np.float64), query_D.astype(np.float64))
+    return np.einsum("kd,d->k", fast(x_ND)[numbers].astype(np.float64), query_D.astype(np.float64))
 
 
 def nearest_among(x_ND: Vectors, numbers: np.ndarray, query_D: np.ndarray, k: int) -> np.ndarray:
@@ -94,12 +99,11 @@ def nearest_among(x_ND: Vectors, numbers: np.ndarray, query_D: np.ndarray, k: in
         In order, each once; at least k.
     """
     similarity_M = np.empty(len(numbers), np.float32)
-    if len(numbers) * GATHER > x_ND.shape[0]:
-        similarity_N = np.empty(x_ND.shape[0], np.float32)
-        for start in range(0, len(similarity_N), BLOCK):
-            block = slice(start, start + BLOCK)
-            similarity_N[block] = x_ND[block] @ query_D
-        similarity_M = similarity_N[numbers]
+    if isinstance(x_ND, np.ndarray):
+        faiss, lying_ND = loaded(), np.asarray(x_ND)
+        numbers, query_D = np.ascontiguousarray(numbers, np.int64), np.ascontiguousarray(query_D, np.float32)
+        pointers = map(faiss.swig_ptr, (similarity_M, query_D, lying_ND, numbers))
+        faiss.fvec_inner_products_by_idx(*pointers, x_ND.shape[1], 1, len(numbers))
     else:
         for start in range(0, len(numbers), BLOCK):
             block = slice(start, start + BLOCK)
@@ -108,10 +112,9 @@ def nearest_among(x_ND: Vectors, numbers: np.ndarray, query_D: np.ndarray, k: in
     return numbers[similarity_M >= least]
 
 
-def nearest_of_all(
-    faiss: Any, x_ND: Vectors, query_QD: np.ndarray, k: int, among: np.ndarray | None = None
-) -> np.ndarray:
+def nearest_of_all(x_ND: Vectors, query_QD: np.ndarray, k: int, among: np.ndarray | None = None) -> np.ndarray:
     """Numbers of the k nearest of all vectors, or of some, for several queries; -1 where there are fewer."""
+    faiss = loaded()
     best_QK = np.full((len(query_QD), k), -np.inf, np.float32)
     number_QK = np.full((len(query_QD), k), -1, np.int64)
     for start, block_BD in in_order(x_ND):

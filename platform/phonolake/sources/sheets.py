@@ -14,6 +14,18 @@ from phonolake.errors import UsageError
 from phonolake.sources import tables
 
 PARQUET = (".parquet", ".pq")
+# What reading a damaged file raises, from its pages up to what pandas keeps of itself in its footer.
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 JSON = (".json", ".jsonl", ".ndjson")
 # A text, several where the file has a list, or nothing.
 Cell = str | tuple[str, ...] | None
@@ -114,14 +126,25 @@ def _json(path: Path) -> tuple[list[str], list[tuple[int, tuple[Cell, ...]]]]:
 
 
 def _parquet(path: Path) -> tuple[list[str], list[tuple[int, tuple[Cell, ...]]]]:
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is no Parquet file: {str(error).splitlines()[0]}") from error
-    if not isinstance(frame.index, pd.RangeIndex):
-        frame = frame.reset_index()
+    frame = parquet(path)
     rows = frame.itertuples(index=False, name=None)
     return [str(name) for name in frame.columns], [(n, tuple(map(_cell, row))) for n, row in enumerate(rows, 1)]
+
+
+def parquet(path: Path) -> pd.DataFrame:
+    """The table in a Parquet file, the index of a data frame as columns.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read as one.
+    """
+    try:
+        frame = pd.read_parquet(path)
+    except _DAMAGE as error:
+        said = (str(error) or repr(error)).splitlines()[0]
+        raise UsageError(f"{path} is no Parquet file: {said}") from error
+    return frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
 
 
 def _cell(value: Any) -> Cell:

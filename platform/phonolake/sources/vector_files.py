@@ -185,11 +185,7 @@ def _table(path: Path, known: Names, choice: Choice) -> tuple[list[str], Any, st
 
 def _frame(path: Path) -> pd.DataFrame:
     if path.suffix.lower() in sheets.PARQUET:
-        try:
-            frame = pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{path} is no Parquet file: {str(error).splitlines()[0]}") from error
-        frame = frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
+        frame = sheets.parquet(path)
         frame.columns = [str(name) for name in frame.columns]
     else:
         rows = [row for _, row in tables.cells(path, "a table of vectors", strict=False)]

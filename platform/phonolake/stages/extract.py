@@ -114,7 +114,8 @@ def _plan(lake: Lake, config: Config) -> list[Task]:
     missing = {r.name: set(derive.missing(lake, product(r), sources)) for r in extraction.recipes(config)}
     if not missing:
         raise UsageError("nothing to extract: name a feature set or a spectrogram (`phonolake features` lists them)")
-    return [task for source in sources if (task := _task(lake, source, config, missing))]
+    todo = set().union(*missing.values())
+    return [_task(lake, source, config, missing) for source in sources if source in todo]
 
 
 def _seconds(tasks: list[Task], sources: Mapping[str, Shard]) -> float:
@@ -127,12 +128,12 @@ def names(wanted: Config | Task) -> list[str]:
     return [recipe.name for recipe in extraction.recipes(wanted)]
 
 
-def _task(lake: Lake, source: str, config: Config, missing: dict[str, set[str]]) -> Task | None:
+def _task(lake: Lake, source: str, config: Config, missing: dict[str, set[str]]) -> Task:
     wanted: dict[str, tuple[str, ...]] = {"features": (), "spectrograms": (), "configurations": ()}
     for field, how, recipe in extraction.asked_for(config):
         if source in missing[recipe.name]:
             wanted[field] += (how,)
-    return Task(lake.place, source, **wanted, segments=config.segments) if any(wanted.values()) else None
+    return Task(lake.place, source, **wanted, segments=config.segments)
 
 
 def _outcome(lake: Lake, recipe: Recipe, sources: list[str], inputs: int) -> Outcome:

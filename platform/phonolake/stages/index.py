@@ -124,19 +124,13 @@ class _Wanted:
         kept: list[Part] = []
         if card is not None and serves and not config.again:
             kept = [part for part in card.parts if indexed.dead_rows(part, published) <= DEAD * part.n]
-        missing = _missing(kept, published)
+        missing = indexed.missing(kept, published)
         if missing:
             kept = _larger(kept, sum(source.rows or 0 for source in missing))
-            missing = _missing(kept, published)
+            missing = indexed.missing(kept, published)
         shown = indexed.shown(lake)
         is_there = card is not None and not missing and card.parts == tuple(replace(part, shown=shown) for part in kept)
         return cls(Card(run_id, tuple(kept), settings), missing, is_there)
-
-
-def _missing(parts: Iterable[Part], published: dict[str, Source]) -> tuple[Source, ...]:
-    """Published shards that none of the segments holds."""
-    held = {source.file for part in parts for source in part.shards if source.is_in(published)}
-    return tuple(published[file] for file in sorted(published.keys() - held))
 
 
 def _larger(parts: list[Part], n: int) -> list[Part]:

@@ -4,6 +4,8 @@ It is built beside and renamed over, so that no reader is ever locked out by a w
 it holds nothing but views.
 """
 
+import math
+import os
 import shutil
 from functools import cache
 from pathlib import Path
@@ -19,12 +21,17 @@ from phonolake.store import remote
 from phonolake.store import schema as schemas
 from phonolake.store.place import Place
 from phonolake.store.schema import Column, TableSchema, literal, quote
-from phonolake.store.shards import Shard
+from phonolake.store.shards import COUNTED, Shard
 
 FILE = "catalog.duckdb"
+# Plain clients open the catalog too, and those of DuckDB 1 none of a later storage.
+STORAGE = "v1.2.0"
 FEATURES = "features"
 SET_PREFIX = FEATURES + "_"
 ATTACHED = "lake"
+# To bind a part takes some eight times as long as to open a shard; a few shards are not worth being told apart.
+PARTS, LEAST_IN_PART = 0.35, 32
+PATTERNS = str.maketrans({c: f"[{c}]" for c in "*?["})
 
 
 class PublishedTables(Protocol):
@@ -80,7 +87,9 @@ def _blank(_: str) -> bytes:
     """
     with TemporaryDirectory() as scratch:
         written = Path(scratch) / FILE
-        with duckdb.connect(str(written)) as connection:
+        with duckdb.connect() as connection:
+            connection.execute(f"ATTACH {literal(str(written))} AS {ATTACHED} (STORAGE_VERSION '{STORAGE}')")
+            connection.execute(f"USE {ATTACHED}")
             connection.begin()
             _declare(connection)
             connection.commit()
@@ -163,10 +172,12 @@ def _show(connection: duckdb.DuckDBPyConnection, lake: PublishedTables) -> None:
     sets = [published_set(lake, name, version) for name, version in versions.items() if name.startswith(SET_PREFIX)]
     broken = False
     for table in [*(declared[name] for name in versions if name in declared), *sets]:
-        files = list(shards[table.name])
+        found = list(shards[table.name].values())
         stored = set(lake.published_schema(table.name, versions[table.name]).names)
-        select = _select(lake, table, files, stored)
-        error = _unreadable(connection, select)
+        select = _select(lake, table, found, stored)
+        changed = _changed(lake, table.name, found)
+        error = _unreadable(connection, f"SELECT * FROM {reading(lake, table.name, changed)}") if changed else None
+        error = error or _unreadable(connection, select)
         if error:
             broken, select = True, _refusal(table, error)
         create_view(connection, table, select)
@@ -198,15 +209,53 @@ def _union(base: TableSchema, sets: list[TableSchema]) -> TableSchema:
     )
 
 
-def _select(lake: PublishedTables, table: TableSchema, files: list[str], stored: set[str]) -> str:
-    """Read a table; a column that was declared after its shards were written is NULL."""
-    if not files:
+def _changed(lake: PublishedTables, table: str, shards: list[Shard]) -> list[str]:
+    """Shards that are gone, or have another size than the log says: what is to be looked at before others read it."""
+    if lake.place.is_remote:
+        return []
+    folder = lake.root / lake.name(table, "")
+    sizes = {entry.name: entry.stat().st_size for entry in os.scandir(folder)} if folder.is_dir() else {}
+    return [shard.file for shard in shards if sizes.get(shard.file) != shard.bytes]
+
+
+def _select(lake: PublishedTables, table: TableSchema, shards: list[Shard], stored: set[str]) -> str:
+    """Read a table; a column that was declared after its shards were written is NULL.
+
+    Shards that have all columns are read without a look into each of them. Many are read in parts that say which
+    tracks they are about, so that a question for one track opens the shards of one part.
+    """
+    shards = [shard for shard in shards if shard.rows]
+    if not shards:
         return _empty(table)
     columns = ", ".join(
         f"{quote(c.name) if c.name in stored or not c.nullable else 'NULL'}::{c.type} AS {quote(c.name)}"
         for c in table.columns
     )
-    return f"SELECT {columns} FROM {reading(lake, table.name, files)}"
+    wanted = {c.name for c in table.columns[:COUNTED] if c.nullable} & stored
+    whole = [s for s in shards if s.first is not None and wanted <= s.nulls.keys()]
+    others = [s.file for s in shards if s.first is None or not wanted <= s.nulls.keys()]
+    selects = []
+    if others:
+        # None of them may have a column: it is that of no rows then.
+        named = f"{_empty(table)} UNION ALL BY NAME SELECT * FROM {reading(lake, table.name, others)}"
+        selects.append(f"SELECT {columns} FROM ({named})")
+    parts = _parts(whole)
+    for part in parts:
+        where = ""
+        if len(parts) > 1:
+            low, high = min(s.first or "" for s in part), max(s.last or "" for s in part)
+            where = f" WHERE track_id BETWEEN {literal(low)} AND {literal(high)}"
+        selects.append(f"SELECT {columns} FROM {reading(lake, table.name, [s.file for s in part], alike=True)}{where}")
+    return " UNION ALL ".join(selects)
+
+
+def _parts(shards: list[Shard]) -> list[list[Shard]]:
+    """Shards in order of their tracks, in so many parts that to look at all parts takes as long as to open one."""
+    if not shards:
+        return []
+    ordered = sorted(shards, key=lambda s: (s.first or "", s.last or ""))
+    size = max(LEAST_IN_PART, math.ceil(len(ordered) / max(1, round(PARTS * math.sqrt(len(ordered))))))
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
 def _unreadable(connection: duckdb.DuckDBPyConnection, select: str) -> str | None:
@@ -228,18 +277,21 @@ def _empty(table: TableSchema, where: str = "false") -> str:
     return "SELECT " + ", ".join(f"NULL::{c.type} AS {quote(c.name)}" for c in table.columns) + f" WHERE {where}"
 
 
-def reading(lake: PublishedTables, table: str, files: list[str], *, names: bool = False) -> str:
-    """SQL that reads these shards of a table; `names` adds the column ``filename``."""
-    named = (lake.place.named(lake.name(table, file)) for file in files)
-    paths = ", ".join(literal(path if lake.place.is_remote else no_glob(path)) for path in named)
+def reading(lake: PublishedTables, table: str, files: list[str], *, names: bool = False, alike: bool = False) -> str:
+    """SQL that reads these shards of a table; `names` adds the column ``filename``, `alike` ones have all columns."""
+    folder = lake.place.named(lake.name(table, ""))
+    if not lake.place.is_remote:
+        folder, files = no_glob(folder), list(map(no_glob, files))
+    paths = ", ".join(literal(f"{folder.removesuffix('/')}/{file}") for file in files)
     # Else a folder called dataset=fma above the lake would take the place of the column `dataset`.
-    options = "hive_partitioning = false, union_by_name = true" + (", filename = true" if names else "")
+    options = "hive_partitioning = false" + ("" if alike else ", union_by_name = true")
+    options += ", filename = true" if names else ""
     return f"read_parquet([{paths}], {options})"
 
 
 def no_glob(path: str) -> str:
     """A path that DuckDB takes as it is, although it reads *, ? and [ as patterns."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in path)
+    return path.translate(PATTERNS)
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, table: TableSchema, select: str) -> None:

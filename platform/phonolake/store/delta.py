@@ -1,7 +1,7 @@
 """The Delta log of a table: which shards each of its versions has, and the commit of another one."""
 
-import json
 import time
+from dataclasses import dataclass
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -9,6 +9,7 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from phonolake.errors import PhonolakeError
+from phonolake.store import objects
 from phonolake.store.changes import Change
 from phonolake.store.objects import TakenError
 from phonolake.store.place import Place
@@ -25,24 +26,29 @@ def folder(table: str) -> str:
     return f"{FOLDER}/{table}"
 
 
-def schema(place: Place, table: str, version: int) -> pa.Schema:
-    """Arrow schema of a version of a table, with its column comments."""
-    return _arrow_schema(_open(place, table, version))
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a table: its number, its Arrow schema with the comments of columns, and its shards by file name."""
+
+    number: int
+    schema: pa.Schema
+    shards: dict[str, Shard]
 
 
-def shards(place: Place, table: str, version: int | None = None) -> dict[str, Shard]:
-    """Shards of a version of a table (the newest) by file name, in order of their names.
+def version(place: Place, table: str, number: int | None = None) -> Version:
+    """A version of a table, the newest by default; its shards are in order of their names.
 
     Raises
     ------
     PhonolakeError
         When the log cannot be read.
     """
-    return _shards(_open(place, table, version))
+    log = _open(place, table, number)
+    return Version(log.version(), _arrow_schema(log), _shards(log))
 
 
-def commit(place: Place, table: str, change: Change, kept: dict[str, Shard], published: int) -> int:
-    """Make the newest version of a table's log one that has the shards `kept`, with the change; returns its number.
+def commit(place: Place, table: str, change: Change, kept: dict[str, Shard], published: int) -> Version:
+    """Make the newest version of a table's log one that has the shards `kept`, with the change.
 
     Raises
     ------
@@ -57,47 +63,47 @@ def commit(place: Place, table: str, change: Change, kept: dict[str, Shard], pub
             # A feature set with other columns. Only an overwrite changes a log's schema, and it empties the table.
             log.create_write_transaction([], mode="overwrite", schema=arrow)
             log = _open(place, table)
-        present = _shards(log)
+        present = kept if log.version() == published else _shards(log)
         now = int(time.time() * 1000)
         adds = [
-            AddAction(s.file, s.bytes, {}, now, True, json.dumps({"numRecords": s.rows}))
-            for s in wanted.values()
-            if present.get(s.file) != s
+            AddAction(s.file, s.bytes, {}, now, True, s.statistics) for s in wanted.values() if present.get(s.file) != s
         ]
         removes = [RemoveAction(f, True, now, present[f].bytes, {}) for f in sorted(present.keys() - wanted.keys())]
         if adds or removes:
             log.create_write_transaction(adds + removes, mode="append", schema=arrow)
     except DeltaError as error:
+        if place.is_remote and objects.is_of_storage(error):
+            raise objects.failure(place.named(folder(table)), error) from None
         kind = TakenError if place.is_remote else PhonolakeError
         raise kind(f"{table} could not be committed ({error}): run the command again") from error
-    newest = _open(place, table)
-    return _version_with(place, table, newest, wanted, published) if place.is_remote else newest.version()
-
-
-def _version_with(place: Place, table: str, log: DeltaTable, wanted: dict[str, Shard], published: int) -> int:
-    """The newest version behind the published one that has these shards: others may write to the log at once."""
-    for version in range(log.version(), max(published, -1), -1):
-        if (_shards(log) if version == log.version() else shards(place, table, version)) == wanted:
-            return version
-    if published >= 0 and shards(place, table, published) == wanted:
-        return published
-    raise TakenError(f"{table} is written by another job at the same time: run the command again")
+    except OSError as error:
+        if place.is_remote:
+            raise objects.failure(place.named(folder(table)), error) from None
+        raise
+    found = version(place, table)
+    # In a folder nobody else writes meanwhile. On object storage somebody may have, behind this commit or with it.
+    while place.is_remote and found.shards != wanted:
+        if found.number <= max(published, 0):
+            raise TakenError(f"{table} is written by another job at the same time: run the command again")
+        found = version(place, table, found.number - 1)
+    return found
 
 
 def _open(place: Place, table: str, version: int | None = None) -> DeltaTable:
-    try:
+    def ask() -> DeltaTable:
         return DeltaTable(place.uri(folder(table)), version=version)
-    except (DeltaError, OSError) as error:
+
+    try:
+        return objects.again(place.address, folder(table), ask, DeltaError) if place.is_remote else ask()
+    except DeltaError as error:
         where = place.named(f"{folder(table)}/_delta_log")
         said = str(error).split("\n")[0]
         raise PhonolakeError(f"the log of {table} cannot be read ({said}): restore {where} from a copy") from error
 
 
 def _shards(log: DeltaTable) -> dict[str, Shard]:
-    actions = pa.table(log.get_add_actions(flatten=True))
-    rows = actions.select(["path", "num_records", "size_bytes"]).to_pylist()
-    found = sorted((Shard(r["path"], r["num_records"], r["size_bytes"]) for r in rows), key=lambda s: s.file)
-    return {shard.file: shard for shard in found}
+    found = Shard.logged(pa.table(log.get_add_actions(flatten=True)))
+    return {shard.file: shard for shard in sorted(found, key=lambda shard: shard.file)}
 
 
 def _arrow_schema(log: DeltaTable) -> pa.Schema:

@@ -18,31 +18,27 @@ changed that meanwhile it is refused, and its job tries again from what is publi
 import random
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
 
 from phonolake.errors import UsageError
-from phonolake.files import TEMPORARY, locked, sha256
-from phonolake.store import catalog, checksums, delta, history, jobs, overtaking, publications
+from phonolake.files import TEMPORARY, locked
+from phonolake.store import catalog, checksums, delta, history, jobs, overtaking, publications, sending
 from phonolake.store.changes import NOTHING, Change, OvertakenError, Reads
-from phonolake.store.objects import TakenError
+from phonolake.store.objects import StorageError, TakenError
 from phonolake.store.place import Place
 from phonolake.store.publications import MARKER, State
-from phonolake.store.shards import SEPARATOR, SUFFIX, GoneError, Shard, describe
+from phonolake.store.shards import SEPARATOR, SUFFIX, Shard
 
 __all__ = ["MARKER", "Change", "Lake", "OvertakenError", "Reads"]
 
 NONE: Mapping[str, Shard] = {}
-# Publications on object storage that others may win before one gives up; each waits a little longer.
-RACES = 40
+# Publications on object storage that others may win before one gives up, and that may fail on the way.
+RACES, FAULTS = 40, 5
 LONGEST_WAIT = 2.0
-# Shards that are looked at, or put, at once.
-PARALLEL = 16
 
 
 class Lake:
@@ -59,7 +55,9 @@ class Lake:
     def __init__(self, place: Place | Path, versions: Mapping[str, int] | None = None) -> None:
         self.place = Place.at(place)
         self._pinned = None if versions is None else dict(versions)
-        self._known: dict[tuple[str, int], dict[str, Shard]] = {}
+        # A version that was published stays as it is, and a log takes some milliseconds to open for every thousand
+        # shards, or many on object storage: all that come of one lake share what they have read.
+        self._known: dict[tuple[str, int], delta.Version] = {}
 
     @classmethod
     def open(cls, path: str | Path | Place) -> "Lake":
@@ -141,7 +139,7 @@ class Lake:
 
     def pinned(self) -> "Lake":
         """The lake as it is published now, whatever is published later."""
-        return Lake(self.place, self.versions())
+        return self._another(self.versions())
 
     @property
     def is_pinned(self) -> bool:
@@ -154,12 +152,7 @@ class Lake:
             version = self.versions().get(table)
         if version is None:
             return {}
-        if not self.is_pinned and not self.place.is_remote:
-            return delta.shards(self.place, table, version)
-        # What is pinned stays as it is, and a log takes some milliseconds to open, or many on object storage.
-        if (table, version) not in self._known:
-            self._known[table, version] = delta.shards(self.place, table, version)
-        return dict(self._known[table, version])
+        return dict(self._version(table, version).shards)
 
     def shards_by_family(self, table: str) -> dict[str, list[str]]:
         """Published files by the first part of their names; those of `embeddings` by the run that made their model."""
@@ -170,7 +163,7 @@ class Lake:
 
     def published_schema(self, table: str, version: int | None = None) -> pa.Schema:
         """Arrow schema of a version of a table (the published one), with its column comments."""
-        return delta.schema(self.place, table, self.versions()[table] if version is None else version)
+        return self._version(table, self.versions()[table] if version is None else version).schema
 
     def folder(self, table: str) -> Path:
         """Folder of a table's shards, or of their copies on this machine."""
@@ -222,8 +215,9 @@ class Lake:
 
     def describe(self, table: str, files: Collection[str], known: Mapping[str, Shard] = NONE) -> list[Shard]:
         """The facts of finished shards, if they are not known; the errors are those of `store.shards.describe`."""
-        with ThreadPoolExecutor(PARALLEL if self.place.is_remote else 1) as pool:
-            return list(pool.map(lambda file: known.get(file) or self._described(table, file)[0], files))
+        names = {file: self.name(table, file) for file in files if file not in known}
+        found = dict(zip(names, sending.described(self.place, names.values()), strict=True))
+        return [known.get(file) or found[file] for file in files]
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -250,7 +244,7 @@ class Lake:
         # Under one lock from the first log to the catalog: no other job publishes half of this commit with its own.
         with locked(self.root / ".lock"):
             self._commit_once(changes, reads)
-            catalog.build(Lake(self.place))
+            catalog.build(self._another())
 
     def send(self, table: str, file: str, *, create: bool = False) -> None:
         """Put a shard that was written at `path` where everybody sees it; in a folder it is there already.
@@ -261,9 +255,7 @@ class Lake:
             With `create`, when there is one.
         """
         if self.place.is_remote:
-            path = self.folder(table) / file
-            facts = {"rows": str(describe(path).rows), "sha256": sha256(path)}
-            self.place.send(self.name(table, file), create=create, facts=facts)
+            sending.send(self.place, self.name(table, file), create=create)
 
     @contextmanager
     def alone(self, reads: Reads = NOTHING) -> Iterator[None]:
@@ -296,7 +288,7 @@ class Lake:
     def build_catalog(self) -> None:
         """Write `catalog.duckdb` again, from what is published."""
         with self.alone():
-            catalog.build(Lake(self.place))
+            catalog.build(self._another())
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -307,7 +299,8 @@ class Lake:
     def _commit_once(self, changes: Mapping[str, Change], reads: Reads) -> None:
         """Check and publish a commit; a `TakenError` on object storage when another job was faster."""
         state = publications.read(self.place)
-        lake = Lake(self.place, state.tables)
+        # What it writes to is read again: a log that was lost meanwhile is not started anew.
+        lake = self._another(state.tables, without=changes)
         try:
             overtaking.check(lake, changes, reads)
         except OvertakenError:
@@ -325,48 +318,31 @@ class Lake:
 
     def _commit_among_others(self, changes: Mapping[str, Change], reads: Reads) -> None:
         """Commit where there is no lock: whoever comes second looks again at what the first has published."""
-        changes = {name: self._sent(name, change) for name, change in changes.items()}
-        for n in range(RACES):
+        changes = {name: sending.sent(self, name, change) for name, change in changes.items()}
+        lost = faults = 0
+        while True:
             try:
                 self._commit_once(changes, reads)
                 break
-            except TakenError:
-                if n == RACES - 1:
+            except StorageError as error:
+                lost += isinstance(error, TakenError)
+                faults += not isinstance(error, TakenError)
+                if not error.passing or lost == RACES or faults == FAULTS:
                     raise
-                time.sleep(random.uniform(0, min(LONGEST_WAIT, 0.02 * 2**n)))
-        catalog.publish(Lake(self.place))
+                time.sleep(random.uniform(0, min(LONGEST_WAIT, 0.02 * 2 ** (lost + faults))))
+        catalog.publish(self._another())
 
-    def _sent(self, table: str, change: Change) -> Change:
-        """A change whose shards all lie where everybody sees them, as they lie there, with their checksums."""
-        published = self.shards(table)
-        ready = self.ready(table) if change.add else set()
+    def _another(self, versions: Mapping[str, int] | None = None, without: Collection[str] = ()) -> "Lake":
+        """The same lake, or some versions of it, with what this one has read of tables, but for some."""
+        lake, known = Lake(self.place, versions), self._known
+        lake._known = {key: found for key, found in known.items() if key[0] not in without} if without else known
+        return lake
 
-        def sent(shard: Shard) -> tuple[Shard, str]:
-            if shard.file in published:
-                return published[shard.file], ""
-            if shard.file not in ready:
-                with suppress(TakenError):  # another job wrote the same one first
-                    self.send(table, shard.file, create=True)
-            return self._described(table, shard.file)
-
-        with ThreadPoolExecutor(PARALLEL) as pool:
-            found = list(pool.map(sent, change.add))
-        checksums.keep(self.place, delta.folder(table), {shard.file: digest for shard, digest in found if digest})
-        return replace(change, add=[shard for shard, _ in found])
-
-    def _described(self, table: str, file: str) -> tuple[Shard, str]:
-        """The facts of a shard, and on object storage its checksum as its writer took it."""
-        if not self.place.is_remote:
-            return describe(self.folder(table) / file), ""
-        name = self.name(table, file)
-        try:
-            size, facts = self.place.facts(name)
-        except FileNotFoundError as error:
-            raise GoneError(f"{self.place.named(name)} is not there: run the stage again") from error
-        if not facts.get("rows", "").isdecimal():
-            # Somebody copied it here without them.
-            return replace(describe(self.local(table, file)), bytes=size), sha256(self.local(table, file))
-        return Shard(file, int(facts["rows"]), size), facts.get("sha256", "")
+    def _version(self, table: str, version: int) -> delta.Version:
+        """A published version of a table."""
+        if (table, version) not in self._known:
+            self._known[table, version] = delta.version(self.place, table, version)
+        return self._known[table, version]
 
     def _first_names(self) -> list[str]:
         """First parts of the names that lie in the place of a lake that is to be made."""
@@ -375,9 +351,9 @@ class Lake:
         return [path.name for path in self.root.iterdir()] if self.root.exists() else []
 
     def _discard(self, shards: Mapping[str, Collection[str]]) -> None:
-        published = Lake(self.place)
+        published = self._another()
         for table, files in shards.items():
-            for file in set(files) - published.shards(table).keys():
+            for file in set(files) - published.shards(table).keys() if files else ():
                 (self.folder(table) / file).unlink(missing_ok=True)
 
     def overtaken(self, table: str) -> OvertakenError:
@@ -390,14 +366,16 @@ class Lake:
         """Make the newest version of a table's log what is published, with the change; returns its number."""
         published = self.versions().get(table, -1)
         if self.place.is_remote:
-            return delta.commit(self.place, table, change, self.shards(table), published)
+            found = delta.commit(self.place, table, change, self.shards(table), published)
+            self._known[table, found.number] = found
+            return found.number
         folder = self.folder(table)
         folder.mkdir(parents=True, exist_ok=True)
         checksums.record(folder, [shard.file for shard in change.add])
         history.drop_torn(folder, published)
-        version = delta.commit(self.place, table, change, self.shards(table), published)
+        found = delta.commit(self.place, table, change, self.shards(table), published)
         history.force(folder, published)
-        return version
+        return found.number
 
 
 def _ours(name: str) -> bool:

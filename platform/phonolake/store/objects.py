@@ -32,10 +32,13 @@ RETRIES: Any = {"max_retries": 8}
 TIMEOUTS: Any = {"timeout": "120s", "connect_timeout": "10s"}
 # It does not ask again when a connection breaks in the middle of an answer.
 READINGS = 5
+DENIED = ("403 ", "401 ", "Expired", "InvalidAccessKey", "Unauthenticated", "credential")
 
 
 class StorageError(PhonolakeError):
-    """Object storage did not do what it was asked for."""
+    """Object storage did not do what it was asked for; `passing` is whether another try may help."""
+
+    passing = True
 
 
 class TakenError(StorageError):
@@ -59,7 +62,7 @@ def read(address: str, name: str) -> tuple[bytes, str]:
         found = obstore.get(client(address), name)
         return bytes(found.bytes()), found.meta["e_tag"] or ""
 
-    return _again(address, name, whole)
+    return again(address, name, whole)
 
 
 def part(address: str, name: str, start: int, end: int) -> bytes:
@@ -71,7 +74,7 @@ def part(address: str, name: str, start: int, end: int) -> bytes:
             raise OSError("the object is shorter than it was said to be")
         return found
 
-    return _again(address, name, some)
+    return again(address, name, some)
 
 
 def facts(address: str, name: str) -> tuple[int, dict[str, str]]:
@@ -164,20 +167,50 @@ def complaint(error: Exception) -> str:
     status = re.search(r"status code: (\d+ [A-Za-z ]+)", text)
     if status:
         return status[1].strip() + (f": {code[1]}" if code else "")
-    first = text.split("\n")[0]
-    return re.sub(r"https?://\S+", "...", first.rpartition(": ")[2] or first)[:120]
+    # What another library adds below is the cause, in colours.
+    last = re.sub(r"\x1b\[\d*m|↳", "", text.split("\n\n")[0]).strip().split("\n")[-1].strip()
+    return re.sub(r"https?://\S+", "...", last.rpartition(": ")[2] or last)[:120]
 
 
-def _again(address: str, name: str, ask: Callable[[], Found]) -> Found:
+def again(address: str, name: str, ask: Callable[[], Found], also: type[Exception] = BaseError) -> Found:
+    """What reads about an object give, the first of several that is not spoiled on its way.
+
+    Parameters
+    ----------
+    also : type
+        What another library raises for what object storage says; its other errors stay as they are.
+
+    Raises
+    ------
+    StorageError
+    """
     for n in range(1, READINGS + 1):
         try:
             with _asking(address, name):
                 return ask()
-        except StorageError:
-            if n == READINGS:
+        except also as error:
+            failed = failure(f"{address}/{name}", error)
+            if not is_of_storage(error):
                 raise
-            time.sleep(0.1 * 2**n)
+        except StorageError as error:
+            failed = error
+        if n == READINGS or not failed.passing:
+            raise failed from None
+        time.sleep(0.1 * 2**n)
     raise AssertionError("the last reading raises")
+
+
+def failure(where: str, error: Exception) -> StorageError:
+    """What to raise where object storage complains: one line, with the way out."""
+    way_out, passing = _way_out(str(error))
+    failed = StorageError(f"object storage failed at {where} ({complaint(error)}): {way_out}")
+    failed.passing = passing
+    return failed
+
+
+def is_of_storage(error: Exception) -> bool:
+    """Whether an error of another library says what object storage or the network said."""
+    return bool(re.search(r"Generic (S3|GCS|MicrosoftAzure) error|ObjectStore|object store|status code", str(error)))
 
 
 @contextmanager
@@ -191,12 +224,15 @@ def _asking(address: str, name: str) -> Iterator[None]:
     except FileNotFoundError:
         raise FileNotFoundError(2, "no such object", where) from None
     except (BaseError, OSError, ValueError) as error:
-        raise StorageError(f"object storage failed at {where} ({complaint(error)}): {_way_out(str(error))}") from None
+        raise failure(where, error) from None
 
 
-def _way_out(said: str) -> str:
-    if any(word in said for word in ("403", "401", "Expired", "InvalidAccessKey", "Unauthenticated", "credential")):
-        return "check the credentials of the environment, and whether they may read and write there"
+def _way_out(said: str) -> tuple[str, bool]:
+    """What a user can do, and whether another try may help."""
+    # The answer to a HEAD has no room for words.
+    wordless = "400 Bad Request" in said and "<Code>" not in said
+    if wordless or any(word in said for word in DENIED):
+        return "check the credentials of the environment, and whether they may read and write there", False
     if "NoSuchBucket" in said:
-        return "make the bucket first, or name another one"
-    return "check the address and the network, and run the command again"
+        return "make the bucket first, or name another one", False
+    return "check the address and the network, and run the command again", True

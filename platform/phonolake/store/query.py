@@ -18,6 +18,8 @@ from phonolake.store.lake import Lake
 QUERY_ERRORS = (duckdb.Error, ArithmeticError, MemoryError, RuntimeError, ValueError)
 INTERRUPT_SECONDS = 0.2
 
+# What Python code that a query called has said of it.
+CALLED = re.compile(r".*Python exception occurred while executing the UDF: \w+: ", re.DOTALL)
 EXPLAIN = re.compile(r"^\s*explain(\s+analyze)?\b", re.IGNORECASE)
 
 
@@ -54,6 +56,7 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRe
         If the text is no single SELECT, or DuckDB refuses it; the message is DuckDB's first line.
     """
     try:
+        sql = _named(sql)
         statements = connection.extract_statements(EXPLAIN.sub("", sql))
         if len(statements) != 1:
             raise UsageError(f"one SQL statement at a time; received {len(statements)}")
@@ -68,6 +71,20 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRe
     if relation is None:
         raise UsageError("that statement gives no rows")
     return relation
+
+
+def _named(sql: str) -> str:
+    """The same query with ``where := ...`` as the name of an argument, which the parser takes for the clause."""
+    if not re.search(r"\bwhere\s*:=", sql, re.IGNORECASE):
+        return sql
+    # Not in texts and comments. Places are those of bytes.
+    text = sql.encode()
+    tokens = duckdb.tokenize(sql)
+    starts = [start for start, kind in tokens if kind == duckdb.token_type.keyword]
+    for start in reversed(starts):
+        if re.match(rb"where\s*:=", text[start:], re.IGNORECASE):
+            text = text[:start] + b'"where"' + text[start + 5 :]
+    return text.decode()
 
 
 def _pivot(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
@@ -144,6 +161,6 @@ def sql_error(error: Exception) -> UsageError:
     """DuckDB's complaint on one line."""
     if not isinstance(error, duckdb.Error):
         return UsageError(f"SQL: {type(error).__name__}: {error}")
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in CALLED.sub("", str(error)).splitlines() if line.strip()]
     hints = [line for line in lines[1:] if line.startswith(("Did you mean", "Candidate"))]
     return UsageError("SQL: " + " ".join([*lines[:1], *hints]))

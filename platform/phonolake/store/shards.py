@@ -1,8 +1,11 @@
 """Write one Parquet shard so that a reader sees all of it or nothing, and the same rows give the same bytes."""
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +18,68 @@ from phonolake.files import creating, replacing
 SUFFIX = ".parquet"
 SEPARATOR = "--"  # between the parts of a name: what the rows are, its version, what they were made of
 LARGE = 32 << 20  # bytes of a row group that are worth not being copied
+# Missing values are counted in so many columns of a table, the first ones; no table about tracks declares more.
+COUNTED = 16
+LOGGED = ("path", "num_records", "size_bytes", "modification_time", "min.track_id", "max.track_id")
+NULLS = "null_count."
+# Columns of which one is NULL where a track has a single row in a shard.
+SINGLE = ("piece", "start_seconds")
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A finished shard: its file name, rows and bytes."""
+    """A finished shard: its file name, rows and bytes, and what its log knows of what is in it.
+
+    Parameters
+    ----------
+    first, last : str, optional
+        The smallest and the largest track id in it.
+    nulls : mapping of str to int
+        How many values are missing in columns that may be NULL. Shards that are older than this have none of these.
+    published : int, optional
+        When the log took it in, in milliseconds since 1970; None of one that no log has.
+    """
 
     file: str
     rows: int
     bytes: int
+    first: str | None = field(default=None, compare=False)
+    last: str | None = field(default=None, compare=False)
+    nulls: Mapping[str, int] = field(default_factory=dict, compare=False)
+    published: int | None = field(default=None, compare=False)
+
+    @property
+    def tracks(self) -> int | None:
+        """How many tracks it is about, where that is known without looking into it."""
+        return self.rows if any(self.nulls.get(name) == self.rows for name in SINGLE) else None
+
+    @property
+    def statistics(self) -> str:
+        """Rows and statistics as a Delta log keeps them."""
+        found: dict[str, Any] = {"numRecords": self.rows}
+        if self.first is not None:
+            found |= {"minValues": {"track_id": self.first}, "maxValues": {"track_id": self.last}}
+        if self.nulls:
+            found["nullCount"] = dict(self.nulls)
+        return json.dumps(found)
+
+    @classmethod
+    def logged(cls, actions: pa.Table) -> "Iterator[Shard]":
+        """The shards of a table that `DeltaTable.get_add_actions(flatten=True)` gives."""
+        there = set(actions.column_names)
+        columns = [actions[name].to_pylist() if name in there else repeat(None) for name in LOGGED]
+        counted = [name for name in actions.column_names if name.startswith(NULLS)]
+        names = [name.removeprefix(NULLS) for name in counted]
+        # Column by column: a lake may have ten thousand shards.
+        missing = zip(*(actions[name].to_pylist() for name in counted), strict=True) if counted else repeat(())
+        for file, rows, size, when, first, last, nulls in zip(*columns, missing, strict=False):
+            known = {name: n for name, n in zip(names, nulls, strict=True) if n is not None}
+            yield cls(file, rows, size, first, last, known, _milliseconds(when))
+
+
+def _milliseconds(when: int | datetime) -> int:
+    """When a log took a shard in; its readers give it as a number or as a time."""
+    return int(when.timestamp() * 1000) if isinstance(when, datetime) else int(when)
 
 
 class ShardWriter:
@@ -82,12 +138,12 @@ class ShardWriter:
 def _view(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     """The rows as a table whose binary values lie where they are: a file of many megabytes is not copied."""
     columns = []
-    for field in schema:
-        values = [row.get(field.name) for row in rows]
-        if field.type == pa.binary():
-            columns.append(pa.chunked_array([_lying(value) for value in values], field.type))
+    for column in schema:
+        values = [row.get(column.name) for row in rows]
+        if column.type == pa.binary():
+            columns.append(pa.chunked_array([_lying(value) for value in values], column.type))
         else:
-            columns.append(pa.chunked_array([pa.array(values, field.type)]))
+            columns.append(pa.chunked_array([pa.array(values, column.type)]))
     return pa.table(columns, schema=schema)
 
 
@@ -157,4 +213,31 @@ def describe(path: Path) -> Shard:
         raise kind(
             f"{path} is not a readable shard ({error}): `phonolake verify --mend` removes it, then run the stage again"
         ) from error
-    return Shard(path.name, metadata.num_rows, path.stat().st_size)
+    return Shard(path.name, metadata.num_rows, path.stat().st_size, *_limits(metadata), _nulls(metadata))
+
+
+def _limits(metadata: pq.FileMetaData) -> tuple[str | None, str | None]:
+    """The smallest and the largest track id, where every row group says them."""
+    found = _statistics(metadata, "track_id")
+    if not found or not all(s is not None and s.has_min_max for s in found):
+        return None, None
+    return min(s.min for s in found), max(s.max for s in found)
+
+
+def _nulls(metadata: pq.FileMetaData) -> dict[str, int]:
+    """NULLs of the first columns that may have some and of which they are counted."""
+    schema = metadata.schema.to_arrow_schema()
+    found = {}
+    for column in [f for n, f in enumerate(schema) if n < COUNTED and f.nullable and not pa.types.is_nested(f.type)]:
+        counts = _statistics(metadata, column.name)
+        if all(s is not None and s.has_null_count for s in counts):
+            found[column.name] = sum(s.null_count for s in counts)
+    return found
+
+
+def _statistics(metadata: pq.FileMetaData, name: str) -> list[Any]:
+    """What each row group says of a column; nothing of one that is not there."""
+    if metadata.num_row_groups == 0 or name not in metadata.schema.names:
+        return []
+    place = metadata.schema.names.index(name)
+    return [metadata.row_group(group).column(place).statistics for group in range(metadata.num_row_groups)]

@@ -1,27 +1,29 @@
 """Which tracks sound like one: by a stored track, or by an audio file never seen before."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import duckdb
 import numpy as np
 
-from phonolake.analysis.collection.searched import Found, Searched
+from phonolake.analysis.collection.published import Publication
+from phonolake.analysis.collection.searched import Found
 from phonolake.audio.encoded import OnDisk, sha256
-from phonolake.errors import AudioError, PhonolakeError, UsageError
-from phonolake.lookup import indexed, runs
+from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
 from phonolake.progress import say
-from phonolake.search import index as faiss_index
 from phonolake.search.vectors import unit
-from phonolake.store import query, tracks
+from phonolake.store import tracks
 from phonolake.store.lake import Lake
 
-# A table of a connection that only conditions are joined with.
-INDEXED = "indexed_tracks"
-# Conditions, and tracks that are not beside an index, that are remembered until something is published.
-CONDITIONS, REMEMBERED = 32, 10_000
+COMBINATIONS = ("centroid", "best")
+# Weight of what a question should not sound like.
+UNLIKE = 0.5
+# Where one artist has most of the neighbours, so many times more are looked at.
+DEEPER = 4
+
+Shown = tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,59 @@ class Neighbour:
     title: str | None
     artist: str | None
     labels: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which tracks sound like some, and not like others.
+
+    Parameters
+    ----------
+    like : tuple of str
+        Track ids, or paths of audio files, which are embedded by the same model.
+    unlike : tuple of str
+        Likewise: their mean is taken away from that of `like`, with half the weight (after Rocchio 1971).
+    k : int
+        How many; fewer come back only when fewer exist (that fulfil the condition).
+    where : str, optional
+        SQL condition over `tracks`, such as ``"year > 2000"``; other tables by subqueries on `track_id`.
+    model_or_run : str, optional
+        Whose embeddings; the newest model's by default.
+    combine : {"centroid", "best"}
+        Whether several tracks stand for their mean direction, or each for itself: then the most alike to any of them.
+    per_artist : int, optional
+        At most so many tracks of one artist; tracks without an artist count as one each.
+    """
+
+    like: tuple[str, ...]
+    unlike: tuple[str, ...] = ()
+    k: int = 10
+    where: str | None = None
+    model_or_run: str | None = None
+    combine: str = "centroid"
+    per_artist: int | None = None
+
+    def check(self) -> None:
+        """Raise a `UsageError` for what cannot be asked."""
+        if self.k < 1:
+            raise UsageError(f"k is the number of neighbours, at least 1; received {self.k}")
+        if not self.like:
+            raise UsageError("name a track or a file whose neighbours are wanted")
+        if self.combine not in COMBINATIONS:
+            raise unknown("way to combine", self.combine, COMBINATIONS)
+        if self.per_artist is not None and self.per_artist < 1:
+            raise UsageError(f"at least one track of each artist; received {self.per_artist}")
+        if self.unlike and self.combine == "best":
+            raise UsageError("what it should not sound like is taken from a centroid: leave `best` out")
+
+    def queries(self, like: list[np.ndarray], unlike: list[np.ndarray]) -> list[np.ndarray]:
+        """The vectors to search for, given those of the tracks."""
+        if self.combine == "best" or (len(like) == 1 and not unlike):
+            return like
+        wanted_D = unit(np.mean(like, axis=0)[None])[0]
+        if unlike:
+            wanted_D = wanted_D - UNLIKE * unit(np.mean(unlike, axis=0)[None])[0]
+        return [unit(wanted_D[None])[0]]
 
 
 class Searcher:
@@ -51,7 +106,7 @@ class Searcher:
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
         self._lock = threading.RLock()
-        self._opened: _Opened | None = None
+        self._opened: Publication | None = None
 
     def __enter__(self) -> "Searcher":
         return self
@@ -69,37 +124,54 @@ class Searcher:
     def similar(
         self, track_or_file: str, *, k: int = 10, where: str | None = None, model_or_run: str | None = None
     ) -> list[Neighbour]:
-        """The k tracks most alike.
+        """The k tracks most alike: `ask` about one track or file."""
+        return self.ask(Question((track_or_file,), k=k, where=where, model_or_run=model_or_run))
 
-        Parameters
-        ----------
-        track_or_file : str
-            A track id, or the path of an audio file, which is embedded by the same model.
-        k : int
-            How many; fewer come back only when fewer exist (that fulfil the condition).
-        where : str, optional
-            SQL condition over `tracks`, such as ``"year > 2000"``; other tables by subqueries on `track_id`.
-        model_or_run : str, optional
-            Whose embeddings; the newest model's by default.
+    def ask(self, question: Question) -> list[Neighbour]:
+        """The tracks that a question asks for, best first; fewer than k only when fewer exist.
 
         Raises
         ------
         UsageError
             For a track or file that is not there, a condition that is no SQL, an unknown model, or k below 1.
         PhonolakeError
-            When the lake has no embeddings, or the file cannot be decoded.
+            When the lake has no embeddings, or a file cannot be decoded.
         """
-        if k < 1:
-            raise UsageError(f"k is the number of neighbours, at least 1; received {k}")
+        question.check()
+        with self._lock:
+            opened = self._current()
+            run_id = opened.choose(question.model_or_run)
+            exclude: set[str] = set()
+            like = [_vector(opened, run_id, name, exclude) for name in question.like]
+            unlike = [_vector(opened, run_id, name, exclude) for name in question.unlike]
+            among = opened.among(run_id, question.where)
+            return _answer(opened, run_id, question.queries(like, unlike), question, among, exclude)
+
+    def similar_many(
+        self, track_ids: Sequence[str], *, k: int = 10, where: str | None = None, model_or_run: str | None = None
+    ) -> list[list[Neighbour]]:
+        """The k tracks most alike to each of many; the errors are those of `ask`."""
+        question = Question(tuple(track_ids) or ("",), k=k, where=where, model_or_run=model_or_run)
+        question.check()
         with self._lock:
             opened = self._current()
             run_id = opened.choose(model_or_run)
-            vector_D = opened.searched(run_id).vector(track_or_file)
-            exclude = {track_or_file}
-            if vector_D is None:
-                vector_D = unit(_embed_file(opened.lake, opened.connection, track_or_file, run_id)[None])[0]
-                exclude = _same_content(opened.connection, track_or_file)
-            return opened.nearest(run_id, vector_D, k, where, exclude)
+            searched = opened.searched(run_id)
+            vectors = [_vector(opened, run_id, track_id, set()) for track_id in track_ids]
+            if not vectors:
+                return []
+            found = searched.nearest_many(np.stack(vectors), k, opened.among(run_id, where), track_ids)
+            shown = opened.shown(f for each in found for f in each)
+            return [_named(each, shown) for each in found]
+
+    def recall(self, model_or_run: str | None = None) -> float | None:
+        """The measured share of the 10 nearest that an answer holds; None where it was not measured.
+
+        Tracks that no segment of an index has, and all where there is no index, are searched exactly.
+        """
+        with self._lock:
+            opened = self._current()
+            return opened.searched(opened.choose(model_or_run)).recall
 
     def similar_to_upload(
         self, data: bytes, *, extension: str, k: int = 10, model_or_run: str | None = None
@@ -130,105 +202,15 @@ class Searcher:
                 vector_D = unit(embedding.embed(opened.lake, run_id, Upload(data, extension))[None])[0]
             except AudioError as error:
                 raise UsageError(f"the upload cannot be used ({error})") from error
-            return opened.nearest(run_id, vector_D, k, None, set())
+            return _answer(opened, run_id, [vector_D], Question(("",), k=k), None, set())
 
-    def _current(self) -> "_Opened":
+    def _current(self) -> "Publication":
         """What is published now."""
         published = None if self._lake.is_pinned else self._lake.publication()
         if self._opened is None or self._opened.published != published:
             self.close()
-            self._opened = _Opened(self._lake if self._lake.is_pinned else self._lake.pinned(), published)
+            self._opened = Publication(self._lake if self._lake.is_pinned else self._lake.pinned(), published)
         return self._opened
-
-
-class _Opened:
-    """One publication of a lake: a connection to it, and the embeddings that were asked for."""
-
-    def __init__(self, lake: Lake, published: tuple[int, int] | None) -> None:
-        self.lake = lake
-        self.published = published
-        self._runs: list[runs.ModelRun] | None = None
-        self._chosen: dict[str | None, str] = {}
-        self._folders: dict[str, Path] = {}
-        self._searched: dict[str, Searched] = {}
-        # The vectors that fulfil a condition, and what is shown of tracks, by run.
-        self._among: dict[tuple[str, str], np.ndarray] = {}
-        self._shown: dict[str, tuple[str | None, ...]] = {}
-
-    @cached_property
-    def connection(self) -> duckdb.DuckDBPyConnection:
-        """What SQL is asked through; a question by an index does without."""
-        return query.connect(self.lake)
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        if "connection" in self.__dict__:
-            self.connection.close()
-
-    def choose(self, model_or_run: str | None) -> str:
-        """The run whose embeddings count."""
-        if model_or_run not in self._chosen:
-            self._chosen[model_or_run] = self._choose(model_or_run)
-        return self._chosen[model_or_run]
-
-    def _choose(self, model_or_run: str | None) -> str:
-        embedded = indexed.runs(self.lake)
-        if model_or_run is None and len(embedded) == 1:
-            return embedded[0]
-        if self._runs is None:
-            self._runs = [run for run in runs.model_runs(self.connection) if run.run_id in embedded]
-        found = runs.find(self._runs, model_or_run, what="model with embeddings")
-        if found is None:
-            raise PhonolakeError("the lake has no embeddings yet: `phonolake run` or `phonolake score` makes them")
-        return found.run_id
-
-    def searched(self, run_id: str) -> Searched:
-        """The embeddings of a run, and its index as it lies there now."""
-        known = self._searched.get(run_id)
-        folder = self._folders.setdefault(run_id, indexed.folder(self.lake, run_id))
-        if known is None or known.stamp != faiss_index.stamp(folder):
-            known = self._searched[run_id] = Searched(self.lake, run_id)
-            self._among.clear()
-        return known
-
-    def nearest(
-        self, run_id: str, vector_D: np.ndarray, k: int, where: str | None, exclude: set[str]
-    ) -> list[Neighbour]:
-        """The k tracks whose vectors are nearest."""
-        if where is not None and not where.strip():
-            raise UsageError('an empty condition: leave --where out, or give one such as "year > 2000"')
-        among = None if where is None else self._numbers(run_id, where)
-        found = self.searched(run_id).nearest(vector_D, k, among=among, exclude=exclude)
-        shown = self._describe(found)
-        return [Neighbour(i, f.track_id, f.similarity, *shown[f.track_id]) for i, f in enumerate(found, start=1)]
-
-    def _numbers(self, run_id: str, where: str) -> np.ndarray:
-        """Numbers of the vectors whose tracks fulfil a condition."""
-        searched = self.searched(run_id)
-        if (run_id, where) not in self._among:
-            if len(self._among) >= CONDITIONS:
-                self._among.clear()
-            self.connection.register(INDEXED, searched.table())
-            matching = f"SELECT track_id FROM tracks WHERE (\n{where}\n)"
-            sql = f"SELECT number FROM {INDEXED} SEMI JOIN ({matching}) USING (track_id)"
-            found = query.arrow(query.select(self.connection, sql))
-            self._among[run_id, where] = np.sort(found["number"].to_numpy())
-        return self._among[run_id, where]
-
-    def _describe(self, found: list[Found]) -> dict[str, tuple[str | None, ...]]:
-        """Title, artist and labels of some tracks."""
-        shown = {}
-        for f in found:
-            facts = f.piece.shown(f) or self._shown.get(f.track_id)
-            if facts is not None:
-                shown[f.track_id] = facts
-        rest = [f.track_id for f in found if f.track_id not in shown]
-        if rest:
-            if len(self._shown) >= REMEMBERED:
-                self._shown.clear()
-            self._shown |= _look_up(self.connection, rest)
-            shown |= {track_id: self._shown[track_id] for track_id in rest}
-        return shown
 
 
 def similar(
@@ -275,12 +257,60 @@ def _same_content(connection: duckdb.DuckDBPyConnection, file: str) -> set[str]:
     return found
 
 
-def _look_up(connection: duckdb.DuckDBPyConnection, ids: list[str]) -> dict[str, tuple[str | None, ...]]:
-    rows = connection.execute(
-        "SELECT t.track_id, any_value(t.title), any_value(t.artist), "
-        "string_agg(DISTINCT l.label, ', ' ORDER BY l.label) FROM tracks t "
-        "LEFT JOIN labels l ON l.track_id = t.track_id AND l.value = 1 AND l.source = 'dataset' "
-        "WHERE t.track_id IN (SELECT unnest($1::VARCHAR[])) GROUP BY t.track_id",
-        [ids],
-    ).fetchall()
-    return dict.fromkeys(ids, (None, None, None)) | {track_id: tuple(rest) for track_id, *rest in rows}
+def _vector(opened: Publication, run_id: str, track_or_file: str, exclude: set[str]) -> np.ndarray:
+    """The vector of a track or file; those that are the same are excluded."""
+    vector_D = opened.searched(run_id).vector(track_or_file)
+    if vector_D is not None:
+        exclude.add(track_or_file)
+        return vector_D
+    vector_D = unit(_embed_file(opened.lake, opened.connection, track_or_file, run_id)[None])[0]
+    exclude |= _same_content(opened.connection, track_or_file)
+    return vector_D
+
+
+def _answer(
+    opened: Publication,
+    run_id: str,
+    queries: list[np.ndarray],
+    question: Question,
+    among: np.ndarray | None,
+    exclude: set[str],
+) -> list[Neighbour]:
+    """The tracks most alike to any of some vectors, of each artist no more than are wanted."""
+    searched, depth = opened.searched(run_id), question.k
+    while True:
+        found = searched.nearest(queries[0], depth, among=among, exclude=exclude)
+        if len(queries) > 1:
+            more = [searched.nearest(query_D, depth, among=among, exclude=exclude) for query_D in queries[1:]]
+            found = _best([found, *more], depth)
+        shown = opened.shown(found)
+        if question.per_artist is None:
+            return _named(found, shown)
+        kept = _diverse(found, shown, question.per_artist)
+        if len(kept) >= question.k or len(found) < depth:
+            return _named(kept[: question.k], shown)
+        depth *= DEEPER
+
+
+def _best(lists: list[list[Found]], k: int) -> list[Found]:
+    best: dict[str, Found] = {}
+    for found in (f for each in lists for f in each):
+        if found.track_id not in best or found.similarity > best[found.track_id].similarity:
+            best[found.track_id] = found
+    return sorted(best.values(), key=lambda f: (-f.similarity, f.track_id))[:k]
+
+
+def _diverse(found: list[Found], shown: dict[str, Shown], most: int) -> list[Found]:
+    counts: dict[str, int] = {}
+    kept = []
+    for f in found:
+        artist = shown[f.track_id][1]
+        if artist is not None:
+            counts[artist] = counts.get(artist, 0) + 1
+        if artist is None or counts[artist] <= most:
+            kept.append(f)
+    return kept
+
+
+def _named(found: list[Found], shown: dict[str, Shown]) -> list[Neighbour]:
+    return [Neighbour(i, f.track_id, f.similarity, *shown[f.track_id]) for i, f in enumerate(found, start=1)]

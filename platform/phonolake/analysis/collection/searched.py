@@ -7,7 +7,7 @@ Shape suffixes: N vectors, D values, K neighbours.
 """
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from phonolake.search import index as faiss_index
 from phonolake.search.index import Part, Source
 from phonolake.search.segment import Segment
 from phonolake.search.tracks import Tracks
-from phonolake.search.vectors import unit
+from phonolake.search.vectors import fast, unit
 from phonolake.store.lake import Lake
 
 # Vectors that no segment has are held in memory up to so many bytes, and in a file beyond.
@@ -64,6 +64,11 @@ class Piece:
         """Tracks of which something else may be shown than is kept here; None where that may be any."""
         ids = None if self.part is None else indexed.touched(self.lake, self.part)
         return None if ids is None or len(ids) > MOST_CHANGED else frozenset(ids.to_pylist())
+
+    @property
+    def recall(self) -> float | None:
+        """As its card says."""
+        return None if self.part is None else self.part.facts.get("recall")
 
     def shown(self, found: Found) -> tuple[str | None, ...] | None:
         """Title, artist and labels of a track, if they are kept here."""
@@ -139,12 +144,21 @@ class Searched:
     def __len__(self) -> int:
         return sum(len(piece.segment) for piece in self.pieces)
 
+    @property
+    def recall(self) -> float | None:
+        """Measured share of the 10 nearest that are found; None where it was not measured."""
+        known = [1.0 if piece.segment.exact else piece.recall for piece in self.pieces]
+        stated = [recall for recall in known if recall is not None]
+        if len(stated) < len(known) or not len(self):
+            return None
+        return sum(r * len(piece.segment) for r, piece in zip(stated, self.pieces, strict=True)) / len(self)
+
     def vector(self, track_id: str) -> np.ndarray | None:
         """The vector of a track: of length one, or zero; None where it has none."""
         for piece in self.pieces:
             number = piece.number(track_id)
             if number is not None:
-                return np.asarray(piece.segment.vectors[number])
+                return np.asarray(fast(piece.segment.vectors)[number])
         return None
 
     def table(self) -> pa.Table:
@@ -176,6 +190,22 @@ class Searched:
             found += [Found(track_id, s, piece, n) for track_id, s, n in rows]
         found.sort(key=lambda f: (-f.similarity, f.track_id))
         return [f for f in found if f.track_id not in left_out][:k]
+
+    def nearest_many(
+        self, query_QD: np.ndarray, k: int, among: np.ndarray | None, exclude: Sequence[str]
+    ) -> list[list[Found]]:
+        """The k vectors most alike to each of many, without the track itself that `exclude` names for each."""
+        found: list[list[Found]] = [[] for _ in query_QD]
+        for piece in self.pieces:
+            number_QK, similarity_QK = piece.segment.search_many(query_QD, k + 1, among=piece.among(among))
+            for each, numbers, similarity in zip(found, number_QK, similarity_QK.tolist(), strict=True):
+                numbers = numbers[numbers >= 0]
+                ids = piece.segment.tracks.at(numbers)
+                rows = zip(ids, similarity, numbers.tolist(), strict=False)
+                each += [Found(track_id, s, piece, n) for track_id, s, n in rows]
+        for each in found:
+            each.sort(key=lambda f: (-f.similarity, f.track_id))
+        return [[f for f in each if f.track_id != asked][:k] for each, asked in zip(found, exclude, strict=True)]
 
 
 def _read(lake: Lake, sources: list[Source]) -> Segment:

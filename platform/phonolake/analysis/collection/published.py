@@ -1,0 +1,126 @@
+"""One publication of a lake, open for questions about neighbours."""
+
+import time
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import duckdb
+import numpy as np
+
+from phonolake.analysis.collection.searched import Found, Searched
+from phonolake.errors import PhonolakeError, UsageError
+from phonolake.lookup import indexed, runs
+from phonolake.search import index as faiss_index
+from phonolake.store import query
+from phonolake.store.lake import Lake
+
+# A table of a connection that only conditions are joined with.
+INDEXED = "indexed_tracks"
+# How often an index is looked at again while nothing is published.
+LOOK_SECONDS = 1.0
+# Conditions, and tracks that are not beside an index, that are remembered until something is published.
+CONDITIONS, REMEMBERED = 32, 10_000
+
+
+class Publication:
+    """One publication of a lake: a connection to it, and the embeddings that were asked for."""
+
+    def __init__(self, lake: Lake, published: tuple[int, int] | None) -> None:
+        self.lake = lake
+        self.published = published
+        self._runs: list[runs.ModelRun] | None = None
+        self._chosen: dict[str | None, str] = {}
+        self._looked = 0.0
+        self._searched: dict[str, Searched] = {}
+        # The vectors that fulfil a condition, and what is shown of tracks, by run.
+        self._among: dict[tuple[str, str], np.ndarray] = {}
+        self._shown: dict[str, tuple[str | None, ...]] = {}
+
+    @cached_property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """What SQL is asked through; a question by an index does without."""
+        return query.connect(self.lake)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if "connection" in self.__dict__:
+            self.connection.close()
+
+    def choose(self, model_or_run: str | None) -> str:
+        """The run whose embeddings count."""
+        if model_or_run not in self._chosen:
+            self._chosen[model_or_run] = self._choose(model_or_run)
+        return self._chosen[model_or_run]
+
+    def _choose(self, model_or_run: str | None) -> str:
+        embedded = indexed.runs(self.lake)
+        if model_or_run is None and len(embedded) == 1:
+            return embedded[0]
+        if self._runs is None:
+            self._runs = [run for run in runs.model_runs(self.connection) if run.run_id in embedded]
+        found = runs.find(self._runs, model_or_run, what="model with embeddings")
+        if found is None:
+            raise PhonolakeError("the lake has no embeddings yet: `phonolake run` or `phonolake score` makes them")
+        return found.run_id
+
+    def searched(self, run_id: str) -> Searched:
+        """The embeddings of a run, and its index as it lies there now."""
+        known = self._searched.get(run_id)
+        # An index that is built is published soon after: to look at each question would take longer than the rest.
+        if known is not None and time.monotonic() < self._looked + LOOK_SECONDS:
+            return known
+        self._looked = time.monotonic()
+        if known is None or known.stamp != faiss_index.stamp(indexed.folder(self.lake, run_id)):
+            known = self._searched[run_id] = Searched(self.lake, run_id)
+            self._among.clear()
+        return known
+
+    def among(self, run_id: str, where: str | None) -> np.ndarray | None:
+        """Numbers of the vectors whose tracks fulfil a condition, in order; None where there is none.
+
+        Raises
+        ------
+        UsageError
+            For a condition that is no SQL.
+        """
+        if where is None:
+            return None
+        if not where.strip():
+            raise UsageError('an empty condition: leave --where out, or give one such as "year > 2000"')
+        searched = self.searched(run_id)
+        if (run_id, where) not in self._among:
+            if len(self._among) >= CONDITIONS:
+                self._among.clear()
+            self.connection.register(INDEXED, searched.table())
+            matching = f"SELECT track_id FROM tracks WHERE (\n{where}\n)"
+            sql = f"SELECT number FROM {INDEXED} SEMI JOIN ({matching}) USING (track_id)"
+            found = query.arrow(query.select(self.connection, sql))
+            self._among[run_id, where] = np.sort(found["number"].to_numpy())
+        return self._among[run_id, where]
+
+    def shown(self, found: Iterable[Found]) -> dict[str, tuple[str | None, ...]]:
+        """Title, artist and labels of some tracks."""
+        shown, rest = {}, []
+        for f in found:
+            facts = f.piece.shown(f) or self._shown.get(f.track_id)
+            if facts is None:
+                rest.append(f.track_id)
+            else:
+                shown[f.track_id] = facts
+        if rest:
+            if len(self._shown) >= REMEMBERED:
+                self._shown.clear()
+            self._shown |= _look_up(self.connection, rest)
+            shown |= {track_id: self._shown[track_id] for track_id in rest}
+        return shown
+
+
+def _look_up(connection: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> dict[str, tuple[str | None, ...]]:
+    rows = connection.execute(
+        "SELECT t.track_id, any_value(t.title), any_value(t.artist), "
+        "string_agg(DISTINCT l.label, ', ' ORDER BY l.label) FROM tracks t "
+        "LEFT JOIN labels l ON l.track_id = t.track_id AND l.value = 1 AND l.source = 'dataset' "
+        "WHERE t.track_id IN (SELECT unnest($1::VARCHAR[])) GROUP BY t.track_id",
+        [list(ids)],
+    ).fetchall()
+    return dict.fromkeys(ids, (None, None, None)) | {track_id: tuple(rest) for track_id, *rest in rows}

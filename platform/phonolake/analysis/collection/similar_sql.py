@@ -1,0 +1,127 @@
+"""Neighbours in SQL: ``FROM similar('fma:000002', k := 10)``, answered by the index.
+
+A function that returns a list of structs is unnested by a table macro, so that it takes a constant, a subquery, or the
+ids of a table beside it (lateral); those of a table are asked together.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import duckdb
+import pyarrow as pa
+
+from phonolake.analysis.collection.neighbours import COMBINATIONS, Neighbour, Question, Searcher
+from phonolake.errors import UsageError
+from phonolake.store import query
+from phonolake.store.lake import Lake
+
+ROW = pa.struct(
+    [
+        ("rank", pa.int32()),
+        ("track_id", pa.string()),
+        ("similarity", pa.float64()),
+        ("title", pa.string()),
+        ("artist", pa.string()),
+        ("labels", pa.string()),
+    ]
+)
+ROWS_SQL = "STRUCT(rank INTEGER, track_id VARCHAR, similarity DOUBLE, title VARCHAR, artist VARCHAR, labels VARCHAR)[]"
+MACROS = """
+CREATE TEMP MACRO "similar"(track_id, k := 10, "where" := NULL, model := NULL, per_artist := NULL) AS TABLE
+SELECT unnest(similar_list([track_id], []::VARCHAR[], k, "where", model, per_artist, 'centroid'), recursive := true);
+CREATE TEMP MACRO similar_to_all(
+    track_ids, "unlike" := []::VARCHAR[], k := 10, "where" := NULL, model := NULL, per_artist := NULL,
+    combine := 'centroid'
+) AS TABLE
+SELECT unnest(similar_list(track_ids, "unlike", k, "where", model, per_artist, combine), recursive := true);
+CREATE TEMP MACRO similar_to_file(path, k := 10, "where" := NULL, model := NULL, per_artist := NULL) AS TABLE
+SELECT unnest(similar_file_list(path, k, "where", model, per_artist), recursive := true);
+"""
+C: TypeAlias = pa.ChunkedArray
+
+
+@contextmanager
+def connecting(lake: Lake, *, files: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to a lake that knows these functions, while the block runs; see `install`."""
+    with query.connect(lake) as connection, Searcher(lake) as searcher:
+        install(connection, searcher, files=files)
+        yield connection
+
+
+def install(connection: duckdb.DuckDBPyConnection, searcher: Searcher, *, files: bool = True) -> None:
+    """Add `similar`, `similar_to_all` and `similar_to_file` to a connection.
+
+    Parameters
+    ----------
+    searcher : Searcher
+        Answers; it must stay open as long as the connection.
+    files : bool
+        Whether `similar_to_file` may read audio files of this machine.
+    """
+
+    def by_track(like: C, unlike: C, k: C, where: C, model: C, per_artist: C, combine: C) -> pa.Array:
+        rows = _rows(like, unlike, k, where, model, per_artist, combine)
+        return pa.array(_many(searcher, rows), pa.list_(ROW))
+
+    def by_file(path: C, depth: C, conditions: C, models: C, per_artist: C) -> pa.Array:
+        if not files:
+            raise UsageError("files cannot be heard here: use `phonolake sql` or `phonolake similar FILE`")
+        rows = _rows(path, depth, conditions, models, per_artist)
+        found = [_one(searcher, [file], [], k, where, model, most, "centroid") for file, k, where, model, most in rows]
+        return pa.array(found, pa.list_(ROW))
+
+    options = ["BIGINT", "VARCHAR", "VARCHAR", "BIGINT"]
+    functions: list[tuple[str, Any, Any]] = [
+        ("similar_list", by_track, ["VARCHAR[]", "VARCHAR[]", *options, "VARCHAR"]),
+        ("similar_file_list", by_file, ["VARCHAR", *options]),
+    ]
+    for name, function, types in functions:
+        # What a lake holds may change: an answer is no constant.
+        how: dict[str, Any] = {"type": "arrow", "null_handling": "special", "side_effects": True}
+        connection.create_function(name, function, types, ROWS_SQL, **how)
+    connection.execute(MACROS)
+
+
+def _rows(*columns: C) -> list[Any]:
+    return list(zip(*(column.to_pylist() for column in columns), strict=True))
+
+
+def _many(searcher: Searcher, rows: list[tuple]) -> list[list[dict] | None]:
+    """The answers to some questions; those that differ in nothing but one track are asked together."""
+    alike: dict[tuple, list[int]] = {}
+    found: list[list[dict] | None] = [None] * len(rows)
+    for place, (like, unlike, k, where, model, per_artist, combine) in enumerate(rows):
+        simple = like and len(like) == 1 and not unlike and per_artist is None and combine in COMBINATIONS
+        if simple and like[0] is not None and k is not None:
+            alike.setdefault((k, where, model), []).append(place)
+        else:
+            found[place] = _one(searcher, like, unlike, k, where, model, per_artist, combine)
+    for (k, where, model), places in alike.items():
+        ids = [rows[place][0][0] for place in places]
+        answers = searcher.similar_many(ids, k=k, where=where, model_or_run=model)
+        for place, answer in zip(places, answers, strict=True):
+            found[place] = _structs(answer)
+    return found
+
+
+def _one(
+    searcher: Searcher,
+    like: list[str | None] | None,
+    unlike: list[str | None] | None,
+    k: int | None,
+    where: str | None,
+    model: str | None,
+    per_artist: int | None,
+    combine: str,
+) -> list[dict] | None:
+    """The answer to one question; what is like NULL is nothing."""
+    named = [track_id for track_id in like or [] if track_id is not None]
+    if not named or k is None:
+        return None
+    others = tuple(track_id for track_id in unlike or [] if track_id is not None)
+    return _structs(searcher.ask(Question(tuple(named), others, k, where, model, combine, per_artist)))
+
+
+def _structs(found: list[Neighbour]) -> list[dict]:
+    return [{name: getattr(neighbour, name) for name in ROW.names} for neighbour in found]
