@@ -83,7 +83,7 @@ def test_wrong_requests_say_what_to_do() -> None:
 def test_three_networks_agree_on_what_people_do_not_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The table of the README."""
+    """The table of docs/results.md."""
     monkeypatch.setenv(home.VARIABLE, str(tmp_path))
     monkeypatch.delenv("PHONOLAKE_LAKE", raising=False)
     for name, file in (("choi-msd", CHOI), ("musicnn-msd", WHEEL), ("vgg-msd", WHEEL)):

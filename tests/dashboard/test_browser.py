@@ -227,6 +227,40 @@ def test_a_rater_answers_by_keyboard_and_nothing_is_lost(tab, server: str, own_l
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_five_hundred_answers_in_two_windows_with_reloads(tab, context, server: str, own_lake: Path) -> None:
+    """None is lost, and none answers what was answered in the other window."""
+    sampling.draw(sampling.Config(str(own_lake), "long", n_positive=10, n_negative=20))
+    total = 90
+    rng = np.random.default_rng(0)
+    address = f"{server}/reannotate?sample=long&rater=eve"
+    other = context.new_page()
+    visit(tab, address)
+    visit(other, address)
+    given = 0
+    for n in range(500):
+        page = tab if rng.random() < 0.7 else other
+        if n % 50 == 49:
+            page.reload()
+        settle(page)
+        if page.get_by_text("has answered every question").count():
+            page.keyboard.press("u")
+            settle(page)
+            continue
+        before = len(answers_of(own_lake, "eve"))
+        page.keyboard.press(str(rng.choice(["y", "n", "s"])))
+        settle(page)
+        refused = page.get_by_text("in another window").count()
+        after = len(answers_of(own_lake, "eve"))
+        assert after == before + (0 if refused else 1), (n, before, after)
+        given += not refused
+    found = answers_of(own_lake, "eve")
+    assert len({(a.track_id, a.label) for a in found}) == len(found) <= total
+    assert given >= total
+    other.close()
+
+
+@pytest.mark.slow
 def test_after_a_name_is_typed_keys_answer(tab, server: str, own_lake: Path) -> None:
     sampling.draw(sampling.Config(str(own_lake), "typing", n_positive=1, n_negative=1))
     visit(tab, f"{server}/reannotate?sample=typing")
@@ -262,6 +296,47 @@ def test_tracks_inside_a_lasso_are_listed(tab, server: str, picture) -> None:
     settle(tab)
     picture(tab, "map")
     assert tab.locator("[data-testid=stDataFrame]").count() == 1
+
+
+@pytest.mark.slow
+def test_back_goes_to_the_track_before(tab, server: str) -> None:
+    visit(tab, f"{server}/explore?track=toy:004")
+    tab.locator("[class*=st-key-open-]").first.get_by_role("button").click()
+    tab.wait_for_url(lambda url: "toy%3A004" not in url and "toy:004" not in url)
+    settle(tab)
+    tab.go_back()
+    tab.locator("h3", has_text="Song 4").wait_for()
+    assert "explore" in tab.url
+
+
+@pytest.mark.slow
+def test_a_click_on_the_spectrogram_goes_to_that_moment(tab, server: str) -> None:
+    visit(tab, f"{server}/explore?track=toy:000")
+    picture = tab.get_by_role("img", name=re.compile("Spectrogram"))
+    picture.wait_for()
+    box = picture.bounding_box()
+    tab.evaluate("document.querySelector('.st-key-track-player audio').muted = true")
+    tab.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 20)
+    at = tab.evaluate("document.querySelector('.st-key-track-player audio').currentTime")
+    assert at == pytest.approx(0.75, abs=0.2)
+    assert tab.locator(".axis span", has_text="1,000 Hz").count() == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_pages_fit_a_phone_and_the_dark(browser, server: str, picture, scheme: str, width: int) -> None:
+    """Nothing is wider than the screen, and the head of the page names the lake in letters that can be read."""
+    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
+    page = context.new_page()
+    for path, heading in PAGES.items():
+        visit(page, f"{server}/{path}")
+        picture(page, f"{heading}-{scheme}-{width}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.title() == f"{heading} · lake · Phonolake"
+    dark = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", dark)[:3])) < 150) == (scheme == "dark")
+    context.close()
 
 
 @pytest.mark.slow

@@ -192,7 +192,7 @@ def test_it_finds_as_much_as_its_card_says(segments: dict, kind: str) -> None:
 def test_what_a_filter_lets_through_is_found(segments: dict, kind: str) -> None:
     segment, _, _ = segments[kind]
     assert recall(segment, np.arange(0, N, 3)) >= 0.95
-    assert recall(segment, np.arange(0, N, 100)) == 1
+    assert recall(segment, np.arange(0, N, 100)) >= 0.99
 
 
 @pytest.mark.parametrize("kind", INDEXED)

@@ -58,7 +58,8 @@ def predictions(
     Parameters
     ----------
     model : str, optional
-        Model or run; the newest that predicted anything by default.
+        Model or run; the newest that predicted anything by default. A run that is no fold of a cross-validation goes
+        before those that are, since each of these speaks for a few tracks only.
     held_out : bool
         What was said of tracks that a model had not learned from: over all folds of a cross-validation, the mean over
         the models where none is named.
@@ -73,7 +74,8 @@ def predictions(
     import pandas as pd  # late: it takes a second
 
     said = {run_id for (run_id,) in connection.execute("SELECT DISTINCT run_id FROM predictions").fetchall()}
-    run = runs.find(runs.model_runs(connection), model, what="model with predictions", among=lambda r: r.run_id in said)
+    able = [run for run in runs.model_runs(connection) if run.run_id in said]
+    run = runs.find(sorted(able, key=lambda r: r.is_fold), model, what="model with predictions")
     if run is None:
         raise PhonolakeError("no model has predicted labels yet: `phonolake score` or `phonolake crossval` does")
     if held_out:
