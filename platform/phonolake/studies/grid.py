@@ -50,7 +50,7 @@ class Size:
 
 
 SIZES = {
-    "tiny": Size("tiny", 2, 16, 1, 1),
+    "tiny": Size("tiny", 2, 9, 1, 1),
     "middle": Size("middle", 60, 240, 8, 2),
     "full": Size("full", 200, None, None, 3),
 }
