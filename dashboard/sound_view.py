@@ -22,7 +22,9 @@ LOUDNESS = "magma"
 # More columns than a screen has pixels only cost time.
 MOST_COLUMNS = 1200
 # Hertz that are written beside a spectrogram, as far as they lie in it.
-WRITTEN = (100, 200, 500, 1000, 2000, 5000, 10_000)
+WRITTEN = (10_000, 5000, 2000, 1000, 500, 200, 100)
+# Of the height: what would stand nearer than this to another number is left out.
+NEAREST = 0.075
 PLAYER = "track-player"
 
 HTML = """
@@ -146,8 +148,12 @@ def hertz(recipe: Spectrogram) -> list[tuple[str, float]]:
     edges = mel_edges(sr=config.sr, n_mels=config.n_mels, fmin=config.fmin, fmax=config.fmax)
     centres = edges[1:-1]
     inside = [f for f in WRITTEN if centres[0] <= f <= centres[-1]]
-    places = (np.interp(inside, centres, np.arange(len(centres))) + 0.5) / len(centres)
-    return [(f"{f:,} Hz", float(1 - place)) for f, place in zip(inside, places, strict=True)]
+    places = 1 - (np.interp(inside, centres, np.arange(len(centres))) + 0.5) / len(centres)
+    written: list[tuple[str, float]] = []
+    for f, place in zip(inside, places.tolist(), strict=True):
+        if not written or place - written[-1][1] >= NEAREST:
+            written.append((f"{f:,} Hz", place))
+    return written
 
 
 def labels(

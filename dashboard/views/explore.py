@@ -155,11 +155,11 @@ def list_tracks(view: View, wanted: browse.Filter) -> None:
         placeholder="",
         height=min(600, 35 * (len(lines) + 1) + 2),
         column_order=[name for name in COLUMNS if table[name].notna().any()],
-        column_config={name: st.column_config.TextColumn(title, width=115) for name, title in COLUMNS.items()}
+        column_config={name: st.column_config.TextColumn(title, width=85) for name, title in COLUMNS.items()}
         | {
             "title": "Track",
-            "year": st.column_config.NumberColumn("Year", format="%d", width=55),
-            "duration_seconds": st.column_config.NumberColumn("Seconds", format="%.0f", width=60),
+            "year": st.column_config.NumberColumn("Year", format="%d", width=45),
+            "duration_seconds": st.column_config.NumberColumn("Seconds", format="%.0f", width=55),
         },
         on_select=lambda: remember(key, [line.track_id for line in lines]),
         selection_mode="single-row",
