@@ -65,7 +65,14 @@ def build(lake: PublishedTables) -> None:
 
 def _written(lake: PublishedTables, scratch: Path) -> Path:
     """Write the catalog of a lake into a folder."""
-    written = scratch / FILE
+    try:
+        return _write(lake, scratch / FILE, check=False)
+    except duckdb.Error:
+        # Something cannot be read, and an error ends a transaction: each table is looked at before it is shown.
+        return _write(lake, scratch / f"checked-{FILE}", check=True)
+
+
+def _write(lake: PublishedTables, written: Path, *, check: bool) -> Path:
     written.write_bytes(_blank(schemas.fingerprint()))
     with duckdb.connect(str(written)) as connection:
         if lake.place.is_remote:
@@ -73,7 +80,7 @@ def _written(lake: PublishedTables, scratch: Path) -> Path:
             hollow = {lake.place.named(lake.name(table, "")): _hollow(lake, table) for table in lake.versions()}
             connection.register_filesystem(remote.Hollow(lake.place, hollow))
         connection.begin()
-        _show(connection, lake)
+        _show(connection, lake, check=check)
         connection.commit()
     return written
 
@@ -163,8 +170,8 @@ def _declare(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(schemas.macros_sql())
 
 
-def _show(connection: duckdb.DuckDBPyConnection, lake: PublishedTables) -> None:
-    """Let the views show what is published."""
+def _show(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, *, check: bool) -> None:
+    """Let the views show what is published; with `check`, one that cannot be made says why instead."""
     declared = schemas.tables()
     # Read once, so that all views show the same moment even while a job commits.
     versions = lake.versions()
@@ -177,7 +184,8 @@ def _show(connection: duckdb.DuckDBPyConnection, lake: PublishedTables) -> None:
         select = _select(lake, table, found, stored)
         changed = _changed(lake, table.name, found)
         error = _unreadable(connection, f"SELECT * FROM {reading(lake, table.name, changed)}") if changed else None
-        error = error or _unreadable(connection, select)
+        if check:
+            error = error or _unreadable(connection, select)
         if error:
             broken, select = True, _refusal(table, error)
         create_view(connection, table, select)
