@@ -90,7 +90,7 @@ def page(title: str, about: str, *, empty_too: bool = False) -> Iterator[View]:
             versions = lake.versions()
             # Raters publish every few answers: what does not depend on them stays in the cache.
             annotated = versions.pop("annotations", -1)
-            yield View(lake, connection, (str(lake.root), tuple(sorted(versions.items()))), annotated)
+            yield View(lake, connection, (str(lake.place), tuple(sorted(versions.items()))), annotated)
 
 
 def _banner(label: str) -> str:

@@ -21,7 +21,7 @@ from phonolake.annotation import journal, publication
 from phonolake.annotation.journal import Answer
 from phonolake.cli.main import main
 from phonolake.errors import UsageError
-from phonolake.stages import extract, forget, index, ingest, score, split, train
+from phonolake.stages import extract, forget, index, ingest, score, train
 from phonolake.store import query, schema
 from phonolake.store.lake import Change, Lake, OvertakenError, Reads
 from phonolake.store.place import Place
@@ -51,7 +51,6 @@ def walk(lake: str, music: Path) -> None:
     """The whole way of a collection."""
     ingest.run(ingest.Config(lake, str(music), dataset="toy", shard_bytes=400_000))
     extract.run(extract.Config(lake, features=("mfcc-120",)))
-    split.run(split.Config(lake, n_folds=4))
     train.run(train.Config(lake, "scaled-mfcc"))
     score.run(score.Config(lake))
     index.run(index.Config(lake))
@@ -86,9 +85,7 @@ def table(lake: Lake, name: str) -> list[tuple]:
 
 def test_the_tables_are_those_of_a_lake_in_a_folder(walked: tuple[Lake, Lake]) -> None:
     here, there = walked
-    assert (
-        here.versions().keys() == there.versions().keys() >= {"tracks", "audio", "splits", "embeddings", "annotations"}
-    )
+    assert here.versions().keys() == there.versions().keys() >= {"tracks", "audio", "embeddings", "annotations"}
     for name in here.versions():
         assert list(here.shards(name).values()) == list(there.shards(name).values()) or name in WHEN, name
         assert table(here, name) == table(there, name), name
@@ -208,8 +205,7 @@ def test_a_track_is_forgotten(walked: tuple[Lake, Lake], tmp_path: Path, monkeyp
     mend(there)
     assert verify(there) == []
     for entry in there.place.list(""):
-        # Its id stays on the tombstone, and as a bound in the logs of earlier versions.
-        if "/_delta_log/" not in entry.name and not entry.name.startswith("tables/forgotten/"):
+        if not entry.name.startswith("tables/forgotten/"):
             assert gone.encode() not in there.place.read(entry.name), entry.name
     assert gone not in {n.track_id for n in neighbours.similar(there, other, k=20)}
 
