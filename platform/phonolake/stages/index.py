@@ -45,15 +45,15 @@ class Config:
         One of `phonolake.search.kinds.KINDS`; by default what an index has, ``auto`` for a new one.
     recall : float, optional
         Of the 10 nearest, that is wanted, below 1; likewise, .98 for a new one.
-    seed : int
-        Of the sample that an index learns from.
+    seed : int, optional
+        Of the sample that an index learns from; likewise, 0 for a new one.
     """
 
     lake: str
     again: bool = False
     kind: str | None = None
     recall: float | None = None
-    seed: int = 0
+    seed: int | None = None
 
 
 def run(config: Config) -> list[Outcome]:
@@ -117,7 +117,7 @@ class _Wanted:
         settings = {
             "kind": config.kind or known.get("kind", kinds.AUTO),
             "recall": config.recall or known.get("recall", recall.WANTED),
-            "seed": config.seed,
+            "seed": known.get("seed", 0) if config.seed is None else config.seed,
         }
         published = indexed.published(lake, run_id)
         serves = card is not None and card.format == faiss_index.FORMAT and card.settings == settings
