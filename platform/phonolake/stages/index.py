@@ -18,6 +18,7 @@ from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.files import TEMPORARY, remove, replacing_folder, sync
 from phonolake.lineage import digest
 from phonolake.lookup import indexed
+from phonolake.progress import say
 from phonolake.search import building, kinds, recall, tracks
 from phonolake.search import index as faiss_index
 from phonolake.search.index import Card, Part, Source
@@ -29,6 +30,8 @@ from phonolake.store.outcomes import Outcome, finish, now
 
 # A new segment takes up those that are at most so many times as large.
 GROWTH = 2
+# So far below what was wanted the measured recall may be without a word, since other tracks are asked.
+SHORT = 0.01
 # No more than this share of a segment may be of shards that are no longer published.
 DEAD = 0.1
 
@@ -193,6 +196,11 @@ def _build(change: _Change, lake: Lake, sources: tuple[Source, ...], settings: d
         facts = building.build(staging, indexed.blocks(lake, sources), n, d, show, recipe)
         for path in staging.iterdir():
             sync(path)
+        if facts["recall"] < recipe.recall - SHORT:
+            say(
+                f"The index finds {facts['recall']:.1%} of the 10 nearest, and {recipe.recall:.1%} were wanted: "
+                "try another --kind."
+            )
         # An index of what is no longer published would bring back who was forgotten.
         change.lock([source.file for source in sources])
     return Part(name, sources, indexed.shown(lake), facts)
