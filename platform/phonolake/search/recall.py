@@ -22,7 +22,9 @@ QUERIES, FILTERED = 192, 48
 # Neighbours for which is measured how far to look, and the shares of filters.
 DEPTHS = (10, 20, 50, 100, 200, 500, 1000)
 SHARES = (0.5, 0.1, 0.01, 0.001, 0.0001)
-REFINE = (1, 2, 4, 8, 16, 32, 64)
+REFINE = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+# Less than this is no gain.
+GAIN = 0.001
 EFFORTS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 # How much of what may be missed is missed for cells that are not looked at; the rest is left to rough codes.
 CELLS_SHARE = (0.75, 0.5, 0.25, 0.1, 0.0)
@@ -114,11 +116,17 @@ def _chosen(segment: Segment, asked: _Asked, wanted: float) -> Plan:
     for share in CELLS_SHARE:
         held = wanted + (1 - wanted) * (1 - share)
         measured = tuple((k, _enough(rank_QK[:, :k], held)) for k in depths)
+        before = 0.0
         for refine in REFINE:
             plan = Plan(measured, refine)
-            if asked.recalls(replace(segment, plan=plan))[0].mean() >= wanted:
-                return plan
+            found = float(asked.recalls(replace(segment, plan=plan))[0].mean())
             let_go(segment.vectors)
+            if found >= wanted:
+                return plan
+            if found - before < GAIN:
+                # What is missed lies in other cells.
+                break
+            before = found
     return plan
 
 

@@ -18,6 +18,7 @@ from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.files import TEMPORARY, remove, replacing_folder, sync
 from phonolake.lineage import digest
 from phonolake.lookup import indexed
+from phonolake.progress import say
 from phonolake.search import building, kinds, recall, tracks
 from phonolake.search import index as faiss_index
 from phonolake.search.index import Card, Part, Source
@@ -29,6 +30,8 @@ from phonolake.store.outcomes import Outcome, finish, now
 
 # A new segment takes up those that are at most so many times as large.
 GROWTH = 2
+# So far below what was wanted the measured recall may be without a word, since other tracks are asked.
+SHORT = 0.01
 # No more than this share of a segment may be of shards that are no longer published.
 DEAD = 0.1
 
@@ -45,15 +48,15 @@ class Config:
         One of `phonolake.search.kinds.KINDS`; by default what an index has, ``auto`` for a new one.
     recall : float, optional
         Of the 10 nearest, that is wanted, below 1; likewise, .98 for a new one.
-    seed : int
-        Of the sample that an index learns from.
+    seed : int, optional
+        Of the sample that an index learns from; likewise, 0 for a new one.
     """
 
     lake: str
     again: bool = False
     kind: str | None = None
     recall: float | None = None
-    seed: int = 0
+    seed: int | None = None
 
 
 def run(config: Config) -> list[Outcome]:
@@ -117,7 +120,7 @@ class _Wanted:
         settings = {
             "kind": config.kind or known.get("kind", kinds.AUTO),
             "recall": config.recall or known.get("recall", recall.WANTED),
-            "seed": config.seed,
+            "seed": known.get("seed", 0) if config.seed is None else config.seed,
         }
         published = indexed.published(lake, run_id)
         serves = card is not None and card.format == faiss_index.FORMAT and card.settings == settings
@@ -193,6 +196,11 @@ def _build(change: _Change, lake: Lake, sources: tuple[Source, ...], settings: d
         facts = building.build(staging, indexed.blocks(lake, sources), n, d, show, recipe)
         for path in staging.iterdir():
             sync(path)
+        if facts["recall"] < recipe.recall - SHORT:
+            say(
+                f"The index finds {facts['recall']:.1%} of the 10 nearest, and {recipe.recall:.1%} were wanted: "
+                "try another --kind."
+            )
         # An index of what is no longer published would bring back who was forgotten.
         change.lock([source.file for source in sources])
     return Part(name, sources, indexed.shown(lake), facts)

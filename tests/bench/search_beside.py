@@ -1,0 +1,138 @@
+"""Kinds of index beside bare FAISS and exact search by DuckDB: recall against time and memory, also under filters.
+
+    python tests/bench/search_beside.py --tracks 100000 --values 64 [--uniform]
+
+Every line is one way to find the 10 nearest of the same queries, which are vectors themselves. Filters let through
+tracks at random. Times are medians of processor time on one thread, without looking up ids; bytes are those of what is
+searched.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import made_lakes
+import numpy as np
+import pyarrow as pa
+
+from phonolake.search import building, kinds, tracks
+from phonolake.search.library import load_faiss
+from phonolake.search.segment import Segment
+from phonolake.search.vectors import nearest_of_all, unit
+
+K, SHARES = 10, (1.0, 0.5, 0.1, 0.01, 0.001, 0.0001)
+# Finds numbers for a query, among some numbers or all.
+Way = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+
+
+def nothing(track_ids: pa.ChunkedArray) -> Iterator[pa.RecordBatch]:
+    """Nothing is shown of any track."""
+    for chunk in track_ids.chunks:
+        yield pa.record_batch([pa.nulls(len(chunk), pa.string())] * 3, names=list(tracks.SHOWN))
+
+
+def ours(scratch: Path, kind: str, x_ND: np.ndarray) -> tuple[Way, np.ndarray, float]:
+    """A kind of index; its vectors by their numbers, and bytes a vector."""
+    (scratch / kind).mkdir()
+    ids = pa.array([made_lakes.track_id(number) for number in range(len(x_ND))])
+    blocks = [building.Block(ids, x_ND, 0)]
+    card = building.build(scratch / kind, blocks, *x_ND.shape, nothing, building.Recipe(kind))
+    segment = Segment.read(scratch / kind, card)
+    way: Way = lambda query_D, among: segment.search(query_D, K, among=among)[0]  # noqa: E731
+    return way, np.asarray(segment.vectors), float(card["searched_bytes_per_vector"])
+
+
+def bare(recipe: str, x_ND: np.ndarray) -> tuple[Way, np.ndarray, float]:
+    """FAISS as it comes, with 16 cells or 64 candidates, and its selector for filters."""
+    faiss = load_faiss()
+    index = faiss.index_factory(x_ND.shape[1], recipe, faiss.METRIC_INNER_PRODUCT)
+    index.train(x_ND)
+    index.add(x_ND)
+
+    def way(query_D: np.ndarray, among: np.ndarray | None) -> np.ndarray:
+        options = {"nprobe": 16} if recipe.startswith("IVF") else {"efSearch": 64} if recipe.startswith("HNSW") else {}
+        if among is not None:
+            allowed_N = np.zeros(len(x_ND), bool)
+            allowed_N[among] = True
+            bits = np.packbits(allowed_N, bitorder="little")
+            options["sel"] = faiss.IDSelectorBitmap(len(x_ND), faiss.swig_ptr(bits))
+        names = {"nprobe": faiss.SearchParametersIVF, "efSearch": faiss.SearchParametersHNSW}
+        parameters = names.get(next(iter(options), ""), faiss.SearchParameters)(**options)
+        return np.asarray(index.search(query_D[None], K, params=parameters)[1][0])
+
+    return way, x_ND, len(faiss.serialize_index(index)) / len(x_ND)
+
+
+def by_duckdb(x_ND: np.ndarray) -> tuple[Way, np.ndarray, float]:
+    """Exact search over a native table of vectors of a fixed length."""
+    n, d = x_ND.shape
+    connection = duckdb.connect()
+    connection.execute("SET threads = 1")
+    values = pa.FixedSizeListArray.from_arrays(pa.array(x_ND.ravel()), d)
+    connection.register("given", pa.table({"number": np.arange(n), "vector": values}))
+    connection.execute(f"CREATE TABLE vectors AS SELECT number, vector::FLOAT[{d}] AS vector FROM given")
+
+    def way(query_D: np.ndarray, among: np.ndarray | None) -> np.ndarray:
+        join = ""
+        if among is not None:
+            connection.register("allowed", pa.table({"number": among}))
+            join = "SEMI JOIN allowed USING (number) "
+        order = f"ORDER BY array_inner_product(vector, $1::FLOAT[{d}]) DESC LIMIT {K}"
+        rows = connection.execute(f"SELECT number FROM vectors {join}{order}", [query_D.tolist()]).fetchall()
+        return np.array([number for (number,) in rows])
+
+    return way, x_ND, 4.0 * d
+
+
+def measure(way: Way, x_ND: np.ndarray, queries: int) -> Iterator[str]:
+    """Recall and milliseconds under each filter."""
+    n = len(x_ND)
+    rng = np.random.default_rng(5)
+    number_Q = rng.choice(n, queries, replace=False)
+    for share in SHARES:
+        among = None if share == 1 else np.sort(rng.choice(n, max(1, int(n * share)), replace=False))
+        truth_QK = nearest_of_all(x_ND, np.ascontiguousarray(x_ND[number_Q]), K, among)
+        hits, wanted, taken = 0, 0, []
+        for number, truth_K in zip(number_Q, truth_QK, strict=True):
+            start = time.thread_time()
+            found = way(x_ND[number], among)
+            taken.append(time.thread_time() - start)
+            hits += len(set(found.tolist()) & set(truth_K[truth_K >= 0].tolist()))
+            wanted += int((truth_K >= 0).sum())
+        yield f"{hits / wanted:.3f} / {statistics.median(taken) * 1e3:.2f}"
+
+
+def main(n: int, d: int, queries: int, *, clustered: bool) -> None:
+    """Print the table."""
+    x_ND = unit(np.concatenate([made_lakes.vectors(s, m, d, clustered=clustered) for s, m in made_lakes.blocks(n)]))
+    kinds.FLAT_LIMIT = 0
+    load_faiss().omp_set_num_threads(1)
+    print(f"{n:,} x {d}, {'clustered' if clustered else 'uniform'}: recall@{K} / ms")
+    print("| | " + " | ".join(f"{share:.2%}" for share in SHARES) + " | bytes a vector | built in s |")
+    print("|---" * (len(SHARES) + 3) + "|")
+    with TemporaryDirectory() as scratch:
+        ways: dict[str, Callable[[], tuple[Way, np.ndarray, float]]] = {
+            kind: lambda kind=kind: ours(Path(scratch), kind, x_ND) for kind in kinds.KINDS if kind != kinds.AUTO
+        }
+        for recipe in ("Flat", f"IVF{kinds.cells(n)},SQ8", "HNSW32,SQ8"):
+            ways[f"bare FAISS {recipe}"] = lambda recipe=recipe: bare(recipe, x_ND)
+        ways["DuckDB, exact"] = lambda: by_duckdb(x_ND)
+        for name, make in ways.items():
+            start = time.process_time()
+            way, lying_ND, size = make()
+            built = time.process_time() - start
+            print(f"| {name} | {' | '.join(measure(way, lying_ND, queries))} | {size:.0f} | {built:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tracks", type=int, default=100_000)
+    parser.add_argument("--values", type=int, default=64)
+    parser.add_argument("--queries", type=int, default=100)
+    parser.add_argument("--uniform", action="store_true")
+    chosen = parser.parse_args()
+    main(chosen.tracks, chosen.values, chosen.queries, clustered=not chosen.uniform)
