@@ -100,8 +100,9 @@ def fit(y_N: np.ndarray, by_model: Sequence[np.ndarray]) -> ClassNoise:
     likely = [(trial, weight) for trial, weight in zip(TRIALS, likelihood_E, strict=True) if weight > NEGLIGIBLE]
     mean_NK = sum(weight * whole.posterior(trial) for trial, weight in likely)
     ends = [whole.posterior(nearest) for nearest in (share, low, high)]
-    P_NK = P_MNK.mean(axis=0)
-    sure_N, other_N = _surest(P_NK), P_NK.argmax(axis=1) != y_N
+    # By all models together, each with the weight that it has earned.
+    eta_NK = whole.calibrated(share)
+    sure_N, other_N = _surest(eta_NK), eta_NK.argmax(axis=1) != y_N
     n_there = int(other_N[sure_N].sum())
     at_least, at_most = (float(end) for end in wilson(n_there, int(sure_N.sum())))
     own, there = other_N.mean() - share, other_N[sure_N].mean() - share
@@ -146,10 +147,22 @@ class _Mixture:
 
     def posterior(self, share: float) -> np.ndarray:
         """Probability of each true class of each track, by the solution nearest to a share."""
-        nearest = min(self._found, key=lambda tried: abs(tried - share))
-        theta, instead_KK = self._found[nearest]
-        _, _, true_NK = self._likelihood(theta, share, instead_KK)
+        *_, true_NK = self._likelihood(self._nearest(share)[0], share, self._nearest(share)[1])
         return true_NK
+
+    def calibrated(self, share: float) -> np.ndarray:
+        """The recalibrated probabilities of each track, by the solution nearest to a share."""
+        return self._eta(self._nearest(share)[0])
+
+    def _nearest(self, share: float) -> tuple[np.ndarray, np.ndarray]:
+        return self._found[min(self._found, key=lambda tried: abs(tried - share))]
+
+    def _eta(self, theta: np.ndarray) -> np.ndarray:
+        n_models = len(self._log_MNK)
+        b_M, a_K = np.exp(theta[:n_models]), np.concatenate([[0.0], theta[n_models:]])
+        Z_NK = (b_M[:, None, None] * self._log_MNK).sum(axis=0) + a_K
+        eta_NK: np.ndarray = np.exp(Z_NK - Z_NK.max(axis=1, keepdims=True))
+        return eta_NK / eta_NK.sum(axis=1, keepdims=True)
 
     def _usual(self, share: float) -> tuple[np.ndarray, np.ndarray, float]:
         theta, instead_KK, value = self._start, self._anywhere_KK, -np.inf
@@ -183,12 +196,8 @@ class _Mixture:
 
         `theta` is log b of each model, then the offsets of all classes but the first, which is 0.
         """
-        n_models = len(self._log_MNK)
-        b_M, a_K = np.exp(theta[:n_models]), np.concatenate([[0.0], theta[n_models:]])
-        Z_NK = (b_M[:, None, None] * self._log_MNK).sum(axis=0) + a_K
-        eta_NK = np.exp(Z_NK - Z_NK.max(axis=1, keepdims=True))
-        eta_NK /= eta_NK.sum(axis=1, keepdims=True)
-        T_KK = (1 - share) * np.eye(len(a_K)) + share * instead_KK
+        n_models, eta_NK = len(self._log_MNK), self._eta(theta)
+        T_KK = (1 - share) * np.eye(len(instead_KK)) + share * instead_KK
         given_NK = T_KK.T[self._y_N]
         q_N = np.maximum((eta_NK * given_NK).sum(axis=1), np.finfo(float).tiny)
         true_NK = eta_NK * given_NK / q_N[:, None]
@@ -196,7 +205,7 @@ class _Mixture:
         off = theta - self._first
         weight = np.where(np.arange(len(theta)) < n_models, PRIOR_TEMPERATURE, PRIOR_OFFSET)
         value = np.log(q_N).sum() - (weight * off**2).sum()
-        db_M = b_M * (self._log_MNK * dZ_NK).sum(axis=(1, 2))
+        db_M = np.exp(theta[:n_models]) * (self._log_MNK * dZ_NK).sum(axis=(1, 2))
         return float(value), np.concatenate([db_M, dZ_NK.sum(axis=0)[1:]]) - 2 * weight * off, true_NK
 
 
