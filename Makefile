@@ -6,7 +6,7 @@ FAISS ?= cpu
 BIN := .venv/bin
 INSTALLED := .venv/installed-$(FAISS)
 
-.PHONY: demo setup test lint check bench chaos studies
+.PHONY: demo setup test lint check bench chaos chaos-cluster studies
 
 # The tagger (29 MB) is worth having and not needed.
 demo: setup
@@ -45,6 +45,7 @@ bench: setup
 	$(BIN)/python tests/bench/training.py --command
 	$(BIN)/python tests/bench/cooccurrence.py --repeats 3
 	$(BIN)/python tests/bench/duplicates.py
+	$(BIN)/python tests/bench/two_million.py --tracks 20000
 	$(BIN)/python -m pytest -q -s -m slow tests/dashboard/test_scale.py
 
 # The middle version of the studies, under two hours of two cores; `make studies ESC10=DIR` takes real sounds.
@@ -53,3 +54,7 @@ studies: setup
 
 chaos: setup
 	$(BIN)/pytest -m slow
+
+# Drivers, workers and parts of Ray are killed at two hundred random moments each: some hours.
+chaos-cluster: setup
+	PHONOLAKE_KILLS=200 $(BIN)/pytest -m slow tests/chaos/test_kills.py

@@ -122,13 +122,13 @@ def _stopping() -> Iterator[None]:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _searcher(root: str) -> Searcher:
-    return Searcher(Lake.open(root))
+def _searcher(place: str) -> Searcher:
+    return Searcher(Lake.open(place))
 
 
 def searcher(view: View) -> Searcher:
     """What answers questions about neighbours: one for all pages and visitors, which sees what is published."""
-    return _searcher(str(view.lake.root))
+    return _searcher(str(view.lake.place))
 
 
 def lacking(what: str, command: str, *, lake: str | None = None) -> None:

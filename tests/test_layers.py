@@ -91,6 +91,7 @@ HOMES: dict[str, set[str]] = {
     "sklearn": {"models", "analysis", "studies"},
     "skops": {"models"},
     "safetensors": {"models"},
+    "onnxruntime": {"models"},
     "av": {"audio"},
     "soxr": {"audio"},
     "mutagen": {"audio"},

@@ -85,6 +85,7 @@ class OpenLake:
         unlike: "Sequence[str | Path]" = (),
         combine: str = "centroid",
         per_artist: int | None = None,
+        span: tuple[float, float] | None = None,
     ) -> "pd.DataFrame":
         """The k tracks that sound most like stored tracks or audio files, among what is published now.
 
@@ -106,6 +107,8 @@ class OpenLake:
             Whether several stand for their mean direction, or each for itself.
         per_artist : int, optional
             At most so many tracks of one artist.
+        span : (float, float), optional
+            Start and end in seconds of the part that is heard, of one track or file.
 
         Returns
         -------
@@ -118,7 +121,7 @@ class OpenLake:
 
         several = [track_or_file] if isinstance(track_or_file, str | Path) else track_or_file
         like, other = (tuple(str(name) for name in names) for names in (several, unlike))
-        found = self._open_searcher().ask(Question(like, other, k, where, model, combine, per_artist))
+        found = self._open_searcher().ask(Question(like, other, k, where, model, combine, per_artist, span))
         columns = Neighbour.__dataclass_fields__
         return pd.DataFrame({name: [getattr(neighbour, name) for neighbour in found] for name in columns})
 

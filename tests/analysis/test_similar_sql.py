@@ -71,7 +71,7 @@ def test_several_tracks_and_none(opened: phonolake.api.OpenLake, lake: Lake) -> 
             sql = f"SELECT track_id FROM similar_to_all(['m:1', 'm:2'], k := 5, combine := '{combine}') ORDER BY rank"
             assert ids(opened, sql) == [n.track_id for n in found]
         found = searcher.ask(Question(("m:1",), ("m:2",), k=5))
-    sql = "SELECT track_id FROM similar_to_all(['m:1'], \"unlike\" := ['m:2'], k := 5) ORDER BY rank"
+    sql = "SELECT track_id FROM similar_to_all(['m:1'], unlike := ['m:2'], k := 5) ORDER BY rank"
     assert ids(opened, sql) == [n.track_id for n in found]
     assert ids(opened, "SELECT track_id FROM similar(NULL)") == []
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -203,6 +204,34 @@ def test_a_run_that_loses_a_worker_ends_the_same(corpus, undisturbed, tmp_path, 
     output, _ = process.communicate(timeout=500)
     assert process.returncode == 0, output
     check_same(tmp_path / "lake", expected)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("attempt", range(KILLS))
+def test_a_run_that_loses_a_part_of_ray_heals(corpus, undisturbed, tmp_path, attempt):
+    """The node's raylet, or what knows the cluster, at a random moment: the run ends by itself, and is run again."""
+    expected, seconds = undisturbed
+    chance = random.Random(2000 + attempt)
+    process = start(run_words(corpus, tmp_path / "lake"))
+    kill_a_part(process, chance.uniform(0, seconds * 0.9), chance.choice(["raylet", "gcs_server"]))
+    process.communicate(timeout=600)
+    if process.returncode:
+        finish(run_words(corpus, tmp_path / "lake"))
+    check_same(tmp_path / "lake", expected)
+
+
+def kill_a_part(process, moment, name):
+    """Kill -9 the first process of that name below the driver, from a moment on, if there is one in time."""
+    deadline = time.monotonic() + 120
+    time.sleep(moment)
+    while process.poll() is None and time.monotonic() < deadline:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if child.name() == name:
+                    child.kill()
+                    return
+        time.sleep(0.05)
 
 
 def train_words(lake):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,13 @@ import pytest
 from phonolake import execution
 from phonolake.analysis.results import benchmark as results
 from phonolake.analysis.results.benchmark import Comparison, RowFacts
+from phonolake.annotation import journal, publication
+from phonolake.annotation.journal import Answer
 from phonolake.cli.main import main
 from phonolake.errors import UsageError
+from phonolake.lookup import protocols
+from phonolake.lookup.protocols import Protocol
+from phonolake.sources import contract as sources
 from phonolake.stages import benchmark, benchmark_cells, extract, import_embeddings, score, train
 from phonolake.stages.benchmark import Benchmark, Config
 from phonolake.store import query, schema
@@ -158,6 +164,10 @@ def test_doubt_takes_away_relatives_and_deforms_what_is_heard(
         pairs.append(pair | {"offset_seconds": 0.0, "config_hash": "", "code_version": ""})
     table = schema.table("duplicates")
     lake.commit({"duplicates": Change(table, [write_rows(lake.path("duplicates", "d"), table.arrow, pairs)])})
+    # Somebody heard that a drone of the test part is noise.
+    now = datetime.now(UTC)
+    journal.record(lake, [Answer(ids[12], "drone", 0, "anna", now), Answer(ids[12], "noise", 1, "anna", now)])
+    publication.publish(lake)
     bring(lake, folder, "twins", ids, x)
     extract.run(extract.Config(str(lake.root), ("mfcc-120",)))
     done = benchmark.run(Config(str(lake.root), probes=("knn",), doubt=True))
@@ -168,13 +178,46 @@ def test_doubt_takes_away_relatives_and_deforms_what_is_heard(
     assert said["twins", "unrelated"].value == 1
     assert said["twins", "unrelated"].change < -0.3
     assert said["twins", "unrelated"].doubted == pytest.approx(1 + said["twins", "unrelated"].change)
-    deformed = {doubt for name, doubt in said if name == "mfcc-120"} - {"unrelated"}
+    assert said["twins", "corrected"].change == pytest.approx(-1 / len(tested))
+    deformed = {doubt for name, doubt in said if name == "mfcc-120"} - {"unrelated", "corrected"}
     assert deformed == {"gain", "mp3", "noise", "low-pass", "pitch", "trim"}
     # Nobody can hear vectors that were brought.
-    assert {doubt for name, doubt in said if name == "twins"} == {"unrelated"}
+    assert {doubt for name, doubt in said if name == "twins"} == {"unrelated", "corrected"}
     heard = "SELECT condition, count(vector) FROM benchmark_vectors WHERE condition <> 'clean' GROUP BY ALL"
     assert {n for _, n in rows(lake, heard)} == {len(tested)}
     assert verify(lake) == []
+
+
+def test_tags_are_compared_by_their_areas(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lake = small_lake.make(tmp_path / "lake", n_tracks=N, many=True)
+    rng = np.random.default_rng(0)
+    told = 3 * np.eye(6)[np.arange(N) % 3] + 2 * np.eye(6)[3 + np.arange(N) % 2] + rng.normal(size=(N, 6))
+    bring(lake, tmp_path, "told", IDS, told)
+    done = benchmark.run(Config(str(lake.root)))
+    assert done.many
+    facts = {row.text: RowFacts(row.name, row.licence, None) for row in done.rows}
+    with query.connect(lake) as connection:
+        comparison = Comparison(connection, done.cells, facts, classes=done.classes, many=done.many)
+        found, of_labels = comparison.lines(), comparison.per_class()
+    by = {(line.vectors, line.probe, line.metric): line for line in found}
+    for probe in ("logistic-regression", "knn", "mlp"):
+        assert by["told", probe, "roc-auc"].value > 0.8
+        assert by["told", probe, "pr-auc"].value > by["label prior", "none", "pr-auc"].value
+    assert by["label prior", "none", "roc-auc"].value == 0.5
+    # Only what draws has seeds that differ.
+    assert by["told", "mlp", "roc-auc"].seed_std is not None
+    assert by["told", "knn", "roc-auc"].seed_std is None
+    assert {line.metric for line in of_labels} == {"roc-auc"}
+    assert {line.label for line in of_labels} == set(small_lake.CLASSES)
+
+
+@pytest.mark.parametrize("protocol", protocols.PROTOCOLS, ids=lambda protocol: protocol.name)
+def test_protocols_name_splits_that_their_datasets_have(protocol: Protocol) -> None:
+    named = {name for name, _ in sources.get(protocol.dataset).CARD.splits}
+    assert protocol.split in named or protocol.split.startswith("random-")
+    assert all(0 < figure.value < 1 and figure.source for figure in protocol.published)
+    stated = {(figure.system, figure.metric) for figure in protocol.published}
+    assert len(stated) == len(protocol.published)
 
 
 def test_a_row_that_learned_the_test_tracks_is_not_tested_on_them(lake: Lake, done: Benchmark) -> None:

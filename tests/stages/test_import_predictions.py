@@ -175,7 +175,7 @@ def test_only_what_a_split_held_out_counts(lake: Lake, tmp_path: Path) -> None:
 
 def test_a_model_that_is_not_here_scores_nothing(lake: Lake, tmp_path: Path) -> None:
     import_predictions.run(Config(str(lake.root), wide(tmp_path, drawn(0))))
-    with pytest.raises(UsageError, match="what was imported, and no model to score with"):
+    with pytest.raises(UsageError, match="predictions that were imported, and no model to score with"):
         score.plan(score.Config(str(lake.root), ("theirs",)))
     with pytest.raises(PhonolakeError, match="no model was trained yet"):
         score.plan(score.Config(str(lake.root)))

@@ -1,5 +1,7 @@
 """A lake of an earlier version opens, answers as it did, grows, and is in order."""
 
+import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -7,11 +9,13 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from phonolake.analysis.collection import neighbours, taggrams
+from phonolake.analysis.collection import neighbours, similar_sql, taggrams
+from phonolake.cli.main import main
+from phonolake.errors import PhonolakeError, UsageError
 from phonolake.inference.predictor import Predictor
 from phonolake.search.index import read_card
 from phonolake.stages import extract, forget, index, ingest, score, train
-from phonolake.store import query, trained
+from phonolake.store import query, tracks, trained
 from phonolake.store.lake import Lake
 from phonolake.store.verify import verify
 
@@ -122,3 +126,37 @@ def test_its_tracks_can_be_forgotten_with_its_index(old: Lake) -> None:
     forget.run(forget.Config(str(old.root), (first,)))
     assert not (old.root / "indexes" / NETWORK).exists()
     assert forget.verify(old, (first,)) == []
+
+
+def test_a_part_of_a_track_is_heard_by_itself(old: Lake, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """All of a track sounds as the track does; a part sounds as a file of that part."""
+    ids = [track_id for (track_id,) in rows(old, "SELECT track_id FROM tracks ORDER BY 1 LIMIT 2")]
+    with neighbours.Searcher(old) as searcher:
+        whole = searcher.ask(neighbours.Question((ids[0],), k=5, model_or_run=NETWORK, span=(0.0, 99.0)))
+        expected = searcher.similar(ids[0], k=5, model_or_run=NETWORK)
+        assert [n.track_id for n in whole] == [n.track_id for n in expected]
+        np.testing.assert_allclose([n.similarity for n in whole], [n.similarity for n in expected], atol=1e-4)
+        with query.connect(old) as connection:
+            stored = tracks.read_audio(connection, ids[1]).data
+        y, sr = sf.read(io.BytesIO(stored))
+        sf.write(tmp_path / "part.wav", y[sr // 4 : sr // 2], sr, subtype="FLOAT")
+        sf.write(tmp_path / "whole.wav", y, sr, subtype="FLOAT")
+        of_file = {
+            n.track_id: n.similarity for n in searcher.similar(str(tmp_path / "part.wav"), k=24, model_or_run=NETWORK)
+        }
+        for like in (str(tmp_path / "whole.wav"), ids[1]):
+            part = searcher.ask(neighbours.Question((like,), k=5, model_or_run=NETWORK, span=(0.25, 0.5)))
+            # It was resampled before it was cut, and the file after it.
+            np.testing.assert_allclose([n.similarity for n in part], [of_file[n.track_id] for n in part], atol=0.02)
+        for span in ((-1.0, 2.0), (2.0, 2.0)):
+            with pytest.raises(UsageError, match="from a start to a later end"):
+                searcher.ask(neighbours.Question((ids[0],), span=span))
+        with pytest.raises(PhonolakeError, match="ends before 50 s"):
+            searcher.ask(neighbours.Question((ids[0],), model_or_run=NETWORK, span=(50.0, 51.0)))
+    command = ["similar", ids[1], "--from", "0.25", "--to", "0.5", "-k", "5", "--model", NETWORK, "--format", "json"]
+    assert main([*command, "--lake", str(old.root)]) == 0
+    assert [row["track_id"] for row in json.loads(capsys.readouterr().out)] == [n.track_id for n in part]
+    sql = f"FROM similar_to_part('{ids[1]}', 0.25, 0.5, k := 5, model := '{NETWORK}') ORDER BY rank"
+    with similar_sql.connecting(old) as connection:
+        found = query.fetch(query.select(connection, f"SELECT track_id FROM ({sql})"))
+    assert [track_id for (track_id,) in found] == [n.track_id for n in part]

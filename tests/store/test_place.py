@@ -1,6 +1,8 @@
 """A place does the same wherever it lies."""
 
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +16,7 @@ from tests.object_store import using
 from phonolake.errors import UsageError
 from phonolake.store import folders
 from phonolake.store.objects import PART, TakenError
-from phonolake.store.place import Place
+from phonolake.store.place import Place, trim
 
 NAMES = st.sampled_from(["a", "b/a", "b/c.json", "b/c/d", "ü b", "b@x--y"])
 DATA = st.binary(max_size=40)
@@ -171,3 +173,23 @@ def test_an_address_is_one_however_it_is_written() -> None:
     assert Place.at("S3://Bucket/lake/") == Place.at("s3://Bucket/lake")
     assert Place.at("file:///tmp/x") == Place.at("/tmp/x")
     assert Place.at("s3://bucket/lake").root != Place.at("s3://other/lake").root
+
+
+def test_copies_that_were_used_last_stay(remote: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"tables/labels/{name}.parquet" for name in "abcd"]
+    copies = []
+    for age, name in enumerate(names):
+        remote.put(name, b"x" * 1000)
+        copies.append(remote.fetch(name))
+        os.utime(copies[-1], (time.time() - 10_000 * (4 - age),) * 2)
+    remote.fetch(names[0])  # used again
+    monkeypatch.setenv("PHONOLAKE_CACHE_GB", "0.000002")
+    trim()
+    assert [copy.exists() for copy in copies] == [True, False, False, True]
+    monkeypatch.setenv("PHONOLAKE_CACHE_GB", "0")
+    trim()
+    assert [copy.exists() for copy in copies] == [True, False, False, False], "somebody may be about to open it"
+    assert remote.fetch(names[1]).read_bytes() == b"x" * 1000
+    monkeypatch.setenv("PHONOLAKE_CACHE_GB", "much")
+    with pytest.raises(UsageError, match="PHONOLAKE_CACHE_GB is a number of gigabytes, received 'much'"):
+        trim()

@@ -4,6 +4,7 @@ import click
 
 from phonolake.cli import options
 from phonolake.cli.output import emit
+from phonolake.errors import UsageError
 
 calibrate = click.option(
     "--calibrate",
@@ -54,13 +55,27 @@ def show(name: str, form: str) -> None:
 @click.argument("name")
 @click.argument("file", metavar="FILE")
 @calibrate
+@click.option("--card", metavar="CARD.json", help="What an ONNX file reads, gives and is licensed under; with onnx.")
+@click.option("--name", "called", metavar="NAME", help="What an ONNX file is called, instead of as its card says.")
 @register
 @options.form
-def import_model(name: str, file: str, calibrate: str | None, lake: str | None, form: str) -> None:
+def import_model(
+    name: str, file: str, calibrate: str | None, card: str | None, called: str | None, lake: str | None, form: str
+) -> None:
     """Take published weights from FILE into the model home.
 
     NAME is a model such as choi-msd, FILE what its authors published: for musicnn's networks the wheel or its folder.
+    With the NAME onnx, FILE is any ONNX file, and --card says what it reads.
     """
+    if name == "onnx":
+        from phonolake.stages import import_onnx
+
+        if card is None or calibrate is not None:
+            raise UsageError("an ONNX file needs --card CARD.json, which says what it reads, and no --calibrate")
+        emit(import_onnx.run(import_onnx.Config(file, card, called, lake)), form, of=import_onnx.Outcome)
+        return
+    if card is not None or called is not None:
+        raise UsageError(f"--card and --name are for ONNX files: {name} is known")
     from phonolake.stages import import_model as stage
 
     emit(stage.run(stage.Config(name, file, calibrate, lake)), form, of=stage.Outcome)

@@ -1,5 +1,7 @@
 """Commands about tracks that sound alike."""
 
+import math
+
 import click
 
 from phonolake.cli import options
@@ -12,6 +14,8 @@ from phonolake.errors import PhonolakeError
 @click.option("-k", "--top", "k", type=int, default=10, show_default=True, metavar="K", help="How many neighbours.")
 @click.option("--unlike", multiple=True, metavar="TRACK", help="A track or file to get away from; may be repeated.")
 @click.option("--best", is_flag=True, help="Most alike to any of several tracks, not to their mean.")
+@click.option("--from", "start", type=float, metavar="S", help="Hear it from this second on.")
+@click.option("--to", "end", type=float, metavar="S", help="Hear it up to this second.")
 @click.option("--per-artist", type=int, metavar="N", help="At most N tracks of one artist.")
 @click.option("--where", metavar="SQL", help="Condition over the table tracks.")
 @click.option("--model", metavar="NAME", help="Model or run whose embeddings count; the newest by default.")
@@ -23,6 +27,8 @@ def similar(
     k: int,
     unlike: tuple[str, ...],
     best: bool,
+    start: float | None,
+    end: float | None,
     per_artist: int | None,
     where: str | None,
     model: str | None,
@@ -37,8 +43,9 @@ def similar(
     if licence is not None:
         model = _licensed(lake, model, licence)
     combine = "best" if best else "centroid"
+    span = None if start is None and end is None else (start or 0.0, math.inf if end is None else end)
     with Searcher(Lake.open(lake)) as searcher:
-        found = searcher.ask(Question(track_or_file, unlike, k, where, model, combine, per_artist))
+        found = searcher.ask(Question(track_or_file, unlike, k, where, model, combine, per_artist, span))
         emit(found, form, of=Neighbour)
         recall = searcher.recall(model)
     if recall is not None and recall < 1:

@@ -39,7 +39,7 @@ def random_crop(x_XT: np.ndarray, n_steps: int, rng: np.random.Generator) -> np.
     return x_XT[..., start : start + n_steps]
 
 
-def windows(x_XT: np.ndarray, n_steps: int, *, whole: bool = False) -> np.ndarray:
+def windows(x_XT: np.ndarray, n_steps: int, *, whole: bool = False, hop: int | None = None) -> np.ndarray:
     """Cover a clip with windows side by side; the last one ends where the clip ends, so it may overlap its neighbour.
 
     Parameters
@@ -50,11 +50,13 @@ def windows(x_XT: np.ndarray, n_steps: int, *, whole: bool = False) -> np.ndarra
         Length of a window, >= 1.
     whole : bool
         Discard what is left behind the last whole window instead, as Lee et al. do with waveforms.
+    hop : int, optional
+        Steps from one window to the next, instead of side by side.
 
     Returns
     -------
     windows_WXT : ndarray, shape (W, ..., n_steps)
-        In order of time; W = ceil(T / n_steps), or max(1, T // n_steps) of whole ones.
+        In order of time; side by side, W = ceil(T / n_steps), or max(1, T // n_steps) of whole ones.
 
     Raises
     ------
@@ -62,14 +64,14 @@ def windows(x_XT: np.ndarray, n_steps: int, *, whole: bool = False) -> np.ndarra
         If the input has no steps, or `n_steps` is below 1.
     """
     x_XT = _at_least(x_XT, n_steps)
-    starts = window_starts(x_XT.shape[-1], n_steps, whole=whole)
+    starts = window_starts(x_XT.shape[-1], n_steps, whole=whole, hop=hop)
     return np.stack([x_XT[..., start : start + n_steps] for start in starts])
 
 
-def window_starts(n_received: int, n_steps: int, *, whole: bool = False) -> list[int]:
+def window_starts(n_received: int, n_steps: int, *, whole: bool = False, hop: int | None = None) -> list[int]:
     """First step of each window of a clip of `n_received` steps; see `windows`."""
-    last = max(0, n_received - n_steps)
-    return list(range(0, last + 1, n_steps)) if whole else [*range(0, last, n_steps), last]
+    last, step = max(0, n_received - n_steps), hop or n_steps
+    return list(range(0, last + 1, step)) if whole else [*range(0, last, step), last]
 
 
 def spread(x_XT: np.ndarray, n_steps: int, n_windows: int) -> list[np.ndarray]:

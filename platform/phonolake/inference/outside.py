@@ -73,6 +73,28 @@ class Upload:
         return recordings.of_samples(recipe, self.samples(recipe.sr))
 
 
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A part of a recording, from `start` to `end`, which may lie behind its end."""
+
+    recording: OutsideRecording
+    start: Seconds
+    end: Seconds
+
+    def samples(self, sr: Hertz) -> np.ndarray:
+        whole = self.recording.samples(sr)
+        y = whole[round(self.start * sr) : round(min(self.end, len(whole) / sr) * sr)]
+        if not y.size:
+            raise AudioError("too-short", f"it ends before {self.start:g} s")
+        return y
+
+    def blocks(self, sr: Hertz) -> Iterable[np.ndarray]:
+        return [self.samples(sr)]
+
+    def computed(self, recipe: Recipe) -> np.ndarray:
+        return recordings.of_samples(recipe, self.samples(recipe.sr))
+
+
 @contextmanager
 def opened(file: str) -> Iterator[RecordingFile]:
     """The recording in a file, while the block runs.

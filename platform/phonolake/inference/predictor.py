@@ -203,8 +203,9 @@ class Predictor:
 
     def _cut_whole(self, read: SeriesInput, track_id: str, x_XT: np.ndarray) -> Cut:
         whole = self._is_whole(read)
-        starts = window_starts(x_XT.shape[-1], self.window, whole=whole)
-        return track_id, windows(x_XT, self.window, whole=whole), starts
+        hop = self.model.card.get("hop")
+        starts = window_starts(x_XT.shape[-1], self.window, whole=whole, hop=hop)
+        return track_id, windows(x_XT, self.window, whole=whole, hop=hop), starts
 
     def _score_together(self, tracks: Sequence[Cut], layer: str | None) -> Iterator[Scored]:
         with self._listening(layer) as heard:

@@ -46,7 +46,7 @@ def tag(files: Sequence[str], *, model: str = TAGGER, top: int = 5) -> Iterator[
     PhonolakeError
         For a file that cannot be decoded, after the files before it.
     """
-    if not isinstance(registry.get(model).CARD, NetworkCard):
+    if model in registry.names() and not isinstance(registry.get(model).CARD, NetworkCard):
         raise UsageError(f"{model} is no network: `tag` needs one of the model home, such as {TAGGER!r}")
     tagger = Predictor.of(home.load(model))
     for file in files:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -118,7 +119,7 @@ def showing(lake: Lake) -> Iterator[Show]:
         connection.execute(f"SET memory_limit = '{MEMORY}'")
 
         def show(track_ids: pa.ChunkedArray) -> Iterator[pa.RecordBatch]:
-            numbers = pa.array(range(len(track_ids)), pa.int64())
+            numbers = pa.array(np.arange(len(track_ids)))
             connection.register(INDEXED, pa.table({"track_id": track_ids, "number": numbers}))
             relation = connection.sql(
                 f"""

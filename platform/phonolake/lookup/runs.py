@@ -22,6 +22,8 @@ class ModelRun:
 
     Parameters
     ----------
+    architecture : str
+        What the registry calls it; another name than `model` where somebody named an imported network.
     input : str
         What the model reads, as `phonolake.inference.inputs.parse` takes it; `IMPORTED` where it is not here.
     labels : tuple of str
@@ -34,6 +36,7 @@ class ModelRun:
 
     run_id: str
     model: str
+    architecture: str
     input: str
     labels: tuple[str, ...]
     label_source: str
@@ -51,11 +54,15 @@ class ModelRun:
 def model_runs(connection: duckdb.DuckDBPyConnection) -> list[ModelRun]:
     """Every run that trained or imported a model, the newest first."""
     rows = connection.execute(
-        "SELECT m.run_id, m.model, m.input, m.labels, coalesce(m.card->>'$.config.labels', 'dataset'), m.split, "
-        "m.test_fold, coalesce(json_array_length(r.config, '$.folds'), 0) > 0, r.finished_at "
+        "SELECT m.run_id, m.model, coalesce(m.card->>'$.model', m.model), m.input, m.labels, "
+        "coalesce(m.card->>'$.config.labels', 'dataset'), m.split, m.test_fold, "
+        "coalesce(json_array_length(r.config, '$.folds'), 0) > 0, r.finished_at "
         "FROM models m LEFT JOIN runs r USING (run_id) ORDER BY r.finished_at DESC NULLS LAST, m.run_id"
     ).fetchall()
-    return [ModelRun(run_id, model, read, tuple(labels), *rest) for run_id, model, read, labels, *rest in rows]
+    return [
+        ModelRun(run_id, model, architecture, read, tuple(labels), *rest)
+        for run_id, model, architecture, read, labels, *rest in rows
+    ]
 
 
 def with_embeddings(connection: duckdb.DuckDBPyConnection) -> list[ModelRun]:

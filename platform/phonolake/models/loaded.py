@@ -17,7 +17,12 @@ from phonolake.models import registry
 from phonolake.models.devices import find_device
 from phonolake.models.registry import EmbedderCard, EstimatorCard, Network
 
-ACTIVATIONS = {"softmax": lambda logits_BK: logits_BK.softmax(dim=1), "sigmoid": torch.sigmoid}
+# A network of others may give probabilities itself.
+ACTIVATIONS = {
+    "softmax": lambda logits_BK: logits_BK.softmax(dim=1),
+    "sigmoid": torch.sigmoid,
+    "identity": lambda probabilities_BK: probabilities_BK,
+}
 
 # The layer that is a network's own embedding.
 EMBEDDING = "embedding"
@@ -73,9 +78,9 @@ class LoadedNetwork:
         with torch.inference_mode():
             for start in range(0, len(x), CHUNK):
                 chunk = np.require(x[start : start + CHUNK], np.float32, ["C", "W"])
-                embedding_BE = self.network.embed(torch.from_numpy(chunk).to(self.device))
+                embedding_BE, logits_BK = self.network.answer(torch.from_numpy(chunk).to(self.device))
                 embedded.append(embedding_BE.cpu().numpy())
-                scored.append(activation(self.network.classify(embedding_BE)).cpu().numpy())
+                scored.append(activation(logits_BK).cpu().numpy())
         return np.concatenate(scored), np.concatenate(embedded)
 
     @contextmanager

@@ -11,6 +11,8 @@ A module is a model when it defines `CARD`, a card of its kind, and `build`:
 
 A family of models in one module defines `CARDS`, a tuple, and a `build` that takes the name of the card first.
 A module whose `build` brings foreign weights also defines `blank`, the same without them, for weights read from disk.
+One that holds networks of others as they are, whatever their shape, defines its card as `FOREIGN`: `get` knows it, and
+lists of what can be trained do not.
 
 The packages that only some models need are imported inside functions, so that listing the models needs nothing but
 numpy and torch.
@@ -126,6 +128,11 @@ class Network(nn.Module):
         """Compute the logits_BK from what `embed` gave, equal to those of `forward`."""
         raise NotImplementedError
 
+    def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute embedding_BE and logits_BK in one pass."""
+        embedding_BE = self.embed(x)
+        return embedding_BE, self.classify(embedding_BE)
+
     def label_vectors(self) -> np.ndarray:
         """The output weights_KD: one row per class.
 
@@ -194,6 +201,8 @@ def get(name: str) -> Model:
     UsageError
         If there is no such model; the message lists those that there are.
     """
+    if name in foreign():
+        return foreign()[name]
     if name not in models():
         raise unknown("model", name, _like(name))
     return models()[name]
@@ -210,6 +219,13 @@ def _like(name: str) -> set[str]:
     for known, model in models().items():
         families.setdefault(getattr(model.build, "func", model.build).__module__, []).append(known)
     return {get_close_matches(name, family, n=1, cutoff=0)[0] for family in families.values()}
+
+
+@cache
+def foreign() -> dict[str, Model]:
+    """What holds networks of others, by its name."""
+    found = registry.modules(_PACKAGE, "FOREIGN").values()
+    return {module.FOREIGN.name: Model(module.FOREIGN, module.build, module.blank) for module in found}
 
 
 @cache

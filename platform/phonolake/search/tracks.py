@@ -122,8 +122,10 @@ def write(folder: Path, track_ids: pa.ChunkedArray, shards: np.ndarray, shown: I
         for known, more in zip(_batches(track_ids, shards), _of_size(shown), strict=True):
             writer.write_batch(pa.record_batch([*known.columns, *more.columns], schema=SCHEMA))
     with replacing(folder / ORDER) as temporary, open(temporary, "wb") as file:
-        chunks = (np.fromiter(map(_checksum, chunk.to_pylist()), np.uint32, len(chunk)) for chunk in track_ids.chunks)
-        checksums = np.concatenate([np.zeros(0, np.uint32), *chunks])
+        checksums = np.empty(len(track_ids), np.uint32)
+        for start in range(0, len(track_ids), ROWS):
+            part = track_ids.slice(start, ROWS)
+            checksums[start : start + len(part)] = list(map(_checksum, part.to_pylist()))
         order = np.argsort(checksums, kind="stable")
         np.save(file, np.stack([checksums[order], order.astype(np.uint32)]))
 

@@ -24,11 +24,12 @@ FOLLOWS_LINKS = True
 
 def recordings(root: Path) -> Iterator[Recording]:
     """Audio files below `root` by the ending of their names, in order of their paths; hidden ones are passed over."""
+    top = os.fspath(root)
     for folder, names in _folders(root):
-        # What is the same for all of a folder is asked for once.
-        below = os.path.relpath(folder, root)
-        prefix = "" if below == "." else _source_id(below) + "/"
-        labels, parent = (_text(os.path.basename(os.path.realpath(folder))),), Path(folder)
+        # What is the same for all of a folder is found once. No link to a folder is entered: the root alone may be one.
+        below = folder.removeprefix(top).lstrip("/")
+        prefix = _source_id(below) + "/" if below else ""
+        labels, parent = (_text(os.path.basename(folder if below else os.path.realpath(root))),), Path(folder)
         for name in names:
             if _is_audio(name):
                 yield Recording(source_id=prefix + _source_id(name), path=parent / name, labels=labels)

@@ -167,6 +167,9 @@ def _untrained(lake: Lake, rows: Collection[Representation]) -> list[Representat
             card = storage.read_card(trained.weights(lake.root, row.source))
         if not card or not isinstance(registry.get(card["model"]).CARD, NetworkCard) or "calibration" in card:
             continue
+        # A graph of others has a shape and no way to draw other weights.
+        if card["model"] in registry.foreign():
+            continue
         # One that reads what another model gives is not to be had without that one.
         if card.get("input", "").startswith(Embeddings.kind):
             continue

@@ -105,7 +105,7 @@ def run(config: Config) -> list[Outcome]:
     run_id = f"{config.model}-{digest(card)}"
     outcome = Outcome("import", run_id, n, n, 0, config.model)
     if lake is not None:
-        _register(lake, config, network, card, outcome, started)
+        register(lake, config, network, card, outcome, started)
     return [outcome]
 
 
@@ -123,7 +123,7 @@ def of_home(name: str, lake_path: str) -> Outcome:
     card = dict(model.card)
     outcome = Outcome("import", f"{name}-{digest(card)}", 0, 0, 0, name)
     if f"{outcome.run_id}{SUFFIX}" not in lake.shards("models"):
-        _register(lake, Config(name, str(home.place(name)), lake=lake_path), model.network, card, outcome, started)
+        register(lake, Config(name, str(home.place(name)), lake=lake_path), model.network, card, outcome, started)
     return outcome
 
 
@@ -150,8 +150,8 @@ def _card(config: Config) -> dict[str, Any]:
     }
 
 
-def _register(lake: Lake, config: Config, network: Any, card: dict[str, Any], outcome: Outcome, started: Any) -> None:
-    """Commit the model as a run of the lake: its folder first, then its rows."""
+def register(lake: Lake, config: Any, network: Any, card: dict[str, Any], outcome: Outcome, started: Any) -> None:
+    """Commit the model as a run of the lake, called as the outcome notes it: its folder first, then its rows."""
     run_id = str(outcome.run_id)
     folder = trained.folder(lake.place, run_id)
     folder.mkdir(parents=True, exist_ok=True)
@@ -163,8 +163,8 @@ def _register(lake: Lake, config: Config, network: Any, card: dict[str, Any], ou
     models = schema.table("models")
     row = {
         "run_id": run_id,
-        "model": config.model,
-        "input": card.get("input", registry.get(config.model).CARD.input),
+        "model": outcome.note,
+        "input": card.get("input", registry.get(card["model"]).CARD.input),
         "labels": card["classes"],
         "split": "none",
         "test_fold": None,

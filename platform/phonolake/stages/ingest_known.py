@@ -25,6 +25,8 @@ from phonolake.store.lake import Lake
 TRY_AGAIN = ""
 # What stands for it of a track of which the lake has no audio yet.
 WITHOUT_AUDIO = "without audio"
+# How shards of tracks without audio begin: others need not be looked through for them.
+METADATA_ONLY = "metadata-only-"
 # Files that are compared at once.
 BATCH = 1 << 16
 COLUMNS = pa.schema(
@@ -45,10 +47,9 @@ KNOWN = """
     SELECT track_id, source_bytes, source_mtime,
         CASE WHEN retryable AND source_bytes IS NOT NULL THEN $2 ELSE config_hash END, NULL
     FROM rejects WHERE dataset = $1 AND stage = 'ingest'
-    UNION ALL
-    -- What is known of without its audio gives way to it.
-    SELECT track_id, NULL, NULL, $3, NULL FROM tracks WHERE dataset = $1 AND duration_seconds = 0
 """
+# What is known of without its audio gives way to it.
+ALONE = "SELECT track_id, NULL, NULL, $2, NULL FROM {shards} WHERE dataset = $1 AND duration_seconds = 0"
 # A file that vanished after it was taken in is not lost; under new thresholds a reject is looked at again.
 CHANGED = """
     SELECT f.track_id, k.track_id IS NOT NULL, k.size, k.mtime, k.rejected_by, k.said
@@ -227,7 +228,11 @@ def known_files(lake: Lake | None, dataset: str, fingerprint: str) -> Iterator[K
         if lake is None:
             connection.execute("CREATE TEMP TABLE forgotten (track_id VARCHAR)")
         else:
-            connection.execute(f"INSERT INTO known {KNOWN}", [dataset, TRY_AGAIN, WITHOUT_AUDIO])
+            connection.execute(f"INSERT INTO known {KNOWN}", [dataset, TRY_AGAIN])
+            alone = [file for file in lake.shards("tracks") if file.startswith(METADATA_ONLY)]
+            if alone:
+                shards = catalog.reading(lake, "tracks", alone)
+                connection.execute(f"INSERT INTO known {ALONE.format(shards=shards)}", [dataset, WITHOUT_AUDIO])
         yield KnownFiles(connection, dataset, fingerprint)
 
 

@@ -15,6 +15,7 @@ from phonolake.records import Recording
 from phonolake.sources import contract
 from phonolake.stages import ingest_vocabulary as vocabulary
 from phonolake.stages.ingest_files import Looker, readable
+from phonolake.stages.ingest_known import METADATA_ONLY
 from phonolake.store import catalog, jobs, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
@@ -59,7 +60,7 @@ def run(config: Any) -> Outcome:
 def _write(lake: Lake, config: Any, recordings: Iterable[Recording]) -> tuple[dict[str, Change], Outcome]:
     """Write the shards, and say what they take the place of."""
     dataset = config.dataset_name
-    prefix = f"metadata-only-{re.sub(r'[^A-Za-z0-9_]+', '-', dataset)[:40]}-{digest(dataset, length=8)}{SEPARATOR}"
+    prefix = f"{METADATA_ONLY}{re.sub(r'[^A-Za-z0-9_]+', '-', dataset)[:40]}-{digest(dataset, length=8)}{SEPARATOR}"
     passed_over = _with_audio(lake, dataset)
     changes = {name: Change(schema.table(name)) for name in TABLES}
     n_inputs = n_rejects = 0

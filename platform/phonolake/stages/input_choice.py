@@ -48,7 +48,7 @@ def chosen(lake: Lake, card: ModelCard, wanted: str | None) -> ModelInput:
         run = runs.find(runs.with_embeddings(connection), name, what="model with embeddings")
     if run is None:
         raise PhonolakeError("the lake has no embeddings yet: run `phonolake score` first")
-    if run.has_weights and not isinstance(registry.get(run.model).CARD, NetworkCard):
+    if run.has_weights and not isinstance(registry.get(run.architecture).CARD, NetworkCard):
         raise UsageError(f"{name} is no network: --embeddings takes the vectors of one")
     return Embeddings(run.run_id)
 

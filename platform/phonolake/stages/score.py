@@ -76,6 +76,7 @@ class Task:
     lake: Place
     run_id: str
     model: str
+    architecture: str
     source: str
     held_out_only: bool
     layer: str | None
@@ -163,7 +164,7 @@ def _score(lake: Lake, tasks: list[Task], device: str, seconds: float, advance: 
     gpus = execution.gpus() if device != "cpu" else 0
     if device.startswith("cuda") and not gpus:
         raise UsageError("GPUs are asked for, and Ray has none: try --device cpu")
-    on_gpu = [task for task in tasks if gpus and isinstance(registry.get(task.model).CARD, NetworkCard)]
+    on_gpu = [task for task in tasks if gpus and isinstance(registry.get(task.architecture).CARD, NetworkCard)]
     on_cpu = [task for task in tasks if task not in on_gpu]
     for place, todo, each in (("cpu", on_cpu, 0), ("cuda", on_gpu, 1)):
         work: dict[str, Any] = {"gpus": each, "seconds": seconds, "forks": lake.forks}
@@ -186,11 +187,20 @@ def _plan(lake: Lake, config: Config) -> list[Task]:
     for run_id, model in _models(lake, config.runs, config.licence).items():
         sources = inputs.parse(model.input).files(lake)
         wanted = [predictions_of(run_id, config.held_out_only)]
-        if config.activations and isinstance(registry.get(model.model).CARD, NetworkCard):
+        if config.activations and isinstance(registry.get(model.architecture).CARD, NetworkCard):
             wanted.append(activations_of(run_id, config.activations, config.segments))
         todo = {source for product in wanted for source in derive.missing(lake, product, sources)}
         tasks += [
-            Task(lake.place, run_id, model.model, source, config.held_out_only, config.activations, config.segments)
+            Task(
+                lake.place,
+                run_id,
+                model.model,
+                model.architecture,
+                source,
+                config.held_out_only,
+                config.activations,
+                config.segments,
+            )
             for source in sources
             if source in todo
         ]
@@ -276,7 +286,7 @@ def _score_alone(device: str, task: Task) -> None:
 def score_one(task: Task, predictor: Predictor) -> None:
     """Write the predictions of one shard, after its embeddings and activations where the model has any."""
     lake = Lake(task.lake)
-    card = registry.get(task.model).CARD
+    card = registry.get(task.architecture).CARD
     learned = pq.read_table(trained.folder(lake.place, task.run_id) / trained.TRACKS)
     parts = dict(zip(*learned.to_pydict().values(), strict=True))
     layer = task.layer if isinstance(card, NetworkCard) else None

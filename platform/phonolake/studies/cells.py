@@ -146,6 +146,8 @@ class Planner:
         self.scope = scope
         self.lake = Lake.open(scope.lake)
         self._bases: dict[Cell, Task] = {}
+        self._labelled: dict[tuple[str, str], Examples] = {}
+        self._vectors: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def folds(self, split: str | None = None) -> tuple[int | None, ...]:
         """Folds to hold out in turn; the one part that a fixed split tests on is None."""
@@ -207,20 +209,33 @@ class Planner:
         """A choice of settings over all folds of a split, or by the validation part of a fixed one."""
         kind, _, name = (cell.input or registry.get(cell.model).CARD.input).partition(":")
         is_drawn = name in registry.names() and not registry.get(name).CARD.learns
-        read = inputs.vectors(f"{kind}:{name}-draw-{cell.seed}" if cell.seed and is_drawn else f"{kind}:{name}")
-        files = tuple(read.files(self.lake))
+        text, files = self._files(f"{kind}:{name}-draw-{cell.seed}" if cell.seed and is_drawn else f"{kind}:{name}")
         split = cell.split or self.scope.split or labelled.choose_split(self.lake, self.scope.dataset)
-        examples = labelled.collect(
-            self.lake, labels=cell.labels, split=split, test_fold=None, dataset=self.scope.dataset, many=False
+        if (cell.labels, split) not in self._labelled:
+            self._labelled[cell.labels, split] = self._with_folds(cell.labels, split)
+        examples = self._labelled[cell.labels, split]
+        config = Config(self.scope.lake, cell.model, self.scope.dataset, cell.labels, split, seed=cell.seed)
+        cell_id = f"{cell.model}-{digest([asdict(cell), text, files, examples])}"
+        return Work(cell, Task(self.lake.place, cell_id, config, None, examples, files, text, 0, Hardware()))
+
+    def _files(self, wanted: str) -> tuple[str, tuple[str, ...]]:
+        """What cards call an input of single vectors, and its shards; a network that is drawn is made for it once."""
+        if wanted not in self._vectors:
+            read = inputs.vectors(wanted)
+            self._vectors[wanted] = read.text, tuple(read.files(self.lake))
+        return self._vectors[wanted]
+
+    def _with_folds(self, labels: str, split: str) -> Examples:
+        """Labelled tracks whose parts are the folds of a split, or those of a fixed one."""
+        found = labelled.collect(
+            self.lake, labels=labels, split=split, test_fold=None, dataset=self.scope.dataset, many=False
         )
         folds = labelled.folds_of(self.lake, split)
         if folds:
-            examples = replace(examples, parts=tuple(f"{FOLD}{folds[one]}" for one in examples.track_ids))
-        elif VALID not in examples.parts or TEST not in examples.parts:
+            return replace(found, parts=tuple(f"{FOLD}{folds[one]}" for one in found.track_ids))
+        if VALID not in found.parts or TEST not in found.parts:
             raise UsageError(f"the settings are chosen by validation tracks, and split {split!r} lacks some or a test")
-        config = Config(self.scope.lake, cell.model, self.scope.dataset, cell.labels, split, seed=cell.seed)
-        cell_id = f"{cell.model}-{digest([asdict(cell), read.text, files, examples])}"
-        return Work(cell, Task(self.lake.place, cell_id, config, None, examples, files, read.text, 0, Hardware()))
+        return found
 
     def _over_values(self, config: Config, card: EstimatorCard, fold: int | None) -> Task:
         """The training of an estimator on the values of stored spectrograms, which no command offers."""

@@ -50,7 +50,7 @@ class Size:
 
 
 SIZES = {
-    "tiny": Size("tiny", 2, 16, 1, 1),
+    "tiny": Size("tiny", 2, 9, 1, 1),
     "middle": Size("middle", 60, 240, 8, 2),
     "full": Size("full", 200, None, None, 3),
 }
@@ -185,7 +185,8 @@ class Session:
         if not any(part.arms or part.more for part in self.parts):
             raise UsageError(f"nothing of {config.part} is done at size {config.size}: take a larger one")
         # All cells are planned before the first is begun: what is wrong with one is said before hours of work.
-        self.work = {arm.cell: self._units(arm.cell) for part in self.parts for arm in part.arms}
+        cells = dict.fromkeys(arm.cell for part in self.parts for arm in part.arms)
+        self.work = {cell: self._units(cell) for cell in cells}
         self.claims: list[ClaimRow] = []
 
     def _units(self, cell: Cell) -> list[list[Work]]:

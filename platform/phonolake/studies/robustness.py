@@ -87,7 +87,7 @@ def _by_share(facts: Facts, table: str, name: str, *wanted: float, **varied: Any
 
 
 def _mel_and_stft(facts: Facts, table: str) -> tuple[list[Arm], list[Arm]]:
-    wanted = (0.1, 0.2, 0.4, 0.64, 1.0) if facts.size.name == "full" else (0.25, 0.5, 1.0)
+    wanted = {"full": (0.1, 0.2, 0.4, 0.64, 1.0), "middle": (0.25, 0.5, 1.0), "tiny": (0.7, 1.0)}[facts.size.name]
     return (
         _by_share(facts, table, "melspectrogram", *wanted),
         _by_share(facts, table, "STFT", *wanted, model="k2c2-stft"),

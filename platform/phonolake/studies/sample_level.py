@@ -72,7 +72,7 @@ def _depth(facts: Facts) -> dict[tuple[int, int], list[Arm]]:
     by_size: dict[str, dict[tuple[int, int], tuple[int, ...]]] = {
         "full": {key: tuple(range(len(values))) for key, values in paper.DEPTH.items()},
         "middle": {(3, 19_683): (0, 1, 2)},
-        "tiny": {(2, 16_384): (0,), (5, 15_625): (0,)},
+        "tiny": {(3, 19_683): (0,)},
     }
     found: dict[tuple[int, int], list[Arm]] = {}
     for (m, n_samples), steps in by_size[facts.size.name].items():

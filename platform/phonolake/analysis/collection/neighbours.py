@@ -13,6 +13,7 @@ from phonolake.audio.encoded import OnDisk, sha256
 from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
 from phonolake.lookup.searched import Found
 from phonolake.progress import say
+from phonolake.records import Seconds
 from phonolake.search.vectors import unit
 from phonolake.store import tracks
 from phonolake.store.lake import Lake
@@ -58,6 +59,8 @@ class Question:
         Whether several tracks stand for their mean direction, or each for itself: then the most alike to any of them.
     per_artist : int, optional
         At most so many tracks of one artist; tracks without an artist count as one each.
+    span : (float, float), optional
+        Start and end in seconds: only this part of the one track or file in `like` is heard.
     """
 
     like: tuple[str, ...]
@@ -67,6 +70,7 @@ class Question:
     model_or_run: str | None = None
     combine: str = "centroid"
     per_artist: int | None = None
+    span: tuple[float, float] | None = None
 
     def check(self) -> None:
         """Raise a `UsageError` for what cannot be asked."""
@@ -78,6 +82,11 @@ class Question:
             raise unknown("way to combine", self.combine, COMBINATIONS)
         if self.per_artist is not None and self.per_artist < 1:
             raise UsageError(f"at least one track of each artist; received {self.per_artist}")
+        if self.span is not None and (len(self.like) != 1 or not 0 <= self.span[0] < self.span[1]):
+            raise UsageError(
+                f"a part is of one track or file, from a start to a later end in seconds; received {self.span[0]:g} to "
+                f"{self.span[1]:g} of {len(self.like)}"
+            )
         if self.unlike and self.combine == "best":
             raise UsageError("what it should not sound like is taken from a centroid: leave `best` out")
 
@@ -142,7 +151,10 @@ class Searcher:
             opened = self._current()
             run_id = opened.choose(question.model_or_run)
             exclude: set[str] = set()
-            like = [_vector(opened, run_id, name, exclude) for name in question.like]
+            if question.span is None:
+                like = [_vector(opened, run_id, name, exclude) for name in question.like]
+            else:
+                like = [_part_vector(opened, run_id, question.like[0], question.span, exclude)]
             unlike = [_vector(opened, run_id, name, exclude) for name in question.unlike]
             among = opened.among(run_id, question.where)
             return _answer(opened, run_id, question.queries(like, unlike), question, among, exclude)
@@ -229,10 +241,14 @@ def similar_to_upload(
         return searcher.similar_to_upload(data, extension=extension, k=k, model_or_run=model_or_run)
 
 
-def _embed_file(lake: Lake, connection: duckdb.DuckDBPyConnection, file: str, run_id: str) -> np.ndarray:
+def _check_file(connection: duckdb.DuckDBPyConnection, file: str, run_id: str) -> None:
     if not Path(file).expanduser().is_file():
         _check_known(connection, file)
         raise PhonolakeError(f"{file!r} has no embedding by {run_id}: run `phonolake extract` and `phonolake score`")
+
+
+def _embed_file(lake: Lake, connection: duckdb.DuckDBPyConnection, file: str, run_id: str) -> np.ndarray:
+    _check_file(connection, file, run_id)
     # Late: this brings torch, and neighbours of stored tracks need no network.
     from phonolake.inference import embedding, outside
 
@@ -266,6 +282,26 @@ def _vector(opened: Publication, run_id: str, track_or_file: str, exclude: set[s
     vector_D = unit(_embed_file(opened.lake, opened.connection, track_or_file, run_id)[None])[0]
     exclude |= _same_content(opened.connection, track_or_file)
     return vector_D
+
+
+def _part_vector(
+    opened: Publication, run_id: str, track_or_file: str, span: tuple[float, float], exclude: set[str]
+) -> np.ndarray:
+    """The vector of a part of a track or file, by the model of a run; the whole is excluded."""
+    from phonolake.inference import embedding, outside  # late: this brings torch
+
+    start, end = map(Seconds, span)
+    if opened.searched(run_id).vector(track_or_file) is None:
+        _check_file(opened.connection, track_or_file, run_id)
+        exclude |= _same_content(opened.connection, track_or_file)
+        with outside.opened(track_or_file) as recording:
+            return unit(embedding.embed(opened.lake, run_id, outside.Excerpt(recording, start, end))[None])[0]
+    exclude.add(track_or_file)
+    try:
+        stored = outside.RecordingFile(tracks.read_audio(opened.connection, track_or_file).data, end)
+        return unit(embedding.embed(opened.lake, run_id, outside.Excerpt(stored, start, end))[None])[0]
+    except AudioError as error:
+        raise PhonolakeError(f"{track_or_file} cannot be used ({error})") from error
 
 
 def _answer(

@@ -229,7 +229,7 @@ def networks(connection: duckdb.DuckDBPyConnection) -> list[TrainedNetwork]:
     return [
         TrainedNetwork(run.run_id, run.model, run.split, run.test_fold, run.finished_at)
         for run in runs.model_runs(connection)
-        if run.model in networks and run.finished_at is not None
+        if run.architecture in networks and run.finished_at is not None
     ]
 
 

@@ -29,12 +29,23 @@ ROW = pa.struct(
 ROWS_SQL = "STRUCT(rank INTEGER, track_id VARCHAR, similarity DOUBLE, title VARCHAR, artist VARCHAR, labels VARCHAR)[]"
 MACROS = """
 CREATE TEMP MACRO "similar"(track_id, k := 10, "where" := NULL, model := NULL, per_artist := NULL) AS TABLE
-SELECT unnest(similar_list([track_id], []::VARCHAR[], k, "where", model, per_artist, 'centroid'), recursive := true);
+SELECT unnest(
+    similar_list([track_id], []::VARCHAR[], k, "where", model, per_artist, 'centroid', NULL), recursive := true
+);
+CREATE TEMP MACRO similar_to_part(
+    track_id, start_seconds, end_seconds, k := 10, "where" := NULL, model := NULL, per_artist := NULL
+) AS TABLE
+SELECT unnest(
+    similar_list(
+        [track_id], []::VARCHAR[], k, "where", model, per_artist, 'centroid', [start_seconds, end_seconds]::DOUBLE[]
+    ),
+    recursive := true
+);
 CREATE TEMP MACRO similar_to_all(
     track_ids, "unlike" := []::VARCHAR[], k := 10, "where" := NULL, model := NULL, per_artist := NULL,
     combine := 'centroid'
 ) AS TABLE
-SELECT unnest(similar_list(track_ids, "unlike", k, "where", model, per_artist, combine), recursive := true);
+SELECT unnest(similar_list(track_ids, "unlike", k, "where", model, per_artist, combine, NULL), recursive := true);
 CREATE TEMP MACRO similar_to_file(path, k := 10, "where" := NULL, model := NULL, per_artist := NULL) AS TABLE
 SELECT unnest(similar_file_list(path, k, "where", model, per_artist), recursive := true);
 """
@@ -60,20 +71,22 @@ def install(connection: duckdb.DuckDBPyConnection, searcher: Searcher, *, files:
         Whether `similar_to_file` may read audio files of this machine.
     """
 
-    def by_track(like: C, unlike: C, k: C, where: C, model: C, per_artist: C, combine: C) -> pa.Array:
-        rows = _rows(like, unlike, k, where, model, per_artist, combine)
+    def by_track(like: C, unlike: C, k: C, where: C, model: C, per_artist: C, combine: C, span: C) -> pa.Array:
+        rows = _rows(like, unlike, k, where, model, per_artist, combine, span)
         return pa.array(_many(searcher, rows), pa.list_(ROW))
 
     def by_file(path: C, depth: C, conditions: C, models: C, per_artist: C) -> pa.Array:
         if not files:
             raise UsageError("files cannot be heard here: use `phonolake sql` or `phonolake similar FILE`")
         rows = _rows(path, depth, conditions, models, per_artist)
-        found = [_one(searcher, [file], [], k, where, model, most, "centroid") for file, k, where, model, most in rows]
+        found = [
+            _one(searcher, [file], [], k, where, model, most, "centroid", None) for file, k, where, model, most in rows
+        ]
         return pa.array(found, pa.list_(ROW))
 
     options = ["BIGINT", "VARCHAR", "VARCHAR", "BIGINT"]
     functions: list[tuple[str, Any, Any]] = [
-        ("similar_list", by_track, ["VARCHAR[]", "VARCHAR[]", *options, "VARCHAR"]),
+        ("similar_list", by_track, ["VARCHAR[]", "VARCHAR[]", *options, "VARCHAR", "DOUBLE[]"]),
         ("similar_file_list", by_file, ["VARCHAR", *options]),
     ]
     for name, function, types in functions:
@@ -91,12 +104,12 @@ def _many(searcher: Searcher, rows: list[tuple]) -> list[list[dict] | None]:
     """The answers to some questions; those that differ in nothing but one track are asked together."""
     alike: dict[tuple, list[int]] = {}
     found: list[list[dict] | None] = [None] * len(rows)
-    for place, (like, unlike, k, where, model, per_artist, combine) in enumerate(rows):
-        simple = like and len(like) == 1 and not unlike and per_artist is None and combine in COMBINATIONS
+    for place, (like, unlike, k, where, model, per_artist, combine, span) in enumerate(rows):
+        simple = like and len(like) == 1 and not unlike and per_artist is None and combine in COMBINATIONS and not span
         if simple and like[0] is not None and k is not None:
             alike.setdefault((k, where, model), []).append(place)
         else:
-            found[place] = _one(searcher, like, unlike, k, where, model, per_artist, combine)
+            found[place] = _one(searcher, like, unlike, k, where, model, per_artist, combine, span)
     for (k, where, model), places in alike.items():
         ids = [rows[place][0][0] for place in places]
         answers = searcher.similar_many(ids, k=k, where=where, model_or_run=model)
@@ -114,13 +127,15 @@ def _one(
     model: str | None,
     per_artist: int | None,
     combine: str,
+    span: list[float] | None,
 ) -> list[dict] | None:
     """The answer to one question; what is like NULL is nothing."""
     named = [track_id for track_id in like or [] if track_id is not None]
     if not named or k is None:
         return None
     others = tuple(track_id for track_id in unlike or [] if track_id is not None)
-    return _structs(searcher.ask(Question(tuple(named), others, k, where, model, combine, per_artist)))
+    part = None if span is None else (span[0], span[1])
+    return _structs(searcher.ask(Question(tuple(named), others, k, where, model, combine, per_artist, part)))
 
 
 def _structs(found: list[Neighbour]) -> list[dict]:

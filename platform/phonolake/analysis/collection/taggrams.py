@@ -37,10 +37,9 @@ def of_track(
     PhonolakeError
         When no network was trained, or the track lacks what it reads.
     """
-    networks = {card.name for card in registry.cards() if isinstance(card, NetworkCard)}
 
     def able(run: ModelRun) -> bool:
-        return bool(run.labels) and run.model in networks
+        return bool(run.labels) and run.has_weights and isinstance(registry.get(run.architecture).CARD, NetworkCard)
 
     run = runs.find(runs.model_runs(connection), model_or_run, what="network or run", among=able)
     if run is None:

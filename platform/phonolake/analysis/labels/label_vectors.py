@@ -95,7 +95,7 @@ def label_vectors(
 
     networks = {card.name for card in registry.cards() if isinstance(card, NetworkCard)}
     run = runs.find(
-        runs.model_runs(connection), model_or_run, what="network", among=lambda known: known.model in networks
+        runs.model_runs(connection), model_or_run, what="network", among=lambda known: known.architecture in networks
     )
     if run is None:
         raise PhonolakeError(
