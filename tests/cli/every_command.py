@@ -3,15 +3,16 @@
 from pathlib import Path
 
 # `{lake}` is a lake, `{music}` the recordings that it was made of, `{new}` a place where nothing is, `{file}` an audio
-# file, `{csv}` answers of raters, `{sheet}` labels, `{sides}` a split, `{probabilities}` those of a model and `{grid}`
-# what to vary. What a command needs besides (a network, weights) it asks for in one line. Answers are not kept: tests
-# only read the demo.
+# file, `{csv}` answers of raters, `{sheet}` labels, `{sides}` a split, `{probabilities}` those of a model, `{vectors}`
+# those of another and `{grid}` what to vary. What a command needs besides (a network, weights) it asks for in one line.
+# Answers are not kept: tests only read the demo.
 WORDS = {
     "annotations agreement": "--lake {lake}",
     "annotations export": "--lake {lake}",
     "annotations import": "{csv} --lake {lake}",
     "annotations progress": "--lake {lake}",
     "annotations sample": "check --positive 1 --negative 1 --lake {lake}",
+    "benchmark": "--quick --lake {lake}",
     "crossval": "logistic-regression --lake {lake}",
     "dashboard": "--headless --port {port} --lake {lake}",
     "datasets": "",
@@ -20,6 +21,9 @@ WORDS = {
     "demo": "{new} --tracks 80 --epochs 1",
     "download": "fma {new} --file fma_metadata --mirror http://127.0.0.1:9",
     "duplicates": "--lake {lake}",
+    "embeddings export": "{new}.npz --lake {lake}",
+    "embeddings import": "theirs {vectors} --lake {lake}",
+    "embeddings remove": "theirs --lake {lake}",
     "ensemble": "random-forest random-forest --lake {lake}",
     "extract": "--features music-role-97 --lake {lake}",
     "features": "",
@@ -109,8 +113,11 @@ def places(demo: Path, folder: Path, *, lake: Path | None = None, port: int = 0)
     sides.write_text("track_id,part\nfma:000002,test\n")
     probabilities = folder / "theirs.csv"
     probabilities.write_text("track_id,Rock,Folk\nfma:000002,0.25,0.75\n")
+    vectors = folder / "vectors.csv"
+    vectors.write_text("track_id,v1,v2\nfma:000002,0.6,0.8\n")
     return {
         "probabilities": probabilities,
+        "vectors": vectors,
         "sheet": sheet,
         "sides": sides,
         "grid": grid,

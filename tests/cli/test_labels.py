@@ -197,6 +197,8 @@ def takes_labels() -> Iterator[tuple[str, str]]:
 
 # What they say besides, to come as far as the labels.
 SAID = {"ensemble": "random-forest k2c2 --lake {lake}", "labels vectors": "--show beside --no-save --lake {lake}"}
+STUDIES = ("fma-genres", "random-networks", "robustness", "sample-level")
+SAID |= {f"study {paper}": "--size tiny --dry-run --lake {lake}" for paper in STUDIES}
 
 
 @pytest.mark.parametrize(("name", "option"), list(takes_labels()), ids=lambda value: value)
@@ -213,4 +215,6 @@ def test_a_source_of_labels_that_is_none_is_refused_at_once(name, option, demo, 
 
 def test_every_kind_of_command_takes_a_source():
     commands = {name.split()[0] for name, _ in takes_labels()}
-    assert commands == {"annotations", "crossval", "ensemble", "labels", "predictions", "split", "train"}
+    assert commands == {
+        *("annotations", "benchmark", "crossval", "ensemble", "labels", "predictions", "split", "study", "train")
+    }

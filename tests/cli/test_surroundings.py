@@ -114,9 +114,14 @@ def disk(demo: Path, tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def run(name: str, demo: Path, folder: Path, free_port: int, lake: Path, **environment: str) -> tuple[int, str]:
-    """Run a command to its end, the dashboard for a while; gives its code and what it said."""
-    words = words_of(name, **places(demo, folder, lake=lake, port=free_port))
+def run(
+    name: str, demo: Path, folder: Path, free_port: int, lake: Path, *, new: Path, **environment: str
+) -> tuple[int, str]:
+    """Run a command to its end, the dashboard for a while; gives its code and what it said.
+
+    What it reads lies in `folder`; where there is nothing yet, it writes to `new`.
+    """
+    words = words_of(name, **places(demo, folder, lake=lake, port=free_port) | {"new": new})
     process = start(words, env={k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | environment)
     try:
         _, err = process.communicate(timeout=10 if name == "dashboard" else 300)
@@ -150,7 +155,8 @@ def test_every_command_says_one_line(
         with suppress(OSError), open(disk / "filler", "wb") as filler:
             while True:
                 filler.write(b"x" * 4096)
-    code, err = run(name, demo, disk if what == "full" else tmp_path, free_port, disk / "lake", **environment)
+    new = (disk if what == "full" else tmp_path) / "new"
+    code, err = run(name, demo, tmp_path, free_port, disk / "lake", new=new, **environment)
     check(code, err, codes=(0, 1, 2, 143))
 
 

@@ -332,27 +332,29 @@ def test_different_music_is_not_taken_for_the_same(tmp_path: Path, ray_session: 
     }
 
 
-def prints(sounds: dict[str, np.ndarray]) -> duckdb.DuckDBPyConnection:
-    """Sounds at 44.1 kHz as the table of their fingerprints, in memory."""
-    rows = []
-    for track_id, y in sounds.items():
-        words = fingerprint.at_speeds(soxr.resample(y, SR, fingerprint.SR))
-        named = {duplicates.COLUMNS[speed]: found.view(np.int32).tolist() for speed, found in words.items()}
-        rows.append({"track_id": track_id, "sample_sha256": track_id} | named)
+Words = dict[float, np.ndarray]
+
+
+def words_of(y: np.ndarray) -> Words:
+    """Sub-fingerprints of a sound at 44.1 kHz, by the speed."""
+    return fingerprint.at_speeds(soxr.resample(y, SR, fingerprint.SR))
+
+
+def found_among(copies: dict[str, Words], all_of: dict[str, Words]) -> tuple[int, set[tuple[str, str]]]:
+    """How many copies are found among recordings, and pairs of copies with other recordings."""
+    sounds = {f"esc:{k}": words for k, words in all_of.items()} | {f"his:{k}": words for k, words in copies.items()}
+    rows = [
+        {"track_id": track_id, "sample_sha256": track_id}
+        | {duplicates.COLUMNS[speed]: w.view(np.int32).tolist() for speed, w in words.items()}
+        for track_id, words in sounds.items()
+    ]
     columns = pa.schema([schema.table("fingerprints").arrow.field(name) for name in rows[0]])
     found = pa.Table.from_pylist(rows, columns)  # noqa: F841 - DuckDB finds it by its name
-    connection = duckdb.connect()
-    connection.execute("CREATE TABLE fingerprints AS SELECT * FROM found")
-    return connection
-
-
-def found_among(copies: dict[str, np.ndarray], all_of: dict[str, np.ndarray]) -> tuple[int, set[tuple[str, str]]]:
-    """How many copies are found among recordings, and pairs of different ones; parts of one recording do not count."""
-    with prints({f"esc:{k}": y for k, y in all_of.items()} | {f"his:{k}": y for k, y in copies.items()}) as connection:
-        pairs = [(p.track_id, p.other_id) for p in duplicates.compare_all(connection, duplicates.Config(""))]
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE fingerprints AS SELECT * FROM found")
+        pairs = {(p.track_id, p.other_id) for p in duplicates.compare_all(connection, duplicates.Config(""))}
     right = {(one, two) for one, two in pairs if one.split(":")[1] == two.split(":")[1]}
-    wrong = {(one, two) for one, two in set(pairs) - right if not one.startswith("esc:") or two.startswith("his:")}
-    return len(right), wrong
+    return len(right), {(one, two) for one, two in pairs - right if two.startswith("his:")}
 
 
 @pytest.mark.slow
@@ -360,25 +362,22 @@ def found_among(copies: dict[str, np.ndarray], all_of: dict[str, np.ndarray]) ->
 def test_copies_of_another_speed_and_short_sounds_are_found_among_all_of_esc_10() -> None:
     """Prints the figures of docs/reports.md."""
     everything = {path.stem: sound(path) for path in sorted((SHARED / "esc10").glob("*/*.ogg"))}
+    known = {k: words_of(y) for k, y in everything.items()}
     picked = {path.stem: everything[path.stem] for path in clips(30, 1)}
     for speed in (0.98, 0.985, 0.99, 0.995, 1.005, 1.01, 1.015, 1.02):
-        played = {k: soxr.resample(y, SR * speed, SR) for k, y in picked.items()}
-        n, wrong = found_among(played, everything)
+        played = {k: words_of(soxr.resample(y, SR * speed, SR)) for k, y in picked.items()}
+        n, wrong = found_among(played, known)
         print(f"{speed:6.1%} of the speed: {n} of {len(picked)} found, {len(wrong)} wrong pairs")
         assert wrong == set()
         assert n >= 28 or abs(speed - 1) > 0.011
-    short = {k: y for k, y in everything.items() if 0 < _sounding(y) < fingerprint.FRAMES_PER_SECOND}
-    packed_short = {
-        k: decode(encode(0.5 * np.concatenate([np.zeros(333, np.float32), y]), rate=64_000), sr=Hertz(SR))
-        for k, y in short.items()
-    }
-    n, wrong = found_among(packed_short, everything)
+    short = [
+        k for k, words in known.items() if 0 < (words[1.0] != fingerprint.NOTHING).sum() < fingerprint.FRAMES_PER_SECOND
+    ]
+    later = {k: 0.5 * np.concatenate([np.zeros(333, np.float32), everything[k]]) for k in short}
+    packed_short = {k: words_of(decode(encode(y, rate=64_000), sr=Hertz(SR))) for k, y in later.items()}
+    n, wrong = found_among(packed_short, known)
     print(f"short sounds: {n} of {len(short)} found, {len(wrong)} wrong pairs")
     assert (n, wrong) == (len(short), set())
-
-
-def _sounding(y: np.ndarray) -> int:
-    return int((fingerprint.sub_fingerprints(soxr.resample(y, SR, fingerprint.SR)) != fingerprint.NOTHING).sum())
 
 
 def test_synthetic_pieces_of_one_style_are_told_apart(demo: Path, tmp_path: Path, ray_session: None) -> None:

@@ -11,6 +11,7 @@ from itertools import groupby
 
 from phonolake import execution
 from phonolake.errors import UsageError, unknown
+from phonolake.lookup import label_matrix
 from phonolake.models import registry
 from phonolake.models.registry import NetworkCard
 from phonolake.records import TRAIN
@@ -306,6 +307,9 @@ def facts_of(config: Config) -> Facts:
         raise UsageError(f"a study repeats its trainings at least once, received {config.repeats}")
     lake, size = Lake.open(config.lake), SIZES[config.size]
     lake.check_folder("a study")
+    if config.truth is not None:
+        with catalog.connect(lake) as connection:
+            label_matrix.check_source(connection, config.truth)
     dataset = _dataset(lake, config.dataset)
     split = config.split or labelled.choose_split(lake, dataset)
     found = labelled.collect(
