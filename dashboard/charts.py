@@ -11,8 +11,8 @@ from frame import TOLD, Figure, across, colours, downwards, framed, heatmap, nam
 # The mark stands out from the bars of models, and all three from light and dark pages.
 MAIN, MARK, PALE = "#13897f", "#c2255c", "#a8a29e"
 MODELS = ("#58aea2", "#f0a84f", "#a79bc7", "#84b1d6", "#bfc36b", "#e39a9a", "#c8a27c", "#a3aab5")
-# Told apart on white, neighbours also in lightness.
-POINTS = ("#0f766e", "#d97706", "#4f46e5", "#be123c", "#0284c7", "#65a30d", "#9333ea", "#78716c")
+# Told apart on light and dark pages.
+POINTS = ("#13897f", "#d97706", "#6366f1", "#e11d48", "#0284c7", "#65a30d", "#a855f7", "#8a817c")
 # At equal distances; small shares are told apart from none.
 SHARES = ("#f5f5f4", "#bfe0db", "#8bc9c0", "#5fb3a8", "#3a9d92", "#22877c", "#0f6f66", "#0a5a53", "#084c46")
 SIGNED = ("#9a3412", "#f3a667", "#fafaf9", "#5fb3a8", "#084c46")

@@ -30,10 +30,12 @@ TRIALS = (0, 0.005, 0.012, 0.02, 0.03, 0.045, 0.06, 0.08, 0.1, 0.12, 0.14, 0.17,
           0.45, 0.5, 0.56)  # fmt: skip
 # Half the chi-squared of one degree of freedom at 95 %.
 DROP = 1.92
+# Trials end where the log-likelihood has fallen by this much.
+HOPELESS = 15
 # Of the likelihoods of all trials together.
 NEGLIGIBLE = 1e-4
 # More tracks than this make the interval hardly narrower.
-MOST_TRACKS = 4000
+MOST_TRACKS = 2500
 # Keeps what a forest says of a class that no tree named from being taken for certain.
 FLOOR = 0.02
 # Weak priors: offsets near 0, temperature near 1.
@@ -87,8 +89,8 @@ def fit(y_N: np.ndarray, by_model: Sequence[np.ndarray]) -> ClassNoise:
     P_MNK = np.stack([P / np.maximum(P.sum(axis=1, keepdims=True), np.finfo(float).tiny) for P in by_model])
     kept_N = np.sort(np.random.default_rng(0).permutation(len(y_N))[:MOST_TRACKS])
     model = _Mixture(y_N[kept_N], P_MNK[:, kept_N])
-    trials_E = np.array(TRIALS)
-    profile_E = np.array([model.at(trial) for trial in TRIALS])
+    profile = _profile(model)
+    trials_E, profile_E = np.array(TRIALS[: len(profile)]), np.array(profile)
     share_G = np.linspace(0, trials_E[-1], 1121)
     profile_G = CubicSpline(trials_E, profile_E)(share_G)
     share = float(share_G[profile_G.argmax()])
@@ -97,11 +99,12 @@ def fit(y_N: np.ndarray, by_model: Sequence[np.ndarray]) -> ClassNoise:
     whole = model if len(kept_N) == len(y_N) else model.of(y_N, P_MNK)
     likelihood_E = np.exp(profile_E - profile_E.max()) * np.gradient(trials_E)
     likelihood_E /= likelihood_E.sum()
-    likely = [(trial, weight) for trial, weight in zip(TRIALS, likelihood_E, strict=True) if weight > NEGLIGIBLE]
-    mean_NK = sum(weight * whole.posterior(trial) for trial, weight in likely)
+    weights = zip(trials_E.tolist(), likelihood_E.tolist(), strict=True)
+    mean_NK = sum(weight * whole.posterior(trial) for trial, weight in weights if weight > NEGLIGIBLE)
     ends = [whole.posterior(nearest) for nearest in (share, low, high)]
-    P_NK = P_MNK.mean(axis=0)
-    sure_N, other_N = _surest(P_NK), P_NK.argmax(axis=1) != y_N
+    # By all models together, each with the weight that it has earned.
+    eta_NK = whole.calibrated(share)
+    sure_N, other_N = _surest(eta_NK), eta_NK.argmax(axis=1) != y_N
     n_there = int(other_N[sure_N].sum())
     at_least, at_most = (float(end) for end in wilson(n_there, int(sure_N.sum())))
     own, there = other_N.mean() - share, other_N[sure_N].mean() - share
@@ -109,6 +112,16 @@ def fit(y_N: np.ndarray, by_model: Sequence[np.ndarray]) -> ClassNoise:
     if errs:
         low, high = 0.0, max(high, at_most)
     return ClassNoise(share, low, high, bool(errs), np.asarray(mean_NK), *ends)
+
+
+def _profile(model: "_Mixture") -> list[float]:
+    """The greatest log-likelihood of each trial, up to where no larger share can be the true one."""
+    found: list[float] = []
+    for trial in TRIALS:
+        found.append(model.at(trial))
+        if found[-1] < max(found) - HOPELESS:
+            break
+    return found
 
 
 class _Mixture:
@@ -146,10 +159,22 @@ class _Mixture:
 
     def posterior(self, share: float) -> np.ndarray:
         """Probability of each true class of each track, by the solution nearest to a share."""
-        nearest = min(self._found, key=lambda tried: abs(tried - share))
-        theta, instead_KK = self._found[nearest]
-        _, _, true_NK = self._likelihood(theta, share, instead_KK)
+        *_, true_NK = self._likelihood(self._nearest(share)[0], share, self._nearest(share)[1])
         return true_NK
+
+    def calibrated(self, share: float) -> np.ndarray:
+        """The recalibrated probabilities of each track, by the solution nearest to a share."""
+        return self._eta(self._nearest(share)[0])
+
+    def _nearest(self, share: float) -> tuple[np.ndarray, np.ndarray]:
+        return self._found[min(self._found, key=lambda tried: abs(tried - share))]
+
+    def _eta(self, theta: np.ndarray) -> np.ndarray:
+        n_models = len(self._log_MNK)
+        b_M, a_K = np.exp(theta[:n_models]), np.concatenate([[0.0], theta[n_models:]])
+        Z_NK = np.einsum("m,mnk->nk", b_M, self._log_MNK) + a_K
+        eta_NK: np.ndarray = np.exp(Z_NK - Z_NK.max(axis=1, keepdims=True))
+        return eta_NK / np.einsum("nk->n", eta_NK)[:, None]
 
     def _usual(self, share: float) -> tuple[np.ndarray, np.ndarray, float]:
         theta, instead_KK, value = self._start, self._anywhere_KK, -np.inf
@@ -183,20 +208,16 @@ class _Mixture:
 
         `theta` is log b of each model, then the offsets of all classes but the first, which is 0.
         """
-        n_models = len(self._log_MNK)
-        b_M, a_K = np.exp(theta[:n_models]), np.concatenate([[0.0], theta[n_models:]])
-        Z_NK = (b_M[:, None, None] * self._log_MNK).sum(axis=0) + a_K
-        eta_NK = np.exp(Z_NK - Z_NK.max(axis=1, keepdims=True))
-        eta_NK /= eta_NK.sum(axis=1, keepdims=True)
-        T_KK = (1 - share) * np.eye(len(a_K)) + share * instead_KK
+        n_models, eta_NK = len(self._log_MNK), self._eta(theta)
+        T_KK = (1 - share) * np.eye(len(instead_KK)) + share * instead_KK
         given_NK = T_KK.T[self._y_N]
-        q_N = np.maximum((eta_NK * given_NK).sum(axis=1), np.finfo(float).tiny)
+        q_N = np.maximum(np.einsum("nk,nk->n", eta_NK, given_NK), np.finfo(float).tiny)
         true_NK = eta_NK * given_NK / q_N[:, None]
         dZ_NK = true_NK - eta_NK
         off = theta - self._first
         weight = np.where(np.arange(len(theta)) < n_models, PRIOR_TEMPERATURE, PRIOR_OFFSET)
         value = np.log(q_N).sum() - (weight * off**2).sum()
-        db_M = b_M * (self._log_MNK * dZ_NK).sum(axis=(1, 2))
+        db_M = np.exp(theta[:n_models]) * np.einsum("mnk,nk->m", self._log_MNK, dZ_NK)
         return float(value), np.concatenate([db_M, dZ_NK.sum(axis=0)[1:]]) - 2 * weight * off, true_NK
 
 

@@ -86,7 +86,7 @@ class NoiseEstimate:
         if self.errs_when_sure:
             return (
                 f"How many labels are wrong cannot be told, {between}: the models err about as often where they are "
-                "surest, so their errors look like wrong labels. Cross-validate another one, such as random-forest."
+                "surest, so their errors look like wrong labels. Cross-validate others too: several together may tell."
             )
         if not self.known:
             return f"How many labels are wrong can hardly be told, {between}: it takes more tracks, or better models."
@@ -141,7 +141,7 @@ def _of_classes(held: HeldOut, P_MNL: Sequence[np.ndarray]) -> NoiseEstimate:
         reach = _ends(low_NL[Y[:, k], k], high_NL[Y[:, k], k], n_given)
         lacking = _ends(low_NL[~Y[:, k], k], high_NL[~Y[:, k], k], max(n_given - false + missing, missing))
         if found.errs_when_sure:
-            reach, lacking = (0.0, float("nan")), (0.0, float("nan"))
+            reach = lacking = (float("nan"), float("nan"))
         rates.append(_rate(label, n_tracks, n_given, float(false), float(missing), reach, lacking))
     return NoiseEstimate(tuple(rates), wrong_NL, True, found.errs_when_sure)
 

@@ -193,7 +193,7 @@ def headline(held: HeldOut, noise: NoiseEstimate, *, kind: str = "false-positive
     if noise.errs_when_sure:
         return (
             f"The models doubt {len(p_wrong):,} labels, but err about as often where they are surest: how many of them "
-            f"are {word} cannot be told. Cross-validate another model, such as random-forest."
+            f"are {word} cannot be told. Cross-validate other models too: several together may tell."
         )
     given_L = held.Y_NL.sum(axis=0)
     n_given = int(given_L.sum() if label is None else given_L[held.labels.index(label)])
