@@ -30,7 +30,7 @@ PART = 16 << 20
 # The library tries each request again, after 0.1, 0.2, 0.4 ... seconds, where that can help.
 RETRIES: Any = {"max_retries": 8}
 TIMEOUTS: Any = {"timeout": "120s", "connect_timeout": "10s"}
-# It does not ask again when a connection breaks in the middle of an answer.
+# It does not ask again when a connection breaks in the middle of an answer: what may be asked twice is asked so often.
 READINGS = 5
 DENIED = ("403 ", "401 ", "Expired", "InvalidAccessKey", "Unauthenticated", "credential")
 
@@ -97,15 +97,24 @@ def put(
     mode: Any = "create" if create else {"e_tag": match} if match is not None else "overwrite"
     size = data.stat().st_size if isinstance(data, Path) else len(data)
     options: Any = {"mode": mode, "attributes": dict(kept), "chunk_size": PART}
-    with _asking(address, name):
+
+    def whole() -> None:
         obstore.put(client(address), name, data, use_multipart=mode == "overwrite" and size > 2 * PART, **options)
+
+    if mode == "overwrite":
+        again(address, name, whole)
+        return
+    with _asking(address, name):
+        whole()
 
 
 def listed(address: str, prefix: str, after: str) -> Iterator[Entry]:
     """Objects below a prefix, in order of their names, from behind a name on."""
-    with _asking(address, prefix):
-        found = [meta for some in obstore.list(client(address), prefix, offset=after or None) for meta in some]
-    for meta in sorted(found, key=lambda meta: meta["path"]):
+
+    def all_of_them() -> list[Any]:
+        return [meta for some in obstore.list(client(address), prefix, offset=after or None) for meta in some]
+
+    for meta in sorted(again(address, prefix, all_of_them), key=lambda meta: meta["path"]):
         if meta["path"].startswith(prefix):
             yield Entry(meta["path"], meta["size"], meta["last_modified"], meta["e_tag"] or "")
 
@@ -113,8 +122,7 @@ def listed(address: str, prefix: str, after: str) -> Iterator[Entry]:
 def delete(address: str, names: Sequence[str]) -> None:
     """Remove objects; those that are gone are gone."""
     if names:
-        with _asking(address, names[0]):
-            obstore.delete(client(address), list(names))
+        again(address, names[0], lambda: obstore.delete(client(address), list(names)))
 
 
 class Parts(RawIOBase):
@@ -173,7 +181,7 @@ def complaint(error: Exception) -> str:
 
 
 def again(address: str, name: str, ask: Callable[[], Found], also: type[Exception] = BaseError) -> Found:
-    """What reads about an object give, the first of several that is not spoiled on its way.
+    """What a request gives that may be made twice, the first of several that is not spoiled on its way.
 
     Parameters
     ----------
