@@ -14,6 +14,9 @@ A module in this folder is a study when it defines
         The experiments, each a task on the cluster; the rows of one table after the other, as they are done. What is
         wrong with `config` is raised at once.
 
+A study that varies trainings on a lake defines ``GRID``, a `phonolake.studies.grid.Study`, and takes its `Config` from
+there: planning, keeping, claims and commands are those of `grid.Session`.
+
 Its paper's figures stand in a module of their own, with the numbers of the tables that they were printed in.
 """
 
