@@ -11,7 +11,9 @@ from phonolake.cli.main import main
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.models.sample_level import SHAPES
 from phonolake.stages import forget
-from phonolake.store import query
+from phonolake.store import query, schema
+from phonolake.store.lake import Change
+from phonolake.store.shards import write_rows
 from phonolake.store.verify import verify
 from phonolake.studies import (
     contract,
@@ -147,6 +149,7 @@ def test_a_forgotten_track_leaves_the_answers_of_studies(tmp_path, here):
         (robustness, "lake", {"top_labels": 1}, UsageError, "nothing to tell apart"),
         (fma_genres, "tags", {}, UsageError, "several labels"),
         (random_networks, "tags", {}, UsageError, "several labels"),
+        (fma_genres, "lake", {"part": "artists"}, UsageError, "run `phonolake split` first"),
         (random_networks, "lake", {"part": "large"}, PhonolakeError, "phonolake extract --features random-7x96-large"),
         (random_networks, "lake", {"part": "reference"}, PhonolakeError, "no embeddings of a musicnn"),
     ],
@@ -157,6 +160,22 @@ def test_what_cannot_be_studied_is_said_before_the_first_training(
     monkeypatch.setattr(execution, "imap", lambda *_, **__: pytest.fail("a training began"))
     with pytest.raises(error, match=says):
         Session(study.GRID, Config(str(request.getfixturevalue(which).root), **({"size": "tiny"} | config)))
+
+
+def test_the_labels_that_are_asked_for_are_learned(tmp_path, here):
+    from ..stages import small_lake
+
+    made = small_lake.make(tmp_path / "lake")
+    table = schema.table("labels")
+    rows = [
+        {"track_id": f"toy:{n:03d}", "label": "high" if n % 3 else "low", "value": 1, "source": "mine"}
+        for n in range(30)
+    ]
+    made.commit({"labels": Change(table, [write_rows(made.path("labels", "mine"), table.arrow, rows)])})
+    session = Session(robustness.GRID, Config(str(made.root), "noise", size="tiny", labels="mine"))
+    learned = {unit.task.examples.classes for runs in session.work.values() for folds in runs for unit in folds}
+    assert learned == {("high", "low")}
+    assert set(session.evidence(()).truth.values()) == {frozenset(["high"]), frozenset(["low"])}
 
 
 def test_a_lake_without_a_split_is_refused(tmp_path):

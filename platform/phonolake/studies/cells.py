@@ -49,10 +49,8 @@ class Cell:
         Of an estimator, as its `set_params` takes them.
     share : float
         Of the training tracks, in (0, 1]. Smaller shares are parts of larger ones of the same seed.
-    labels : str
-        Their source.
-    split : str, optional
-        The scope's by default.
+    labels, split : str, optional
+        Source of the labels that are learned, and name of the split; the scope's by default.
     missing, false : float
         Share of the labels of training and validation tracks that are taken away, and wrong ones added for each that
         was given, both in [0, 1). Of one label a track, `false` is the share that is replaced. Higher rates keep the
@@ -76,7 +74,7 @@ class Cell:
     augment: tuple[str, ...] = ()
     settings: tuple[tuple[str, Any], ...] = ()
     share: float = 1.0
-    labels: str = "dataset"
+    labels: str | None = None
     split: str | None = None
     missing: float = 0.0
     false: float = 0.0
@@ -103,6 +101,8 @@ class Scope:
     lake : str
     dataset : str, optional
         Tracks of this dataset only.
+    labels : str
+        Their source.
     split : str, optional
         Name of a split; the dataset's own, else random folds, by default.
     multi_label : bool, optional
@@ -115,6 +115,7 @@ class Scope:
 
     lake: str
     dataset: str | None = None
+    labels: str = "dataset"
     split: str | None = None
     multi_label: bool | None = None
     top_labels: int | None = None
@@ -190,7 +191,7 @@ class Planner:
             lake=scope.lake,
             model=cell.model,
             dataset=scope.dataset,
-            labels=cell.labels,
+            labels=cell.labels or scope.labels,
             split=cell.split or scope.split,
             folds=() if cell.fold is None else (cell.fold,),
             max_epochs=scope.max_epochs if isinstance(card, NetworkCard) else None,
@@ -211,10 +212,11 @@ class Planner:
         is_drawn = name in registry.names() and not registry.get(name).CARD.learns
         text, files = self._files(f"{kind}:{name}-draw-{cell.seed}" if cell.seed and is_drawn else f"{kind}:{name}")
         split = cell.split or self.scope.split or labelled.choose_split(self.lake, self.scope.dataset)
-        if (cell.labels, split) not in self._labelled:
-            self._labelled[cell.labels, split] = self._with_folds(cell.labels, split)
-        examples = self._labelled[cell.labels, split]
-        config = Config(self.scope.lake, cell.model, self.scope.dataset, cell.labels, split, seed=cell.seed)
+        labels = cell.labels or self.scope.labels
+        if (labels, split) not in self._labelled:
+            self._labelled[labels, split] = self._with_folds(labels, split)
+        examples = self._labelled[labels, split]
+        config = Config(self.scope.lake, cell.model, self.scope.dataset, labels, split, seed=cell.seed)
         cell_id = f"{cell.model}-{digest([asdict(cell), text, files, examples])}"
         return Work(cell, Task(self.lake.place, cell_id, config, None, examples, files, text, 0, Hardware()))
 

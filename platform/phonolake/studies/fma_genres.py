@@ -161,6 +161,8 @@ def _artists(facts: Facts, plain: Arm) -> list[Part]:
     try:
         folds = labelled.choose_split(facts.lake, facts.dataset, folds_only=True)
     except UsageError:
+        if facts.config.part == "artists":
+            raise
         folds = facts.split
     if folds == facts.split:
         return []

@@ -174,6 +174,7 @@ class Session:
         scope = Scope(
             config.lake,
             self.facts.dataset,
+            config.labels,
             self.facts.split,
             self.facts.many,
             config.top_labels,
