@@ -6,8 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 
 from phonolake.errors import PhonolakeError, UsageError
@@ -68,7 +71,18 @@ def launch(lake: Place | Path, *, port: int = 8501, headless: bool) -> int:
         *OPTIONS,
         "--",
     ]
-    return _serve(command, os.environ | {LAKE_VARIABLE: str(place)})
+    with _home() as home:
+        return _serve(command, os.environ | {LAKE_VARIABLE: str(place)} | home)
+
+
+@contextmanager
+def _home() -> Iterator[dict[str, str]]:
+    """A home folder for the server where the user has none: Streamlit reads its settings there, and wants a folder."""
+    if os.path.isdir(os.path.expanduser("~")):
+        yield {}
+        return
+    with TemporaryDirectory() as folder:
+        yield {"HOME": folder}
 
 
 def app() -> Path:
