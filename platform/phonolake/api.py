@@ -117,11 +117,11 @@ class OpenLake:
         """
         import pandas as pd
 
-        from phonolake.analysis.collection.neighbours import Neighbour, Question
+        from phonolake.analysis.collection.neighbours import Neighbour, SimilarityQuestion
 
         several = [track_or_file] if isinstance(track_or_file, str | Path) else track_or_file
         like, other = (tuple(str(name) for name in names) for names in (several, unlike))
-        found = self._open_searcher().ask(Question(like, other, k, where, model, combine, per_artist, span))
+        found = self._open_searcher().ask(SimilarityQuestion(like, other, k, where, model, combine, per_artist, span))
         columns = Neighbour.__dataclass_fields__
         return pd.DataFrame({name: [getattr(neighbour, name) for neighbour in found] for name in columns})
 
@@ -364,7 +364,7 @@ class OpenLake:
         outcomes = train.run(_config(train.Config, lake=str(self.path), model=model, **options))
         with query.connect(self._lake) as connection:
             found = evaluation.on_test(connection, [o.run_id for o in outcomes if o.run_id])
-        return pd.DataFrame(found, columns=list(evaluation.TestFigure.__dataclass_fields__))
+        return pd.DataFrame(found, columns=list(evaluation.FigureOnTest.__dataclass_fields__))
 
     def crossval(self, *models: str, **options: object) -> "pd.DataFrame":
         """Cross-validate models, as `phonolake crossval` does, and give their figures over the folds, the best first.

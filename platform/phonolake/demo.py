@@ -10,7 +10,7 @@ from phonolake.analysis.collection.neighbours import Neighbour
 from phonolake.analysis.labels import noise_grading, noise_rates, noise_suspects
 from phonolake.analysis.labels.noise_suspects import LabelSuspect
 from phonolake.analysis.results import evaluation
-from phonolake.analysis.results.evaluation import TestFigure
+from phonolake.analysis.results.evaluation import FigureOnTest
 from phonolake.lookup import held_out
 from phonolake.stages import crossval, ingest, pipeline, synthesize
 from phonolake.store import query
@@ -69,7 +69,7 @@ class Summary:
 
     outcomes: list[Outcome]
     rejects: list[tuple[str, int, str]]
-    figures: list[TestFigure]
+    figures: list[FigureOnTest]
     track_id: str
     label: str
     neighbours: list[Neighbour]

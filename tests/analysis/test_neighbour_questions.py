@@ -8,7 +8,7 @@ import pytest
 
 import phonolake
 from phonolake.analysis.collection import neighbour_paths
-from phonolake.analysis.collection.neighbours import Question, Searcher
+from phonolake.analysis.collection.neighbours import Searcher, SimilarityQuestion
 from phonolake.cli.main import main
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.stages import forget, neighbour_graph
@@ -46,7 +46,7 @@ def ranked(scores: dict[int, float], k: int) -> list[str]:
 
 def ask(lake: Lake, *arguments: object, **named: object) -> list[str]:
     with Searcher(lake) as searcher:
-        return [n.track_id for n in searcher.ask(Question(*arguments, **named))]  # type: ignore[arg-type]
+        return [n.track_id for n in searcher.ask(SimilarityQuestion(*arguments, **named))]  # type: ignore[arg-type]
 
 
 def test_several_tracks_stand_for_their_mean_direction_or_each_for_itself(lake: Lake) -> None:

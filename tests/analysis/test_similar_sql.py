@@ -4,7 +4,7 @@ import pytest
 
 import phonolake
 from phonolake.analysis.collection import similar_sql
-from phonolake.analysis.collection.neighbours import Question, Searcher
+from phonolake.analysis.collection.neighbours import Searcher, SimilarityQuestion
 from phonolake.cli.main import main
 from phonolake.errors import UsageError
 from phonolake.store import query
@@ -67,10 +67,10 @@ def test_each_track_of_a_table(opened: phonolake.api.OpenLake) -> None:
 def test_several_tracks_and_none(opened: phonolake.api.OpenLake, lake: Lake) -> None:
     with Searcher(lake) as searcher:
         for combine in ("centroid", "best"):
-            found = searcher.ask(Question(("m:1", "m:2"), k=5, combine=combine))
+            found = searcher.ask(SimilarityQuestion(("m:1", "m:2"), k=5, combine=combine))
             sql = f"SELECT track_id FROM similar_to_all(['m:1', 'm:2'], k := 5, combine := '{combine}') ORDER BY rank"
             assert ids(opened, sql) == [n.track_id for n in found]
-        found = searcher.ask(Question(("m:1",), ("m:2",), k=5))
+        found = searcher.ask(SimilarityQuestion(("m:1",), ("m:2",), k=5))
     sql = "SELECT track_id FROM similar_to_all(['m:1'], unlike := ['m:2'], k := 5) ORDER BY rank"
     assert ids(opened, sql) == [n.track_id for n in found]
     assert ids(opened, "SELECT track_id FROM similar(NULL)") == []

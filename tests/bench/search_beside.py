@@ -40,7 +40,7 @@ def ours(scratch: Path, kind: str, x_ND: np.ndarray) -> tuple[Way, np.ndarray, f
     (scratch / kind).mkdir()
     ids = pa.array([made_lakes.track_id(number) for number in range(len(x_ND))])
     blocks = [building.Block(ids, x_ND, 0)]
-    card = building.build(scratch / kind, blocks, *x_ND.shape, nothing, building.Recipe(kind))
+    card = building.build(scratch / kind, blocks, *x_ND.shape, nothing, building.BuildPlan(kind))
     segment = Segment.read(scratch / kind, card)
     way: Way = lambda query_D, among: segment.search(query_D, K, among=among)[0]  # noqa: E731
     return way, np.asarray(segment.vectors), float(card["searched_bytes_per_vector"])

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from phonolake.search import building, kinds, tracks
-from phonolake.search.building import Block, Recipe
+from phonolake.search.building import Block, BuildPlan
 from phonolake.search.segment import Segment
 
 K, QUERIES = 10, 50
@@ -41,7 +41,7 @@ def nothing(track_ids: pa.ChunkedArray) -> Iterator[pa.RecordBatch]:
 def segment(folder: Path, kind: str, x_ND: np.ndarray) -> Segment:
     """A segment of any size, indexed."""
     ids = pa.array([str(n) for n in range(len(x_ND))])
-    card = building.build(folder, [Block(ids, x_ND, 0)], len(x_ND), x_ND.shape[1], nothing, Recipe(kind))
+    card = building.build(folder, [Block(ids, x_ND, 0)], len(x_ND), x_ND.shape[1], nothing, BuildPlan(kind))
     assert card["kind"] == kind
     return Segment.read(folder, card)
 

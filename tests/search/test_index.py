@@ -11,8 +11,8 @@ import pytest
 
 from phonolake.errors import PhonolakeError
 from phonolake.search import building, kinds, tracks
-from phonolake.search.building import Block, Recipe
-from phonolake.search.index import CARD, Card, Part, Source, load, read_card, stamp, write_card
+from phonolake.search.building import Block, BuildPlan
+from phonolake.search.index import CARD, Card, IndexSegment, SourceShard, load, read_card, stamp, write_card
 from phonolake.search.segment import VECTORS, Segment
 from phonolake.search.vectors import unit
 
@@ -77,7 +77,7 @@ def test_an_index_of_before_answers(kind: str, version: int, tmp_path: Path) -> 
     (segment,) = index.segments
     assert (index.card.format, index.card.n, index.card.kinds) == (version, N, kind)
     assert index.card.recall is None, "nobody measured it"
-    assert index.card.parts[0].shards == (Source("s.parquet"),)
+    assert index.card.parts[0].shards == (SourceShard("s.parquet"),)
     assert segment.tracks.number("d:2999") == 2999
     assert segment.tracks.number("d:3000") is None
     np.testing.assert_array_equal(segment.vectors[7], vectors()[7])
@@ -126,8 +126,8 @@ def stored(folder: Path, kind: str = "ivf-sq8") -> Path:
     blocks = [Block(pa.array(names()), vectors(), 0)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kinds, "FLAT_LIMIT", 0)
-        facts = building.build(folder / "one", blocks, N, D, nothing, Recipe(kind))
-    part = Part("one", (Source("s.parquet", N, 1),), {"tracks": (Source("t.parquet", N, 2),)}, facts)
+        facts = building.build(folder / "one", blocks, N, D, nothing, BuildPlan(kind))
+    part = IndexSegment("one", (SourceShard("s.parquet", N, 1),), {"tracks": (SourceShard("t.parquet", N, 2),)}, facts)
     write_card(folder, Card("r", (part,), {"kind": kind, "recall": 0.98, "seed": 0}))
     return folder
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from phonolake.errors import PhonolakeError
 from phonolake.search import building, kinds, library, tracks
-from phonolake.search.building import Block, Recipe
+from phonolake.search.building import Block, BuildPlan
 from phonolake.search.segment import Segment
 from phonolake.search.tracks import Tracks
 from phonolake.search.vectors import unit
@@ -42,7 +42,7 @@ def built(folder: Path, x_ND: np.ndarray, kind: str) -> tuple[Segment, dict[str,
     half = len(x_ND) // 2
     ids = pa.array(names(len(x_ND)))
     blocks = [Block(ids[:half], x_ND[:half], 0), Block(ids[half:], x_ND[half:], 1)]
-    card = building.build(folder, blocks, len(x_ND), x_ND.shape[1], shown, Recipe(kind))
+    card = building.build(folder, blocks, len(x_ND), x_ND.shape[1], shown, BuildPlan(kind))
     return Segment.read(folder, card), card
 
 
@@ -242,7 +242,7 @@ def test_a_segment_is_written_again_without_some_vectors(segments: dict, kind: s
     keep = np.setdiff1d(np.arange(N), like.tracks.numbers_of(pa.array(sorted(gone))))
     (tmp_path / "rest").mkdir()
     rest = building.again(like, keep)
-    card = building.build(tmp_path / "rest", rest, len(keep), 16, shown, Recipe(like=like))
+    card = building.build(tmp_path / "rest", rest, len(keep), 16, shown, BuildPlan(like=like))
     segment = Segment.read(tmp_path / "rest", card)
     assert set(segment.tracks.ids().to_pylist()) == set(names(N)) - gone
     by_id = {track_id: number for number, track_id in enumerate(segment.tracks.ids().to_pylist())}

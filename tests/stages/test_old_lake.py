@@ -132,7 +132,7 @@ def test_a_part_of_a_track_is_heard_by_itself(old: Lake, tmp_path: Path, capsys:
     """All of a track sounds as the track does; a part sounds as a file of that part."""
     ids = [track_id for (track_id,) in rows(old, "SELECT track_id FROM tracks ORDER BY 1 LIMIT 2")]
     with neighbours.Searcher(old) as searcher:
-        whole = searcher.ask(neighbours.Question((ids[0],), k=5, model_or_run=NETWORK, span=(0.0, 99.0)))
+        whole = searcher.ask(neighbours.SimilarityQuestion((ids[0],), k=5, model_or_run=NETWORK, span=(0.0, 99.0)))
         expected = searcher.similar(ids[0], k=5, model_or_run=NETWORK)
         assert [n.track_id for n in whole] == [n.track_id for n in expected]
         np.testing.assert_allclose([n.similarity for n in whole], [n.similarity for n in expected], atol=1e-4)
@@ -145,14 +145,14 @@ def test_a_part_of_a_track_is_heard_by_itself(old: Lake, tmp_path: Path, capsys:
             n.track_id: n.similarity for n in searcher.similar(str(tmp_path / "part.wav"), k=24, model_or_run=NETWORK)
         }
         for like in (str(tmp_path / "whole.wav"), ids[1]):
-            part = searcher.ask(neighbours.Question((like,), k=5, model_or_run=NETWORK, span=(0.25, 0.5)))
+            part = searcher.ask(neighbours.SimilarityQuestion((like,), k=5, model_or_run=NETWORK, span=(0.25, 0.5)))
             # It was resampled before it was cut, and the file after it.
             np.testing.assert_allclose([n.similarity for n in part], [of_file[n.track_id] for n in part], atol=0.02)
         for span in ((-1.0, 2.0), (2.0, 2.0)):
             with pytest.raises(UsageError, match="from a start to a later end"):
-                searcher.ask(neighbours.Question((ids[0],), span=span))
+                searcher.ask(neighbours.SimilarityQuestion((ids[0],), span=span))
         with pytest.raises(PhonolakeError, match="ends before 50 s"):
-            searcher.ask(neighbours.Question((ids[0],), model_or_run=NETWORK, span=(50.0, 51.0)))
+            searcher.ask(neighbours.SimilarityQuestion((ids[0],), model_or_run=NETWORK, span=(50.0, 51.0)))
     command = ["similar", ids[1], "--from", "0.25", "--to", "0.5", "-k", "5", "--model", NETWORK, "--format", "json"]
     assert main([*command, "--lake", str(old.root)]) == 0
     assert [row["track_id"] for row in json.loads(capsys.readouterr().out)] == [n.track_id for n in part]

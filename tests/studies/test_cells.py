@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.records import TEST, TRAIN, VALID
 from phonolake.stages.examples import Examples
-from phonolake.studies.cells import Cell, Planner, Scope, mislabelled, thinned
+from phonolake.studies.cells import Planner, Scope, TrainingCell, mislabelled, thinned
 
 quick = settings(max_examples=40, deadline=None)
 CLASSES = ("a", "b", "c", "d")
@@ -111,20 +111,20 @@ def test_a_wrong_class_is_another_one_at_the_rate():
 )
 def test_what_no_cell_can_be_is_refused(varied, says):
     with pytest.raises(UsageError, match=says):
-        Cell("k2c2", **varied)
+        TrainingCell("k2c2", **varied)
 
 
 @pytest.mark.parametrize(
     ("cell", "error", "says"),
     [
-        (Cell("k2c3"), UsageError, "Did you mean 'k2c2'"),
-        (Cell("random-vgg-small"), UsageError, "learns no labels"),
-        (Cell("k2c2", settings=(("C", 1.0),)), UsageError, "settings are for estimators"),
-        (Cell("random-forest", trained=False), UsageError, "only networks have first weights"),
-        (Cell("k2c2", share=0.05), PhonolakeError, "too few tracks"),
-        (Cell("k2c2", preprocessing="cubic/bypass/x1"), UsageError, "unknown preprocessing"),
-        (Cell("k2c2-stft"), PhonolakeError, "phonolake extract --spectrogram stft-257-12k"),
-        (Cell("elm", input="features:random-vgg-large", search=True), PhonolakeError, "phonolake extract"),
+        (TrainingCell("k2c3"), UsageError, "Did you mean 'k2c2'"),
+        (TrainingCell("random-vgg-small"), UsageError, "learns no labels"),
+        (TrainingCell("k2c2", settings=(("C", 1.0),)), UsageError, "settings are for estimators"),
+        (TrainingCell("random-forest", trained=False), UsageError, "only networks have first weights"),
+        (TrainingCell("k2c2", share=0.05), PhonolakeError, "too few tracks"),
+        (TrainingCell("k2c2", preprocessing="cubic/bypass/x1"), UsageError, "unknown preprocessing"),
+        (TrainingCell("k2c2-stft"), PhonolakeError, "phonolake extract --spectrogram stft-257-12k"),
+        (TrainingCell("elm", input="features:random-vgg-large", search=True), PhonolakeError, "phonolake extract"),
     ],
 )
 def test_what_cannot_be_trained_is_said_when_it_is_planned(lake, cell, error, says):
@@ -134,17 +134,17 @@ def test_what_cannot_be_trained_is_said_when_it_is_planned(lake, cell, error, sa
 
 def test_a_cell_is_the_same_by_what_it_depends_on_alone(lake):
     planner = Planner(Scope(str(lake.root), max_epochs=1))
-    first = planner.plan(Cell("k2c2"))
-    assert first.cell_id == Planner(Scope(str(lake.root), max_epochs=1)).plan(Cell("k2c2")).cell_id
+    first = planner.plan(TrainingCell("k2c2"))
+    assert first.cell_id == Planner(Scope(str(lake.root), max_epochs=1)).plan(TrainingCell("k2c2")).cell_id
     others = [
         planner.plan(cell)
         for cell in (
-            Cell("k2c2", seed=1),
-            Cell("k2c2", share=0.5),
-            Cell("k2c2", false=0.2),
-            Cell("k2c2", trained=False),
-            Cell("k2c2", preprocessing="linear/bypass/x1"),
+            TrainingCell("k2c2", seed=1),
+            TrainingCell("k2c2", share=0.5),
+            TrainingCell("k2c2", false=0.2),
+            TrainingCell("k2c2", trained=False),
+            TrainingCell("k2c2", preprocessing="linear/bypass/x1"),
         )
     ]
-    others.append(Planner(Scope(str(lake.root), max_epochs=2)).plan(Cell("k2c2")))
+    others.append(Planner(Scope(str(lake.root), max_epochs=2)).plan(TrainingCell("k2c2")))
     assert len({first.cell_id, *(one.cell_id for one in others)}) == 1 + len(others)

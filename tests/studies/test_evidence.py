@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from phonolake.metrics.bootstrap import Estimate
-from phonolake.studies.cells import Cell
+from phonolake.studies.cells import TrainingCell
 from phonolake.studies.evidence import Arm, Claim, Evidence, alike, better, judge
-from phonolake.studies.kept import Answers, Finished
+from phonolake.studies.kept import Finished, HeldOutAnswers
 
 CLASSES = ("a", "b", "c")
 N = 240
@@ -26,9 +26,9 @@ def evidence(*rights: float, seeds: int = 3, per_artist: int = 1) -> tuple[Evide
     for k, right in enumerate(rights):
         runs = []
         for _ in range(seeds):
-            answers = Answers(ids, said(y, right, rng), np.arange(N) // (N // 2))
+            answers = HeldOutAnswers(ids, said(y, right, rng), np.arange(N) // (N // 2))
             runs.append([Finished(f"c{k}", CLASSES, {"epochs": 3.0}, 1.0, {"test": answers})])
-        cells[Cell("k2c2", seed=k)] = runs
+        cells[TrainingCell("k2c2", seed=k)] = runs
     truth = {one: frozenset([CLASSES[k]]) for one, k in zip(ids, y, strict=True)}
     artists = {one: f"artist {n // per_artist}" for n, one in enumerate(ids)}
     return Evidence(cells, truth, artists), [

@@ -8,7 +8,7 @@ from sklearn.svm import SVC
 
 from phonolake.models.elm import ExtremeLearningMachine
 from phonolake.studies import searches
-from phonolake.studies.cells import Cell
+from phonolake.studies.cells import TrainingCell
 from phonolake.studies.searches import BEST, C_VALUES, GAMMAS, NESTED
 
 CLASSES = ("a", "b", "c")
@@ -25,7 +25,7 @@ def data(n: int = 90, seed: int = 0) -> tuple[np.ndarray, np.ndarray, list[str]]
 def searched(machine: str, x: np.ndarray, y: np.ndarray, ids: list[str], parts: list[str]):
     examples = SimpleNamespace(classes=CLASSES)
     work = SimpleNamespace(
-        cell=Cell(machine, search=True), task=SimpleNamespace(examples=examples), cell_id="c", n_taught=len(y)
+        cell=TrainingCell(machine, search=True), task=SimpleNamespace(examples=examples), cell_id="c", n_taught=len(y)
     )
     return searches.reached(work, x, y, ids, parts)
 

@@ -34,7 +34,7 @@ VERDICTS = {"holds", "does not hold", "undecided"}
 TINY = {"size": "tiny", "truth": "dataset"}
 
 
-def worked_off(study: grid.Study, config: Config) -> tuple[Session, list[contract.Row]]:
+def worked_off(study: grid.GridStudy, config: Config) -> tuple[Session, list[contract.Row]]:
     session = Session(study, config)
     return session, [row for table in session.tables() for row in table]
 

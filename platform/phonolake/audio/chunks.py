@@ -67,7 +67,7 @@ class Chunk:
 
 
 @dataclass(slots=True)
-class Found:
+class FoundChunks:
     """The recordings in a file, and the first thing that is wrong with their lengths."""
 
     parts: list[Encoded] = field(default_factory=list)
@@ -112,7 +112,7 @@ def _end(chunk: Chunk, layout: ChunkFormat, start: int) -> int:
     return chunk.body + chunk.size + (start - chunk.body - chunk.size) % layout.aligned
 
 
-def examine(data: Encoded) -> Found:
+def examine(data: Encoded) -> FoundChunks:
     """All recordings in a file, each with a length that its bytes bear out.
 
     Parameters
@@ -120,14 +120,14 @@ def examine(data: Encoded) -> Found:
     data : Encoded
         A file that `named` knows.
     """
-    found = Found()
+    found = FoundChunks()
     start: int | None = 0
     while start is not None and len(found.parts) < MOST_CHUNKS:
         start = _examine_one(data, start, found)
     return found
 
 
-def _examine_one(data: Encoded, start: int, found: Found) -> int | None:
+def _examine_one(data: Encoded, start: int, found: FoundChunks) -> int | None:
     """Take in the recording that begins at a place; returns where the next one begins, if any."""
     name = named(data, start)
     assert name is not None

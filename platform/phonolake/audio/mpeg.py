@@ -96,7 +96,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class HeaderClaim:
     """What a first frame without sound says: frames behind it, bytes with it, and samples to leave out."""
 
     frames: int | None = None
@@ -111,7 +111,7 @@ class MpegRecording:
 
     start: int
     run: Run
-    claim: Claim | None
+    claim: HeaderClaim | None
 
     @property
     def n_samples(self) -> int:
@@ -313,20 +313,20 @@ class _Headers:
         return np.array(chain)
 
 
-def _claim(frame: bytes) -> Claim | None:
+def _claim(frame: bytes) -> HeaderClaim | None:
     """What the header in a first frame claims, or None for a frame that has sound."""
     found = re.search(rb"Xing|Info", frame[:64])
     if not found:
         if frame[36:40] != b"VBRI":
             return None
-        return Claim(int.from_bytes(frame[50:54], "big"), int.from_bytes(frame[46:50], "big"))
+        return HeaderClaim(int.from_bytes(frame[50:54], "big"), int.from_bytes(frame[46:50], "big"))
     flags = int.from_bytes(frame[found.end() : found.end() + 4], "big")
     place = found.end() + 4
     before, behind = _paddings(frame)
     frames = int.from_bytes(frame[place : place + 4], "big") if flags & 1 else None
     place += 4 * (flags & 1)
     bytes_ = int.from_bytes(frame[place : place + 4], "big") if flags & 2 else None
-    return Claim(frames, bytes_, before, behind)
+    return HeaderClaim(frames, bytes_, before, behind)
 
 
 def _paddings(frame: bytes) -> tuple[int, int]:

@@ -54,7 +54,7 @@ def plan(
             found, sample = capacity.of_dataset(dataset_or_folder, seconds, Path(scratch))
         rates = capacity.measure(sample, recipes)
     steps = capacity.estimate(found, rates, nodes=nodes, cores=cores, storage_rate=storage_rate * 1e6)
-    emit(steps, form, of=capacity.Step)
+    emit(steps, form, of=capacity.WorkStep)
     decoded = 1 / rates.core_seconds / 1e6
     click.echo(
         f"{found.tracks} recordings of {found.bytes / 1e9:.3g} GB; a core of this machine takes in {decoded:.2f} MB of "

@@ -56,7 +56,7 @@ def _print(summary: "Summary", form: str) -> None:
     title("Rejects")
     emit(summary.rejects, form, columns=("reason", "inputs", "example"))
     title("Test figures, beside what guessing reaches")
-    emit(summary.figures, form, of=evaluation.TestFigure)
+    emit(summary.figures, form, of=evaluation.FigureOnTest)
     title(f"Tracks that sound like {summary.track_id} ({summary.label})")
     emit(summary.neighbours, form, of=neighbours.Neighbour)
     if summary.tags:

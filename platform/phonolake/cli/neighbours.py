@@ -37,7 +37,7 @@ def similar(
     form: str,
 ) -> None:
     """Find the tracks that sound like stored tracks or audio files."""
-    from phonolake.analysis.collection.neighbours import Neighbour, Question, Searcher
+    from phonolake.analysis.collection.neighbours import Neighbour, Searcher, SimilarityQuestion
     from phonolake.store.lake import Lake
 
     if licence is not None:
@@ -45,7 +45,7 @@ def similar(
     combine = "best" if best else "centroid"
     span = None if start is None and end is None else (start or 0.0, math.inf if end is None else end)
     with Searcher(Lake.open(lake)) as searcher:
-        found = searcher.ask(Question(track_or_file, unlike, k, where, model, combine, per_artist, span))
+        found = searcher.ask(SimilarityQuestion(track_or_file, unlike, k, where, model, combine, per_artist, span))
         emit(found, form, of=Neighbour)
         recall = searcher.recall(model)
     if recall is not None and recall < 1:

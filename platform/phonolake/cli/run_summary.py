@@ -9,7 +9,7 @@ import click
 if TYPE_CHECKING:
     import duckdb
 
-    from phonolake.analysis.results.evaluation import TestFigure
+    from phonolake.analysis.results.evaluation import FigureOnTest
     from phonolake.store.outcomes import Outcome
 
 METRICS = ("accuracy", "roc-auc")
@@ -57,7 +57,7 @@ def _learned(connection: "duckdb.DuckDBPyConnection", outcomes: "Sequence[Outcom
         yield f"Learned: {_said(figure)}"
 
 
-def _said(figure: "TestFigure") -> str:
+def _said(figure: "FigureOnTest") -> str:
     from phonolake.metrics.intervals import wilson
 
     interval = ""

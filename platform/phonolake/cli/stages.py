@@ -197,7 +197,7 @@ def train(
         return
     runs = [o.run_id or "" for o in stage.run(config, hardware)]
     with query.connect(Lake.open(config.lake)) as connection:
-        emit(evaluation.on_test(connection, runs), form, of=evaluation.TestFigure)
+        emit(evaluation.on_test(connection, runs), form, of=evaluation.FigureOnTest)
 
 
 @click.command(epilog=options.example("phonolake crossval random-forest --lake lake"))

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from phonolake.search import index as faiss_index
 from phonolake.search.building import Block, Show
-from phonolake.search.index import Part, Source
+from phonolake.search.index import IndexSegment, SourceShard
 from phonolake.search.tracks import ROWS
 from phonolake.store import catalog, folders
 from phonolake.store.lake import Lake
@@ -44,19 +44,19 @@ def runs(lake: Lake) -> list[str]:
     return sorted({file.split(SEPARATOR)[0] for file, shard in lake.shards(VECTORS).items() if shard.rows})
 
 
-def published(lake: Lake, run_id: str) -> dict[str, Source]:
+def published(lake: Lake, run_id: str) -> dict[str, SourceShard]:
     """The shards of embeddings of a run, by their names."""
     found = _sources(lake, VECTORS)
     return {file: source for file, source in found.items() if file.split(SEPARATOR)[0] == run_id and source.rows}
 
 
-def shown(lake: Lake) -> dict[str, tuple[Source, ...]]:
+def shown(lake: Lake) -> dict[str, tuple[SourceShard, ...]]:
     """The shards that title, artist and labels come from, by their tables."""
     return {table: tuple(_sources(lake, table).values()) for table in SHOWN}
 
 
-def _sources(lake: Lake, table: str) -> dict[str, Source]:
-    return {file: Source(file, shard.rows, shard.bytes) for file, shard in lake.shards(table).items()}
+def _sources(lake: Lake, table: str) -> dict[str, SourceShard]:
+    return {file: SourceShard(file, shard.rows, shard.bytes) for file, shard in lake.shards(table).items()}
 
 
 def states(lake: Lake) -> list[tuple[str, None, int, int, int]]:
@@ -73,18 +73,18 @@ def states(lake: Lake) -> list[tuple[str, None, int, int, int]]:
     return found
 
 
-def missing(parts: Iterable[Part], now: dict[str, Source]) -> tuple[Source, ...]:
+def missing(parts: Iterable[IndexSegment], now: dict[str, SourceShard]) -> tuple[SourceShard, ...]:
     """Published shards that none of the segments holds, in order of their names."""
     held = {source.file for part in parts for source in part.shards if source.is_in(now)}
     return tuple(now[file] for file in sorted(now.keys() - held))
 
 
-def dead_rows(part: Part, now: dict[str, Source]) -> int:
+def dead_rows(part: IndexSegment, now: dict[str, SourceShard]) -> int:
     """Vectors of a segment that come from shards which are no longer published."""
     return sum(source.rows or 0 for source in part.shards if not source.is_in(now))
 
 
-def touched(lake: Lake, part: Part) -> pa.Array | None:
+def touched(lake: Lake, part: IndexSegment) -> pa.Array | None:
     """Tracks of which something else may be shown than the segment keeps; None where that may be any."""
     ids: list[pa.Array] = []
     for table in SHOWN:
@@ -96,7 +96,7 @@ def touched(lake: Lake, part: Part) -> pa.Array | None:
     return pa.concat_arrays(ids).unique() if ids else pa.array([], pa.string())
 
 
-def blocks(lake: Lake, sources: Iterable[Source]) -> Iterator[Block]:
+def blocks(lake: Lake, sources: Iterable[SourceShard]) -> Iterator[Block]:
     """The vectors of some shards."""
     for number, source in enumerate(sources):
         with pq.ParquetFile(lake.local(VECTORS, source.file)) as file:
@@ -105,7 +105,7 @@ def blocks(lake: Lake, sources: Iterable[Source]) -> Iterator[Block]:
                 yield Block(batch.column("track_id"), values.reshape(len(batch), -1), number)
 
 
-def values(lake: Lake, source: Source) -> int:
+def values(lake: Lake, source: SourceShard) -> int:
     """How many values each vector of a shard has."""
     with pq.ParquetFile(lake.local(VECTORS, source.file)) as file:
         first = next(file.iter_batches(1, columns=["embedding"]))

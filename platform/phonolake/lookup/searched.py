@@ -18,7 +18,7 @@ import pyarrow as pa
 from phonolake.lookup import indexed
 from phonolake.progress import say
 from phonolake.search import index as faiss_index
-from phonolake.search.index import Part, Source
+from phonolake.search.index import IndexSegment, SourceShard
 from phonolake.search.segment import Segment
 from phonolake.search.tracks import Tracks
 from phonolake.search.vectors import fast, unit
@@ -30,17 +30,17 @@ IN_MEMORY = 256 << 20
 MOST_CHANGED = 100_000
 
 
-class Found(NamedTuple):
+class Hit(NamedTuple):
     """A vector that was found: the track's id, its similarity, and where it stands."""
 
     track_id: str
     similarity: float
-    piece: "Piece"
+    piece: "SearchedSegment"
     number: int
 
 
 @dataclass(frozen=True)
-class Piece:
+class SearchedSegment:
     """One segment among all.
 
     Parameters
@@ -57,7 +57,7 @@ class Piece:
     segment: Segment
     first: int
     alive: np.ndarray | None = None
-    part: Part | None = None
+    part: IndexSegment | None = None
 
     @cached_property
     def changed(self) -> frozenset[str] | None:
@@ -70,7 +70,7 @@ class Piece:
         """As its card says."""
         return None if self.part is None else self.part.facts.get("recall")
 
-    def shown(self, found: Found) -> tuple[str | None, ...] | None:
+    def shown(self, found: Hit) -> tuple[str | None, ...] | None:
         """Title, artist and labels of a track, if they are kept here."""
         if self.changed is None or found.track_id in self.changed:
             return None
@@ -104,10 +104,10 @@ class Searched:
         Its shards of these embeddings, for who may not read logs, such as a fork; read by default.
     """
 
-    def __init__(self, lake: Lake, run_id: str, published: dict[str, Source] | None = None) -> None:
+    def __init__(self, lake: Lake, run_id: str, published: dict[str, SourceShard] | None = None) -> None:
         self.stamp = faiss_index.stamp(indexed.folder(lake, run_id))
         published = indexed.published(lake, run_id) if published is None else published
-        self.pieces: list[Piece] = []
+        self.pieces: list[SearchedSegment] = []
         held: set[str] = set()
         if self.stamp is not None:
             held = self._open(lake, run_id, published)
@@ -116,7 +116,7 @@ class Searched:
             self._add(lake, _read(lake, lacking))
             self._tell(sum(source.rows or 0 for source in lacking))
 
-    def _open(self, lake: Lake, run_id: str, published: dict[str, Source]) -> set[str]:
+    def _open(self, lake: Lake, run_id: str, published: dict[str, SourceShard]) -> set[str]:
         """Open the segments, and say whose vectors they hold."""
         folder = indexed.folder(lake, run_id)
         card = faiss_index.read_card(folder)
@@ -134,8 +134,10 @@ class Searched:
             held |= {source.file for source in part.shards if source.is_in(published)}
         return held
 
-    def _add(self, lake: Lake, segment: Segment, alive: np.ndarray | None = None, part: Part | None = None) -> None:
-        self.pieces.append(Piece(lake, segment, len(self), alive, part))
+    def _add(
+        self, lake: Lake, segment: Segment, alive: np.ndarray | None = None, part: IndexSegment | None = None
+    ) -> None:
+        self.pieces.append(SearchedSegment(lake, segment, len(self), alive, part))
 
     def _tell(self, lacking: int) -> None:
         if len(self.pieces) == 1:
@@ -170,7 +172,7 @@ class Searched:
 
     def nearest(
         self, query_D: np.ndarray, k: int, *, among: np.ndarray | None = None, exclude: Iterable[str] = ()
-    ) -> list[Found]:
+    ) -> list[Hit]:
         """The k vectors most alike, equal ones in order of their tracks' ids.
 
         Parameters
@@ -183,34 +185,34 @@ class Searched:
             Tracks that are left out.
         """
         left_out = set(exclude)
-        found: list[Found] = []
+        found: list[Hit] = []
         for piece in self.pieces:
             # More than asked for, since the track itself comes first.
             numbers, similarity = piece.segment.search(query_D, k + len(left_out), among=piece.among(among))
             ids = piece.segment.tracks.at(numbers)
             rows = zip(ids, similarity.tolist(), numbers.tolist(), strict=True)
-            found += [Found(track_id, s, piece, n) for track_id, s, n in rows]
+            found += [Hit(track_id, s, piece, n) for track_id, s, n in rows]
         found.sort(key=lambda f: (-f.similarity, f.track_id))
         return [f for f in found if f.track_id not in left_out][:k]
 
     def nearest_many(
         self, query_QD: np.ndarray, k: int, among: np.ndarray | None, exclude: Sequence[str]
-    ) -> list[list[Found]]:
+    ) -> list[list[Hit]]:
         """The k vectors most alike to each of many, without the track itself that `exclude` names for each."""
-        found: list[list[Found]] = [[] for _ in query_QD]
+        found: list[list[Hit]] = [[] for _ in query_QD]
         for piece in self.pieces:
             number_QK, similarity_QK = piece.segment.search_many(query_QD, k + 1, among=piece.among(among))
             for each, numbers, similarity in zip(found, number_QK, similarity_QK.tolist(), strict=True):
                 numbers = numbers[numbers >= 0]
                 ids = piece.segment.tracks.at(numbers)
                 rows = zip(ids, similarity, numbers.tolist(), strict=False)
-                each += [Found(track_id, s, piece, n) for track_id, s, n in rows]
+                each += [Hit(track_id, s, piece, n) for track_id, s, n in rows]
         for each in found:
             each.sort(key=lambda f: (-f.similarity, f.track_id))
         return [[f for f in each if f.track_id != asked][:k] for each, asked in zip(found, exclude, strict=True)]
 
 
-def _read(lake: Lake, sources: list[Source]) -> Segment:
+def _read(lake: Lake, sources: list[SourceShard]) -> Segment:
     """The vectors of some shards, to be searched exactly."""
     n, d = sum(source.rows or 0 for source in sources), indexed.values(lake, sources[0])
     if n * d * 4 <= IN_MEMORY:

@@ -65,7 +65,7 @@ def in_parts(conv: nn.Module, after: Callable[[Tensor], Tensor], x: Tensor) -> T
     return torch.cat([after(convolve(x, weight, bias, padding=conv.padding)) for weight, bias in quarters], dim=1)
 
 
-class Vgg(FrontEnd):
+class VggFrontEnd(FrontEnd):
     """Five 3x3 convolutions with ELU and max-pooling."""
 
     POOLS = ((2, 4), (3, 4), (2, 5), (2, 4), (4, 4))
@@ -256,7 +256,7 @@ MUSIC_LENGTHS, TIME_LENGTHS, MANY_LENGTHS = (165, 128, 64, 32), (64, 32, 16, 8),
 
 # Front end, input, and the two sizes of N, by the name that follows "random-".
 FRONT_ENDS: dict[str, tuple[Callable[[int], FrontEnd], str, int, int]] = {
-    "vgg": (Vgg, SPECTROGRAM, 32, 717),
+    "vgg": (VggFrontEnd, SPECTROGRAM, 32, 717),
     "7x96": (lambda n: Vertical(n, 96), SPECTROGRAM, 160, 3_585),
     "7x86": (lambda n: Vertical(n, 86), SPECTROGRAM, 160, 3_585),
     "timbral": (Timbral, SPECTROGRAM, 8, 256),

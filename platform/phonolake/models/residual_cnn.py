@@ -81,7 +81,7 @@ CARDS = (
 )
 
 
-class Step(nn.Module):
+class ResidualStep(nn.Module):
     """One convolution beside a side path of two 1x1 convolutions; their sum goes through ReLU.
 
     Parameters
@@ -124,7 +124,7 @@ class Skeleton(nn.Module):
         self.steps = nn.ModuleList()
         n_in = STEM
         for n_out, n_middle, stride in steps:
-            self.steps.append(Step(n_in, n_in, n_out, n_middle, stride))
+            self.steps.append(ResidualStep(n_in, n_in, n_out, n_middle, stride))
             n_in = n_out
         self.last: nn.Module = nn.Identity()
         if last:
@@ -148,7 +148,7 @@ class Skeleton(nn.Module):
             if isinstance(layer, nn.Conv2d):
                 initial.he_uniform(layer)
         for step in list(self.steps)[2:]:
-            assert isinstance(step, Step)
+            assert isinstance(step, ResidualStep)
             initial.he_normal(step.main[0])
 
 

@@ -35,7 +35,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class BuildPlan:
     """What to build.
 
     Parameters
@@ -56,7 +56,7 @@ class Recipe:
     like: Segment | None = None
 
 
-def build(folder: Path, blocks: Iterable[Block], n: int, d: int, show: Show, recipe: Recipe) -> dict[str, Any]:
+def build(folder: Path, blocks: Iterable[Block], n: int, d: int, show: Show, recipe: BuildPlan) -> dict[str, Any]:
     """Write a segment of n vectors of d values into an empty folder.
 
     Returns
@@ -82,7 +82,7 @@ def build(folder: Path, blocks: Iterable[Block], n: int, d: int, show: Show, rec
     return _card(folder, kind, n, asked, recipe)
 
 
-def _card(folder: Path, kind: str, n: int, asked: np.ndarray, recipe: Recipe) -> dict[str, Any]:
+def _card(folder: Path, kind: str, n: int, asked: np.ndarray, recipe: BuildPlan) -> dict[str, Any]:
     facts: dict[str, Any] = {"kind": kind, "n": n}
     segment = Segment.read(folder, facts)
     if recipe.like is None:
@@ -107,7 +107,7 @@ def _sample(kind: str, n: int, asked: np.ndarray, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng([seed, 1]).choice(rest, wanted, replace=False))
 
 
-def _trained(kind: str, n: int, d: int, sample_BD: np.ndarray, recipe: Recipe) -> Any:
+def _trained(kind: str, n: int, d: int, sample_BD: np.ndarray, recipe: BuildPlan) -> Any:
     """A FAISS index that holds no vector yet."""
     if recipe.like is not None and kind in kinds.INVERTED:
         return kinds.emptied(recipe.like.faiss, kind)

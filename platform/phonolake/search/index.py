@@ -25,7 +25,7 @@ OPENINGS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceShard:
     """A shard of embeddings, or of a table that is shown, as it was when it was read.
 
     Parameters
@@ -38,14 +38,14 @@ class Source:
     rows: int | None = None
     bytes: int | None = None
 
-    def is_in(self, published: "dict[str, Source]") -> bool:
+    def is_in(self, published: "dict[str, SourceShard]") -> bool:
         """Whether it is still published, with the same content."""
         found = published.get(self.file)
         return found is not None and (self.rows is None or found == self)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class IndexSegment:
     """A segment as the card names it.
 
     Parameters
@@ -61,12 +61,12 @@ class Part:
     """
 
     name: str
-    shards: tuple[Source, ...]
-    shown: dict[str, tuple[Source, ...]] = field(default_factory=dict)
+    shards: tuple[SourceShard, ...]
+    shown: dict[str, tuple[SourceShard, ...]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, card: dict[str, Any]) -> "Part":
+    def of(cls, card: dict[str, Any]) -> "IndexSegment":
         """As it stands on a card."""
         shown = {table: _sources(rows) for table, rows in card["shown"].items()}
         return cls(str(card["name"]), _sources(card["shards"]), shown, dict(card["facts"]))
@@ -99,7 +99,7 @@ class Card:
     """
 
     run_id: str
-    parts: tuple[Part, ...]
+    parts: tuple[IndexSegment, ...]
     settings: dict[str, Any]
     format: int = FORMAT
 
@@ -141,9 +141,11 @@ def read_card(folder: Path) -> Card | None:
         card = json.loads((standing(folder) / CARD).read_text(encoding="utf-8"))
         if int(card.get("format", 1)) < FORMAT:
             facts = earlier.facts(card)
-            shards = tuple(Source(str(file)) for file in card["files"])
-            return Card(str(card.get("run_id", "")), (Part(".", shards, {}, facts),), {}, int(card.get("format", 1)))
-        parts = tuple(Part.of(part) for part in card["segments"])
+            shards = tuple(SourceShard(str(file)) for file in card["files"])
+            return Card(
+                str(card.get("run_id", "")), (IndexSegment(".", shards, {}, facts),), {}, int(card.get("format", 1))
+            )
+        parts = tuple(IndexSegment.of(part) for part in card["segments"])
         return Card(str(card["run_id"]), parts, dict(card["settings"]), int(card["format"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -184,7 +186,7 @@ def load(folder: Path) -> Index:
     raise PhonolakeError(f"{folder} is replaced again and again while it is read: wait for the jobs that do so")
 
 
-def _open(folder: Path, card: Card, part: Part) -> Segment:
+def _open(folder: Path, card: Card, part: IndexSegment) -> Segment:
     if card.format < FORMAT:
         return earlier.segment(folder, part.facts)
     return Segment.read(folder / part.name, part.facts)
@@ -203,9 +205,9 @@ def stamp(folder: Path) -> tuple[int, int] | None:
     return facts.st_ino, facts.st_mtime_ns
 
 
-def _sources(rows: list[list[Any]]) -> tuple[Source, ...]:
-    return tuple(Source(str(file), n, size) for file, n, size in rows)
+def _sources(rows: list[list[Any]]) -> tuple[SourceShard, ...]:
+    return tuple(SourceShard(str(file), n, size) for file, n, size in rows)
 
 
-def _rows(sources: tuple[Source, ...]) -> list[list[Any]]:
+def _rows(sources: tuple[SourceShard, ...]) -> list[list[Any]]:
     return [[source.file, source.rows, source.bytes] for source in sources]

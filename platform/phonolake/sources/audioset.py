@@ -26,7 +26,7 @@ from phonolake.errors import UsageError
 from phonolake.records import TEST, TRAIN, Recording, Seconds
 from phonolake.sources import audioset_files as files
 from phonolake.sources import trees
-from phonolake.sources.audioset_files import SEGMENTS, Segment
+from phonolake.sources.audioset_files import SEGMENTS, VideoSegment
 from phonolake.sources.audioset_labels import ROLES, Ontology
 from phonolake.sources.contract import Download, Fact, SourceCard, Term
 from phonolake.sources.options import one_of, option
@@ -87,7 +87,7 @@ class Options:
 DEFAULT = Options()
 
 
-def segments(root: Path, options: Options = DEFAULT) -> list[Segment]:
+def segments(root: Path, options: Options = DEFAULT) -> list[VideoSegment]:
     """The segments that are wanted, in the order of the files; with ``rule=single`` each has one label.
 
     Raises
@@ -161,13 +161,13 @@ def _wanted(ontology: Ontology, options: Options) -> dict[str, set[str]]:
     return {name: ontology.below(name) for text in asked for name in ontology.resolve(text)}
 
 
-def _single(segment: Segment, choosing: set[str], seed: int) -> Segment:
+def _single(segment: VideoSegment, choosing: set[str], seed: int) -> VideoSegment:
     """The segment with one of the wanted labels that it carries."""
     label = min(choosing.intersection(segment.labels), key=lambda name: _chance(seed, "single", segment.ytid, name))
-    return Segment(segment.ytid, segment.start, segment.end, (label,), segment.file)
+    return VideoSegment(segment.ytid, segment.start, segment.end, (label,), segment.file)
 
 
-def _draw(found: Iterable[Segment], wanted: dict[str, set[str]], options: Options) -> set[str]:
+def _draw(found: Iterable[VideoSegment], wanted: dict[str, set[str]], options: Options) -> set[str]:
     """Ids of the segments that the labels draw."""
     drawn: set[str] = set()
     for name, ids in _carriers(found, wanted).items():
@@ -175,7 +175,7 @@ def _draw(found: Iterable[Segment], wanted: dict[str, set[str]], options: Option
     return drawn
 
 
-def _carriers(found: Iterable[Segment], wanted: dict[str, set[str]]) -> dict[str, list[str]]:
+def _carriers(found: Iterable[VideoSegment], wanted: dict[str, set[str]]) -> dict[str, list[str]]:
     """Ids of the segments that carry each wanted label, or one below it."""
     asking: dict[str, list[str]] = defaultdict(list)
     for name, labels in wanted.items():
@@ -213,7 +213,7 @@ def _index(root: Path, wanted: Set[str]) -> dict[str, list[tuple[Path, str | Non
     return found
 
 
-def _find(audio: dict[str, list[tuple[Path, str | None]]], segment: Segment) -> Path | None:
+def _find(audio: dict[str, list[tuple[Path, str | None]]], segment: VideoSegment) -> Path | None:
     """The file of a segment: one that names its start, else one that names none."""
     files_of = audio.get(segment.ytid, [])
     exact = [path for path, start in files_of if start is not None and _is_start(Seconds(float(start)), segment.start)]

@@ -24,7 +24,7 @@ STATED = re.compile(r"num_segs=(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class VideoSegment:
     """A part of a video.
 
     Parameters
@@ -52,7 +52,7 @@ def locate(root: Path, name: str) -> Path:
     return inner if inner.is_file() and not (root / name).is_file() else root / name
 
 
-def read_segments(root: Path, wanted: Sequence[str], names: Mapping[str, str]) -> list[Segment]:
+def read_segments(root: Path, wanted: Sequence[str], names: Mapping[str, str]) -> list[VideoSegment]:
     """Segments of the wanted files (of all that are there, when none are named), in their order.
 
     A video that stands in two files is taken from the first of them.
@@ -68,7 +68,7 @@ def read_segments(root: Path, wanted: Sequence[str], names: Mapping[str, str]) -
         If a file is missing or damaged.
     """
     chosen = [name for name in SEGMENTS if name in (wanted or present(root))]
-    found: dict[str, Segment] = {}
+    found: dict[str, VideoSegment] = {}
     for name in chosen:
         for segment in _read(locate(root, SEGMENTS[name]), name, names):
             before = found.setdefault(segment.ytid, segment)
@@ -84,7 +84,7 @@ def present(root: Path) -> list[str]:
     return [name for name, file in SEGMENTS.items() if locate(root, file).is_file()]
 
 
-def _read(path: Path, file: str, names: Mapping[str, str]) -> list[Segment]:
+def _read(path: Path, file: str, names: Mapping[str, str]) -> list[VideoSegment]:
     # The largest table has two million lines: they are gone through one by one, and never in a list.
     lines = io.StringIO(tables.text(path, "AudioSet's segments"), newline=None)
     # Comments and the names of the columns stand above the segments, or neither does. An id of Excel's own, #NAME?,
@@ -119,7 +119,7 @@ def _is_above(line: str) -> bool:
 
 def _segment(
     cells: list[str], file: str, names: Mapping[str, str], known: dict[str, tuple[str, ...]], path: Path
-) -> Segment:
+) -> VideoSegment:
     if cells[0] == "#NAME?":
         raise UsageError(f"{path} holds #NAME?, which Excel makes of ids that begin with a dash: fetch the file again")
     if len(cells) != 4 or not YTID.fullmatch(cells[0]):
@@ -134,7 +134,7 @@ def _segment(
         if unknown:
             raise UsageError(f"{where}: the label {unknown[0]!r} does not stand in class_labels_indices.csv")
         known[cells[3]] = tuple(dict.fromkeys(names[i] for i in ids))
-    return Segment(cells[0], Seconds(start), Seconds(end), known[cells[3]], file)
+    return VideoSegment(cells[0], Seconds(start), Seconds(end), known[cells[3]], file)
 
 
 def read_quality(root: Path) -> dict[str, tuple[int, int]]:

@@ -58,7 +58,7 @@ DEFAULT = Options()
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class TrackRow:
     """A row of a table: the number of a track, what else it says, and its tags."""
 
     number: str
@@ -112,7 +112,7 @@ def _audio(root: Path, options: Options) -> Path:
     return next((place for place in places if place.is_dir()), root)
 
 
-def _tracks(path: Path) -> Iterator[Track]:
+def _tracks(path: Path) -> Iterator[TrackRow]:
     """Rows of a table; the cells behind the header's last column are tags too."""
     about = "a table of MTG-Jamendo"
     header: list[str] = []
@@ -128,7 +128,7 @@ def _tracks(path: Path) -> Iterator[Track]:
         _, artist, album, name, seconds = cells[:5]
         tags = tuple(dict.fromkeys(tag.strip() for tag in cells[5:] if tag.strip()))
         duration = tables.number(seconds, float, f"{path}, line {line}: DURATION")
-        yield Track(str(int(match[1])), artist, album, name, duration, tags)
+        yield TrackRow(str(int(match[1])), artist, album, name, duration, tags)
 
 
 def _splits(base: Path, name: str) -> dict[str, list[tuple[str, str]]]:

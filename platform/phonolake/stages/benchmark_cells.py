@@ -97,7 +97,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FittedProbes:
     """A probe of each seed, with what was chosen for them and how many tracks they learned from."""
 
     asks: Mapping[int, Ask]
@@ -147,7 +147,7 @@ def _guessed(cell: Cell) -> Iterator[dict[str, Any]]:
             yield said | {"chosen": "{}", "n_train": len(Y_NK)}
 
 
-def _fit(cell: Cell, vectors: Vectors) -> Fitted:
+def _fit(cell: Cell, vectors: Vectors) -> FittedProbes:
     """Choose on the validation tracks, then learn from them too."""
     train, valid = ([i for i in cell.examples.of(part) if i in vectors] for part in (TRAIN, VALID))
     if not valid:
@@ -167,7 +167,7 @@ def _fit(cell: Cell, vectors: Vectors) -> Fitted:
     x_ND, Y_NK = np.concatenate([x_ND, x_valid_ND]), np.concatenate([Y_NK, Y_valid_NK])
     seeds = SEEDS if probe.draws else SEEDS[:1]
     asks = {seed: probe.fit(x_ND, Y_NK, many=many, chosen=best, seed=seed) for seed in seeds}
-    return Fitted(asks, best, len(x_ND))
+    return FittedProbes(asks, best, len(x_ND))
 
 
 def _figure(Y_NK: np.ndarray, P_NK: np.ndarray, many: bool) -> float:

@@ -64,7 +64,7 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WorkStep:
     """One step of the work, and what it takes."""
 
     step: str
@@ -75,7 +75,7 @@ class Step:
     bottleneck: str
 
 
-def estimate(found: Collection, rates: Rates, *, nodes: int, cores: int, storage_rate: float) -> list[Step]:
+def estimate(found: Collection, rates: Rates, *, nodes: int, cores: int, storage_rate: float) -> list[WorkStep]:
     """The steps of an ingest, and all of them together.
 
     Parameters
@@ -90,12 +90,12 @@ def estimate(found: Collection, rates: Rates, *, nodes: int, cores: int, storage
     worked, moved = found.bytes * rates.core_seconds, (found.bytes + written) / storage_rate
     hashed, read = written * rates.publish_seconds / cores, written / storage_rate
     steps = [
-        Step("plan", looked / HOUR, 0.0, 0.0, looked / HOUR, "driver"),
+        WorkStep("plan", looked / HOUR, 0.0, 0.0, looked / HOUR, "driver"),
         _step("take in", worked, found.bytes, written, worked / (nodes * cores), moved, "cores"),
         _step("publish", written * rates.publish_seconds, written, 0.0, hashed, read, "driver"),
     ]
     slowest = max(steps, key=lambda step: step.hours)
-    whole = Step(
+    whole = WorkStep(
         "all",
         sum(s.core_hours for s in steps),
         sum(s.read_gb for s in steps),
@@ -106,9 +106,9 @@ def estimate(found: Collection, rates: Rates, *, nodes: int, cores: int, storage
     return [*steps, whole]
 
 
-def _step(name: str, core_seconds: float, read: float, written: float, busy: float, moved: float, who: str) -> Step:
+def _step(name: str, core_seconds: float, read: float, written: float, busy: float, moved: float, who: str) -> WorkStep:
     bottleneck = "storage" if moved > busy else who
-    return Step(name, core_seconds / HOUR, read / GIGABYTE, written / GIGABYTE, max(busy, moved) / HOUR, bottleneck)
+    return WorkStep(name, core_seconds / HOUR, read / GIGABYTE, written / GIGABYTE, max(busy, moved) / HOUR, bottleneck)
 
 
 def of_folder(root: Path) -> tuple[Collection, list[Path]]:

@@ -21,7 +21,7 @@ from phonolake.lookup import indexed
 from phonolake.progress import say
 from phonolake.search import building, kinds, recall, tracks
 from phonolake.search import index as faiss_index
-from phonolake.search.index import Card, Part, Source
+from phonolake.search.index import Card, IndexSegment, SourceShard
 from phonolake.search.segment import Segment
 from phonolake.store import jobs
 from phonolake.store.attempts import attempts
@@ -111,7 +111,7 @@ class _Wanted:
     """What an index is to be: segments that stay, and shards of a new one."""
 
     card: Card
-    new: tuple[Source, ...]
+    new: tuple[SourceShard, ...]
     is_there: bool
 
     @classmethod
@@ -124,7 +124,7 @@ class _Wanted:
         }
         published = indexed.published(lake, run_id)
         serves = card is not None and card.format == faiss_index.FORMAT and card.settings == settings
-        kept: list[Part] = []
+        kept: list[IndexSegment] = []
         if card is not None and serves and not config.again:
             kept = [part for part in card.parts if indexed.dead_rows(part, published) <= DEAD * part.n]
         missing = indexed.missing(kept, published)
@@ -136,7 +136,7 @@ class _Wanted:
         return cls(Card(run_id, tuple(kept), settings), missing, is_there)
 
 
-def _larger(parts: list[Part], n: int) -> list[Part]:
+def _larger(parts: list[IndexSegment], n: int) -> list[IndexSegment]:
     """The segments that n new vectors do not take up."""
     rest = sorted(parts, key=lambda part: part.n)
     while rest and rest[0].n <= GROWTH * n:
@@ -186,9 +186,9 @@ def _write(change: _Change, lake: Lake, wanted: _Wanted) -> None:
     change.finish(replace(wanted.card, parts=tuple([*parts, new] if wanted.new else parts)))
 
 
-def _build(change: _Change, lake: Lake, sources: tuple[Source, ...], settings: dict[str, object]) -> Part:
+def _build(change: _Change, lake: Lake, sources: tuple[SourceShard, ...], settings: dict[str, object]) -> IndexSegment:
     """Write a new segment."""
-    recipe = building.Recipe(str(settings["kind"]), float(str(settings["recall"])), int(str(settings["seed"])))
+    recipe = building.BuildPlan(str(settings["kind"]), float(str(settings["recall"])), int(str(settings["seed"])))
     n = sum(source.rows or 0 for source in sources)
     name = digest([[s.file, s.rows, s.bytes] for s in sources] + [settings, faiss_index.FORMAT])
     with replacing_folder(change.folder / name) as staging, indexed.showing(lake) as show:
@@ -203,10 +203,10 @@ def _build(change: _Change, lake: Lake, sources: tuple[Source, ...], settings: d
             )
         # An index of what is no longer published would bring back who was forgotten.
         change.lock([source.file for source in sources])
-    return Part(name, sources, indexed.shown(lake), facts)
+    return IndexSegment(name, sources, indexed.shown(lake), facts)
 
 
-def _with_shown(lake: Lake, folder: Path, part: Part) -> Part:
+def _with_shown(lake: Lake, folder: Path, part: IndexSegment) -> IndexSegment:
     """A segment that shows of its tracks what is published."""
     shown = indexed.shown(lake)
     if part.shown == shown:
@@ -259,8 +259,8 @@ def without(lake: Lake, run_id: str, track_ids: pa.Array, renamed: Callable[[str
 
 
 def _rest(
-    staged: ExitStack, lake: Lake, folder: Path, part: Part, gone: np.ndarray, renamed: Callable[[str], str]
-) -> Part:
+    staged: ExitStack, lake: Lake, folder: Path, part: IndexSegment, gone: np.ndarray, renamed: Callable[[str], str]
+) -> IndexSegment:
     """A segment without some of its vectors, which takes its place when `staged` is left."""
     segment = Segment.read(folder / part.name, part.facts)
     keep = np.setdiff1d(np.arange(part.n), gone)
@@ -275,11 +275,11 @@ def _rest(
     staging = staged.enter_context(replacing_folder(folder / name))
     rest, d = building.again(segment, keep), segment.vectors.shape[1]
     with indexed.showing(lake) as show:
-        facts = building.build(staging, rest, len(keep), d, show, building.Recipe(like=segment))
-    return Part(name, sources, indexed.shown(lake), part.facts | facts)
+        facts = building.build(staging, rest, len(keep), d, show, building.BuildPlan(like=segment))
+    return IndexSegment(name, sources, indexed.shown(lake), part.facts | facts)
 
 
-def _renamed(lake: Lake, part: Part, renamed: Callable[[str], str]) -> Part:
+def _renamed(lake: Lake, part: IndexSegment, renamed: Callable[[str], str]) -> IndexSegment:
     """A segment of which the shards that it shows may have been written again."""
     shown = {
         table: tuple(_after(source, {s.file: s for s in sources}, renamed) for source in part.shown[table])
@@ -288,6 +288,6 @@ def _renamed(lake: Lake, part: Part, renamed: Callable[[str], str]) -> Part:
     return replace(part, shown=shown)
 
 
-def _after(source: Source, published: dict[str, Source], renamed: Callable[[str], str]) -> Source:
+def _after(source: SourceShard, published: dict[str, SourceShard], renamed: Callable[[str], str]) -> SourceShard:
     """A shard as it is called now."""
     return source if source.is_in(published) else published.get(renamed(source.file), source)

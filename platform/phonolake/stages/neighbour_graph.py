@@ -12,7 +12,7 @@ from phonolake.lineage import CODE_VERSION, digest
 from phonolake.lookup import indexed, runs
 from phonolake.lookup.runs import ModelRun
 from phonolake.lookup.searched import Searched
-from phonolake.search.index import Source
+from phonolake.search.index import SourceShard
 from phonolake.search.vectors import unit
 from phonolake.stages import derive
 from phonolake.store import catalog, jobs, schema
@@ -42,7 +42,7 @@ class Task:
     """The tracks of one shard of embeddings, asked about at one moment of the lake."""
 
     lake: Place
-    published: tuple[Source, ...]
+    published: tuple[SourceShard, ...]
     run_id: str
     model: str
     source: str

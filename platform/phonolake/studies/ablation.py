@@ -8,17 +8,17 @@ from typing import Any
 
 from phonolake.errors import UsageError, unknown
 from phonolake.studies import grid
-from phonolake.studies.cells import Cell
+from phonolake.studies.cells import TrainingCell
 from phonolake.studies.contract import StudyCard
 from phonolake.studies.evidence import Arm, Claim
-from phonolake.studies.grid import Facts, Part
+from phonolake.studies.grid import Facts, StudyPart
 
 METRICS = ("accuracy", "macro-f1", "roc-auc", "pr-auc")
 # What is the same in every arm is not said in its row.
-VARIED = tuple(f.name for f in fields(Cell) if f.name not in ("seed", "fold", "search", "listen"))
+VARIED = tuple(f.name for f in fields(TrainingCell) if f.name not in ("seed", "fold", "search", "listen"))
 
 
-def read(path: Path) -> grid.Study:
+def read(path: Path) -> grid.GridStudy:
     """The study that a TOML file describes.
 
     ``[grid]`` has a value or a list of values for each of `VARIED`: all combinations are trained, and the first of
@@ -45,10 +45,10 @@ def read(path: Path) -> grid.Study:
     arms = _cells(wanted, path)
     floor = bool(given.get("floor", True))
     card = StudyCard("ablate", str(given.get("name", path.stem)), "A grid of the user's own.", "A lake with labels.")
-    return grid.Study(card, (), ("ablation",), lambda facts: [_part(facts, arms, metric, floor)], ())
+    return grid.GridStudy(card, (), ("ablation",), lambda facts: [_part(facts, arms, metric, floor)], ())
 
 
-def _cells(wanted: dict[str, Any], path: Path) -> list[tuple[str, Cell]]:
+def _cells(wanted: dict[str, Any], path: Path) -> list[tuple[str, TrainingCell]]:
     """Every combination, with what tells it from the others."""
     for name in wanted:
         if name not in VARIED:
@@ -60,7 +60,7 @@ def _cells(wanted: dict[str, Any], path: Path) -> list[tuple[str, Cell]]:
         chosen = dict(zip(axes, combination, strict=True))
         row = ", ".join(f"{name}={_said(chosen[name])}" for name in several)
         try:
-            found.append((row, Cell(**chosen)))
+            found.append((row, TrainingCell(**chosen)))
         except TypeError as error:
             raise UsageError(f"{path}: {row} has a value of the wrong type ({error})") from error
     return found
@@ -83,17 +83,17 @@ def _said(value: Any) -> str:
     return "+".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
 
 
-def _part(facts: Facts, cells: list[tuple[str, Cell]], metric: str | None, floor: bool) -> Part:
+def _part(facts: Facts, cells: list[tuple[str, TrainingCell]], metric: str | None, floor: bool) -> StudyPart:
     measured = metric or ("roc-auc" if facts.many else "accuracy")
     arms = [Arm("ablation", row, cell, measured) for row, cell in cells]
     if floor:
         for model in grid.networks_among([cell.model for _, cell in cells]):
             own = next(cell for _, cell in cells if cell.model == model)
-            cell = Cell(model, input=own.input, labels=own.labels, split=own.split, trained=False)
+            cell = TrainingCell(model, input=own.input, labels=own.labels, split=own.split, trained=False)
             arms.append(Arm("ablation", f"{model}, untrained", cell, measured))
     distinct = list({arm.cell: arm for arm in arms}.values())
     first, *others = distinct
     if measured == "macro-f1":
-        return Part("ablation", tuple(distinct))
+        return StudyPart("ablation", tuple(distinct))
     claims = tuple(Claim(f"{arm.row} reaches more than {first.row}.", ((arm, 1.0), (first, -1.0))) for arm in others)
-    return Part("ablation", tuple(distinct), claims)
+    return StudyPart("ablation", tuple(distinct), claims)

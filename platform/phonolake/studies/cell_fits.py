@@ -59,7 +59,9 @@ def reached(work: Work) -> kept.Finished:
     if not held_out:
         raise PhonolakeError(f"no test track has {work.task.input}: `{inputs.parse(work.task.input).made_by}` makes it")
     fold = -1 if work.task.fold is None else work.task.fold
-    answers = kept.Answers(tuple(held_out), np.stack([said[one] for one in held_out]), np.full(len(held_out), fold))
+    answers = kept.HeldOutAnswers(
+        tuple(held_out), np.stack([said[one] for one in held_out]), np.full(len(held_out), fold)
+    )
     seconds = time.perf_counter() - started
     return kept.Finished(
         work.cell_id, work.task.examples.classes, figures, seconds, {kept.PROTOCOL_TEST: answers}, vectors

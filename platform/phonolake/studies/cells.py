@@ -33,7 +33,7 @@ FOLD = "fold "
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TrainingCell:
     """One training.
 
     Parameters
@@ -127,7 +127,7 @@ class Scope:
 class Work:
     """A cell with all that a worker needs to know; `task.run_id` names it."""
 
-    cell: Cell
+    cell: TrainingCell
     task: Task
 
     @property
@@ -146,7 +146,7 @@ class Planner:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.lake = Lake.open(scope.lake)
-        self._bases: dict[Cell, Task] = {}
+        self._bases: dict[TrainingCell, Task] = {}
         self._labelled: dict[tuple[str, str], Examples] = {}
         self._vectors: dict[str, tuple[str, tuple[str, ...]]] = {}
 
@@ -155,7 +155,7 @@ class Planner:
         name = split or self.scope.split or labelled.choose_split(self.lake, self.scope.dataset)
         return tuple(labelled.fold_numbers(self.lake, name)) or (None,)
 
-    def plan(self, cell: Cell) -> Work:
+    def plan(self, cell: TrainingCell) -> Work:
         """What a worker needs to know of a cell.
 
         Raises
@@ -175,7 +175,7 @@ class Planner:
         config = replace(base.config, seed=cell.seed)
         return Work(cell, replace(base, run_id=cell_id, config=config, examples=examples))
 
-    def _base(self, cell: Cell) -> Task:
+    def _base(self, cell: TrainingCell) -> Task:
         """The training without what a cell adds."""
         shared = replace(cell, seed=0, share=1.0, missing=0.0, false=0.0, trained=True, listen=0, settings=())
         if shared not in self._bases:
@@ -183,7 +183,7 @@ class Planner:
         _check_kind(cell)
         return self._bases[shared]
 
-    def _planned(self, cell: Cell) -> Task:
+    def _planned(self, cell: TrainingCell) -> Task:
         scope, card = self.scope, registry.get(cell.model).CARD
         if not isinstance(card, NetworkCard | EstimatorCard):
             raise UsageError(f"{cell.model} learns no labels: a study varies networks and estimators")
@@ -206,7 +206,7 @@ class Planner:
         (task,) = train.plan(config)
         return task
 
-    def _searched(self, cell: Cell) -> Work:
+    def _searched(self, cell: TrainingCell) -> Work:
         """A choice of settings over all folds of a split, or by the validation part of a fixed one."""
         kind, _, name = (cell.input or registry.get(cell.model).CARD.input).partition(":")
         is_drawn = name in registry.names() and not registry.get(name).CARD.learns
@@ -251,7 +251,7 @@ class Planner:
         return Task(self.lake.place, run_id, config, fold, examples, files, read.text, 0, Hardware())
 
 
-def _check_kind(cell: Cell) -> None:
+def _check_kind(cell: TrainingCell) -> None:
     is_network = isinstance(registry.get(cell.model).CARD, NetworkCard)
     if is_network and cell.settings:
         raise UsageError(f"{cell.model} is a network and has a recipe: settings are for estimators")
@@ -317,7 +317,7 @@ def _moved(Y_NK: np.ndarray, draw_NK: np.ndarray, false: float) -> np.ndarray:
     return np.asarray(named_N[:, None] == np.arange(n_classes))
 
 
-def check_taught(examples: Examples, cell: Cell) -> None:
+def check_taught(examples: Examples, cell: TrainingCell) -> None:
     """Raise a `PhonolakeError` unless there is a training track of every class, and a track to test on."""
     pairs = list(zip(examples.labels, examples.parts, strict=True))
     taught = {k for of_track, part in pairs if part == TRAIN for k in of_track}

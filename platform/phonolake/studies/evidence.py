@@ -16,8 +16,8 @@ import numpy as np
 from phonolake.lookup import kinship
 from phonolake.metrics import bootstrap, classification
 from phonolake.metrics.bootstrap import Estimate
-from phonolake.studies.cells import Cell
-from phonolake.studies.kept import PROTOCOL_TEST, Answers, Finished
+from phonolake.studies.cells import TrainingCell
+from phonolake.studies.kept import PROTOCOL_TEST, Finished, HeldOutAnswers
 
 DRAWS = 500
 # What sums of weighted figures differ by where they should be equal.
@@ -48,7 +48,7 @@ class Arm:
 
     table: str
     row: str
-    cell: Cell
+    cell: TrainingCell
     metric: str = "roc-auc"
     paper: float | None = None
     protocol: str = PROTOCOL_TEST
@@ -113,7 +113,7 @@ class Evidence:
 
     def __init__(
         self,
-        cells: Mapping[Cell, Sequence[Sequence[Finished]]],
+        cells: Mapping[TrainingCell, Sequence[Sequence[Finished]]],
         truth: Mapping[str, frozenset[str]],
         artists: Mapping[str, str],
         *,
@@ -134,7 +134,7 @@ class Evidence:
         self._artists = [artists.get(track_id, track_id) for track_id in self.track_ids]
         self._seed = seed
         self._W_RN: np.ndarray | None = None
-        self._kept: dict[tuple[Cell, str, str], tuple[np.ndarray, np.ndarray]] = {}
+        self._kept: dict[tuple[TrainingCell, str, str], tuple[np.ndarray, np.ndarray]] = {}
 
     def values(self, arm: Arm) -> list[float]:
         """The figure of each seed, the mean over its folds."""
@@ -152,12 +152,12 @@ class Evidence:
             drawn_R = drawn_R + weight * self._over_seeds(drawn_RS)
         return bootstrap.estimate(value, drawn_R)
 
-    def labels(self, said: Answers, classes: Sequence[str]) -> np.ndarray:
+    def labels(self, said: HeldOutAnswers, classes: Sequence[str]) -> np.ndarray:
         """True labels of tracks: class numbers where each has one of the classes, else multi-hot."""
         Y_NK = np.array([[name in self.truth.get(track_id, ()) for name in classes] for track_id in said.track_ids])
         return Y_NK.argmax(axis=1) if (Y_NK.sum(axis=1) == 1).all() else Y_NK.astype(int)
 
-    def _parts(self, folds: Sequence[Finished], arm: Arm) -> list[tuple[Answers, tuple[str, ...]]]:
+    def _parts(self, folds: Sequence[Finished], arm: Arm) -> list[tuple[HeldOutAnswers, tuple[str, ...]]]:
         """Answers on tracks with a known label, one for each model that gave some."""
         found = []
         for one in folds:
@@ -167,10 +167,10 @@ class Evidence:
                 held = np.flatnonzero(known_N & (said.folds == fold))
                 if len(held):
                     ids = tuple(said.track_ids[n] for n in held)
-                    found.append((Answers(ids, said.P_NK[held], said.folds[held]), one.classes))
+                    found.append((HeldOutAnswers(ids, said.P_NK[held], said.folds[held]), one.classes))
         return found
 
-    def _figure(self, said: Answers, classes: tuple[str, ...], metric: str) -> float:
+    def _figure(self, said: HeldOutAnswers, classes: tuple[str, ...], metric: str) -> float:
         return classification.overall(y_true=self.labels(said, classes), scores=said.P_NK)[metric]
 
     def _drawn(self, arm: Arm) -> tuple[np.ndarray, np.ndarray]:
@@ -184,7 +184,7 @@ class Evidence:
             self._kept[key] = np.array(self.values(arm)), np.stack(drawn, axis=1)
         return self._kept[key]
 
-    def _drawn_of(self, said: Answers, classes: tuple[str, ...], metric: str) -> np.ndarray:
+    def _drawn_of(self, said: HeldOutAnswers, classes: tuple[str, ...], metric: str) -> np.ndarray:
         if self._W_RN is None:
             self._W_RN = bootstrap.draws(self._artists, n_draws=DRAWS, seed=self._seed)
         W_RN = self._W_RN[:, [self._place[track_id] for track_id in said.track_ids]]

@@ -10,10 +10,10 @@ from phonolake.metrics import classification
 from phonolake.stages import examples as labelled
 from phonolake.studies import fma_genres_paper as paper
 from phonolake.studies import grid
-from phonolake.studies.cells import Cell
+from phonolake.studies.cells import TrainingCell
 from phonolake.studies.contract import ClaimRow, Deviation, Row, StudyCard, summarise
 from phonolake.studies.evidence import Arm, Evidence, better
-from phonolake.studies.grid import Config, Facts, Part
+from phonolake.studies.grid import Config, Facts, StudyPart
 from phonolake.studies.kept import Finished
 
 STUDY = StudyCard(
@@ -48,7 +48,7 @@ PIXELS = "spectrogram:mel-128x128"
 _SETTINGS = "pca__n_components"
 
 
-def parts(facts: Facts) -> list[Part]:
+def parts(facts: Facts) -> list[StudyPart]:
     """The parts for a lake.
 
     Raises
@@ -61,32 +61,32 @@ def parts(facts: Facts) -> list[Part]:
     arms = _networks(facts)
     return [
         _classical(facts),
-        Part("networks", tuple(arms.values()), tuple(_ranking(arms))),
-        Part("per-class", (arms["residual-cnn"],), more=partial(_per_class, facts)),
+        StudyPart("networks", tuple(arms.values()), tuple(_ranking(arms))),
+        StudyPart("per-class", (arms["residual-cnn"],), more=partial(_per_class, facts)),
         _augmentation(arms["residual-cnn"]),
         *_artists(facts, arms["residual-cnn"]),
     ]
 
 
-def _classical(facts: Facts) -> Part:
-    def neighbours(k: int, n_components: int = 15) -> Cell:
+def _classical(facts: Facts) -> StudyPart:
+    def neighbours(k: int, n_components: int = 15) -> TrainingCell:
         settings = ((_SETTINGS, n_components), ("kneighborsclassifier__n_neighbors", k))
-        return Cell("knn-pca", input=PIXELS, settings=settings)
+        return TrainingCell("knn-pca", input=PIXELS, settings=settings)
 
     notes = "clips split augmented"
     near = [
         Arm("Sec. 4", f"k-NN, k = {k}", neighbours(k), "accuracy", paper.NEIGHBOURS, notes=f"{notes} neighbours")
         for k in (8, 18)
     ]
-    machine = Arm("Sec. 4", "SVM", Cell("svm-pca", input=PIXELS), "accuracy", paper.SVM, notes=notes)
+    machine = Arm("Sec. 4", "SVM", TrainingCell("svm-pca", input=PIXELS), "accuracy", paper.SVM, notes=notes)
     if facts.size.name == "tiny":
-        return Part("classical", (Arm("Sec. 4", "k-NN, k = 3", neighbours(3, 2), "accuracy", notes=notes),))
+        return StudyPart("classical", (Arm("Sec. 4", "k-NN, k = 3", neighbours(3, 2), "accuracy", notes=notes),))
     sweep = [
         Arm("components", f"k-NN, k = 18, {n} components", neighbours(18, n), "accuracy", notes=notes)
         for n in (2, 4, 7, 11, 19)
     ]
     claims = (better("The SVM reaches more than nearest neighbours.", machine, near[1]),)
-    return Part("classical", (*near, machine, *sweep), claims)
+    return StudyPart("classical", (*near, machine, *sweep), claims)
 
 
 def _networks(facts: Facts) -> dict[str, Arm]:
@@ -99,7 +99,9 @@ def _networks(facts: Facts) -> dict[str, Arm]:
     if facts.size.name == "tiny":
         named = {"residual-cnn": named["residual-cnn"]}
     return {
-        model: Arm("Tables 1 to 3", row, Cell(model), "accuracy", printed, notes=f"clips split fewer {notes}".strip())
+        model: Arm(
+            "Tables 1 to 3", row, TrainingCell(model), "accuracy", printed, notes=f"clips split fewer {notes}".strip()
+        )
         for model, (row, printed, notes) in named.items()
     }
 
@@ -147,16 +149,16 @@ def _confusion(evidence: Evidence, one: Finished) -> np.ndarray:
     return classification.confusion_matrix(y_true=y_N, y_pred=said.P_NK.argmax(axis=1), n_classes=len(one.classes))
 
 
-def _augmentation(plain: Arm) -> Part:
+def _augmentation(plain: Arm) -> StudyPart:
     arms = [
-        Arm("augmentation", what, Cell(plain.cell.model, augment=names), "accuracy", notes="other-augmentation")
+        Arm("augmentation", what, TrainingCell(plain.cell.model, augment=names), "accuracy", notes="other-augmentation")
         for what, names in (("none", ()), ("spec-augment", ("spec-augment",)), ("mixup", ("mixup",)))
     ]
     claims = tuple(better(f"{arm.row} adds to the accuracy of the CNN.", arm, arms[0]) for arm in arms[1:])
-    return Part("augmentation", tuple(arms), claims)
+    return StudyPart("augmentation", tuple(arms), claims)
 
 
-def _artists(facts: Facts, plain: Arm) -> list[Part]:
+def _artists(facts: Facts, plain: Arm) -> list[StudyPart]:
     """The split of the study beside random folds that keep artists apart, where `phonolake split` has made some."""
     try:
         folds = labelled.choose_split(facts.lake, facts.dataset, folds_only=True)
@@ -167,13 +169,13 @@ def _artists(facts: Facts, plain: Arm) -> list[Part]:
     if folds == facts.split:
         return []
     arms = [
-        Arm("splits", name, Cell(plain.cell.model, split=name), "accuracy", notes="fewer")
+        Arm("splits", name, TrainingCell(plain.cell.model, split=name), "accuracy", notes="fewer")
         for name in (facts.split, folds)
     ]
-    return [Part("artists", tuple(arms))]
+    return [StudyPart("artists", tuple(arms))]
 
 
-GRID = grid.Study(STUDY, ("fma",), PARTS, parts, DEVIATIONS)
+GRID = grid.GridStudy(STUDY, ("fma",), PARTS, parts, DEVIATIONS)
 
 
 def run(config: Config) -> Iterator[list[Row]]:

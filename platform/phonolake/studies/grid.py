@@ -20,7 +20,7 @@ from phonolake.stages import train
 from phonolake.store import catalog, jobs
 from phonolake.store.lake import Lake
 from phonolake.studies import cell_fits, kept, results
-from phonolake.studies.cells import Cell, Planner, Scope, Work
+from phonolake.studies.cells import Planner, Scope, TrainingCell, Work
 from phonolake.studies.contract import ClaimRow, Deviation, PartPlan, Row, StudyCard, summarise
 from phonolake.studies.evidence import Arm, Claim, Evidence, artists_of, judge, truth_of
 from phonolake.studies.rates import hours_of
@@ -117,7 +117,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class StudyPart:
     """A part of a study.
 
     Parameters
@@ -136,7 +136,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
+class GridStudy:
     """What a module of a paper brings.
 
     Parameters
@@ -152,7 +152,7 @@ class Study:
     card: StudyCard
     datasets: tuple[str, ...]
     names: tuple[str, ...]
-    parts: Callable[[Facts], list[Part]]
+    parts: Callable[[Facts], list[StudyPart]]
     deviations: tuple[Deviation, ...]
 
 
@@ -167,7 +167,7 @@ class Session:
         For an input that was not extracted, or a class with too few tracks for a share.
     """
 
-    def __init__(self, study: Study, config: Config) -> None:
+    def __init__(self, study: GridStudy, config: Config) -> None:
         if config.part not in (*study.names, "all"):
             raise unknown("part", config.part, (*study.names, "all"))
         self.study = study
@@ -191,7 +191,7 @@ class Session:
         self.work = {cell: self._units(cell) for cell in cells}
         self.claims: list[ClaimRow] = []
 
-    def _units(self, cell: Cell) -> list[list[Work]]:
+    def _units(self, cell: TrainingCell) -> list[list[Work]]:
         """The trainings of an arm: for each seed one for each fold."""
         folds = (None,) if cell.search else self.planner.folds(cell.split)
         seeds = range(self.facts.config.seed, self.facts.config.seed + self.facts.repeats)
@@ -231,7 +231,7 @@ class Session:
                 for _, group_of_rows in groupby(rows, lambda row: row.table):
                     yield list(group_of_rows)
 
-    def _complete(self, cells: Sequence[Cell], what: str) -> None:
+    def _complete(self, cells: Sequence[TrainingCell], what: str) -> None:
         units = [unit for cell in dict.fromkeys(cells) for folds in self.work[cell] for unit in folds]
         networks = [unit.task for unit in units if isinstance(unit.task.model.CARD, NetworkCard)]
         gpu = bool(networks) and train.wants_gpu(networks, Hardware(device=self.facts.config.device))
@@ -256,11 +256,11 @@ class Session:
         with catalog.connect(self.facts.lake) as connection:
             return truth_of(connection, config.truth or config.labels), artists_of(connection)
 
-    def _row(self, part: Part, arm: Arm, evidence: Evidence) -> Row:
+    def _row(self, part: StudyPart, arm: Arm, evidence: Evidence) -> Row:
         figures = summarise(evidence.values(arm))
         return Row(part.name, arm.table, arm.row, arm.cell.model, arm.metric, arm.paper, **figures, notes=arm.notes)
 
-    def _judged(self, part: Part, claim: Claim, evidence: Evidence) -> ClaimRow:
+    def _judged(self, part: StudyPart, claim: Claim, evidence: Evidence) -> ClaimRow:
         estimate = evidence.contrast(claim)
         arm = claim.weights[0][0]
         return ClaimRow(

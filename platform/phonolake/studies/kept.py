@@ -30,7 +30,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class HeldOutAnswers:
     """Probabilities P_NK of held-out tracks, in the order of the ids, and the fold that each was in, -1 for none."""
 
     track_ids: tuple[str, ...]
@@ -55,7 +55,7 @@ class Finished:
     classes: tuple[str, ...]
     figures: Mapping[str, float]
     seconds: float
-    answers: Mapping[str, Answers] = field(default_factory=dict)
+    answers: Mapping[str, HeldOutAnswers] = field(default_factory=dict)
     label_vectors: np.ndarray | None = None
 
 
@@ -174,9 +174,9 @@ def _read(
         f"list(probabilities ORDER BY track_id) FROM {predictions_from} WHERE list_contains($1, cell_id) GROUP BY ALL",
         [wanted],
     ).fetchall()
-    answers: dict[str, dict[str, Answers]] = {}
+    answers: dict[str, dict[str, HeldOutAnswers]] = {}
     for cell_id, protocol, track_ids, folds, probabilities in rows:
-        said = Answers(tuple(track_ids), np.array(probabilities, np.float64), np.array(folds, int))
+        said = HeldOutAnswers(tuple(track_ids), np.array(probabilities, np.float64), np.array(folds, int))
         answers.setdefault(cell_id, {})[protocol] = said
     return {
         cell_id: Finished(

@@ -66,7 +66,7 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class ClipAnswers:
     """Probabilities P_NK of the test clips, their true classes y (N,), and the names of clips and classes."""
 
     names: tuple[str, ...]
@@ -81,7 +81,7 @@ def measure(fit: Fit) -> Scores:
     return score(answers.y, answers.P_NK)
 
 
-def answer(fit: Fit) -> Answers:
+def answer(fit: Fit) -> ClipAnswers:
     """Fit a model on the training clips and ask it about the others."""
     clips = data.read(fit.folder, fit.vector, fit.without)
     test_N = split(fit, clips)
@@ -91,7 +91,7 @@ def answer(fit: Fit) -> Answers:
         x_ND, model = unit_range(x_ND), unscaled(model)
     model.fit(x_ND[~test_N], clips.y[~test_N])
     names = tuple(clips.names[n] for n in np.flatnonzero(test_N))
-    return Answers(names, clips.classes, clips.y[test_N], model.predict_proba(x_ND[test_N]))
+    return ClipAnswers(names, clips.classes, clips.y[test_N], model.predict_proba(x_ND[test_N]))
 
 
 def score(y_N: np.ndarray, P_NK: np.ndarray) -> Scores:

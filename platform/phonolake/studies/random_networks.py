@@ -15,10 +15,10 @@ from phonolake.progress import say
 from phonolake.store import catalog
 from phonolake.studies import grid
 from phonolake.studies import random_networks_paper as paper
-from phonolake.studies.cells import Cell
+from phonolake.studies.cells import TrainingCell
 from phonolake.studies.contract import ClaimRow, Deviation, Row, StudyCard, summarise
 from phonolake.studies.evidence import Arm, Claim, Evidence, better
-from phonolake.studies.grid import Config, Facts, Part
+from phonolake.studies.grid import Config, Facts, StudyPart
 from phonolake.studies.searches import BEST, NESTED
 
 STUDY = StudyCard(
@@ -55,7 +55,7 @@ LEFT_OUT = {
 Arms = dict[tuple[str, str, str], Arm]
 
 
-def parts(facts: Facts) -> list[Part]:
+def parts(facts: Facts) -> list[StudyPart]:
     """The parts for a lake.
 
     Raises
@@ -70,7 +70,10 @@ def parts(facts: Facts) -> list[Part]:
         *_wanted(facts, "large"),
         _optimism(facts),
         *_slip(facts),
-        Part("trained", (Arm("ceiling", "k2c2, trained", Cell("k2c2"), "accuracy", paper.TRAINED.get(facts.dataset)),)),
+        StudyPart(
+            "trained",
+            (Arm("ceiling", "k2c2, trained", TrainingCell("k2c2"), "accuracy", paper.TRAINED.get(facts.dataset)),),
+        ),
         *_reference(facts),
     ]
 
@@ -88,7 +91,7 @@ def _arm(facts: Facts, table: str, machine: str, features: str, protocol: str) -
     notes = f"{'best' if protocol == BEST else 'nested'} sizes repeated"
     if "frame-level" in features:
         notes += " slip-published" if "as-published" in features else " slip-mended"
-    cell = Cell(machine, input=f"features:{features}", search=True)
+    cell = TrainingCell(machine, input=f"features:{features}", search=True)
     return Arm(f"{table}, {MACHINES[machine]}, {protocol}", row, cell, "accuracy", printed, protocol, notes)
 
 
@@ -100,12 +103,12 @@ def _arms(facts: Facts, size: str) -> Arms:
     }
 
 
-def _size(facts: Facts, size: str) -> Part:
+def _size(facts: Facts, size: str) -> StudyPart:
     arms = _arms(facts, size)
-    return Part(size, tuple(arms.values()), tuple(_claims(facts, arms, size)), partial(_t_tests, size, arms))
+    return StudyPart(size, tuple(arms.values()), tuple(_claims(facts, arms, size)), partial(_t_tests, size, arms))
 
 
-def _wanted(facts: Facts, size: str) -> list[Part]:
+def _wanted(facts: Facts, size: str) -> list[StudyPart]:
     """A part whose features cost hours: with the whole study it is left out where they are not there."""
     if facts.size.name == "tiny" and facts.config.part == "all":
         return []
@@ -185,7 +188,7 @@ def _t_tests(size: str, arms: Arms, evidence: Evidence) -> tuple[list[Row], list
     return rows, []
 
 
-def _optimism(facts: Facts) -> Part:
+def _optimism(facts: Facts) -> StudyPart:
     """What it adds to choose settings by the tracks that one is measured on."""
     arms = _arms(facts, "small")
     n_features = len(front_ends(facts)) + 1
@@ -200,10 +203,10 @@ def _optimism(facts: Facts) -> Part:
         )
         for machine in MACHINES
     )
-    return Part("optimism", tuple(arms.values()), claims)
+    return StudyPart("optimism", tuple(arms.values()), claims)
 
 
-def _slip(facts: Facts) -> list[Part]:
+def _slip(facts: Facts) -> list[StudyPart]:
     """Frame-level networks with the means of all maps, beside the published form."""
     if facts.size.name == "tiny":
         return []
@@ -212,10 +215,10 @@ def _slip(facts: Facts) -> list[Part]:
         pair = [_arm(facts, "slip", machine, f"random-{front}{form}-small", NESTED) for form in ("", "-as-published")]
         arms += pair
         claims.append(better(f"{front} reaches more with the mean of every map ({MACHINES[machine]}).", *pair))
-    return [Part("slip", tuple(arms), tuple(claims))]
+    return [StudyPart("slip", tuple(arms), tuple(claims))]
 
 
-def _reference(facts: Facts) -> list[Part]:
+def _reference(facts: Facts) -> list[StudyPart]:
     """Embeddings of a pretrained tagger, where the lake has some."""
     with catalog.connect(facts.lake) as connection:
         taggers = [run.model for run in known_runs.with_embeddings(connection) if run.model.startswith("musicnn")]
@@ -225,11 +228,11 @@ def _reference(facts: Facts) -> list[Part]:
                 "the lake has no embeddings of a musicnn tagger: `phonolake run --pretrained` brings some"
             )
         return []
-    cell = Cell("logistic-regression", input=f"embeddings:{taggers[0]}")
-    return [Part("reference", (Arm("today", f"{taggers[0]}, pretrained", cell, "accuracy"),))]
+    cell = TrainingCell("logistic-regression", input=f"embeddings:{taggers[0]}")
+    return [StudyPart("reference", (Arm("today", f"{taggers[0]}, pretrained", cell, "accuracy"),))]
 
 
-GRID = grid.Study(STUDY, ("gtzan", "extended-ballroom", "urbansound8k"), PARTS, parts, DEVIATIONS)
+GRID = grid.GridStudy(STUDY, ("gtzan", "extended-ballroom", "urbansound8k"), PARTS, parts, DEVIATIONS)
 
 
 def run(config: Config) -> Iterator[list[Row]]:

@@ -17,10 +17,10 @@ from phonolake.metrics.bootstrap import Estimate
 from phonolake.progress import say
 from phonolake.studies import grid, robustness_labels
 from phonolake.studies import robustness_paper as paper
-from phonolake.studies.cells import Cell
+from phonolake.studies.cells import TrainingCell
 from phonolake.studies.contract import ClaimRow, Deviation, Row, StudyCard, summarise
 from phonolake.studies.evidence import Arm, Claim, Evidence, alike, better, judge
-from phonolake.studies.grid import Config, Facts, Part
+from phonolake.studies.grid import Config, Facts, StudyPart
 
 STUDY = StudyCard(
     name="robustness",
@@ -63,23 +63,23 @@ NETWORK = "k2c2"
 _BASE = "ours pools running bars"
 
 
-def parts(facts: Facts) -> list[Part]:
+def parts(facts: Facts) -> list[StudyPart]:
     """The parts for a lake."""
     return [
-        Part("labels", more=partial(robustness_labels.together, facts)),
-        Part("ground-truth", more=robustness_labels.table_1),
+        StudyPart("labels", more=partial(robustness_labels.together, facts)),
+        StudyPart("ground-truth", more=robustness_labels.table_1),
         *_evaluation(facts),
         _initialisation(facts),
         _representation(facts),
         _compression(facts),
         _preprocessing(facts),
-        Part("label-vectors", (_arm("Fig. 9", "network"),), more=partial(robustness_labels.vectors, facts)),
+        StudyPart("label-vectors", (_arm("Fig. 9", "network"),), more=partial(robustness_labels.vectors, facts)),
         _noise(facts),
     ]
 
 
 def _arm(table: str, row: str, *, notes: str = _BASE, **varied: Any) -> Arm:
-    return Arm(table, row, Cell(**{"model": NETWORK} | varied), notes=notes)
+    return Arm(table, row, TrainingCell(**{"model": NETWORK} | varied), notes=notes)
 
 
 def _by_share(facts: Facts, table: str, name: str, *wanted: float, **varied: Any) -> list[Arm]:
@@ -94,7 +94,7 @@ def _mel_and_stft(facts: Facts, table: str) -> tuple[list[Arm], list[Arm]]:
     )
 
 
-def _evaluation(facts: Facts) -> list[Part]:
+def _evaluation(facts: Facts) -> list[StudyPart]:
     """The trainings of Fig. 5 measured twice; with the whole study it is left out where nobody listened again."""
     if facts.config.part == "all" and not facts.config.truth:
         try:
@@ -105,10 +105,10 @@ def _evaluation(facts: Facts) -> list[Part]:
     elif facts.config.part == "evaluation" and not facts.config.truth:
         robustness_labels.read_annotations(facts)
     mel, stft = _mel_and_stft(facts, "Fig. 2")
-    return [Part("evaluation", (*mel, *stft), more=partial(robustness_labels.evaluation, facts))]
+    return [StudyPart("evaluation", (*mel, *stft), more=partial(robustness_labels.evaluation, facts))]
 
 
-def _representation(facts: Facts) -> Part:
+def _representation(facts: Facts) -> StudyPart:
     mel, stft = _mel_and_stft(facts, "Fig. 5")
     claims = [
         alike(
@@ -120,7 +120,7 @@ def _representation(facts: Facts) -> Part:
         for m, s in zip(mel, stft, strict=True)
     ]
     claims.append(_slope("Each doubling of the training data adds to the AUC.", mel))
-    return Part("representation", (*mel, *stft), tuple(claims))
+    return StudyPart("representation", (*mel, *stft), tuple(claims))
 
 
 def _slope(text: str, arms: list[Arm]) -> Claim:
@@ -131,8 +131,8 @@ def _slope(text: str, arms: list[Arm]) -> Claim:
     return Claim(text, tuple(zip(arms, weights.tolist(), strict=True)))
 
 
-def _initialisation(facts: Facts) -> Part:
-    return Part("initialisation", (_arm("Fig. 4", "mean of the initialisations"),), more=_spread)
+def _initialisation(facts: Facts) -> StudyPart:
+    return StudyPart("initialisation", (_arm("Fig. 4", "mean of the initialisations"),), more=_spread)
 
 
 def _spread(evidence: Evidence) -> tuple[list[Row], list[ClaimRow]]:
@@ -172,7 +172,7 @@ def _spread(evidence: Evidence) -> tuple[list[Row], list[ClaimRow]]:
     return rows, [claim]
 
 
-def _compression(facts: Facts) -> Part:
+def _compression(facts: Facts) -> StudyPart:
     full = {
         magnitude: _arm("Fig. 7", f"{magnitude}, 100%", preprocessing=f"{magnitude}/bypass/x1")
         for magnitude in ("decibel", "linear")
@@ -182,14 +182,14 @@ def _compression(facts: Facts) -> Part:
         better("Decibels reach more than linear magnitudes.", full["decibel"], full["linear"]),
         better("Linear magnitudes cost more than half of the training data does.", half, full["linear"]),
     )
-    return Part("compression", (*full.values(), half), claims)
+    return StudyPart("compression", (*full.values(), half), claims)
 
 
-def _preprocessing(facts: Facts) -> Part:
+def _preprocessing(facts: Facts) -> StudyPart:
     arms = {name: _arm("Fig. 7", name, preprocessing=name) for name in preprocessing_grid()}
     if facts.size.name == "tiny":
         arms = {name: arm for name, arm in arms.items() if name.startswith("decibel") and "per" not in name}
-    return Part("preprocessing", tuple(arms.values()), tuple(_redundant(arms)))
+    return StudyPart("preprocessing", tuple(arms.values()), tuple(_redundant(arms)))
 
 
 def _redundant(arms: dict[str, Arm]) -> Iterator[Claim]:
@@ -203,7 +203,7 @@ def _redundant(arms: dict[str, Arm]) -> Iterator[Claim]:
                 yield alike(text, arm, bypass, paper.NO_DIFFERENCE)
 
 
-def _noise(facts: Facts) -> Part:
+def _noise(facts: Facts) -> StudyPart:
     rates = (0.1, 0.2, 0.4, 0.6) if facts.size.name != "tiny" else (0.2,)
     clean = _arm("noise", "labels as given", notes="new")
     kinds = ("missing", "false") if facts.many else ("false",)
@@ -222,10 +222,10 @@ def _noise(facts: Facts) -> Part:
         for (kind, rate), arm in noisy.items()
     ]
     claims.append(better("Training adds to what the untrained network gives.", clean, floor))
-    return Part("noise", (clean, *noisy.values(), floor), tuple(claims))
+    return StudyPart("noise", (clean, *noisy.values(), floor), tuple(claims))
 
 
-GRID = grid.Study(STUDY, ("msd",), PARTS, parts, DEVIATIONS)
+GRID = grid.GridStudy(STUDY, ("msd",), PARTS, parts, DEVIATIONS)
 
 
 def run(config: Config) -> Iterator[list[Row]]:

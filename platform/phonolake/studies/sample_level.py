@@ -10,10 +10,10 @@ from phonolake.models.cost import Cost, cost
 from phonolake.models.sample_level import SHAPES, NetworkShape
 from phonolake.studies import grid
 from phonolake.studies import sample_level_paper as paper
-from phonolake.studies.cells import Cell
+from phonolake.studies.cells import TrainingCell
 from phonolake.studies.contract import ClaimRow, Deviation, Row, StudyCard, summarise
 from phonolake.studies.evidence import Arm, Claim, Evidence, alike, better, judge
-from phonolake.studies.grid import Config, Facts, Part
+from phonolake.studies.grid import Config, Facts, StudyPart
 
 STUDY = StudyCard(
     name="sample-level",
@@ -38,18 +38,18 @@ NO_DIFFERENCE = 0.005
 N_TAGS, STEPS = 50, 30
 
 
-def parts(facts: Facts) -> list[Part]:
+def parts(facts: Facts) -> list[StudyPart]:
     """The parts for a lake."""
     depth = _depth(facts)
     return [
-        Part("parameters", more=_parameters),
-        Part("depth", tuple(arm for arms in depth.values() for arm in arms), tuple(_deeper(depth))),
+        StudyPart("parameters", more=_parameters),
+        StudyPart("depth", tuple(arm for arms in depth.values() for arm in arms), tuple(_deeper(depth))),
         _input(facts),
-        Part("datasets", (_arm(_papers(), "Table 4", paper.DATASETS.get(facts.dataset)),))
+        StudyPart("datasets", (_arm(_papers(), "Table 4", paper.DATASETS.get(facts.dataset)),))
         if _full(facts)
         else _smallest(facts),
         _cost(depth),
-        Part("filters", (_listening(facts),), more=_filters),
+        StudyPart("filters", (_listening(facts),), more=_filters),
     ]
 
 
@@ -64,7 +64,7 @@ def _papers() -> NetworkShape:
 
 def _arm(shape: NetworkShape, table: str, printed: float | None, metric: str = "roc-auc") -> Arm:
     row = f"{shape.m}^{shape.n}, {shape.n_samples:,} samples, first filter of {shape.window}"
-    return Arm(table, row, Cell(shape.name), metric, printed, notes="widths segments margin")
+    return Arm(table, row, TrainingCell(shape.name), metric, printed, notes="widths segments margin")
 
 
 def _depth(facts: Facts) -> dict[tuple[int, int], list[Arm]]:
@@ -91,9 +91,9 @@ def _deeper(depth: dict[tuple[int, int], list[Arm]]) -> Iterator[Claim]:
             yield better(f"Of {m}^n over {n_samples:,} samples the deepest reaches most.", arms[-1], arms[0])
 
 
-def _input(facts: Facts) -> Part:
+def _input(facts: Facts) -> StudyPart:
     if facts.size.name == "tiny":
-        return Part("input")
+        return StudyPart("input")
     raw = {
         key: shape
         for shape in SHAPES.values()
@@ -109,7 +109,7 @@ def _input(facts: Facts) -> Part:
     mel = Arm(
         "Table 3",
         "mel, window and hop of 729",
-        Cell("frame-mel-729"),
+        TrainingCell("frame-mel-729"),
         paper=paper.INPUT["mel", 729, 729],
         notes="mel-hops",
     )
@@ -118,25 +118,25 @@ def _input(facts: Facts) -> Part:
         better("Filters of a few samples reach more than filters of a frame.", arms[finest], arms[coarsest]),
         alike("The finest filters reach what the mel spectrogram does.", arms[finest], mel, NO_DIFFERENCE),
     )
-    return Part("input", (*arms.values(), mel), claims)
+    return StudyPart("input", (*arms.values(), mel), claims)
 
 
-def _smallest(facts: Facts) -> Part:
+def _smallest(facts: Facts) -> StudyPart:
     """Instead of 3^9 the cheapest network of the family."""
-    return Part("datasets", (_arm(_cheapest(), "Table 4", None),))
+    return StudyPart("datasets", (_arm(_cheapest(), "Table 4", None),))
 
 
 def _cheapest() -> NetworkShape:
     return min(_table_2(), key=lambda shape: shape.n_samples / shape.hop)
 
 
-def _cost(depth: dict[tuple[int, int], list[Arm]]) -> Part:
+def _cost(depth: dict[tuple[int, int], list[Arm]]) -> StudyPart:
     arms = [
         Arm("cost", arm.row, arm.cell, "seconds-per-track", notes="seconds")
         for found in depth.values()
         for arm in found
     ]
-    return Part("cost", tuple(arms), more=_memory)
+    return StudyPart("cost", tuple(arms), more=_memory)
 
 
 def _memory(evidence: Evidence) -> tuple[list[Row], list[ClaimRow]]:
@@ -190,7 +190,9 @@ def _parameters(_: Evidence) -> tuple[list[Row], list[ClaimRow]]:
 def _listening(facts: Facts) -> Arm:
     shape = _papers() if _full(facts) else _cheapest()
     steps = STEPS if _full(facts) else 3
-    return Arm("Fig. 2", "first layer, median peak", Cell(shape.name, listen=steps), "layer-1-peak-50", notes="widths")
+    return Arm(
+        "Fig. 2", "first layer, median peak", TrainingCell(shape.name, listen=steps), "layer-1-peak-50", notes="widths"
+    )
 
 
 def _filters(evidence: Evidence) -> tuple[list[Row], list[ClaimRow]]:
@@ -231,7 +233,7 @@ def _filters(evidence: Evidence) -> tuple[list[Row], list[ClaimRow]]:
     return rows, [claim]
 
 
-GRID = grid.Study(STUDY, ("magnatagatune", "msd"), PARTS, parts, DEVIATIONS)
+GRID = grid.GridStudy(STUDY, ("magnatagatune", "msd"), PARTS, parts, DEVIATIONS)
 
 
 def run(config: Config) -> Iterator[list[Row]]:

@@ -104,7 +104,7 @@ def reached(work: Work, x_ND: np.ndarray, y_N: np.ndarray, track_ids: list[str],
     for protocol, (held_M, named_M) in called.items():
         fold_M = [int(parts[n].removeprefix(FOLD)) if folds else -1 for n in held_M]
         P_MK = (named_M[:, None] == np.arange(n_classes)).astype(np.float64)
-        answers[protocol] = kept.Answers(tuple(track_ids[n] for n in held_M), P_MK, np.array(fold_M))
+        answers[protocol] = kept.HeldOutAnswers(tuple(track_ids[n] for n in held_M), P_MK, np.array(fold_M))
     figures = {"features": x_ND.shape[1], "taught": work.n_taught}
     seconds = time.perf_counter() - started
     return kept.Finished(work.cell_id, work.task.examples.classes, figures, seconds, answers)

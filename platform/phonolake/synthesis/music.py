@@ -13,7 +13,7 @@ import numpy as np
 from phonolake.errors import UsageError, unknown
 from phonolake.records import Hertz, Seconds
 from phonolake.synthesis.palette import WALTZ
-from phonolake.synthesis.recipe import Accents, Figuration, Harmony, Metre, Part, Percussion, Rhythm, Style
+from phonolake.synthesis.recipe import Accents, Figuration, Harmony, Metre, Percussion, PlayerPart, Rhythm, Style
 from phonolake.synthesis.studio import Note, master, play, strike
 from phonolake.synthesis.styles import STYLES
 
@@ -200,14 +200,14 @@ def _percussion(percussion: Percussion, song: Piece, *, n: int, sr: Hertz, rng: 
     return _level(percussion.gain, rng) * strike(strokes, n=n, sr=sr, rng=rng)
 
 
-def _part(part: Part, song: Piece, *, n: int, sr: Hertz, rng: np.random.Generator) -> np.ndarray:
+def _part(part: PlayerPart, song: Piece, *, n: int, sr: Hertz, rng: np.random.Generator) -> np.ndarray:
     timbre = part.timbres[rng.integers(len(part.timbres))]
     figure = part.figures[rng.integers(len(part.figures))]
     write = _accompaniment if part.voicing else _melody
     return play(write(part, figure, song, rng), timbre, n=n, sr=sr, rng=rng)
 
 
-def _accompaniment(part: Part, figure: Figuration, song: Piece, rng: np.random.Generator) -> Iterator[Note]:
+def _accompaniment(part: PlayerPart, figure: Figuration, song: Piece, rng: np.random.Generator) -> Iterator[Note]:
     count = 0
     for bar, steps in _phrased(figure.accents, song, rng):
         chord = song.chord(bar, part.voicing, part.register[0])
@@ -222,7 +222,7 @@ def _accompaniment(part: Part, figure: Figuration, song: Piece, rng: np.random.G
                 yield Note(onset + i * figure.roll, figure.hold * gap * song.step, pitch, velocity)
 
 
-def _melody(part: Part, figure: Figuration, song: Piece, rng: np.random.Generator) -> Iterator[Note]:
+def _melody(part: PlayerPart, figure: Figuration, song: Piece, rng: np.random.Generator) -> Iterator[Note]:
     """Walk along the scale; a phrase comes back with its notes, a rest takes its place now and then."""
     low, high = part.register
     allowed = [pitch for pitch in range(low, high + 1) if (pitch - song.tonic) % 12 in song.scale]

@@ -43,7 +43,7 @@ class Figuration:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PlayerPart:
     """One player: the instruments and figures to choose from.
 
     Parameters
@@ -134,7 +134,7 @@ class Style:
     rhythm: Rhythm
     harmony: Harmony
     percussion: Percussion
-    bass: Part
-    chords: Part
-    lead: Part
+    bass: PlayerPart
+    chords: PlayerPart
+    lead: PlayerPart
     mix: Mix

@@ -11,7 +11,7 @@ import numpy as np
 from phonolake.analysis.collection.published import Publication
 from phonolake.audio.encoded import OnDisk, sha256
 from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
-from phonolake.lookup.searched import Found
+from phonolake.lookup.searched import Hit
 from phonolake.progress import say
 from phonolake.records import Seconds
 from phonolake.search.vectors import unit
@@ -40,7 +40,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SimilarityQuestion:
     """Which tracks sound like some, and not like others.
 
     Parameters
@@ -134,9 +134,9 @@ class Searcher:
         self, track_or_file: str, *, k: int = 10, where: str | None = None, model_or_run: str | None = None
     ) -> list[Neighbour]:
         """The k tracks most alike: `ask` about one track or file."""
-        return self.ask(Question((track_or_file,), k=k, where=where, model_or_run=model_or_run))
+        return self.ask(SimilarityQuestion((track_or_file,), k=k, where=where, model_or_run=model_or_run))
 
-    def ask(self, question: Question) -> list[Neighbour]:
+    def ask(self, question: SimilarityQuestion) -> list[Neighbour]:
         """The tracks that a question asks for, best first; fewer than k only when fewer exist.
 
         Raises
@@ -163,7 +163,7 @@ class Searcher:
         self, track_ids: Sequence[str], *, k: int = 10, where: str | None = None, model_or_run: str | None = None
     ) -> list[list[Neighbour]]:
         """The k tracks most alike to each of many; the errors are those of `ask`."""
-        question = Question(tuple(track_ids) or ("",), k=k, where=where, model_or_run=model_or_run)
+        question = SimilarityQuestion(tuple(track_ids) or ("",), k=k, where=where, model_or_run=model_or_run)
         question.check()
         with self._lock:
             opened = self._current()
@@ -214,7 +214,7 @@ class Searcher:
                 vector_D = unit(embedding.embed(opened.lake, run_id, Upload(data, extension))[None])[0]
             except AudioError as error:
                 raise UsageError(f"the upload cannot be used ({error})") from error
-            return _answer(opened, run_id, [vector_D], Question(("",), k=k), None, set())
+            return _answer(opened, run_id, [vector_D], SimilarityQuestion(("",), k=k), None, set())
 
     def _current(self) -> "Publication":
         """What is published now."""
@@ -308,7 +308,7 @@ def _answer(
     opened: Publication,
     run_id: str,
     queries: list[np.ndarray],
-    question: Question,
+    question: SimilarityQuestion,
     among: np.ndarray | None,
     exclude: set[str],
 ) -> list[Neighbour]:
@@ -328,15 +328,15 @@ def _answer(
         depth *= DEEPER
 
 
-def _best(lists: list[list[Found]], k: int) -> list[Found]:
-    best: dict[str, Found] = {}
+def _best(lists: list[list[Hit]], k: int) -> list[Hit]:
+    best: dict[str, Hit] = {}
     for found in (f for each in lists for f in each):
         if found.track_id not in best or found.similarity > best[found.track_id].similarity:
             best[found.track_id] = found
     return sorted(best.values(), key=lambda f: (-f.similarity, f.track_id))[:k]
 
 
-def _diverse(found: list[Found], shown: dict[str, Shown], most: int) -> list[Found]:
+def _diverse(found: list[Hit], shown: dict[str, Shown], most: int) -> list[Hit]:
     counts: dict[str, int] = {}
     kept = []
     for f in found:
@@ -348,5 +348,5 @@ def _diverse(found: list[Found], shown: dict[str, Shown], most: int) -> list[Fou
     return kept
 
 
-def _named(found: list[Found], shown: dict[str, Shown]) -> list[Neighbour]:
+def _named(found: list[Hit], shown: dict[str, Shown]) -> list[Neighbour]:
     return [Neighbour(i, f.track_id, f.similarity, *shown[f.track_id]) for i, f in enumerate(found, start=1)]

@@ -9,7 +9,7 @@ import numpy as np
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.lookup import indexed, runs
-from phonolake.lookup.searched import Found, Searched
+from phonolake.lookup.searched import Hit, Searched
 from phonolake.search import index as faiss_index
 from phonolake.store import query
 from phonolake.store.lake import Lake
@@ -98,7 +98,7 @@ class Publication:
             self._among[run_id, where] = np.sort(found["number"].to_numpy())
         return self._among[run_id, where]
 
-    def shown(self, found: Iterable[Found]) -> dict[str, tuple[str | None, ...]]:
+    def shown(self, found: Iterable[Hit]) -> dict[str, tuple[str | None, ...]]:
         """Title, artist and labels of some tracks."""
         shown, rest = {}, []
         for f in found:

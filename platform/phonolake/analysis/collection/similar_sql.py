@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import duckdb
 import pyarrow as pa
 
-from phonolake.analysis.collection.neighbours import COMBINATIONS, Neighbour, Question, Searcher
+from phonolake.analysis.collection.neighbours import COMBINATIONS, Neighbour, Searcher, SimilarityQuestion
 from phonolake.errors import UsageError
 from phonolake.store import query
 from phonolake.store.lake import Lake
@@ -135,7 +135,7 @@ def _one(
         return None
     others = tuple(track_id for track_id in unlike or [] if track_id is not None)
     part = None if span is None else (span[0], span[1])
-    return _structs(searcher.ask(Question(tuple(named), others, k, where, model, combine, per_artist, part)))
+    return _structs(searcher.ask(SimilarityQuestion(tuple(named), others, k, where, model, combine, per_artist, part)))
 
 
 def _structs(found: list[Neighbour]) -> list[dict]:

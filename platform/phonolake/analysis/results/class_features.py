@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 
 from phonolake.analysis.results import class_views
-from phonolake.analysis.results.class_views import Importance, MapPoint, Vectors
+from phonolake.analysis.results.class_views import ClassVectors, Importance, MapPoint
 from phonolake.analysis.results.problem_classes import Removal, retrain_without
 from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.features import contract
@@ -31,7 +31,9 @@ def tables_like(lake: Lake, of: str | None) -> list[str]:
     return [table_of(of)] if of in contract.feature_sets() else []
 
 
-def read_features(connection: duckdb.DuckDBPyConnection, feature_set: str, *, dataset: str | None = None) -> Vectors:
+def read_features(
+    connection: duckdb.DuckDBPyConnection, feature_set: str, *, dataset: str | None = None
+) -> ClassVectors:
     """One feature set of a lake, the mean of a track's rows; tracks with a value that is no number are left out.
 
     Raises
@@ -55,7 +57,7 @@ def read_features(connection: duckdb.DuckDBPyConnection, feature_set: str, *, da
     ).df()
     x_ND = frame[names].to_numpy(np.float64)
     finite = np.isfinite(x_ND).all(axis=1)
-    return Vectors(tuple(frame["track_id"][finite]), tuple(names), x_ND[finite])
+    return ClassVectors(tuple(frame["track_id"][finite]), tuple(names), x_ND[finite])
 
 
 def read_classes(connection: duckdb.DuckDBPyConnection, source: str, track_ids: Sequence[str]) -> dict[str, str]:
@@ -141,7 +143,7 @@ def importance(
     return class_views.feature_importance(vectors.columns, vectors.X_ND[kept], y_N, seed=seed)
 
 
-def _embedded(connection: duckdb.DuckDBPyConnection, model: str | None, dataset: str | None) -> Vectors:
+def _embedded(connection: duckdb.DuckDBPyConnection, model: str | None, dataset: str | None) -> ClassVectors:
     known = {
         name for row in connection.execute("SELECT model, run_id FROM embedding_models").fetchall() for name in row
     }
@@ -151,4 +153,4 @@ def _embedded(connection: duckdb.DuckDBPyConnection, model: str | None, dataset:
     found = embeddings.read(connection, [track_id for (track_id,) in rows], model=model)
     if found is None:
         raise PhonolakeError("the lake has no embeddings yet: `phonolake run` or `phonolake score` makes them")
-    return Vectors(found.track_ids, (), found.E_ND.astype(np.float64))
+    return ClassVectors(found.track_ids, (), found.E_ND.astype(np.float64))

@@ -16,7 +16,7 @@ PROJECTIONS = ("tsne", "umap", "pca")
 
 
 @dataclass(frozen=True, slots=True)
-class Vectors:
+class ClassVectors:
     """One vector for each track, all of its values finite: x_ND, with the names of the columns."""
 
     track_ids: tuple[str, ...]
@@ -101,12 +101,12 @@ def _umap(perplexity: float, seed: int) -> Any:
     return UMAP(n_neighbors=max(2, round(perplexity)), random_state=seed, n_jobs=1)
 
 
-def thinned(vectors: Vectors, most: int, seed: int) -> Vectors:
+def thinned(vectors: ClassVectors, most: int, seed: int) -> ClassVectors:
     """At most so many tracks, drawn at random and kept in order."""
     if len(vectors.track_ids) <= most:
         return vectors
     kept = np.sort(np.random.default_rng(seed).permutation(len(vectors.track_ids))[:most])
-    return Vectors(tuple(vectors.track_ids[n] for n in kept), vectors.columns, vectors.X_ND[kept])
+    return ClassVectors(tuple(vectors.track_ids[n] for n in kept), vectors.columns, vectors.X_ND[kept])
 
 
 def feature_importance(

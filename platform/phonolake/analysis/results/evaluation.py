@@ -49,7 +49,7 @@ def over_folds(
 
 
 @dataclass(frozen=True, slots=True)
-class TestFigure:
+class FigureOnTest:
     """One test figure of one run, with what guessing reaches on the same tracks."""
 
     model: str
@@ -60,7 +60,7 @@ class TestFigure:
     n_tracks: int
 
 
-def on_test(connection: duckdb.DuckDBPyConnection, run_ids: list[str]) -> list[TestFigure]:
+def on_test(connection: duckdb.DuckDBPyConnection, run_ids: list[str]) -> list[FigureOnTest]:
     """Overall test figures of runs, in their order."""
     rows = connection.execute(
         "SELECT m.model, run_id, x.metric, x.value, x.chance, x.n FROM metrics x JOIN models m USING (run_id) "
@@ -68,4 +68,4 @@ def on_test(connection: duckdb.DuckDBPyConnection, run_ids: list[str]) -> list[T
         "ORDER BY list_position($1, run_id), x.metric",
         [run_ids],
     ).fetchall()
-    return [TestFigure(*row) for row in rows]
+    return [FigureOnTest(*row) for row in rows]

@@ -25,7 +25,7 @@ _MOST_DIMENSIONS, _MOST_VALUES = 8, 1 << 40
 
 
 @dataclass(slots=True)
-class Entry:
+class BundleEntry:
     """Where the bytes of a tensor lie: a BundleEntryProto."""
 
     dtype: int = 0
@@ -71,9 +71,9 @@ def read(name: str, index: bytes, shards: Sequence[bytes], wanted: Collection[st
         raise PhonolakeError(f"{name} cannot be read as a TensorFlow checkpoint: {error}") from error
 
 
-def _entries(index: bytes, n_shards: int, wanted: Collection[str]) -> dict[str, Entry]:
+def _entries(index: bytes, n_shards: int, wanted: Collection[str]) -> dict[str, BundleEntry]:
     names = {name.encode(): name for name in wanted}
-    found: dict[str, Entry] = {}
+    found: dict[str, BundleEntry] = {}
     headers = 0
     for key, value in sstable.entries(index):
         if key == _HEADER:
@@ -96,8 +96,8 @@ def _check_header(value: memoryview, n_shards: int) -> None:
         raise MalformedError("its numbers are big-endian")
 
 
-def _entry(value: memoryview) -> Entry:
-    entry = Entry()
+def _entry(value: memoryview) -> BundleEntry:
+    entry = BundleEntry()
     for number, got in protobuf.fields(value):
         match number:
             case 1:
@@ -125,7 +125,7 @@ def _shape(message: memoryview) -> list[int]:
     ]
 
 
-def _check_apart(found: dict[str, Entry]) -> None:
+def _check_apart(found: dict[str, BundleEntry]) -> None:
     """Tensors do not share bytes, so that none is summed up twice."""
     ends: dict[int, int] = {}
     for name, entry in sorted(found.items(), key=lambda item: (item[1].shard, item[1].offset)):
@@ -134,7 +134,7 @@ def _check_apart(found: dict[str, Entry]) -> None:
         ends[entry.shard] = max(ends.get(entry.shard, 0), entry.offset + entry.size)
 
 
-def _tensor(name: str, entry: Entry, data: bytes) -> np.ndarray:
+def _tensor(name: str, entry: BundleEntry, data: bytes) -> np.ndarray:
     if entry.parts:
         raise MalformedError(f"{name} is partitioned, which is not read here")
     if entry.dtype not in DTYPES:
