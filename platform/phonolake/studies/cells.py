@@ -277,7 +277,7 @@ def thinned(examples: Examples, share: float, most: int | None, seed: int) -> Ex
 
 
 def mislabelled(examples: Examples, missing: float, false: float, seed: int) -> Examples:
-    """Make labels of training and validation tracks wrong, at these rates; see `Cell`.
+    """Make labels of training and validation tracks wrong, at these rates; see `TrainingCell`.
 
     Raises
     ------
