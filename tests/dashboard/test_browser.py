@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 # Whom Chromium itself asks, whatever page it shows: for updates, about its user, about fields of forms.
 CHROMIUMS_OWN = {"update.googleapis.com", "accounts.google.com", "content-autofill.googleapis.com"}
+CHROMIUMS_OWN |= {"android.clients.google.com"}
 # Pictures of every page are kept here, where it is named; else with the temporary files of the test.
 PICTURES = os.environ.get("PHONOLAKE_SCREENSHOTS")
 PAGES = {

@@ -57,7 +57,8 @@ def publish(lake: Lake, config: train.Config) -> str:
     predicted = Change(schema.table("predictions"))
     predictor = Predictor.load(task.folder / trained.WEIGHTS)
     for source in task.files:
-        score.score_one(score.Task(lake.root, task.run_id, config.model, source, False, None, False), predictor)
+        wanted = score.Task(lake.place, task.run_id, config.model, config.model, source, False, None, False)
+        score.score_one(wanted, predictor)
         path = lake.path("embeddings", score.embeddings_of(task.run_id).stem(source))
         embedded.add += [describe(path)] if path.exists() else []
         predicted.add.append(describe(lake.path("predictions", score.predictions_of(task.run_id, False).stem(source))))

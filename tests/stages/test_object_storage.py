@@ -28,6 +28,8 @@ from phonolake.store.place import Place
 from phonolake.store.shards import Shard, write_rows
 from phonolake.store.verify import kept, leftovers, mend, verify
 
+from .in_process import work_here
+
 # What differs between two runs of one command.
 WHEN = {"runs": ("started_at", "finished_at", "snapshot", "config", "config_hash"), "forgotten": ("forgotten_at",)}
 AT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -67,7 +69,9 @@ def walk(lake: str, music: Path) -> None:
 def walked(objects_server: str, music: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lake, Lake]]:
     """The same way in a folder and on object storage."""
     root = tmp_path_factory.mktemp("walked")
-    with using(objects_server, root / "cache") as url:
+    with using(objects_server, root / "cache") as url, pytest.MonkeyPatch.context() as patch:
+        # Workers of a Ray that other tests have started know nothing of the server.
+        work_here(patch)
         walk(url, music)
         walk(str(root / "lake"), music)
         yield Lake.open(root / "lake"), Lake.open(url)

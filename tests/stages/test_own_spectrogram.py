@@ -53,7 +53,8 @@ def test_a_network_learns_and_scores_from_it(lake: Lake, from_audio: bool) -> No
     assert card["input"] == task.input
     assert {row["value"] for row in card["metrics"] if row["part"] == "test" and row["metric"] == "accuracy"} == {1.0}
     model = storage.load(task.folder / trained.WEIGHTS)
-    score.score_one(score.Task(lake.root, task.run_id, "k2c2", task.files[0], False, None, False), Predictor.of(model))
+    wanted = score.Task(lake.place, task.run_id, "k2c2", "k2c2", task.files[0], False, None, False)
+    score.score_one(wanted, Predictor.of(model))
     assert lake.path("predictions", score.predictions_of(task.run_id, False).stem(task.files[0])).is_file()
 
 

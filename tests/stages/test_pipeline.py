@@ -165,7 +165,7 @@ def test_labels_that_are_no_classes_are_refused(demo):
     lake = Lake.open(demo / "lake")
     with pytest.raises(PhonolakeError, match="several tags labels"):
         examples.collect(lake, labels="tags", split="official", test_fold=None, dataset=None)
-    with pytest.raises(UsageError, match="nothing to tell apart"):
+    with pytest.raises(UsageError, match="unknown label source 'nobody'"):
         examples.collect(lake, labels="nobody", split="official", test_fold=None, dataset=None)
 
 

@@ -194,10 +194,14 @@ def test_split_stage_deals_once_and_deals_newcomers_in(tmp_path: Path) -> None:
 
 def test_tracks_without_a_label_of_the_source_are_left_out(tmp_path: Path) -> None:
     lake = Lake.create(tmp_path / "lake")
-    add_tracks(lake, ["a1", "a2"])
-    outcome = split.run(split.Config(str(lake.root), labels="tags"))
-    assert (outcome.run_id, outcome.inputs) == (None, 0)
-    assert split.run(split.Config(str(lake.root), labels="file-tag")).inputs == 2
+    add_tracks(lake, ["a1", "a2", "a3"])
+    with pytest.raises(UsageError, match="unknown label source 'tags'"):
+        split.run(split.Config(str(lake.root), labels="tags"))
+    table, rows = schema.table("labels"), [{"track_id": f"x:a{n}", "label": "calm", "value": 1} for n in (1, 2)]
+    shard = write_rows(lake.path("labels", "tags"), table.arrow, [row | {"source": "tags"} for row in rows])
+    lake.commit({"labels": Change(table, [shard])})
+    assert split.run(split.Config(str(lake.root), labels="tags")).inputs == 2
+    assert split.run(split.Config(str(lake.root), labels="file-tag")).inputs == 3
 
 
 # -- who belongs together ---------------------------------------------------------------------------------------------

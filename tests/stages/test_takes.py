@@ -47,7 +47,8 @@ def learn(lake: Lake, **wanted: Any) -> fitting.Task:
 def scored(lake: Lake, task: fitting.Task) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Probabilities and embeddings by track, of the first shard."""
     model = storage.load(task.folder / trained.WEIGHTS)
-    score.score_one(score.Task(lake.root, task.run_id, "k2c2", task.files[0], False, None, False), Predictor.of(model))
+    wanted = score.Task(lake.place, task.run_id, "k2c2", "k2c2", task.files[0], False, None, False)
+    score.score_one(wanted, Predictor.of(model))
     read = [
         pq.read_table(lake.path(product.table.name, product.stem(task.files[0]))).to_pylist()
         for product in (score.predictions_of(task.run_id, False), score.embeddings_of(task.run_id))
@@ -232,7 +233,8 @@ def test_a_frozen_base_is_asked_once(
 
 def score_probabilities(lake: Lake, task: fitting.Task, model: str, stored: LoadedModel) -> int:
     """Score the shard; the number of tracks, each with probabilities that sum to 1."""
-    score.score_one(score.Task(lake.root, task.run_id, model, task.files[0], False, None, False), Predictor.of(stored))
+    wanted = score.Task(lake.place, task.run_id, model, model, task.files[0], False, None, False)
+    score.score_one(wanted, Predictor.of(stored))
     path = lake.path("predictions", score.predictions_of(task.run_id, False).stem(task.files[0]))
     sums: dict[str, float] = {}
     for row in pq.read_table(path).to_pylist():

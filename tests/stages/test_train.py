@@ -332,7 +332,7 @@ def test_layers_and_windows(lake: Lake) -> None:
     loaded = storage.load(task.folder / trained.WEIGHTS)
     source = task.files[0]
     for layer, segments in (("convs.2", False), ("embedding", True)):
-        wanted = score.Task(lake.root, task.run_id, "k2c2", source, False, layer, segments)
+        wanted = score.Task(lake.place, task.run_id, "k2c2", "k2c2", source, False, layer, segments)
         score.score_one(wanted, Predictor.of(loaded))
         path = lake.path("activations", score.activations_of(task.run_id, layer, segments).stem(source))
         found = pq.read_table(path).to_pylist()
@@ -344,7 +344,7 @@ def test_layers_and_windows(lake: Lake) -> None:
     assert [row["embedding"] for row in embedded] == [row["activation"] for row in found]
     with pytest.raises(UsageError, match=r"unknown layer 'convs\.9'"):
         score.score_one(
-            score.Task(lake.root, task.run_id, "k2c2", source, False, "convs.9", False), Predictor.of(loaded)
+            score.Task(lake.place, task.run_id, "k2c2", "k2c2", source, False, "convs.9", False), Predictor.of(loaded)
         )
 
 

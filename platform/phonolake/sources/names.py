@@ -73,12 +73,15 @@ class Names:
                 return Match(tuple(self._known[place][0] for place, score in fitting.items() if score == best), level)
         return None
 
-    def _common(self, place: int, folders: tuple[str, ...]) -> int | None:
-        """How many folders a name shares with a recording, from the end on; None where they contradict each other."""
+    def _common(self, place: int, folders: tuple[str, ...]) -> tuple[int, bool] | None:
+        """How many folders a name shares with a recording, from the end on, and whether these are all that both have.
+
+        None where they contradict each other.
+        """
         _, inside, outside = self._known[place]
         if inside and folders and not _shared(inside, folders):
             return None
-        return max(_shared(inside, folders), _shared(outside, folders))
+        return max((_shared(own, folders), len(own) == len(folders)) for own in (inside, outside))
 
 
 def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:

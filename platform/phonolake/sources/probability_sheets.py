@@ -74,7 +74,10 @@ def find(keyed: Keyed, choice: ProbabilityColumns) -> Layout:
     if label is not None and value is not None:
         return Layout(label, (value,))
     wide = [i for i in rest if names[i] not in OTHERS and not names[i].startswith("unnamed_") and _holds(keyed, i)]
-    if choice.label_column or choice.probability_column or not {names[i] for i in wide} - PROBABILITIES:
+    texts = [i for i in rest if i not in wide and names[i] not in OTHERS and not names[i].startswith("unnamed_")]
+    chosen = choice.label_column or choice.probability_column
+    # One column of numbers beside one of words may be a label, or the probability of what the words say.
+    if chosen or not {names[i] for i in wide} - PROBABILITIES or (len(wide) == 1 and texts):
         raise UsageError(
             f"it is not clear where {sheet.path} holds probabilities: in one column for each label, or in one beside a "
             f"column of labels (--label-column, --probability-column); it has {', '.join(sheet.columns)}"
