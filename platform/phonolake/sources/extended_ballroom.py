@@ -58,7 +58,7 @@ DEFAULT = Options()
 
 
 @dataclass(frozen=True, slots=True)
-class Excerpt:
+class ListedExcerpt:
     """One excerpt, as the XML has it; `relations` maps exact, version, time and karaoke to the numbers of others."""
 
     number: str
@@ -67,7 +67,7 @@ class Excerpt:
     relations: dict[str, list[str]]
 
 
-def songs(path: Path) -> list[Excerpt]:
+def songs(path: Path) -> list[ListedExcerpt]:
     """The excerpts of the official XML in its order.
 
     Raises
@@ -76,7 +76,7 @@ def songs(path: Path) -> list[Excerpt]:
         If the file is missing, is no such XML, names an excerpt twice or relates it to one that is not there.
     """
     root = _parse(path)
-    found: dict[str, Excerpt] = {}
+    found: dict[str, ListedExcerpt] = {}
     for dance in root:
         for node in dance.iter("song"):
             number = confine.component(node.get("id", ""), path)
@@ -87,7 +87,7 @@ def songs(path: Path) -> list[Excerpt]:
                 if child.tag in RELATIONS:
                     relations[child.tag].append(child.get("id", ""))
             said = {key: value.strip() for key, value in node.attrib.items() if value.strip()}
-            found[number] = Excerpt(number, confine.component(dance.tag, path), said, dict(relations))
+            found[number] = ListedExcerpt(number, confine.component(dance.tag, path), said, dict(relations))
     if not found:
         raise UsageError(f"{path} is not Extended Ballroom's metadata: it names no song")
     return list(found.values())
@@ -133,7 +133,7 @@ def _folds(dances: list[str], seed: int) -> dict[str, list[int]]:
     }
 
 
-def _attributes(song: Excerpt, path: Path) -> tuple[tuple[str, Any], ...]:
+def _attributes(song: ListedExcerpt, path: Path) -> tuple[tuple[str, Any], ...]:
     bpm = song.said.get("bpm")
     tempo = [("bpm", tables.number(bpm, float, f"{path}, song {song.number}: bpm"))] if bpm else []
     md5 = [("md5", song.said["hash"])] if "hash" in song.said else []
