@@ -48,7 +48,7 @@ bench: setup
 	$(BIN)/python tests/bench/two_million.py --tracks 20000
 	$(BIN)/python -m pytest -q -s -m slow tests/dashboard/test_scale.py
 
-# The middle version of the studies, under two hours of two cores; `make studies ESC10=DIR` takes real sounds.
+# The middle version of the studies, planned for two hours of two cores; `make studies ESC10=DIR` takes real sounds.
 studies: setup
 	$(BIN)/python tests/bench/studies.py studies $(if $(ESC10),--esc10 $(ESC10))
 
