@@ -51,6 +51,14 @@ def no_models_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_power_is_lost() -> Iterator[None]:
+    """Nothing waits for the disk: a third of the time of a commit. Tests of durability count the calls themselves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda fd: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """One embedded Ray with two cores for the whole session, since a start takes seconds."""
@@ -67,11 +75,16 @@ def ray_session() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def demo(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small demo: a corpus in `music`, and what every stage made of it in `lake`. Tests only read it."""
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small demo: a corpus in `music`, and what every stage made of it in `lake`. Tests only read it.
+
+    It is made without Ray, which leaves the same files (`stages/test_without_ray.py`) and takes half of the time.
+    """
     root = tmp_path_factory.mktemp("demo")
     corpus = fma.Config(n_tracks=96, seed=0, label_noise=0.1, n_corrupt=6, duration=Seconds(2))
-    run(Config(root, corpus, max_epochs=2))
+    with execution.session():
+        execution.use(0)
+        run(Config(root, corpus, max_epochs=2))
     return root
 
 
