@@ -337,6 +337,20 @@ def test_steps_are_told_also_where_nobody_follows_them(monkeypatch: pytest.Monke
 
 
 @by_ray
+def test_actors_whose_steps_are_followed_leave_the_terminal_clean(capfd: pytest.CaptureFixture[str]) -> None:
+    """Ray itself writes to the descriptor, not to `sys.stderr`."""
+
+    def make() -> Callable[[int], int]:
+        return lambda n: execution.tick() or n
+
+    told: list[int] = []
+    assert sorted(execution.amap(make, [1, 2, 3], on_tick=told.append)) == [(1, 1), (2, 2), (3, 3)]
+    assert sum(told) == 3
+    said = capfd.readouterr()
+    assert (said.out, said.err) == ("", "")
+
+
+@by_ray
 def test_work_goes_on_without_the_actor_that_counts_its_steps() -> None:
     """As when the node that holds it is lost."""
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from phonolake.analysis.collection.neighbours import Searcher
+    from phonolake.analysis.collection.neighbours import Neighbour, Searcher
     from phonolake.lookup.embeddings import TrackVectors
     from phonolake.lookup.label_matrix import LabelMatrix
     from phonolake.notebook import Track
@@ -65,10 +65,15 @@ class OpenLake:
         from phonolake.store import query as reading
 
         connection = reading.connect(self._lake)
-        similar_sql.install(connection, self._open_searcher())
+        similar_sql.install(connection, self.searcher)
         return reading.select(connection, query)
 
-    def _open_searcher(self) -> "Searcher":
+    @property
+    def searcher(self) -> "Searcher":
+        """What `similar` and `similar_many` ask, open for the next question; it answers with plain rows.
+
+        A frame of pandas takes longer to make than most of these answers to find.
+        """
         from phonolake.analysis.collection.neighbours import Searcher
 
         if self._searcher is None:
@@ -115,15 +120,13 @@ class OpenLake:
         pandas.DataFrame
             Columns rank, track_id, similarity, title, artist, labels; best first.
         """
-        import pandas as pd
-
-        from phonolake.analysis.collection.neighbours import Neighbour, SimilarityQuestion
+        from phonolake.analysis.collection.neighbours import SimilarityQuestion
 
         several = [track_or_file] if isinstance(track_or_file, str | Path) else track_or_file
         like, other = (tuple(str(name) for name in names) for names in (several, unlike))
-        found = self._open_searcher().ask(SimilarityQuestion(like, other, k, where, model, combine, per_artist, span))
-        columns = Neighbour.__dataclass_fields__
-        return pd.DataFrame({name: [getattr(neighbour, name) for neighbour in found] for name in columns})
+        return _neighbours(
+            self.searcher.ask(SimilarityQuestion(like, other, k, where, model, combine, per_artist, span))
+        )
 
     def similar_many(
         self, track_ids: "Sequence[str]", *, k: int = 10, where: str | None = None, model: str | None = None
@@ -135,14 +138,10 @@ class OpenLake:
         pandas.DataFrame
             Columns asked, rank, track_id, similarity, title, artist, labels, in the order of the queries.
         """
-        import pandas as pd
-
-        from phonolake.analysis.collection.neighbours import Neighbour
-
-        found = self._open_searcher().similar_many(track_ids, k=k, where=where, model_or_run=model)
-        rows = [(asked, n) for asked, each in zip(track_ids, found, strict=True) for n in each]
-        columns = {name: [getattr(n, name) for _, n in rows] for name in Neighbour.__dataclass_fields__}
-        return pd.DataFrame({"asked": [asked for asked, _ in rows], **columns})
+        found = self.searcher.similar_many(track_ids, k=k, where=where, model_or_run=model)
+        frame = _neighbours([neighbour for each in found for neighbour in each])
+        frame.insert(0, "asked", [asked for asked, each in zip(track_ids, found, strict=True) for _ in each])
+        return frame
 
     # -- one track ----------------------------------------------------------------------------------------------------
 
@@ -424,3 +423,20 @@ def open(path: str | Path) -> OpenLake:
         If there is no lake at `path`.
     """
     return OpenLake(path)
+
+
+def _neighbours(found: "Sequence[Neighbour]") -> "pd.DataFrame":
+    import numpy as np
+
+    from phonolake.lookup import frames
+
+    return frames.made(
+        {
+            "rank": np.array([n.rank for n in found], np.int64),
+            "track_id": [n.track_id for n in found],
+            "similarity": np.array([n.similarity for n in found], np.float64),
+            "title": [n.title for n in found],
+            "artist": [n.artist for n in found],
+            "labels": [n.labels for n in found],
+        }
+    )

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from phonolake.search import building, kinds, tracks
+from phonolake.search.allowed import Allowed
 from phonolake.search.library import load_faiss
 from phonolake.search.segment import Segment
 from phonolake.search.vectors import nearest_of_all, unit
@@ -42,7 +43,13 @@ def ours(scratch: Path, kind: str, x_ND: np.ndarray) -> tuple[Way, np.ndarray, f
     blocks = [building.Block(ids, x_ND, 0)]
     card = building.build(scratch / kind, blocks, *x_ND.shape, nothing, building.BuildPlan(kind))
     segment = Segment.read(scratch / kind, card)
-    way: Way = lambda query_D, among: segment.search(query_D, K, among=among)[0]  # noqa: E731
+    known: dict[int, Allowed] = {}
+
+    def way(query_D: np.ndarray, among: np.ndarray | None) -> np.ndarray:
+        # As an open searcher remembers what fulfils a condition.
+        allowed = None if among is None else known.setdefault(id(among), Allowed(among))
+        return segment.search(query_D, K, among=allowed)[0]
+
     return way, np.asarray(segment.vectors), float(card["searched_bytes_per_vector"])
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from phonolake.search import building, kinds, tracks
+from phonolake.search.allowed import Allowed
 from phonolake.search.building import Block, BuildPlan
 from phonolake.search.segment import Segment
 
@@ -52,7 +53,7 @@ def recall(index: Segment, allowed: Callable[[int], np.ndarray]) -> float:
     unit_ND = np.asarray(index.vectors)
     for query in range(0, len(unit_ND), len(unit_ND) // QUERIES):
         among = allowed(query)
-        found, _ = index.search(unit_ND[query], K, among=among)
+        found, _ = index.search(unit_ND[query], K, among=Allowed(among))
         similarity_M = unit_ND[among] @ unit_ND[query]
         best = among[np.argpartition(-similarity_M, min(K, len(among)) - 1)[:K]]
         assert len(set(found.tolist())) == len(found) == len(best)

@@ -11,6 +11,7 @@ import pytest
 
 from phonolake.errors import PhonolakeError
 from phonolake.search import building, kinds, tracks
+from phonolake.search.allowed import Allowed
 from phonolake.search.building import Block, BuildPlan
 from phonolake.search.index import CARD, Card, IndexSegment, SourceShard, load, read_card, stamp, write_card
 from phonolake.search.segment import VECTORS, Segment
@@ -64,7 +65,7 @@ def recall(segment: Segment, among: np.ndarray | None = None) -> float:
     pool = np.arange(N) if among is None else among
     for query in range(0, N, N // 50):
         best = pool[np.argsort(-(x_ND[pool] @ x_ND[query]), kind="stable")[:10]]
-        numbers, similarity = segment.search(x_ND[query], 10, among=among)
+        numbers, similarity = segment.search(x_ND[query], 10, among=None if among is None else Allowed(among))
         np.testing.assert_allclose(similarity, x_ND[numbers] @ x_ND[query], atol=1e-6)
         hits += len(set(numbers.tolist()) & set(best.tolist()))
     return hits / (10 * len(range(0, N, N // 50)))
@@ -179,4 +180,4 @@ def test_a_reader_that_is_open_goes_on_when_its_segments_go(tmp_path: Path) -> N
     for path in (folder / "one").iterdir():
         path.unlink()
     assert segment.search(vectors()[0], 10)[0].tolist() == expected
-    assert segment.search(vectors()[5], 10, among=np.arange(0, N, 2))[0].size == 10
+    assert segment.search(vectors()[5], 10, among=Allowed(np.arange(0, N, 2)))[0].size == 10

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from phonolake.errors import PhonolakeError
 from phonolake.search import building, kinds, library, tracks
+from phonolake.search.allowed import Allowed
 from phonolake.search.building import Block, BuildPlan
 from phonolake.search.segment import Segment
 from phonolake.search.tracks import Tracks
@@ -47,7 +48,7 @@ def built(folder: Path, x_ND: np.ndarray, kind: str) -> tuple[Segment, dict[str,
 
 
 def find(segment: Segment, query_D: np.ndarray, k: int, among: np.ndarray | None = None) -> list[tuple[int, float]]:
-    numbers, similarity = segment.search(unit(query_D[None])[0], k, among=among)
+    numbers, similarity = segment.search(unit(query_D[None])[0], k, among=None if among is None else Allowed(among))
     return list(zip(numbers.tolist(), similarity.tolist(), strict=True))
 
 

@@ -99,10 +99,7 @@ def amap(
     )
     room = ray.cluster_resources()
     places = [int(room.get("CPU", 1)) // cpus] + ([int(room.get("GPU", 0)) // gpus] if gpus else [])
-    actors = [
-        actor.remote(make, watch and watch.ticker, files.owner.get())
-        for _ in range(max(1, min(*places, len(payloads))))
-    ]
+    actors = [actor.remote(make, files.owner.get()) for _ in range(max(1, min(*places, len(payloads))))]
     running: dict[Any, tuple[Payload, Any]] = {}
     # Two payloads each: the next one lies ready when one is done.
     free = actors * 2
@@ -113,7 +110,7 @@ def amap(
                 free.append(idle)
                 yield done, result
             worker = free.pop(0)
-            running[worker.work.remote(payload)] = payload, worker
+            running[worker.work.remote(payload, watch and watch.ticker)] = payload, worker
         while running:
             (done, _), result = _finish(running, watch, on_tick)
             yield done, result
@@ -158,16 +155,16 @@ def _task(function: Callable[[Payload], Result], payload: Payload, ticker: Any, 
 class _Actor:
     """A worker that keeps what it has made, such as a model that was loaded."""
 
-    def __init__(self, make: Callable[[], Callable[[Any], Any]], ticker: Any, owner: str) -> None:
+    def __init__(self, make: Callable[[], Callable[[Any], Any]], owner: str) -> None:
         self._make = make
-        self._ticker = ticker
         self._owner = owner
         self._function: Callable[[Any], Any] | None = None
 
-    def work(self, payload: Any) -> tuple[Any, int]:
+    def work(self, payload: Any, ticker: Any) -> tuple[Any, int]:
+        # With each payload: of a handle that an actor is made with, Ray says that it may not be there for the next one.
         if self._function is None:
             self._function = self._make()
-        return _task(self._function, payload, self._ticker, self._owner)
+        return _task(self._function, payload, ticker, self._owner)
 
 
 class _Ticker:

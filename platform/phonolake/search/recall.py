@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from phonolake.search.allowed import Allowed
 from phonolake.search.probing import Plan
 from phonolake.search.segment import Segment
 from phonolake.search.vectors import let_go, nearest_of_all
@@ -19,9 +20,11 @@ from phonolake.search.vectors import let_go, nearest_of_all
 WANTED, K = 0.98, 10
 # Queries of each half, and those that are asked under each filter.
 QUERIES, FILTERED = 192, 48
-# Neighbours for which is measured how far to look, and the shares of filters.
-DEPTHS = (10, 20, 50, 100, 200, 500, 1000)
+# Neighbours for which is measured how far to look, and the shares of filters. The last serves 10 and the query, of 1 %.
+DEPTHS = (10, 20, 50, 100, 200, 500, 1200)
 SHARES = (0.5, 0.1, 0.01, 0.001, 0.0001)
+# Questions after which the vectors that they looked at are let go of.
+LOOKED_AT = 16
 REFINE = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 # Less than this is no gain.
 GAIN = 0.001
@@ -60,14 +63,14 @@ def measure(segment: Segment, number_Q: np.ndarray, wanted: float, seed: int) ->
 class _Asked:
     """Queries with their true neighbours."""
 
-    def __init__(self, number_Q: np.ndarray, truth_QK: np.ndarray, among: np.ndarray | None = None) -> None:
+    def __init__(self, number_Q: np.ndarray, truth_QK: np.ndarray, among: Allowed | None = None) -> None:
         self.number_Q, self.truth_QK, self.among = number_Q, truth_QK, among
 
     @classmethod
-    def nearest(cls, segment: Segment, number_Q: np.ndarray, k: int, among: np.ndarray | None = None) -> "_Asked":
+    def nearest(cls, segment: Segment, number_Q: np.ndarray, k: int, among: Allowed | None = None) -> "_Asked":
         """The k nearest of each, by looking at all; -1 where there are fewer."""
         query_QD = np.ascontiguousarray(segment.vectors[number_Q])
-        found_QK = nearest_of_all(segment.vectors, query_QD, k + 1, among)
+        found_QK = nearest_of_all(segment.vectors, query_QD, k + 1, None if among is None else among.numbers)
         others_QK = found_QK != number_Q[:, None]
         # Where a query is not among what was found, the last one goes.
         others_QK[others_QK.all(axis=1), -1] = False
@@ -81,6 +84,8 @@ class _Asked:
             start = time.perf_counter()
             found = segment.search(query_D, K + 1, among=self.among)[0]
             seconds_Q[q] = time.perf_counter() - start
+            if q % LOOKED_AT == LOOKED_AT - 1:
+                let_go(segment.vectors)
             truth = self.truth_QK[q, :K]
             truth = truth[truth >= 0]
             found = found[found != number][:K]
@@ -152,6 +157,6 @@ def _filtered(segment: Segment, number_Q: np.ndarray, seed: int) -> Any:
         m = int(len(segment) * share)
         if m < K:
             continue
-        among = np.sort(rng.choice(len(segment), m, replace=False))
+        among = Allowed(np.sort(rng.choice(len(segment), m, replace=False)))
         yield {"share": share, **_Asked.nearest(segment, number_Q, K, among).stated(segment)}
         let_go(segment.vectors)

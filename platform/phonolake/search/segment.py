@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from phonolake.search import kinds, probing
+from phonolake.search.allowed import Allowed
 from phonolake.search.library import loaded
 from phonolake.search.tracks import Tracks
 from phonolake.search.vectors import Vectors, mapped, nearest_among, similarities
@@ -25,8 +26,10 @@ from phonolake.search.vectors import Vectors, mapped, nearest_among, similaritie
 VECTORS = "vectors.npy"
 # So many allowed vectors are rather looked at than looked for in a graph, which knows of no filter.
 FEW = 20_000
-# More than a filter's share is asked of a graph, since what it lets through may lie unevenly.
+# More than a filter's share is looked for before it is applied, since what it lets through may lie unevenly.
 MARGIN = 1.5
+# Where more than this share is allowed, all vectors are scanned faster than those are looked up.
+MANY = 0.3
 
 
 @dataclass(frozen=True)
@@ -77,15 +80,15 @@ class Segment:
         """Whether it looks at every vector."""
         return self.kind == kinds.FLAT
 
-    def search(self, query_D: np.ndarray, k: int, *, among: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, query_D: np.ndarray, k: int, *, among: Allowed | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The k nearest vectors.
 
         Parameters
         ----------
         query_D : ndarray
             Of length one, or zero; float32.
-        among : ndarray of int64, optional
-            Numbers of the vectors that may be found, in order; all by default.
+        among : Allowed, optional
+            Those that may be found; all by default.
 
         Returns
         -------
@@ -99,7 +102,7 @@ class Segment:
         if among is None or len(among) == len(self):
             number_K = self._unfiltered(query_D, k)
         elif self.bounds is not None:
-            number_K = nearest_among(self.vectors, self._near(query_D, k, among), query_D, k)
+            number_K = nearest_among(self.vectors, self._near(query_D, k, among, self.bounds), query_D, k)
         else:
             number_K = self._filtered(query_D, k, among)
         similarity_K = similarities(self.vectors, number_K, query_D)
@@ -107,7 +110,7 @@ class Segment:
         return number_K[best_K], similarity_K[best_K]
 
     def search_many(
-        self, query_QD: np.ndarray, k: int, *, among: np.ndarray | None = None
+        self, query_QD: np.ndarray, k: int, *, among: Allowed | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The k nearest of each of many; -1 where there are fewer. See `search`."""
         exist = len(self) if among is None else len(among)
@@ -139,15 +142,18 @@ class Segment:
     def _unfiltered(self, query_D: np.ndarray, k: int) -> np.ndarray:
         if self.exact:
             if isinstance(self.vectors, np.ndarray):
-                faiss = loaded()
-                found = faiss.knn(query_D[None], np.asarray(self.vectors), k, faiss.METRIC_INNER_PRODUCT)[1][0]
-                return np.asarray(found)
+                return self._scan(query_D, k)
             return nearest_among(self.vectors, np.arange(len(self)), query_D, k)
         depth = min(len(self), k * self.plan.refine)
         wide = depth if self._is_graph else k
         found = self._by_faiss(query_D, depth, self.plan.probes(wide, self._most))
         # What is looked at may hold fewer; all of it holds all.
         return found if len(found) >= k else self._by_faiss(query_D, depth, self._most)
+
+    def _scan(self, query_D: np.ndarray, k: int) -> np.ndarray:
+        faiss = loaded()
+        found = faiss.knn(query_D[None], np.asarray(self.vectors), k, faiss.METRIC_INNER_PRODUCT)[1][0]
+        return np.asarray(found)
 
     @property
     def _is_graph(self) -> bool:
@@ -169,30 +175,38 @@ class Segment:
             parameters = faiss.SearchParametersIVF(nprobe=probes)
         return np.asarray(self.faiss.search(query_QD, depth, params=parameters)[1])
 
-    def _near(self, query_D: np.ndarray, k: int, among: np.ndarray) -> np.ndarray:
+    def _near(self, query_D: np.ndarray, k: int, among: Allowed, bounds: np.ndarray) -> np.ndarray:
         """Of the allowed vectors those in the cells around a query."""
-        assert self.bounds is not None
         # An inverted file may hold fewer allowed vectors around a query than its share of all.
-        bound_C = np.searchsorted(among, self.bounds)
-        depth = k * len(self) / len(among)
-        if self.plan.probes(depth, self._most) >= self._most:
-            return among
-        _, order_1C = self.faiss.quantizer.search(query_D[None], self._most)
-        cells = probing.under_filter(self.plan, k, self._sizes, np.diff(bound_C), order_1C[0])
-        near_P = np.sort(order_1C[0][:cells])
-        return np.concatenate([among[bound_C[cell] : bound_C[cell + 1]] for cell in near_P])
+        bound_C = among.by_cell(bounds)
+        near_P = probing.under_filter(
+            self.plan, k, self._sizes, np.diff(bound_C), lambda cells: self._cells_around(query_D, cells)
+        )
+        if len(near_P) == self._most:
+            return among.numbers
+        return np.concatenate([among.numbers[bound_C[cell] : bound_C[cell + 1]] for cell in np.sort(near_P).tolist()])
+
+    def _cells_around(self, query_D: np.ndarray, cells: int) -> np.ndarray:
+        """The nearest cells of an inverted file, the nearest first."""
+        return np.asarray(self.faiss.quantizer.search(query_D[None], cells)[1][0])
 
     @cached_property
     def _sizes(self) -> np.ndarray:
         assert self.bounds is not None
         return np.diff(self.bounds)
 
-    def _filtered(self, query_D: np.ndarray, k: int, among: np.ndarray) -> np.ndarray:
+    def _filtered(self, query_D: np.ndarray, k: int, among: Allowed) -> np.ndarray:
+        """The nearest allowed vectors of a graph, or of a segment that is searched exactly."""
+        depth = MARGIN * k * len(self) / len(among)
         if self._is_graph and len(among) > FEW:
-            depth = int(MARGIN * self.plan.refine * k * len(self) / len(among))
+            depth *= self.plan.refine
             if depth < len(among):
-                found = np.sort(self._by_faiss(query_D, depth, self.plan.probes(depth, self._most)))
-                found = found[among[np.minimum(np.searchsorted(among, found), len(among) - 1)] == found]
+                found = among.keep(np.sort(self._by_faiss(query_D, int(depth), self.plan.probes(depth, self._most))))
                 if len(found) >= k:
                     return found
-        return nearest_among(self.vectors, among, query_D, k)
+        elif self.exact and len(among) > MANY * len(self) and isinstance(self.vectors, np.ndarray):
+            # The nearest of all are in order, so that the allowed ones of them are the nearest of those.
+            found = among.keep(self._scan(query_D, min(len(self), int(depth) + k)))
+            if len(found) >= k:
+                return found
+        return nearest_among(self.vectors, among.numbers, query_D, k)

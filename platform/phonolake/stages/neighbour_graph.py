@@ -117,7 +117,8 @@ def ask_shard(task: Task) -> None:
     ):
         for batch in file.iter_batches(BATCH, columns=["track_id", "embedding"]):
             ids = batch.column("track_id").to_pylist()
-            for track_id, found in zip(ids, searched.nearest_many(_units(batch), task.k, None, ids), strict=True):
+            nearest = searched.nearest_many(_units(batch), task.k, searched.among(None), ids)
+            for track_id, found in zip(ids, nearest, strict=True):
                 for rank, other in enumerate(found, start=1):
                     facts = {"other_id": other.track_id, "rank": rank, "similarity": other.similarity}
                     append({"track_id": track_id} | facts | stamp)

@@ -5,6 +5,7 @@ LAKE/published/000000123.json  on object storage: each a new object, which one w
 """
 
 import json
+import os
 import re
 import uuid
 from collections.abc import Collection
@@ -46,7 +47,8 @@ def stamp(place: Place) -> tuple[int, int]:
         newest = _there(place)
         return _number(newest), int(newest.modified.timestamp())
     try:
-        facts = (place.root / MARKER).stat()
+        # Asked before each question for neighbours.
+        facts = os.stat(f"{place.root}/{MARKER}")
     except OSError as error:
         raise PhonolakeError(f"{place.root / MARKER} cannot be read ({error}): restore it from a copy") from error
     return facts.st_ino, facts.st_mtime_ns

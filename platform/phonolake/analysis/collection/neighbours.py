@@ -11,7 +11,7 @@ import numpy as np
 from phonolake.analysis.collection.published import Publication
 from phonolake.audio.encoded import OnDisk, sha256
 from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
-from phonolake.lookup.searched import Hit
+from phonolake.lookup.searched import Hit, Searched
 from phonolake.progress import say
 from phonolake.records import Seconds
 from phonolake.search.vectors import unit
@@ -149,15 +149,14 @@ class Searcher:
         question.check()
         with self._lock:
             opened = self._current()
-            run_id = opened.choose(question.model_or_run)
+            searched = opened.searched(opened.choose(question.model_or_run))
             exclude: set[str] = set()
             if question.span is None:
-                like = [_vector(opened, run_id, name, exclude) for name in question.like]
+                like = [_vector(opened, searched, name, exclude) for name in question.like]
             else:
-                like = [_part_vector(opened, run_id, question.like[0], question.span, exclude)]
-            unlike = [_vector(opened, run_id, name, exclude) for name in question.unlike]
-            among = opened.among(run_id, question.where)
-            return _answer(opened, run_id, question.queries(like, unlike), question, among, exclude)
+                like = [_part_vector(opened, searched, question.like[0], question.span, exclude)]
+            unlike = [_vector(opened, searched, name, exclude) for name in question.unlike]
+            return _answer(opened, searched, question.queries(like, unlike), question, exclude)
 
     def similar_many(
         self, track_ids: Sequence[str], *, k: int = 10, where: str | None = None, model_or_run: str | None = None
@@ -167,12 +166,11 @@ class Searcher:
         question.check()
         with self._lock:
             opened = self._current()
-            run_id = opened.choose(model_or_run)
-            searched = opened.searched(run_id)
-            vectors = [_vector(opened, run_id, track_id, set()) for track_id in track_ids]
+            searched = opened.searched(opened.choose(model_or_run))
+            vectors = [_vector(opened, searched, track_id, set()) for track_id in track_ids]
             if not vectors:
                 return []
-            found = searched.nearest_many(np.stack(vectors), k, opened.among(run_id, where), track_ids)
+            found = searched.nearest_many(np.stack(vectors), k, opened.among(searched, where), track_ids)
             shown = opened.shown(f for each in found for f in each)
             return [_named(each, shown) for each in found]
 
@@ -214,7 +212,7 @@ class Searcher:
                 vector_D = unit(embedding.embed(opened.lake, run_id, Upload(data, extension))[None])[0]
             except AudioError as error:
                 raise UsageError(f"the upload cannot be used ({error})") from error
-            return _answer(opened, run_id, [vector_D], SimilarityQuestion(("",), k=k), None, set())
+            return _answer(opened, opened.searched(run_id), [vector_D], SimilarityQuestion(("",), k=k), set())
 
     def _current(self) -> "Publication":
         """What is published now."""
@@ -273,25 +271,26 @@ def _same_content(connection: duckdb.DuckDBPyConnection, file: str) -> set[str]:
     return found
 
 
-def _vector(opened: Publication, run_id: str, track_or_file: str, exclude: set[str]) -> np.ndarray:
+def _vector(opened: Publication, searched: Searched, track_or_file: str, exclude: set[str]) -> np.ndarray:
     """The vector of a track or file; those that are the same are excluded."""
-    vector_D = opened.searched(run_id).vector(track_or_file)
+    vector_D = searched.vector(track_or_file)
     if vector_D is not None:
         exclude.add(track_or_file)
         return vector_D
-    vector_D = unit(_embed_file(opened.lake, opened.connection, track_or_file, run_id)[None])[0]
+    vector_D = unit(_embed_file(opened.lake, opened.connection, track_or_file, searched.run_id)[None])[0]
     exclude |= _same_content(opened.connection, track_or_file)
     return vector_D
 
 
 def _part_vector(
-    opened: Publication, run_id: str, track_or_file: str, span: tuple[float, float], exclude: set[str]
+    opened: Publication, searched: Searched, track_or_file: str, span: tuple[float, float], exclude: set[str]
 ) -> np.ndarray:
     """The vector of a part of a track or file, by the model of a run; the whole is excluded."""
     from phonolake.inference import embedding, outside  # late: this brings torch
 
     start, end = map(Seconds, span)
-    if opened.searched(run_id).vector(track_or_file) is None:
+    run_id = searched.run_id
+    if searched.vector(track_or_file) is None:
         _check_file(opened.connection, track_or_file, run_id)
         exclude |= _same_content(opened.connection, track_or_file)
         with outside.opened(track_or_file) as recording:
@@ -306,14 +305,13 @@ def _part_vector(
 
 def _answer(
     opened: Publication,
-    run_id: str,
+    searched: Searched,
     queries: list[np.ndarray],
     question: SimilarityQuestion,
-    among: np.ndarray | None,
     exclude: set[str],
 ) -> list[Neighbour]:
     """The tracks most alike to any of some vectors, of each artist no more than are wanted."""
-    searched, depth = opened.searched(run_id), question.k
+    among, depth = opened.among(searched, question.where), question.k
     while True:
         found = searched.nearest(queries[0], depth, among=among, exclude=exclude)
         if len(queries) > 1:

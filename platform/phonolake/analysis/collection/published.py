@@ -11,6 +11,7 @@ from phonolake.errors import PhonolakeError, UsageError
 from phonolake.lookup import indexed, runs
 from phonolake.lookup.searched import Hit, Searched
 from phonolake.search import index as faiss_index
+from phonolake.search.allowed import Allowed
 from phonolake.store import query
 from phonolake.store.lake import Lake
 
@@ -32,8 +33,6 @@ class Publication:
         self._chosen: dict[str | None, str] = {}
         self._looked = 0.0
         self._searched: dict[str, Searched] = {}
-        # The vectors that fulfil a condition, and what is shown of tracks, by run.
-        self._among: dict[tuple[str, str], np.ndarray] = {}
         self._shown: dict[str, tuple[str | None, ...]] = {}
 
     @cached_property
@@ -72,11 +71,10 @@ class Publication:
         self._looked = time.monotonic()
         if known is None or known.stamp != faiss_index.stamp(indexed.folder(self.lake, run_id)):
             known = self._searched[run_id] = Searched(self.lake, run_id)
-            self._among.clear()
         return known
 
-    def among(self, run_id: str, where: str | None) -> np.ndarray | None:
-        """Numbers of the vectors whose tracks fulfil a condition, in order; None where there is none.
+    def among(self, searched: Searched, where: str | None) -> list[Allowed | None]:
+        """The vectors whose tracks fulfil a condition, for each piece of what is searched; None where all may be found.
 
         Raises
         ------
@@ -84,19 +82,21 @@ class Publication:
             For a condition that is no SQL.
         """
         if where is None:
-            return None
+            return searched.among(None)
+        if where not in searched.conditions:
+            numbers = self._fulfilling(searched, where)
+            if len(searched.conditions) >= CONDITIONS:
+                searched.conditions.clear()
+            searched.conditions[where] = searched.among(numbers)
+        return searched.conditions[where]
+
+    def _fulfilling(self, searched: Searched, where: str) -> np.ndarray:
         if not where.strip():
             raise UsageError('an empty condition: leave --where out, or give one such as "year > 2000"')
-        searched = self.searched(run_id)
-        if (run_id, where) not in self._among:
-            if len(self._among) >= CONDITIONS:
-                self._among.clear()
-            self.connection.register(INDEXED, searched.table())
-            matching = f"SELECT track_id FROM tracks WHERE (\n{where}\n)"
-            sql = f"SELECT number FROM {INDEXED} SEMI JOIN ({matching}) USING (track_id)"
-            found = query.arrow(query.select(self.connection, sql))
-            self._among[run_id, where] = np.sort(found["number"].to_numpy())
-        return self._among[run_id, where]
+        self.connection.register(INDEXED, searched.table())
+        matching = f"SELECT track_id FROM tracks WHERE (\n{where}\n)"
+        sql = f"SELECT number FROM {INDEXED} SEMI JOIN ({matching}) USING (track_id)"
+        return np.sort(query.arrow(query.select(self.connection, sql))["number"].to_numpy())
 
     def shown(self, found: Iterable[Hit]) -> dict[str, tuple[str | None, ...]]:
         """Title, artist and labels of some tracks."""

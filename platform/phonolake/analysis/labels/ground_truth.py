@@ -204,8 +204,8 @@ def validate(
         n_given=n_given,
         share_given=_share(n_given, n_tracks),
         n_estimated=estimate,
-        n_estimated_low=float(estimate - below),
-        n_estimated_high=float(estimate + above),
+        n_estimated_low=float(max(0.0, estimate - below)),
+        n_estimated_high=float(min(n_tracks, estimate + above)),
         n_bootstrap_low=count_limits[0],
         n_bootstrap_high=count_limits[1],
         share_estimated=_share(estimate, n_tracks),
@@ -296,7 +296,9 @@ def _bootstrap(
         )
     )
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    recall = np.nanquantile(_recall(plus_B, minus_B), tails)
+    recall_B = _recall(plus_B, minus_B)
+    known_B = ~np.isnan(recall_B)
+    recall = np.quantile(recall_B[known_B], tails) if known_B.any() else (np.nan, np.nan)
     count = np.quantile(n_given * (1 - plus_B) + (n_tracks - n_given) * minus_B, tails)
     return (float(recall[0]), float(recall[1])), (float(count[0]), float(count[1]))
 

@@ -203,7 +203,14 @@ def _rate(
     missing_ends: tuple[float, float] = (float("nan"), float("nan")),
 ) -> NoiseRate:
     true = given - false + missing
+    false_rate = false / given if given else float("nan")
+    missing_rate = missing / true if true else float("nan")
     return NoiseRate(
-        label, n_tracks, given, true, false, missing,
-        false / given if given else float("nan"), missing / true if true else float("nan"), *false_ends, *missing_ends,
+        label, n_tracks, given, true, false, missing, false_rate, missing_rate,
+        *_holding(false_rate, false_ends), *_holding(missing_rate, missing_ends),
     )  # fmt: skip
+
+
+def _holding(value: float, ends: tuple[float, float]) -> tuple[float, float]:
+    """An interval that holds its value: on few tracks the two come of different counts, and may lie apart."""
+    return float(np.minimum(ends[0], value)), float(np.maximum(ends[1], value))
