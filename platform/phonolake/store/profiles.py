@@ -164,9 +164,10 @@ def _by_boto3(name: str) -> Keys:
     try:
         import boto3
     except ModuleNotFoundError:
+        by_hand = f'eval "$(aws configure export-credentials --profile {name} --format env)"'
         raise UsageError(
             f"the profile {name!r} of AWS signs in or takes on a role, for which boto3 is needed: "
-            """What a program says that the profile names: JSON with keys, and until when they hold (ISO 8601)."""
+            f"pip install 'phonolake[aws]', or {by_hand}"
         ) from None
     try:
         found = boto3.Session(profile_name=name).get_credentials().get_frozen_credentials()
