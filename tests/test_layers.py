@@ -84,6 +84,7 @@ HOMES: dict[str, set[str]] = {
     "xgboost": {"models"},
     "deltalake": {"store"},
     "obstore": {"store"},
+    "boto3": {"store"},
     "faiss": {"search"},
     "torch": {"models", "training", "inference", "features", "testing"},
     "h5py": {"models", "sources", "synthesis"},

@@ -4,11 +4,14 @@ import os
 import random
 import string
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.object_store import using
 
 from phonolake import registry, testing
 from phonolake.audio.containers import EXTENSIONS
@@ -16,7 +19,8 @@ from phonolake.errors import UsageError
 from phonolake.records import TEST, TRAIN, VALID, Recording, Seconds
 from phonolake.sources import contract, esc10, fma, folder
 from phonolake.sources import options as choices
-from phonolake.stages import ingest
+from phonolake.stages import ingest, source_root
+from phonolake.store.place import Place
 from phonolake.synthesis import fma as synthetic
 from phonolake.synthesis.layouts import contract as layouts
 
@@ -113,6 +117,22 @@ def test_each_dataset_and_its_options_stand_in_the_docs(name: str) -> None:
 
 def test_every_source_keeps_the_contract(name: str, tree: Path) -> None:
     testing.check_source(contract.get(name), tree)
+
+
+def test_a_bucket_serves_as_well_as_a_folder(name: str, tree: Path, objects_server: str, tmp_path: Path) -> None:
+    """Of all that lies there only what the source opens is brought; it says the same."""
+    source = contract.get(name)
+    here = [replace(r, path=r.path.relative_to(tree)) for r in listed(name, tree)]
+    with using(objects_server, tmp_path / "cache") as url:
+        place = Place.at(url)
+        files = [path for path in tree.rglob("*") if path.is_file()]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda p: place.put(f"tree/{p.relative_to(tree).as_posix()}", p.read_bytes()), files))
+        with source_root.opened(f"{url}/tree", source) as root:
+            assert [replace(r, path=r.path.relative_to(root.path)) for r in listed(name, root.path)] == here
+            assert contract.vocabulary(source, root.path) == contract.vocabulary(source, tree)
+            assert contract.facts(source, root.path) == contract.facts(source, tree)
+            assert {root.named(r.path) for r in listed(name, root.path)} == {f"{url}/tree/{r.path}" for r in here}
 
 
 def test_what_is_to_be_downloaded_can_be_checked(name: str) -> None:

@@ -254,9 +254,3 @@ def test_two_ingests_at_once_take_each_file_in_once(lake: Lake, music: Path) -> 
     assert rows(lake, "SELECT count(*) FROM rejects") == [(1,)]
     mend(lake)
     assert verify(lake) == []
-
-
-def test_music_in_a_bucket_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(["ingest", "folder", "s3://music/tracks", "--lake", str(tmp_path / "lake")]) == 2
-    assert "s3://music/tracks is no folder, and music is taken in from one" in capsys.readouterr().err
-    assert not (tmp_path / "lake").exists()

@@ -59,6 +59,7 @@ CARD = SourceCard(
         ),
     ),
 )
+READS = ("*.csv", "*.json")
 RULES = ("all", "single")
 # What people name a segment's file: the id, with Y before it in a well-known copy, then start and end in s or ms.
 NAME = re.compile(r"Y?(?P<ytid>[A-Za-z0-9_-]{11})(_(?P<start>\d+(\.\d+)?)(_(?P<end>\d+(\.\d+)?))?)?")

@@ -24,17 +24,25 @@ and, where it has them,
         How much of the whole dataset is there, where that is not the number of recordings.
     FOLLOWS_LINKS : bool
         Whether a link that leads out of `root` is the user's own choice; it is a reject otherwise.
+    READS : tuple of str
+        Names of the files that are opened, as patterns such as ``"*.csv"``; empty where names of files say all. Of a
+        dataset on object storage no others are brought; without it all are that hold no sound and are no archives.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, cast
 
 from phonolake import registry
+from phonolake.audio.containers import EXTENSIONS, OTHER_AUDIO
 from phonolake.errors import UsageError
 from phonolake.records import Recording
 from phonolake.sources import options as choices
+
+# Endings of sound, and of archives, which are unpacked before they are read.
+UNREAD = {f".{ending}" for ending in (*EXTENSIONS, *OTHER_AUDIO, "zip", "tar", "tgz", "gz", "bz2", "7z", "rar")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +217,14 @@ def passed_over(source: Source, root: Path) -> list[Path]:
 def follows_links(source: Source) -> bool:
     """Whether links out of the tree are taken as the user's own."""
     return bool(getattr(source, "FOLLOWS_LINKS", False))
+
+
+def opens(source: Source, name: str) -> bool:
+    """Whether a source may open a file of this name."""
+    read = getattr(source, "READS", None)
+    if read is None:
+        return PurePosixPath(name.lower()).suffix not in UNREAD
+    return any(fnmatchcase(name, pattern) for pattern in read)
 
 
 def _parsed(source: Source, chosen: Sequence[str]) -> tuple[Any, ...]:

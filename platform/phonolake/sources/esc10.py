@@ -27,6 +27,7 @@ CARD = SourceCard(
         ),
     ),
 )
+READS = ()
 CLASS = re.compile(r"\d{3} - (?P<label>.+)")
 CLIP = re.compile(rf"(?P<fold>[1-5])-\d+-[A-Z]\.(?i:{'|'.join(EXTENSIONS)})")
 

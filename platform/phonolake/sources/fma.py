@@ -85,6 +85,7 @@ CARD = SourceCard(
         ),
     ),
 )
+READS = ("tracks.csv", "genres.csv")
 # Each size holds the tracks of the smaller ones.
 SIZES = {"small": 8_000, "medium": 25_000, "large": 106_574, "full": 106_574}
 LEVELS = ("top", "track", "all")

@@ -20,6 +20,7 @@ CARD = SourceCard(
 )
 # It is the user's own tree: what it links to belongs to it.
 FOLLOWS_LINKS = True
+READS = ()
 
 
 def recordings(root: Path) -> Iterator[Recording]:

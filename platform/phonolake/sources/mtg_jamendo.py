@@ -30,6 +30,7 @@ CARD = SourceCard(
         Download(f"{HOST}raw_30s.tsv", None, None, "all tracks of 30 s or more, before tags were merged"),
     ),
 )
+READS = ("*.tsv",)
 # Tracks and tags of the published tables.
 SUBSETS = {
     "all": ("autotagging", 55_609, 195),

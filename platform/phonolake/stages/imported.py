@@ -21,6 +21,7 @@ from phonolake.sources import contract
 from phonolake.sources.contract import Source
 from phonolake.sources.label_sheets import Keyed
 from phonolake.sources.names import Named, Names
+from phonolake.stages import source_root
 from phonolake.store import catalog, jobs, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
@@ -123,9 +124,9 @@ class Matcher:
 
 def planned(source: Source, root: str, options: Collection[str]) -> Names:
     """The names of what a source would ingest, before it is."""
-    folder = Path(root).expanduser().resolve()
-    listed = contract.recordings(source, folder, tuple(options))
-    return Names(Named(r.source_id, r.source_id, str(r.path)) for r in listed)
+    with source_root.opened(root, source) as folder:
+        listed = contract.recordings(source, folder.path, tuple(options))
+        return Names(Named(r.source_id, r.source_id, folder.named(r.path)) for r in listed)
 
 
 def check_name(name: str, kind: str, reserved: Collection[str]) -> str:

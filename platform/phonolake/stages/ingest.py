@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from phonolake import execution, progress
@@ -16,21 +15,22 @@ from phonolake.files import locked
 from phonolake.inference.products import product, rejects
 from phonolake.lineage import digest
 from phonolake.sources import contract
-from phonolake.stages import absent, derive, extraction, imported, prune
+from phonolake.stages import absent, derive, extraction, imported, prune, source_root
 from phonolake.stages import ingest_passed_over as passing
 from phonolake.stages import ingest_plan as planning
 from phonolake.stages import ingest_vocabulary as vocabulary
 from phonolake.stages.extraction import RecipeNames
 from phonolake.stages.ingest_config import Config
-from phonolake.stages.ingest_files import File, Looker, readable
+from phonolake.stages.ingest_files import File, readable
 from phonolake.stages.ingest_rows import rows_of
-from phonolake.store import jobs, schema
+from phonolake.stages.source_root import Root
+from phonolake.store import jobs, mirror, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.naming import TOMBSTONES
 from phonolake.store.objects import TakenError
 from phonolake.store.outcomes import Outcome, finish, merge, now, versions
-from phonolake.store.place import URL, Place
+from phonolake.store.place import Place
 from phonolake.store.shards import SUFFIX, write_rows, writing
 
 __all__ = ["Config", "Task", "ingest_shard", "make_plan", "run"]
@@ -71,8 +71,6 @@ def run(config: Config, recipes: RecipeNames = extraction.NONE) -> Outcome:
     pruned = prune.take_down(config, plan, started) if config.prune else ""
     if not plan.shards:
         return _nothing_new(config, plan, pruned)
-    # Read before any work is done: a table of labels that is none ends it with nothing written.
-    terms = contract.vocabulary(contract.get(config.source), Path(config.root).expanduser().resolve(), config.options)
     lake = Lake.create(config.lake)
     with jobs.working(lake.place, "ingest"):
         for attempt in attempts(lake):
@@ -86,7 +84,7 @@ def run(config: Config, recipes: RecipeNames = extraction.NONE) -> Outcome:
                 if not plan.shards:
                     return _nothing_new(config, plan, pruned)
                 _write(lake, config, plan, recipes)
-                return _publish(lake, seen, config, plan, terms, pruned, started)
+                return _publish(lake, seen, config, plan, pruned, started)
     raise AssertionError("the last attempt raises")
 
 
@@ -106,7 +104,8 @@ def _write(lake: Lake, config: Config, plan: planning.IngestPlan, recipes: Recip
     total = sum(len(task.files) for task in tasks)
     with progress.task("ingest", total, done=total - sum(len(task.files) for task in missing)) as advance:
         seconds = _seconds(missing)
-        for _ in execution.imap(ingest_shard, missing, seconds=seconds, forks=lake.forks, on_tick=advance):
+        forks = lake.forks and not mirror.is_remote(config.root)
+        for _ in execution.imap(ingest_shard, missing, seconds=seconds, forks=forks, on_tick=advance):
             pass
 
 
@@ -115,13 +114,12 @@ def _publish(
     seen: Lake,
     config: Config,
     plan: planning.IngestPlan,
-    terms: list[contract.Term],
     pruned: str,
     started: datetime,
 ) -> Outcome:
     """Commit the shards of a plan, which rests on the tracks and rejects that were seen."""
     changes = {name: _collect(seen, name, plan) for name in TABLES}
-    changes["vocabulary"] = vocabulary.replacing(seen, config.dataset_name, terms)
+    changes["vocabulary"] = vocabulary.replacing(seen, config.dataset_name, plan.terms)
     changes["passed_over"] = passing.replacing(seen, config.dataset_name, plan.passed_over)
     total = sum(map(len, plan.shards.values()))
     outputs = sum(s.rows for s in changes["tracks"].add if s.file.removesuffix(".parquet") in plan.shards)
@@ -154,16 +152,15 @@ def _there(config: Config) -> Lake | None:
 
 def _plan(config: Config, lake: Lake | None) -> planning.IngestPlan:
     source = contract.get(config.source)
-    if URL.match(config.root):
-        raise UsageError(f"{config.root} is no folder, and music is taken in from one: copy or mount the bucket first")
-    root = Path(config.root).expanduser()
-    if not root.is_dir():
-        raise UsageError(f"{config.root} is no folder: name the folder that holds the {config.source} files")
     if ":" in config.dataset_name or not config.dataset_name.isprintable():
         raise UsageError(
             f"dataset name {config.dataset_name!r} may hold no colon and no control characters: use --name"
         )
-    root = root.resolve()
+    with source_root.opened(config.root, source) as root:
+        return _plan_under(root, source, config, lake)
+
+
+def _plan_under(root: Root, source: contract.Source, config: Config, lake: Lake | None) -> planning.IngestPlan:
     files = _NamedFiles(source, root, config)
     plan = planning.make(
         files,
@@ -171,9 +168,12 @@ def _plan(config: Config, lake: Lake | None) -> planning.IngestPlan:
         config.dataset_name,
         config.fingerprint,
         config.shard_bytes,
-        within=None if config.join else root,
+        within=None if config.join else root.address,
+        exists=root.exists,
     )
-    plan.passed_over = contract.passed_over(source, root)
+    plan.passed_over = [*map(root.named, contract.passed_over(source, root.path)), *root.unnamed]
+    # Read before any work is done: a table of labels that is none ends it with nothing written.
+    plan.terms = contract.vocabulary(source, root.path, config.options) if plan.shards else []
     if plan.known or any(_is_there(file) for group in plan.shards.values() for file in group):
         return plan
     listed = list(files)
@@ -181,24 +181,24 @@ def _plan(config: Config, lake: Lake | None) -> planning.IngestPlan:
         none = f"no audio in {config.root}: {source.CARD.layout}"
         raise UsageError("; ".join(filter(None, [none, passing.said(plan.passed_over)])))
     if not any(map(_is_there, listed)):
-        raise UsageError(absent.explain(source, root, listed, config.options))
+        raise UsageError(absent.explain(source, root.path, listed, config.options))
     return plan
 
 
 class _NamedFiles:
     """The files of all recordings that a source names under a root, looked at anew each time they are gone through."""
 
-    def __init__(self, source: contract.Source, root: Path, config: Config) -> None:
+    def __init__(self, source: contract.Source, root: Root, config: Config) -> None:
         self._source, self._root, self._config = source, root, config
 
     def __iter__(self) -> Iterator[File]:
         follows = self._config.follow_links or contract.follows_links(self._source)
-        looker = Looker(None if follows else self._root)
+        looker = self._root.looker(follows)
         try:
-            for recording in contract.recordings(self._source, self._root, self._config.options):
+            for recording in contract.recordings(self._source, self._root.path, self._config.options):
                 yield looker.look(recording)
         except UsageError as error:
-            hint = absent.elsewhere(self._source, self._root, self._config.options)
+            hint = absent.elsewhere(self._source, self._root.path, self._config.options)
             raise UsageError(f"{error}; {hint}" if hint else str(error)) from error
 
 

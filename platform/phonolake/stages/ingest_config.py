@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phonolake.lineage import digest
+from phonolake.store import mirror
 
 MAX_CLIPPED = 0.1
 MAX_BYTES = 4 << 30
@@ -64,9 +65,11 @@ class Config:
 
     @property
     def dataset_name(self) -> str:
-        if self.dataset:
-            return self.dataset
-        return Path(self.root).expanduser().resolve().name if self.source == "folder" else self.source
+        if self.dataset or self.source != "folder":
+            return self.dataset or self.source
+        if mirror.is_remote(self.root):
+            return "/".join(mirror.split(self.root)).rstrip("/").rpartition("/")[2]
+        return Path(self.root).expanduser().resolve().name
 
     @property
     def fingerprint(self) -> str:

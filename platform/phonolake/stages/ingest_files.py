@@ -3,13 +3,20 @@
 import hashlib
 import os
 import stat
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from phonolake.audio.encoded import Encoded, OnDisk
+from phonolake.errors import AudioError
 from phonolake.lineage import DIGITS, canonical, digest
 from phonolake.records import Recording
+from phonolake.store import mirror, pieces
+from phonolake.store.mirror import Mirror
+from phonolake.store.objects import StorageError, TakenError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,8 @@ class File:
         Hash of what the dataset says of the recording.
     outside : Path or None
         Where a link leads that leaves the tree and is not followed.
+    url : str or None
+        The object that it is, where a file of this machine only stands for it.
     """
 
     recording: Recording
@@ -31,6 +40,12 @@ class File:
     mtime: int | None
     said: str
     outside: Path | None = None
+    url: str | None = None
+
+    @property
+    def where(self) -> str:
+        """Its path or address, as it stands in tables."""
+        return self.url or readable(self.recording.path)
 
 
 class Looker:
@@ -40,15 +55,24 @@ class Looker:
     ----------
     within : Path or None
         Tree that links may not lead out of, as its owner may not know what an archive put there; None follows all.
+    standing : Mirror or None
+        What stands for a tree on object storage.
     """
 
-    def __init__(self, within: Path | None) -> None:
-        self.within = within
+    def __init__(self, within: Path | None, standing: Mirror | None = None) -> None:
+        self.within, self.standing = within, standing
         self._folders: dict[str, bool] = {}
         self._rests: dict[tuple[Any, ...], str] = {}
 
     def look(self, recording: Recording) -> File:
         """Ask about one recording; anything but a regular file counts as missing."""
+        if self.standing is None:
+            return self._look(recording)
+        if recording.fault:
+            recording = replace(recording, fault=self.standing.said(recording.fault))
+        return replace(self._look(recording), url=self.standing.url(recording.path))
+
+    def _look(self, recording: Recording) -> File:
         said = self._digest(recording)
         path = os.fspath(recording.path)
         try:
@@ -87,6 +111,38 @@ class Looker:
         if folder not in self._folders:
             self._folders[folder] = not Path(folder).resolve().is_relative_to(self.within)
         return self._folders[folder]
+
+
+@contextmanager
+def encoded(file: File) -> Iterator[Encoded]:
+    """The bytes of a file; those of a large one are on the disk until the block ends.
+
+    Raises
+    ------
+    AudioError
+        ``unreadable``, when it cannot be read, or is not what it was when it was looked at.
+    """
+    if file.url is None:
+        with OnDisk(file.recording.path) as opened:
+            yield opened if len(opened) > pieces.PIECE else opened[:]
+        return
+    try:
+        with mirror.reading(file.url, file.size or 0, pieces.PIECE) as (data, entry):
+            if (entry.size, mirror.nanoseconds(entry.modified)) != (file.size, file.mtime):
+                raise AudioError("unreadable", "it changed since it was listed")
+            if isinstance(data, bytes):
+                yield data
+            else:
+                with OnDisk(data) as opened:
+                    yield opened
+    except FileNotFoundError as error:
+        raise AudioError("unreadable", "it is no longer there") from error
+    except TakenError as error:
+        raise AudioError("unreadable", "it changed while it was read") from error
+    except StorageError as error:
+        if not error.refused:
+            raise
+        raise AudioError("unreadable", f"object storage refuses it ({error.refused})") from error
 
 
 # Texts that are kept.

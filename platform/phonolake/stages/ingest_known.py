@@ -4,20 +4,18 @@ Neither the files nor the answers of the lake are ever all in Python at once; it
 take the memory of an ingest, and loops over them its time.
 """
 
-import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from phonolake.audio.encoded import OnDisk, sha256
+from phonolake.audio.encoded import sha256
 from phonolake.errors import AudioError, UsageError
-from phonolake.stages.ingest_files import File, readable
+from phonolake.stages.ingest_files import File, encoded
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
 
@@ -131,8 +129,14 @@ class KnownFiles:
             for track_id, before in changed.items():
                 yield named[track_id], before
 
-    def gone(self) -> list[str]:
-        """Tracks and rejects whose files were there and are no longer where they were, nor anywhere else."""
+    def gone(self, exists: Callable[[str], bool]) -> list[str]:
+        """Tracks and rejects whose files were there and are no longer where they were, nor anywhere else.
+
+        Parameters
+        ----------
+        exists : callable
+            Whether something is at a path or an address.
+        """
         away: set[str] = set()
         if self._missing and self._n:
             self._connection.register("missing", pa.table({"track_id": self._missing}))
@@ -140,11 +144,11 @@ class KnownFiles:
         if self._n_met < self._n:
             away.update(i for (i,) in self._rows("SELECT track_id FROM known") if i not in self._seen)
         paths = self._of(away, f"SELECT track_id, source_path {FILES} AND source_bytes IS NOT NULL")
-        return sorted(track_id for track_id, path in paths.items() if not os.path.exists(path))
+        return sorted(track_id for track_id, path in paths.items() if not exists(path))
 
-    def check_same(self, files: Iterable[File], root: Path) -> None:
+    def check_same(self, files: Iterable[File], root: str) -> None:
         """Raise a `UsageError` when the lake has another dataset of this name: from elsewhere, with other files."""
-        inside = readable(root) + os.sep
+        inside = f"{root}/"
         own = f"SELECT source_path {FILES} AND starts_with(track_id, $1 || ':')"
         example = self._rows(f"{own} LIMIT 1", [self._dataset]) if self._n else []
         if not example or self._rows(f"{own} AND starts_with(source_path, $2) LIMIT 1", [self._dataset, inside]):
@@ -152,7 +156,7 @@ class KnownFiles:
         found = {f"{self._dataset}:{file.recording.source_id}": file for file in files}
         if not found:
             return
-        paths = {readable(file.recording.path) for file in found.values()}
+        paths = {file.where for file in found.values()}
         known = dict(self._rows(f"SELECT track_id, source_path {FILES}"))
         if not paths.isdisjoint(known.values()):
             return
@@ -171,9 +175,9 @@ class KnownFiles:
         unnamed = [i for (i,) in self._rows("SELECT track_id FROM known") if i not in self._seen]
         ids = {path: track_id for track_id, path in self._of(unnamed, f"SELECT track_id, source_path {FILES}").items()}
         for file in files:
-            if (before := ids.get(readable(file.recording.path))) is not None:
+            if (before := ids.get(file.where)) is not None:
                 raise UsageError(
-                    f"{readable(file.recording.path)} is {before} in the lake, and would be "
+                    f"{file.where} is {before} in the lake, and would be "
                     f"{self._dataset}:{file.recording.source_id} besides: another reader took it in, or from another "
                     "folder; do as then, choose another name (--name), or have it twice (--join)"
                 )
@@ -214,7 +218,7 @@ class KnownFiles:
         for file in files:
             before = met.setdefault(file.recording.source_id, file)
             if before is not file:
-                paths = " and ".join(readable(f.recording.path) for f in (before, file))
+                paths = " and ".join(f.where for f in (before, file))
                 stands = f"{self._dataset}:{file.recording.source_id} stands for two files, {paths}"
                 return UsageError(f"{stands}: remove one of them")
         raise AssertionError("the files are others when they are gone through again")
@@ -245,7 +249,7 @@ def _may_be_copy(file: File, before: KnownFile | None) -> bool:
 
 def _digest(file: File) -> str | None:
     try:
-        with OnDisk(file.recording.path) as data:
+        with encoded(file) as data:
             return sha256(data)
     except AudioError:
         return None

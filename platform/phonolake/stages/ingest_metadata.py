@@ -6,16 +6,17 @@ takes their rows' place. What was taken in before is replaced as a whole.
 
 import re
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from itertools import count, islice
-from pathlib import Path
 from typing import Any
 
 from phonolake.lineage import CODE_VERSION, canonical, digest
-from phonolake.records import Recording
 from phonolake.sources import contract
 from phonolake.stages import ingest_vocabulary as vocabulary
-from phonolake.stages.ingest_files import Looker, readable
+from phonolake.stages import source_root
+from phonolake.stages.ingest_files import File
 from phonolake.stages.ingest_known import METADATA_ONLY
+from phonolake.stages.source_root import Root
 from phonolake.store import catalog, jobs, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
@@ -41,15 +42,21 @@ def run(config: Any) -> Outcome:
     """
     started = now()
     source = contract.get(config.source)
-    root = Path(config.root).expanduser().resolve()
-    recordings = contract.catalogue(source, root, config.options)
+    with source_root.opened(config.root, source) as root:
+        return _run(config, source, root, started)
+
+
+def _run(config: Any, source: contract.Source, root: Root, started: datetime) -> Outcome:
+    recordings = contract.catalogue(source, root.path, config.options)
     next(recordings, None)  # a wrong layout is said before there is a lake
-    terms = contract.vocabulary(source, root, config.options)
+    terms = contract.vocabulary(source, root.path, config.options)
     lake = Lake.create(config.lake)
     with jobs.working(lake.place, "ingest"):
         for attempt in attempts(lake):
             with attempt as seen:
-                changes, outcome = _write(seen, config, contract.catalogue(source, root, config.options))
+                looker = root.looker(follows_links=True)
+                files = map(looker.look, contract.catalogue(source, root.path, config.options))
+                changes, outcome = _write(seen, config, files)
                 changes["vocabulary"] = vocabulary.replacing(seen, config.dataset_name, terms)
                 changes["runs"] = finish(seen, config, [outcome], started)
                 lake.commit(changes, Reads(versions(seen, "tracks", "rejects", TOMBSTONES)))
@@ -57,23 +64,23 @@ def run(config: Any) -> Outcome:
     raise AssertionError("the last attempt raises")
 
 
-def _write(lake: Lake, config: Any, recordings: Iterable[Recording]) -> tuple[dict[str, Change], Outcome]:
+def _write(lake: Lake, config: Any, files: Iterable[File]) -> tuple[dict[str, Change], Outcome]:
     """Write the shards, and say what they take the place of."""
     dataset = config.dataset_name
     prefix = f"{METADATA_ONLY}{re.sub(r'[^A-Za-z0-9_]+', '-', dataset)[:40]}-{digest(dataset, length=8)}{SEPARATOR}"
     passed_over = _with_audio(lake, dataset)
     changes = {name: Change(schema.table(name)) for name in TABLES}
     n_inputs = n_rejects = 0
-    listed = (r for r in recordings if f"{dataset}:{r.source_id}" not in passed_over)
+    listed = (file for file in files if f"{dataset}:{file.recording.source_id}" not in passed_over)
     for number in count():
         batch = list(islice(listed, TRACKS_IN_SHARD))
         if not batch:
             break
         n_inputs += len(batch)
-        n_rejects += sum(recording.fault is not None for recording in batch)
+        n_rejects += sum(file.recording.fault is not None for file in batch)
         rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
-        for recording in batch:
-            for name, row in _rows(recording, config, dataset):
+        for file in batch:
+            for name, row in _rows(file, config, dataset):
                 rows[name].append(row)
         for name, found in rows.items():
             if found:
@@ -101,14 +108,14 @@ def _with_audio(lake: Lake, dataset: str) -> set[str]:
     return {track_id for (track_id,) in rows}
 
 
-def _rows(recording: Recording, config: Any, dataset: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows(file: File, config: Any, dataset: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows that a recording becomes, each with the name of its table."""
+    recording = file.recording
     track_id = f"{dataset}:{recording.source_id}"
     stamp = {"config_hash": config.fingerprint, "code_version": CODE_VERSION}
     if recording.fault:
-        file = Looker(None).look(recording)
         where = {
-            "source_path": readable(recording.path),
+            "source_path": file.where,
             "source_bytes": file.size,
             "source_mtime": file.mtime,
         }
@@ -125,7 +132,7 @@ def _rows(recording: Recording, config: Any, dataset: str) -> Iterator[tuple[str
             "artist_id": recording.artist_id,
             "album_id": recording.album_id,
             "attributes": canonical(dict(recording.attributes)),
-            "metadata_hash": Looker(None).look(recording).said,
+            "metadata_hash": file.said,
         },
     )
     for labels, by in ((recording.labels, "dataset"), (recording.tags, "tags")):

@@ -3,11 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import PurePosixPath
 
 from phonolake.audio.containers import OTHER_AUDIO
 from phonolake.lineage import digest
-from phonolake.stages.ingest_files import readable
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import describe, write_rows
@@ -16,7 +15,7 @@ from phonolake.store.shards import describe, write_rows
 NAMED = 6
 
 
-def said(paths: Sequence[Path]) -> str:
+def said(paths: Sequence[str]) -> str:
     """How many files were passed over, for a person to read, endings of sound first; empty where there are none."""
     if not paths:
         return ""
@@ -31,13 +30,13 @@ def said(paths: Sequence[Path]) -> str:
     return f"passed over {files}{which}: {', '.join(named + more)}"
 
 
-def replacing(lake: Lake, dataset: str, paths: Sequence[Path]) -> Change:
+def replacing(lake: Lake, dataset: str, paths: Sequence[str]) -> Change:
     """Write what was passed over of a dataset as one shard, to be committed in the place of what the lake has of it."""
     table = schema.table("passed_over")
     counts = Counter(_ending(path) for path in paths)
     examples = {_ending(path): path for path in reversed(paths)}
     rows = [
-        {"dataset": dataset, "ending": ending, "files": n, "example": readable(examples[ending])}
+        {"dataset": dataset, "ending": ending, "files": n, "example": examples[ending]}
         for ending, n in sorted(counts.items())
     ]
     # The name begins with the dataset's, written so that no dataset's name is the beginning of another's.
@@ -49,5 +48,5 @@ def replacing(lake: Lake, dataset: str, paths: Sequence[Path]) -> Change:
     return change
 
 
-def _ending(path: Path) -> str:
-    return readable(path.suffix.lower())
+def _ending(path: str) -> str:
+    return PurePosixPath(path).suffix.lower()

@@ -1,12 +1,13 @@
 """Which files an ingest has to read, and into which shards they go."""
 
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from phonolake.lineage import digest
+from phonolake.sources.contract import Term
 from phonolake.stages import ingest_known
 from phonolake.stages.ingest_files import File
 from phonolake.store.lake import Lake
@@ -21,15 +22,16 @@ class IngestPlan:
     """Shards to write by name, tracks whose rows they replace, and how many files need nothing or were forgotten.
 
     `passed_over` are files under the root that are no recordings by their names, `gone` the tracks and rejects whose
-    files are no longer there.
+    files are no longer there, `terms` the labels that the dataset can give.
     """
 
     shards: dict[str, tuple[File, ...]] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
     known: int = 0
     forgotten: int = 0
-    passed_over: list[Path] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    terms: list[Term] = field(default_factory=list)
 
     @property
     def said(self) -> str:
@@ -49,7 +51,8 @@ def make(
     fingerprint: str,
     shard_bytes: int,
     *,
-    within: Path | None = None,
+    within: str | None = None,
+    exists: Callable[[str], bool] = os.path.exists,
 ) -> IngestPlan:
     """Leave out what the lake has unchanged, and group the rest in a way that depends on nothing but the files.
 
@@ -57,8 +60,10 @@ def make(
     ----------
     files : iterable of File
         Gone through once, and again where something is wrong with them; only those that need work are kept.
-    within : Path, optional
-        Folder of the files: a dataset of the lake is refused that has files elsewhere, and none of these.
+    within : str, optional
+        Path or address of their folder: a dataset of the lake is refused that has files elsewhere, and none of these.
+    exists : callable
+        Whether something is at a path or an address.
 
     Raises
     ------
@@ -79,7 +84,7 @@ def make(
                     tries[file.recording.source_id] = version
         if within is not None:
             known.check_ids(work)
-        plan.known, plan.forgotten, plan.gone = known.n_unchanged, known.n_forgotten, known.gone()
+        plan.known, plan.forgotten, plan.gone = known.n_unchanged, known.n_forgotten, known.gone(exists)
     slug = re.sub(r"[^A-Za-z0-9_]+", "-", dataset).strip("-")[:40] or "dataset"
     for index, group in enumerate(_groups(work, shard_bytes)):
         # A file that is tried again looks as before; the version of the rejects tells the tries apart.

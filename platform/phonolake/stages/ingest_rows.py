@@ -13,7 +13,7 @@ from phonolake.lineage import CODE_VERSION, canonical
 from phonolake.records import Recording
 from phonolake.stages.extraction import Describe
 from phonolake.stages.ingest_config import Config
-from phonolake.stages.ingest_files import File, readable
+from phonolake.stages.ingest_files import File, encoded, readable
 from phonolake.store import pieces
 
 # The mean of the channels of a recording is at most some dB weaker than they are, unless one is the other's negative.
@@ -33,7 +33,7 @@ def rows_of(
     track_id = f"{config.dataset_name}:{file.recording.source_id}"
     stamp = {"config_hash": config.fingerprint, "code_version": CODE_VERSION}
     where = {
-        "source_path": readable(file.recording.path),
+        "source_path": file.where,
         "source_bytes": file.size,
         "source_mtime": file.mtime,
     }
@@ -42,7 +42,7 @@ def rows_of(
     with ExitStack() as stack:
         try:
             _check_there(file, config)
-            data = _open(file, stack)
+            data = stack.enter_context(encoded(file))
             digest_of_file = sha256(data)
             ending = file.recording.path.suffix[1:]
             facts, decoded = probe_and_decode(
@@ -81,15 +81,9 @@ def _check_there(file: File, config: Config) -> None:
     if file.outside:
         raise AudioError("outside", f"a link leads out of the dataset, to {readable(file.outside)}")
     if file.size is None:
-        raise AudioError("missing", f"no file at {readable(file.recording.path)}")
+        raise AudioError("missing", f"no file at {file.where}")
     if file.size > config.max_bytes:
         raise AudioError("too-large", f"{file.size} bytes, and the limit is {config.max_bytes} (--max-bytes)")
-
-
-def _open(file: File, stack: ExitStack) -> Encoded:
-    """The bytes of a file; a large one stays on the disk until the stack is closed."""
-    opened = stack.enter_context(OnDisk(file.recording.path))
-    return opened if len(opened) > pieces.PIECE else opened[:]
 
 
 def _check_unchanged(file: File, data: Encoded) -> None:

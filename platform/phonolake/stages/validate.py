@@ -7,7 +7,9 @@ from phonolake.audio.containers import EXTENSIONS
 from phonolake.errors import UsageError
 from phonolake.records import Recording
 from phonolake.sources import contract, trees
-from phonolake.stages.ingest_files import File, Looker, readable
+from phonolake.stages import source_root
+from phonolake.stages.ingest_files import File
+from phonolake.stages.source_root import Root
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +55,16 @@ def run(config: Config, *, top: int = 10) -> list[DatasetCheck]:
         If the layout is not there, or metadata cannot be read.
     """
     source = contract.get(config.source)
-    root = Path(config.root).expanduser()
-    if not root.is_dir():
-        raise UsageError(f"{config.root} is no folder: name the folder that holds the {config.source} files")
-    root = root.resolve()
-    looker = Looker(None if contract.follows_links(source) else root)
-    files = [looker.look(recording) for recording in _recordings(source, root, config.options)]
-    share = contract.share(source, root, config.options, sum(file.size is not None for file in files))
-    figures = [
-        DatasetCheck("figure", f.about, f.published, f.found) for f in contract.facts(source, root, config.options)
-    ]
-    shares = [DatasetCheck("share", share.about, share.published, share.found)] if share else []
-    return figures + shares + _files(files, root, top)
+    with source_root.opened(config.root, source) as root:
+        looker = root.looker(contract.follows_links(source))
+        files = [looker.look(recording) for recording in _recordings(source, root.path, config.options)]
+        share = contract.share(source, root.path, config.options, sum(file.size is not None for file in files))
+        figures = [
+            DatasetCheck("figure", f.about, f.published, f.found)
+            for f in contract.facts(source, root.path, config.options)
+        ]
+        shares = [DatasetCheck("share", share.about, share.published, share.found)] if share else []
+        return figures + shares + _files(files, root, top)
 
 
 def _recordings(source: contract.Source, root: Path, options: tuple[str, ...]) -> list[Recording]:
@@ -78,20 +78,20 @@ def _recordings(source: contract.Source, root: Path, options: tuple[str, ...]) -
         return []
 
 
-def _files(files: list[File], root: Path, top: int) -> list[DatasetCheck]:
+def _files(files: list[File], root: Root, top: int) -> list[DatasetCheck]:
     present = [f for f in files if f.size is not None]
     missing = [f for f in files if f.size is None and not f.outside]
     outside = [f for f in files if f.outside]
     empty = [f for f in present if not f.size]
     named = {f.recording.path for f in files}
-    unexpected = [path for path in trees.files(root, EXTENSIONS) if path not in named]
+    unexpected = [path for path in trees.files(root.path, EXTENSIONS) if path not in named]
     return [
         DatasetCheck("files", "named by the dataset", len(files), len(present) + len(outside)),
-        *(DatasetCheck("missing", readable(f.recording.path), 1, 0) for f in missing[:top]),
+        *(DatasetCheck("missing", f.where, 1, 0) for f in missing[:top]),
         DatasetCheck("files", "without a byte", 0, len(empty)),
-        *(DatasetCheck("empty", readable(f.recording.path), 0, 1) for f in empty[:top]),
+        *(DatasetCheck("empty", f.where, 0, 1) for f in empty[:top]),
         DatasetCheck("files", "reached by a link that leads out of the dataset", 0, len(outside)),
-        *(DatasetCheck("outside", readable(f.recording.path), 0, 1) for f in outside[:top]),
+        *(DatasetCheck("outside", f.where, 0, 1) for f in outside[:top]),
         DatasetCheck("files", "of audio that the dataset does not name", 0, len(unexpected)),
-        *(DatasetCheck("unexpected", readable(path), 0, 1) for path in unexpected[:top]),
+        *(DatasetCheck("unexpected", root.named(path), 0, 1) for path in unexpected[:top]),
     ]

@@ -58,7 +58,8 @@ def commit(place: Place, table: str, change: Change, kept: dict[str, Shard], pub
     wanted = {f: s for f, s in kept.items() if f not in change.remove} | {s.file: s for s in change.add}
     arrow = change.schema.arrow
     try:
-        log = DeltaTable.create(place.uri(folder(table)), arrow, mode="ignore", configuration=KEEP_LOG)
+        where, options = place.uri(folder(table)), objects.options(place.address)
+        log = DeltaTable.create(where, arrow, mode="ignore", configuration=KEEP_LOG, storage_options=options)
         if shape(_arrow_schema(log)) != shape(arrow):
             # A feature set with other columns. Only an overwrite changes a log's schema, and it empties the table.
             log.create_write_transaction([], mode="overwrite", schema=arrow)
@@ -91,7 +92,8 @@ def commit(place: Place, table: str, change: Change, kept: dict[str, Shard], pub
 
 def _open(place: Place, table: str, version: int | None = None) -> DeltaTable:
     def ask() -> DeltaTable:
-        return DeltaTable(place.uri(folder(table)), version=version)
+        where, options = place.uri(folder(table)), objects.options(place.address)
+        return DeltaTable(where, version=version, storage_options=options)
 
     try:
         return objects.again(place.address, folder(table), ask, DeltaError) if place.is_remote else ask()

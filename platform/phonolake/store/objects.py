@@ -2,7 +2,8 @@
 
 Every function takes the address of a place, such as ``s3://bucket/prefix``, and names below it. Credentials and
 endpoints come from the environment, by the names of each cloud: ``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``,
-``GOOGLE_APPLICATION_CREDENTIALS``, ``AZURE_STORAGE_ACCOUNT_NAME`` ...
+``GOOGLE_APPLICATION_CREDENTIALS``, ``AZURE_STORAGE_ACCOUNT_NAME`` ...; those of S3 from profiles too, as
+`store.profiles` says.
 """
 
 import os
@@ -10,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import cache
 from io import RawIOBase
@@ -22,6 +23,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import from_url
 
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.store import profiles
 
 Found = TypeVar("Found")
 
@@ -29,16 +31,24 @@ Found = TypeVar("Found")
 PART = 16 << 20
 # The library tries each request again, after 0.1, 0.2, 0.4 ... seconds, where that can help.
 RETRIES: Any = {"max_retries": 8}
+# Objects that are listed in one answer.
+PAGE = 1000
 TIMEOUTS: Any = {"timeout": "120s", "connect_timeout": "10s"}
 # It does not ask again when a connection breaks in the middle of an answer: what may be asked twice is asked so often.
 READINGS = 5
+# What is not for this user, or lies in an archive.
+REFUSED = ("AccessDenied", "InvalidObjectState", "BlobArchived")
 DENIED = ("403 ", "401 ", "Expired", "InvalidAccessKey", "Unauthenticated", "credential")
 
 
 class StorageError(PhonolakeError):
-    """Object storage did not do what it was asked for; `passing` is whether another try may help."""
+    """Object storage did not do what it was asked for.
+
+    Another try may help where it is `passing`; `refused` says why this object alone cannot be had.
+    """
 
     passing = True
+    refused = ""
 
 
 class TakenError(StorageError):
@@ -55,21 +65,27 @@ class Entry:
     tag: str
 
 
-def read(address: str, name: str) -> tuple[bytes, str]:
-    """What an object holds, and its tag; `FileNotFoundError` when it is not there."""
+def read(address: str, name: str) -> tuple[bytes, Entry]:
+    """What an object holds, and what it is; `FileNotFoundError` when it is not there."""
 
-    def whole() -> tuple[bytes, str]:
+    def whole() -> tuple[bytes, Entry]:
         found = obstore.get(client(address), name)
-        return bytes(found.bytes()), found.meta["e_tag"] or ""
+        return bytes(found.bytes()), _entry(found.meta)
 
     return again(address, name, whole)
 
 
-def part(address: str, name: str, start: int, end: int) -> bytes:
-    """Some bytes of an object."""
+def entry(address: str, name: str) -> Entry:
+    """What an object is; `FileNotFoundError` when it is not there."""
+    return again(address, name, lambda: _entry(obstore.head(client(address), name)))
+
+
+def part(address: str, name: str, start: int, end: int, tag: str | None = None) -> bytes:
+    """Some bytes of an object; with a tag a `TakenError` when it is another one by now."""
+    options: Any = {"range": (start, end)} | ({"if_match": tag} if tag else {})
 
     def some() -> bytes:
-        found = bytes(obstore.get_range(client(address), name, start=start, end=end))
+        found = bytes(obstore.get(client(address), name, options=options).bytes())
         if len(found) != end - start:
             raise OSError("the object is shorter than it was said to be")
         return found
@@ -116,7 +132,28 @@ def listed(address: str, prefix: str, after: str) -> Iterator[Entry]:
 
     for meta in sorted(again(address, prefix, all_of_them), key=lambda meta: meta["path"]):
         if meta["path"].startswith(prefix):
-            yield Entry(meta["path"], meta["size"], meta["last_modified"], meta["e_tag"] or "")
+            yield _entry(meta)
+
+
+def streamed(address: str, prefix: str) -> Iterator[Entry]:
+    """Objects below a prefix as they are listed, for any number of them; some come twice when a listing breaks off.
+
+    Raises
+    ------
+    StorageError
+    """
+    for n in range(1, READINGS + 1):
+        try:
+            with _asking(address, prefix):
+                for some in obstore.list(client(address), prefix or None, chunk_size=PAGE):
+                    for meta in some:
+                        if meta["path"].startswith(prefix):
+                            yield _entry(meta)
+                return
+        except StorageError as error:
+            if n == READINGS or not error.passing:
+                raise
+        time.sleep(0.1 * 2**n)
 
 
 def delete(address: str, names: Sequence[str]) -> None:
@@ -155,12 +192,25 @@ class Parts(RawIOBase):
 @cache
 def client(address: str) -> Any:
     """The library's client of an address, one for this process."""
+    found = profiles.access() if address.startswith("s3://") else profiles.Access()
+    settings: dict[str, Any] = {}
+    if found.keys is not None and found.keys.expires_at is not None:
+        found, settings = replace(found, keys=None), {"credential_provider": _renewed}
+    settings["config"] = {name.lower(): value for name, value in found.options().items()}
     # Options of ours hide this one of the environment from the library.
-    plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
+    client_options = TIMEOUTS | {"allow_http": _is_plain(found.endpoint)}
     try:
-        return from_url(address, retry_config=RETRIES, client_options=TIMEOUTS | {"allow_http": plain})
+        return from_url(address, retry_config=RETRIES, client_options=client_options, **settings)
     except (BaseError, OSError, ValueError) as error:
         raise UsageError(f"{address} cannot be opened ({complaint(error)}): name another place") from None
+
+
+def options(address: str) -> dict[str, str]:
+    """What other libraries are told about an address, beyond what they read from the environment."""
+    if not address.startswith("s3://"):
+        return {}
+    found = profiles.access()
+    return found.options() | ({"AWS_ALLOW_HTTP": "true"} if _is_plain(found.endpoint) else {})
 
 
 def forget_clients() -> None:
@@ -213,6 +263,7 @@ def failure(where: str, error: Exception) -> StorageError:
     way_out, passing = _way_out(str(error))
     failed = StorageError(f"object storage failed at {where} ({complaint(error)}): {way_out}")
     failed.passing = passing
+    failed.refused = complaint(error) if any(word in str(error) for word in REFUSED) else ""
     return failed
 
 
@@ -233,6 +284,23 @@ def _asking(address: str, name: str) -> Iterator[None]:
         raise FileNotFoundError(2, "no such object", where) from None
     except (BaseError, OSError, ValueError) as error:
         raise failure(where, error) from None
+
+
+def _renewed() -> Any:
+    """Credentials that hold for some time, as the library asks for them again and again."""
+    keys = profiles.access().keys
+    assert keys is not None, "a profile gives credentials once and not again"
+    return asdict(keys)
+
+
+def _is_plain(endpoint: str | None) -> bool:
+    """Whether S3 is spoken without TLS, as whoever names such an endpoint wants it."""
+    named = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    return named.startswith("http://") or os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
+
+
+def _entry(meta: Any) -> Entry:
+    return Entry(meta["path"], meta["size"], meta["last_modified"], meta["e_tag"] or "")
 
 
 def _way_out(said: str) -> tuple[str, bool]:

@@ -107,7 +107,8 @@ class Place:
         if not self.is_remote:
             with open(self.root / name, "rb") as file:
                 return file.read(), _tag(os.fstat(file.fileno()))
-        return objects.read(self.address, name)
+        data, entry = objects.read(self.address, name)
+        return data, entry.tag
 
     def put(
         self,
@@ -223,18 +224,16 @@ class Place:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def bring(self, name: str, path: Path, size: int) -> None:
-        """Write an object of so many bytes to a path of this machine, which has all of it or none."""
+    def bring(self, name: str, path: Path, size: int, tag: str | None = None) -> None:
+        """Write an object of so many bytes to a path of this machine, which has all of it or none.
+
+        With a tag a `TakenError` is raised where it is another object by now.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = files.temporary_beside(path)
-        starts = range(0, size, objects.PART)
         try:
-            with open(temporary, "wb") as file, ThreadPoolExecutor(AT_ONCE) as pool:
-                for first in range(0, len(starts), AT_ONCE):
-                    some = starts[first : first + AT_ONCE]
-                    ends = [min(size, start + objects.PART) for start in some]
-                    for part in pool.map(lambda start, end: objects.part(self.address, name, start, end), some, ends):
-                        file.write(part)
+            with open(temporary, "wb") as file:
+                self.copy(name, file, size, tag)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -242,6 +241,18 @@ class Place:
         if sum(_brought) > most_bytes() / 20:
             _brought.clear()
             trim()
+
+    def copy(self, name: str, file: IO[bytes], size: int, tag: str | None = None) -> None:
+        """Write an object of so many bytes into a file, some parts at once; for the tag see `bring`."""
+        starts = range(0, size, objects.PART)
+
+        def part(start: int) -> bytes:
+            return objects.part(self.address, name, start, min(size, start + objects.PART), tag)
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for first in range(0, len(starts), AT_ONCE):
+                for found in pool.map(part, starts[first : first + AT_ONCE]):
+                    file.write(found)
 
     def _put_local(self, name: str, data: bytes | Path, create: bool, match: str | None) -> None:
         path = self.root / name
