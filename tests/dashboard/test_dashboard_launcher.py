@@ -46,7 +46,7 @@ def test_every_option_is_known_to_streamlit() -> None:
         assert option.removeprefix("--").split("=")[0] in known
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_it_serves_on_this_machine_and_leaves_nothing_behind(empty_lake: Path, free_port: int, how: int) -> None:
     # Its own session: the signal reaches the launcher alone, which has to end the server itself.
     launcher = subprocess.Popen(
