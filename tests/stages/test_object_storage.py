@@ -21,8 +21,8 @@ from phonolake.annotation import journal, publication
 from phonolake.annotation.journal import Answer
 from phonolake.cli.main import main
 from phonolake.errors import UsageError
-from phonolake.stages import extract, forget, index, ingest, score, train
-from phonolake.store import query, schema
+from phonolake.stages import benchmark, benchmark_cells, extract, forget, index, ingest, score, split, train
+from phonolake.store import catalog, query, schema
 from phonolake.store.lake import Change, Lake, OvertakenError, Reads
 from phonolake.store.place import Place
 from phonolake.store.shards import Shard, write_rows
@@ -111,6 +111,34 @@ def test_another_machine_finds_all_of_it(
     assert json.loads(capsys.readouterr().out) == [{"n": 16}]
 
 
+def test_a_benchmark_is_that_of_a_lake_in_a_folder(walked: tuple[Lake, Lake], monkeypatch: pytest.MonkeyPatch) -> None:
+    work_here(monkeypatch)
+    found = []
+    for lake in walked:
+        split.run(split.Config(str(lake.place)))
+        said = benchmark.run(benchmark.Config(str(lake.place), quick=True))
+        assert benchmark.run(benchmark.Config(str(lake.place), quick=True)).cells == said.cells
+        assert said.bytes_per_track
+        answers = f"SELECT * EXCLUDE code_version FROM {benchmark_cells.TABLE} ORDER BY ALL"
+        found.append((said.rows, said.bytes_per_track, said.cells, rows(lake, answers)))
+    assert found[0] == found[1]
+    assert {row.name for row in found[0][0]} >= {"mfcc-120", "scaled-mfcc", "chance"}
+
+
+@pytest.mark.slow
+def test_a_study_is_that_of_a_lake_in_a_folder(walked: tuple[Lake, Lake], capsys: pytest.CaptureFixture) -> None:
+    printed = []
+    for lake in walked:
+        split.run(split.Config(str(lake.place)))
+        words = ["study", "robustness", "--lake", str(lake.place), "--size", "tiny", "--format", "json"]
+        assert main(words) == 0
+        first = capsys.readouterr().out
+        assert main(words) == 0
+        assert capsys.readouterr().out == first
+        printed.append(first)
+    assert printed[0] == printed[1]
+
+
 def test_nothing_is_done_twice(walked: tuple[Lake, Lake], music: Path) -> None:
     _, there = walked
     before = there.versions()
@@ -153,6 +181,30 @@ def test_no_commit_of_many_is_lost(writers: int, lake: Lake) -> None:
     assert terms(lake) == sorted(f"{writer}-{k}" for writer in range(writers) for k in range(n))
     assert len(list(lake.place.list("published/"))) == 1 + writers * n
     assert verify(lake) == []
+
+
+def test_a_question_for_one_track_brings_few_shards(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log knows of them what one in a folder knows, also of tracks with long names."""
+    monkeypatch.setattr(catalog, "LEAST_IN_PART", 2)
+    table, here = schema.table("tracks"), Lake.create(tmp_path / "here")
+    own = {"dataset": "d", "config_hash": "", "code_version": "", "duration_seconds": 1.0}
+    names = [f"{n:02d}" for n in range(39)] + ["é" * 180]
+    for one in (here, lake):
+        added = [
+            write_rows(one.path("tracks", f"{n:02d}"), table.arrow, [own | {"track_id": f"d:{i}", "source_id": i}])
+            for n, i in enumerate(names)
+        ]
+        one.commit({"tracks": Change(table, added)})
+    known = [[(s, s.first, s.last, s.nulls) for s in one.shards("tracks").values()] for one in (here, lake)]
+    assert known[0] == known[1]
+    assert all(first is not None for _, first, _, _ in known[1])
+    for path in lake.folder("tracks").glob("*.parquet"):
+        path.unlink()
+    assert rows(lake, "SELECT source_id FROM tracks WHERE track_id = 'd:05'") == [("05",)]
+    # Those of the part that it lies in, and the first of the other parts, which tells their columns.
+    assert len(list(lake.folder("tracks").glob("*.parquet"))) <= 16
 
 
 def test_of_two_who_read_the_same_one_looks_again(lake: Lake) -> None:

@@ -44,15 +44,18 @@ def plan(
 
     Rates are measured here: some recordings of the folder, or made ones, are taken in on one core.
     """
-    from phonolake.stages import capacity
+    from phonolake.sources import contract
+    from phonolake.stages import capacity, source_root
+    from phonolake.store import mirror
 
-    folder = Path(dataset_or_folder).expanduser()
-    with TemporaryDirectory() as scratch:
-        if folder.is_dir():
-            found, sample = capacity.of_folder(folder)
-        else:
+    if mirror.is_remote(dataset_or_folder) or Path(dataset_or_folder).expanduser().is_dir():
+        with source_root.opened(dataset_or_folder, contract.get("folder")) as root:
+            found, sample = capacity.of_folder(root.path)
+            rates = capacity.measure(sample, recipes, root.looker(follows_links=True))
+    else:
+        with TemporaryDirectory() as scratch:
             found, sample = capacity.of_dataset(dataset_or_folder, seconds, Path(scratch))
-        rates = capacity.measure(sample, recipes)
+            rates = capacity.measure(sample, recipes)
     steps = capacity.estimate(found, rates, nodes=nodes, cores=cores, storage_rate=storage_rate * 1e6)
     emit(steps, form, of=capacity.WorkStep)
     decoded = 1 / rates.core_seconds / 1e6

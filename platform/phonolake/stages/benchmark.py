@@ -28,7 +28,7 @@ from phonolake.store import catalog, jobs, schema
 from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.naming import TOMBSTONES
 from phonolake.store.outcomes import Outcome, finish, merge, now, versions
-from phonolake.store.shards import SEPARATOR, SUFFIX, describe
+from phonolake.store.shards import SEPARATOR, SUFFIX
 
 AS_GIVEN, UNRELATED, CORRECTED = "as-given", "unrelated", "corrected"
 # What `quick` looks at.
@@ -118,7 +118,6 @@ def run(config: Config) -> Benchmark:
     """
     started, lake = now(), Lake.open(config.lake)
     _check(config)
-    lake.check_folder("a benchmark")
     with jobs.working(lake.place, "benchmark"):
         seen = lake.pinned()
         rows = benchmark_rows.find(seen, wanted=config.rows, models=config.models, licence=config.licence)
@@ -129,7 +128,7 @@ def run(config: Config) -> Benchmark:
         wants = [want for row in rows for want in _wants(seen, config, row, folds)]
         _make_vectors(seen, wants)
         cells = list(_cells(seen, config, split, rows, folds, clusters))
-        _answer(cells)
+        _answer(lake, cells)
         classes = folds[0].variants[AS_GIVEN].classes
         names = tuple(cell.name for cell in cells)
         n = len(cells)
@@ -264,15 +263,15 @@ def _make_vectors(lake: Lake, wants: Sequence[Want]) -> None:
         return
     n = sum(len(want.track_ids) for want in wants)
     with progress.task("benchmark: vectors", len(tasks)) as advance:
-        for _ in execution.imap(benchmark_vectors.make, tasks, seconds=n * SECONDS_PER_VECTOR):
+        for _ in execution.imap(benchmark_vectors.make, tasks, seconds=n * SECONDS_PER_VECTOR, forks=lake.forks):
             advance(1)
 
 
 def _made(lake: Lake, wants: Iterable[Want]) -> tuple[str, ...]:
     """Shards of vectors that lie ready."""
-    table = benchmark_vectors.TABLE
-    stems = [want.product.stem(source) for want in wants for source in lake.shards("audio")]
-    return tuple(stem + SUFFIX for stem in stems if lake.path(table, stem).is_file())
+    ready = lake.ready(benchmark_vectors.TABLE)
+    files = [want.product.stem(source) + SUFFIX for want in wants for source in lake.shards("audio")]
+    return tuple(file for file in files if file in ready)
 
 
 def _sizes(lake: Lake, rows: Sequence[Representation], wants: Sequence[Want]) -> dict[str, float]:
@@ -282,7 +281,7 @@ def _sizes(lake: Lake, rows: Sequence[Representation], wants: Sequence[Want]) ->
         table = inputs.vectors(row.text).table if row.is_stored else benchmark_vectors.TABLE
         clean = [want for want in wants if want.row == row and want.condition == CLEAN]
         files = row.files(lake) or _made(lake, clean)
-        shards = [describe(lake.folder(table) / file) for file in files]
+        shards = lake.describe(table, files)
         n = sum(shard.rows for shard in shards)
         if n:
             found[row.text] = sum(shard.bytes for shard in shards) / n
@@ -323,7 +322,7 @@ def _cells(
                     }
                     near = {track_id: clusters[track_id] for track_id in held.of(TEST)}
                     yield Cell(
-                        lake.root, row, files, probe, training, held, near, deformed, fold.number, place
+                        lake.place, row, files, probe, training, held, near, deformed, fold.number, place
                     )  # fmt: skip
 
 
@@ -333,11 +332,12 @@ def _held_out(given: Examples, learned: set[str]) -> Examples:
     return _only(given, [n for n, (track_id, part) in pairs if part != TEST or track_id not in learned])
 
 
-def _answer(cells: Sequence[Cell]) -> None:
-    todo = [cell for cell in cells if not cell.is_done]
+def _answer(lake: Lake, cells: Sequence[Cell]) -> None:
+    ready = lake.ready(benchmark_cells.TABLE)
+    todo = [cell for cell in cells if cell.file not in ready]
     with progress.task("benchmark: cells", len(cells)) as advance:
         advance(len(cells) - len(todo))
-        for _ in execution.imap(benchmark_cells.answer, todo, seconds=len(todo) * SECONDS_PER_CELL):
+        for _ in execution.imap(benchmark_cells.answer, todo, seconds=len(todo) * SECONDS_PER_CELL, forks=lake.forks):
             advance(1)
 
 
@@ -349,8 +349,8 @@ def _publish(
     changes = derive.collect_all(lake, ((want.product, sources) for want in wants))
     answers = Change(schema.table(benchmark_cells.TABLE), reusable=True)
     families = {cell.product.family for cell in cells}
-    answers.add = [describe(cell.path) for cell in cells]
     fresh = {cell.file for cell in cells}
+    answers.add = lake.describe(benchmark_cells.TABLE, [cell.file for cell in cells])
     answers.remove = [
         file
         for file in lake.shards(benchmark_cells.TABLE)

@@ -6,7 +6,6 @@ Shape suffixes: N tracks, D numbers, K labels.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from phonolake.stages.benchmark_vectors import TABLE as VECTORS
 from phonolake.stages.examples import Examples
 from phonolake.store import schema
 from phonolake.store.lake import Lake
+from phonolake.store.place import Place
 from phonolake.store.product import Product
 from phonolake.store.shards import SUFFIX, writing
 
@@ -58,7 +58,7 @@ class Cell:
         What of the request decides which earlier answers this one takes the place of.
     """
 
-    lake: Path
+    lake: Place
     row: Representation
     files: tuple[str, ...]
     probe: str
@@ -84,16 +84,8 @@ class Cell:
         return f"{self.product.family}-{self.product.version}"
 
     @property
-    def path(self) -> Path:
-        return Lake(self.lake).path(TABLE, self.product.stem("cell"))
-
-    @property
     def file(self) -> str:
         return self.product.stem("cell") + SUFFIX
-
-    @property
-    def is_done(self) -> bool:
-        return self.path.is_file()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +191,7 @@ def _read(cell: Cell, files: tuple[str, ...]) -> Vectors:
             (path,) = read.paths(lake, (file,))
             track_ids, x_ND = read.read(path)
         else:
-            table = pq.read_table(lake.folder(VECTORS) / file, columns=["track_id", "vector"])
+            table = pq.read_table(lake.local(VECTORS, file), columns=["track_id", "vector"])
             rows = [row for row in table.to_pylist() if row["vector"] is not None]
             track_ids, x_ND = [row["track_id"] for row in rows], [np.array(row["vector"]) for row in rows]  # type: ignore[assignment]
         for track_id, x_D in zip(track_ids, x_ND, strict=True):
@@ -217,8 +209,10 @@ def _write(cell: Cell, rows: Iterator[dict[str, Any]]) -> None:
         "training": cell.training,
         "code_version": CODE_VERSION,
     }
-    with writing(cell.path, cell.product.table.arrow) as append:
+    lake = Lake(cell.lake)
+    with writing(lake.path(TABLE, cell.product.stem("cell")), cell.product.table.arrow) as append:
         for row in rows:
             track_id = row["track_id"]
             truth = list(cell.examples.labels[number[track_id]])
             append(stamp | row | {"truth": truth, "cluster": cell.clusters[track_id]})
+    lake.send(TABLE, cell.file)

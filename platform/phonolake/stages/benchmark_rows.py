@@ -112,7 +112,7 @@ def learned_from(lake: Lake, row: Representation) -> set[str]:
     """Tracks whose labels the model behind a row has learned or was chosen by: it cannot be tested on them."""
     if not row.learned_labels:
         return set()
-    table = pq.read_table(trained.folder(lake.root, row.source) / trained.TRACKS).to_pydict()
+    table = pq.read_table(trained.fetch(lake.place, row.source) / trained.TRACKS).to_pydict()
     pairs = zip(table["track_id"], table["part"], strict=True)
     return {track_id for track_id, part in pairs if part in (TRAIN, VALID)}
 
@@ -143,7 +143,7 @@ def _runs(lake: Lake) -> list[Representation]:
             run.model if models.count(run.model) == 1 else f"{run.model} on {run.input}",
             licence=stated[run.run_id].licence,
             is_brought=not run.has_weights,
-            learned_labels=bool(run.labels) and (trained.folder(lake.root, run.run_id) / trained.TRACKS).is_file(),
+            learned_labels=bool(run.labels) and (trained.fetch(lake.place, run.run_id) / trained.TRACKS).is_file(),
         )
         for run in newest.values()
     ]
@@ -164,7 +164,7 @@ def _untrained(lake: Lake, rows: Collection[Representation]) -> list[Representat
         if row.kind == HOME:
             card = json.loads(row.card)
         elif row.kind == Embeddings.kind and not row.is_brought:
-            card = storage.read_card(trained.weights(lake.root, row.source))
+            card = storage.read_card(trained.weights(lake.place, row.source))
         if not card or not isinstance(registry.get(card["model"]).CARD, NetworkCard) or "calibration" in card:
             continue
         # A graph of others has a shape and no way to draw other weights.

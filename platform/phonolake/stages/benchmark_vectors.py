@@ -31,7 +31,7 @@ from phonolake.store import pieces, schema
 from phonolake.store.lake import Lake
 from phonolake.store.place import Place
 from phonolake.store.product import Product
-from phonolake.store.shards import writing
+from phonolake.store.shards import SUFFIX, writing
 
 CLEAN = "clean"
 TABLE = "benchmark_vectors"
@@ -77,7 +77,7 @@ def make(task: Task) -> None:
         for want in task.wants:
             path = lake.path(TABLE, want.product.stem(task.source))
             append[want] = stack.enter_context(writing(path, want.product.table.arrow))
-        for track_id, data, duration in pieces.stored(lake.folder("audio") / task.source):
+        for track_id, data, duration in pieces.stored(lake.local("audio", task.source)):
             if track_id not in wanted:
                 continue
             heard: dict[str, OutsideRecording | AudioError] = {}
@@ -106,6 +106,8 @@ def make(task: Task) -> None:
                     }
                 )
             execution.tick()
+    for want in task.wants:
+        lake.send(TABLE, want.product.stem(task.source) + SUFFIX)
 
 
 def _vector(embed: Embed, recording: OutsideRecording | AudioError) -> list[float] | None:

@@ -158,11 +158,12 @@ def of_dataset(name: str, seconds: float | None, folder: Path) -> tuple[Collecti
     return Collection(card.tracks, card.tracks * bytes_each), made
 
 
-def measure(paths: Sequence[Path], recipes: RecipeNames) -> Rates:
-    """Take some recordings in, in this process, with one thread."""
+def measure(paths: Sequence[Path], recipes: RecipeNames, looker: Looker | None = None) -> Rates:
+    """Take some recordings in, in this process, with one thread; `looker` knows which lie on object storage."""
+    looker = looker or Looker(None)
     worker.take_threads()
     recordings = [Recording(f"{n}", path) for n, path in enumerate(paths)]
-    files = tuple(Looker(None).look(recording) for recording in recordings)
+    files = tuple(looker.look(recording) for recording in recordings)
     n_bytes = sum(file.size or 0 for file in files)
     with TemporaryDirectory() as scratch:
         config = ingest.Config(str(Path(scratch) / "lake"), scratch, dataset="sample", min_seconds=0.0)

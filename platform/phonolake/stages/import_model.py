@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phonolake.audio.decode import decode
+from phonolake.audio.encoded import Encoded
 from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
 from phonolake.files import replacing, sha256
 from phonolake.inference.crops import windows
@@ -26,9 +27,13 @@ from phonolake.models.loaded import LoadedNetwork
 from phonolake.models.registry import Network
 from phonolake.progress import say
 from phonolake.records import Hertz
+from phonolake.sources import contract
 from phonolake.sources import folder as audio_folder
-from phonolake.store import query, schema, tracks, trained
-from phonolake.store.lake import MARKER, Change, Lake
+from phonolake.stages import source_root
+from phonolake.stages.ingest_files import encoded
+from phonolake.stages.source_root import Root
+from phonolake.store import mirror, query, schema, tracks, trained
+from phonolake.store.lake import Change, Lake
 from phonolake.store.outcomes import Outcome, finish, now
 from phonolake.store.shards import SUFFIX, keep_rows
 
@@ -179,15 +184,17 @@ def register(lake: Lake, config: Any, network: Any, card: dict[str, Any], outcom
 
 
 def _music(place: str) -> Music:
-    path = Path(place).expanduser()
-    if (path / MARKER).is_file():
-        return _decoded(path.resolve().name, _of_lake(Lake.open(place)))
-    if not path.is_dir():
+    lake = Lake.find(place)
+    name = Path(place).expanduser().resolve().name
+    if lake is not None:
+        return _decoded(name, _of_lake(lake))
+    if not mirror.is_remote(place) and not Path(place).expanduser().is_dir():
         raise UsageError(f"--calibrate {place}: there is neither a lake nor a folder of recordings")
-    return _decoded(path.resolve().name, _of_folder(path))
+    with source_root.opened(place, contract.get(audio_folder.CARD.name)) as root:
+        return _decoded(name, _of_folder(root))
 
 
-def _decoded(name: str, recordings: Iterable[tuple[str, bytes]]) -> Music:
+def _decoded(name: str, recordings: Iterable[tuple[str, Encoded]]) -> Music:
     clips: list[np.ndarray] = []
     n = 0
     for title, data in recordings:
@@ -213,9 +220,11 @@ def cut(y: np.ndarray) -> list[np.ndarray]:
     return [window_1S[0] for window_1S in windows(y[None], choi_msd.N_SAMPLES)]
 
 
-def _of_folder(path: Path) -> Iterator[tuple[str, bytes]]:
-    for recording in audio_folder.recordings(path):
-        yield recording.source_id, recording.path.read_bytes()
+def _of_folder(root: Root) -> Iterator[tuple[str, Encoded]]:
+    looker = root.looker(follows_links=True)
+    for recording in audio_folder.recordings(root.path):
+        with encoded(looker.look(recording)) as data:
+            yield recording.source_id, data
 
 
 def _of_lake(lake: Lake) -> Iterator[tuple[str, bytes]]:

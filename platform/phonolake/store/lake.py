@@ -117,11 +117,6 @@ class Lake:
         """Its folder; where it lies on object storage, that of the copies on this machine."""
         return self.place.root
 
-    def check_folder(self, what: str) -> None:
-        """Raise a `UsageError` for what can be done in a folder only."""
-        if self.place.is_remote:
-            raise UsageError(f"{what} works on lakes in folders, and {self.place} is none: copy it into one")
-
     @property
     def forks(self) -> bool:
         """Whether forks of this process can read and write it: clients of object storage do not go on in them."""

@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -158,8 +158,20 @@ def streamed(address: str, prefix: str) -> Iterator[Entry]:
 
 def delete(address: str, names: Sequence[str]) -> None:
     """Remove objects; those that are gone are gone."""
+
+    def each() -> None:
+        for name in names:
+            with suppress(FileNotFoundError):
+                obstore.delete(client(address), name)
+
+    def all_of_them() -> None:
+        try:
+            obstore.delete(client(address), list(names))
+        except FileNotFoundError:  # Azure says so, and S3 does not
+            each()
+
     if names:
-        again(address, names[0], lambda: obstore.delete(client(address), list(names)))
+        again(address, names[0], all_of_them)
 
 
 class Parts(RawIOBase):
@@ -300,7 +312,10 @@ def _is_plain(endpoint: str | None) -> bool:
 
 
 def _entry(meta: Any) -> Entry:
-    return Entry(meta["path"], meta["size"], meta["last_modified"], meta["e_tag"] or "")
+    tag = meta["e_tag"] or ""
+    # Listings of Azure leave out the quotes, which a condition needs.
+    quoted = tag if not tag or tag.startswith(('"', "W/")) else f'"{tag}"'
+    return Entry(meta["path"], meta["size"], meta["last_modified"], quoted)
 
 
 def _way_out(said: str) -> tuple[str, bool]:
@@ -309,6 +324,6 @@ def _way_out(said: str) -> tuple[str, bool]:
     wordless = "400 Bad Request" in said and "<Code>" not in said
     if wordless or any(word in said for word in DENIED):
         return "check the credentials of the environment, and whether they may read and write there", False
-    if "NoSuchBucket" in said:
+    if "NoSuchBucket" in said or "ContainerNotFound" in said:
         return "make the bucket first, or name another one", False
     return "check the address and the network, and run the command again", True

@@ -1,6 +1,8 @@
 """Shards on their way to object storage: put with what is known of them, so that nobody reads them again for it."""
 
 import json
+import zlib
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -26,12 +28,7 @@ MOST_STATISTICS = 1_500
 def send(place: Place, name: str, *, create: bool = False) -> None:
     """Put a shard of this machine, with its statistics and checksum; `TakenError` with `create` when there is one."""
     path = place.root / name
-    shard = describe(path)
-    # What stands beside an object is ASCII.
-    statistics = json.dumps(json.loads(shard.statistics))
-    if len(statistics) > MOST_STATISTICS:
-        statistics = Shard(shard.file, shard.rows, shard.bytes).statistics
-    place.send(name, create=create, facts={"statistics": statistics, "sha256": sha256(path)})
+    place.send(name, create=create, facts={"statistics": _packed(describe(path)), "sha256": sha256(path)})
 
 
 def described(place: Place, names: Iterable[str]) -> list[Shard]:
@@ -62,6 +59,21 @@ def sent(lake: "Lake", table: str, change: Change) -> Change:
     return replace(change, add=[shard for shard, _ in found])
 
 
+def _packed(shard: Shard) -> str:
+    """The statistics of a shard as ASCII of bounded length, which is all that may stand beside an object."""
+    statistics = json.dumps(json.loads(shard.statistics))
+    if len(statistics) > MOST_STATISTICS:
+        # Long ids end in the same letter, many times over.
+        statistics = b64encode(zlib.compress(shard.statistics.encode())).decode()
+    if len(statistics) > MOST_STATISTICS:
+        statistics = Shard(shard.file, shard.rows, shard.bytes).statistics
+    return statistics
+
+
+def _unpacked(statistics: str) -> str:
+    return statistics if statistics.startswith("{") else zlib.decompress(b64decode(statistics)).decode()
+
+
 def _looked_at(place: Place, name: str) -> tuple[Shard, str]:
     """The facts of a shard on object storage, and its checksum as its writer took it."""
     try:
@@ -69,7 +81,7 @@ def _looked_at(place: Place, name: str) -> tuple[Shard, str]:
     except FileNotFoundError as error:
         raise GoneError(f"{place.named(name)} is not there: run the stage again") from error
     if "statistics" in facts and "sha256" in facts:
-        return Shard.stated(name.rpartition("/")[2], size, facts["statistics"]), facts["sha256"]
+        return Shard.stated(name.rpartition("/")[2], size, _unpacked(facts["statistics"])), facts["sha256"]
     # Somebody copied it there without them.
     copy = place.fetch(name, size)
     return describe(copy), sha256(copy)

@@ -307,7 +307,6 @@ def facts_of(config: Config) -> Facts:
     if config.repeats is not None and config.repeats < 1:
         raise UsageError(f"a study repeats its trainings at least once, received {config.repeats}")
     lake, size = Lake.open(config.lake), SIZES[config.size]
-    lake.check_folder("a study")
     if config.truth is not None:
         with catalog.connect(lake) as connection:
             label_matrix.check_source(connection, config.truth)

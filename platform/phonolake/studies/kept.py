@@ -8,6 +8,7 @@ Shape suffixes: N tracks, K classes, D values of a label vector.
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -18,9 +19,10 @@ from phonolake import execution, progress
 from phonolake.lineage import CODE_VERSION, canonical
 from phonolake.store import catalog, jobs, schema
 from phonolake.store.lake import Change, Lake
+from phonolake.store.objects import TakenError
 from phonolake.store.outcomes import now
 from phonolake.store.place import Place
-from phonolake.store.shards import SUFFIX, describe, keep_rows
+from phonolake.store.shards import SUFFIX, keep_rows
 
 CELLS, PREDICTIONS = "study_cells", "study_predictions"
 # What is said of held-out tracks by a model whose settings were not chosen here.
@@ -75,6 +77,7 @@ def keep(place: Place, model: str, cell: Any, found: Finished) -> None:
         for track_id, p_K, fold in zip(said.track_ids, said.P_NK, said.folds, strict=True)
     ]
     keep_rows(lake.path(PREDICTIONS, found.cell_id), predictions.arrow, rows)
+    _send(lake, PREDICTIONS, found.cell_id)
     vectors = found.label_vectors
     row = {
         "cell_id": found.cell_id,
@@ -88,12 +91,24 @@ def keep(place: Place, model: str, cell: Any, found: Finished) -> None:
         "code_version": CODE_VERSION,
     }
     keep_rows(lake.path(CELLS, found.cell_id), cells.arrow, [row])
+    _send(lake, CELLS, found.cell_id)
+
+
+def _send(lake: Lake, table: str, cell_id: str) -> None:
+    with suppress(TakenError):  # another job was faster
+        lake.send(table, cell_id + SUFFIX, create=True)
+
+
+def _ready(lake: Lake, table: str, cell_ids: Iterable[str]) -> list[str]:
+    """Those of some cells that lie ready in a table, published or not."""
+    ready = lake.ready(table)
+    return [one for one in dict.fromkeys(cell_ids) if one + SUFFIX in ready]
 
 
 def finished(lake: Lake, cell_ids: Iterable[str]) -> set[str]:
     """Those of some cells that need no more work."""
     wanted = set(cell_ids)
-    ready = {one for one in wanted if lake.path(CELLS, one).exists()}
+    ready = set(_ready(lake, CELLS, wanted))
     if ready == wanted:
         return ready
     with catalog.connect(lake) as connection:
@@ -129,35 +144,30 @@ def complete(
         return
     with jobs.working(lake.place, "study"), progress.task(what, len(work)) as advance:
         advance(len(work) - len(todo))
-        for _ in execution.imap(function, todo, gpus=gpus, seconds=seconds):
+        for _ in execution.imap(function, todo, gpus=gpus, seconds=seconds, forks=lake.forks):
             advance(1)
 
 
 def unpublished(lake: Lake, cell_ids: Iterable[str]) -> dict[str, Change]:
     """What publishes those of some cells that lie ready and are not published yet."""
     published = lake.shards(CELLS)
-    new = [one for one in dict.fromkeys(cell_ids) if one + SUFFIX not in published and lake.path(CELLS, one).exists()]
+    new = [one + SUFFIX for one in _ready(lake, CELLS, cell_ids) if one + SUFFIX not in published]
     if not new:
         return {}
-    return {
-        name: Change(schema.table(name), [describe(lake.path(name, one)) for one in new])
-        for name in (CELLS, PREDICTIONS)
-    }
+    return {name: Change(schema.table(name), lake.describe(name, new)) for name in (CELLS, PREDICTIONS)}
 
 
 def read(lake: Lake, cell_ids: Iterable[str]) -> dict[str, Finished]:
     """What finished cells reached, by their ids: from the shards that lie ready, or what was published of them."""
     wanted = sorted(set(cell_ids))
-    ready = [one for one in wanted if all(lake.path(name, one).exists() for name in (CELLS, PREDICTIONS))]
-    others = [one for one in wanted if one not in ready]
-    if ready:
-        files = {name: [str(lake.path(name, one)) for one in ready] for name in (CELLS, PREDICTIONS)}
-        with duckdb.connect() as connection:
-            found = _read(connection, ready, *(f"read_parquet({files[name]})" for name in (CELLS, PREDICTIONS)))
-    else:
-        found = {}
-    if others:
-        with catalog.connect(lake) as connection:
+    ready = _ready(lake, PREDICTIONS, _ready(lake, CELLS, wanted))
+    others = sorted(set(wanted) - set(ready))
+    found: dict[str, Finished] = {}
+    with catalog.connect(lake) as connection:
+        if ready:
+            files = [one + SUFFIX for one in ready]
+            found = _read(connection, ready, *(catalog.reading(lake, name, files) for name in (CELLS, PREDICTIONS)))
+        if others:
             found |= _read(connection, others, CELLS, PREDICTIONS)
     return found
 
