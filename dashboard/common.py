@@ -123,7 +123,7 @@ def _stopping() -> Iterator[None]:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _searcher(place: str) -> Searcher:
-    return Searcher(Lake.open(place))
+    return Searcher(Lake.open(place), files=False)
 
 
 def searcher(view: View) -> Searcher:

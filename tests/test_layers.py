@@ -67,7 +67,9 @@ ALLOWED: dict[str, set[str]] = {
     "api": LIBRARY - {"execution"} | {"notebook"},
     "dashboard_launcher": {"errors", "store"},
     "demo": LIBRARY,
-    "cli": LIBRARY | {"dashboard_launcher", "demo"},
+    # Questions over HTTP: what others answer, and nothing of its own.
+    "serve": FOUNDATION | {"analysis", "execution", "inference", "lookup", "models", "store"},
+    "cli": LIBRARY | {"dashboard_launcher", "demo", "serve"},
     "jobs": {"cli"},
     # It shows what is there and takes down what raters answer: it starts no stage and trains nothing.
     "dashboard": FOUNDATION
@@ -79,8 +81,10 @@ ROOMS: dict[str, set[str]] = {"labels": set(), "results": set(), "collection": {
 
 # Libraries with one home: to change one is to change that unit.
 HOMES: dict[str, set[str]] = {
-    # Mapped work is started by execution; workers that train one model together by training/ray_wrapper.
-    "ray": {"execution", "training"},
+    # Mapped work is started by execution; workers that train one model together by training/ray_wrapper; replicas of
+    # the service by serve.
+    "ray": {"execution", "serve", "training"},
+    "fastapi": {"serve"},
     "xgboost": {"models"},
     "deltalake": {"store"},
     "obstore": {"store"},

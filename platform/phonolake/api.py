@@ -143,6 +143,41 @@ class OpenLake:
         frame.insert(0, "asked", [asked for asked, each in zip(track_ids, found, strict=True) for _ in each])
         return frame
 
+    def neighbour_graph(self, k: int = 20, *, model: str | None = None) -> "pd.DataFrame":
+        """The k nearest of every track, which `phonolake neighbours graph` writes: what is missing is made.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns track_id, rank, other_id, similarity, in order of the ids and ranks.
+        """
+        from phonolake.stages import neighbour_graph
+        from phonolake.store import query
+
+        outcome = neighbour_graph.run(neighbour_graph.Config(str(self.path), k, model))
+        with query.connect(self._lake) as connection:
+            found = connection.sql(
+                "SELECT track_id, rank, other_id, similarity FROM neighbours "
+                "WHERE 'neighbours-' || run_id || '-' || config_hash = $1 ORDER BY track_id, rank",
+                params=[outcome.run_id],
+            )
+            return query.arrow(found).to_pandas()
+
+    def neighbour_path(self, start: str, end: str, *, model: str | None = None) -> "pd.DataFrame":
+        """The way from one track to another along the neighbour graph, by steps that sound alike.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns step, track_id, similarity to the step before, title, artist.
+        """
+        import pandas as pd
+
+        from phonolake.analysis.collection.neighbour_paths import PathStep
+
+        found = self.searcher.path(start, end, model_or_run=model)
+        return pd.DataFrame(found, columns=list(PathStep.__dataclass_fields__))
+
     # -- one track ----------------------------------------------------------------------------------------------------
 
     def track(self, track_id: str, *, spectrogram: str = "mel-96-12k") -> "Track":

@@ -1,5 +1,7 @@
 """Small value types that every layer shares. Units are types: a `Hertz` is not a `Seconds`."""
 
+import base64
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NewType
@@ -48,3 +50,16 @@ class Recording:
     album_id: str | None = None
     attributes: tuple[tuple[str, Any], ...] = ()
     fault: str | None = None
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: bytes as base64, NaN and infinite numbers as null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, bytes | bytearray):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return value

@@ -3,6 +3,7 @@
 import itertools
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -160,6 +161,32 @@ def test_a_path_is_the_shortest_in_angles(graph: Lake) -> None:
                 assert step.similarity == pytest.approx(unit(one) @ unit(other), abs=1e-6)
         with pytest.raises(UsageError, match="m:99"):
             neighbour_paths.path(connection, "m:0", "m:99")
+
+
+def test_a_path_is_the_same_in_python_and_sql(graph: Lake) -> None:
+    opened = phonolake.open(graph.root)
+    for start, end in (("m:0", "m:1"), ("m:5", "m:33")):
+        with query.connect(graph) as connection:
+            expected = [step.track_id for step in neighbour_paths.path(connection, start, end)]
+        assert list(opened.neighbour_path(start, end)["track_id"]) == expected
+        found = opened.sql(f"FROM neighbour_path('{start}', '{end}') ORDER BY step").df()
+        assert list(found["track_id"]) == expected
+        assert found["similarity"].iloc[1:].equals(opened.neighbour_path(start, end)["similarity"].iloc[1:])
+    sideways = "SELECT count(*) FROM (VALUES ('m:0')) AS picks(id), neighbour_path(picks.id, 'm:1')"
+    assert opened.sql(sideways).fetchall() == [(len(opened.neighbour_path("m:0", "m:1")),)]
+    with pytest.raises(duckdb.Error, match="m:99"):
+        opened.sql("FROM neighbour_path('m:0', 'm:99')").fetchall()
+
+
+def test_the_graph_of_python_is_that_of_its_definition(tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path / "lake")
+    add(lake, range(12))
+    opened = phonolake.open(lake.root)
+    for k in (3, 2):
+        found = opened.neighbour_graph(k)
+        assert found.groupby("track_id")["other_id"].agg(list).to_dict() == {
+            f"m:{n}": nearest(n, range(12), k) for n in range(12)
+        }
 
 
 def test_without_a_graph_the_way_to_one_is_said(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ..cli.every_command import WORDS, places, words_of
+from ..cli.every_command import ENDLESS, WORDS, places, words_of
 from ..cli.processes import ENDING, guarded, left_behind, start, wait_for
 from .test_kills import check_same, contents
 
@@ -18,8 +18,6 @@ SAID = "phonolake: interrupted; the same command goes on where it stopped"
 MOMENTS = tuple((n + 0.5) / 5 for n in range(5))
 # What they leave is compared with what they leave undisturbed.
 CHANGING = {"crossval", "duplicates", "extract", "forget", "index", "ingest", "run", "score", "split", "train"}
-# It serves until a signal ends it.
-ENDLESS = {"dashboard"}
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -65,6 +65,7 @@ WORDS = {
     "runs": "--lake {lake}",
     "runs compare": "random-forest k2c2 --lake {lake}",
     "score": "--lake {lake}",
+    "serve": "--port {port} --lake {lake}",
     "similar": "{file} --lake {lake}",
     "splits check": "--lake {lake}",
     "splits import": "{sides} --lake {lake}",
@@ -86,6 +87,8 @@ WORDS = {
     "validate": "fma {music}",
     "verify": "--lake {lake}",
 }
+# They go on until a signal ends them.
+ENDLESS = {"dashboard", "serve"}
 READERS = {"datasets", "features", "models", "labels", "rejects", "runs", "splits", "sql", "status", "study"}
 # These answer at once, from what is there.
 READING = tuple(

@@ -13,7 +13,7 @@ import pytest
 
 from phonolake.cli.main import main
 
-from .every_command import READING, WORDS, places, words_of
+from .every_command import ENDLESS, READING, WORDS, places, words_of
 from .processes import PROGRAM, left_behind, start
 from .test_commands import COMMANDS
 
@@ -117,14 +117,14 @@ def disk(demo: Path, tmp_path: Path) -> Iterator[Path]:
 def run(
     name: str, demo: Path, folder: Path, free_port: int, lake: Path, *, new: Path, **environment: str
 ) -> tuple[int, str]:
-    """Run a command to its end, the dashboard for a while; gives its code and what it said.
+    """Run a command to its end, one that serves for a while; gives its code and what it said.
 
     What it reads lies in `folder`; where there is nothing yet, it writes to `new`.
     """
     words = words_of(name, **places(demo, folder, lake=lake, port=free_port) | {"new": new})
     process = start(words, env={k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | environment)
     try:
-        _, err = process.communicate(timeout=10 if name == "dashboard" else 300)
+        _, err = process.communicate(timeout=10 if name in ENDLESS else 300)
     except subprocess.TimeoutExpired:
         process.terminate()
         _, err = process.communicate()
@@ -170,7 +170,7 @@ def test_every_command_bears_a_closed_pipe(name: str, demo: Path, disk: Path, tm
     assert process.stderr is not None
     process.stdout.close()
     try:
-        process.wait(10 if name == "dashboard" else 300)
+        process.wait(10 if name in ENDLESS else 300)
     except subprocess.TimeoutExpired:
         process.terminate()
         process.wait()

@@ -23,6 +23,7 @@ from phonolake.cli import (
     output,
     questions,
     reports,
+    serve,
     signals,
     stages,
     studies,
@@ -65,7 +66,7 @@ def phonolake() -> None:
 
 
 MODULES = (
-    *(datasets, downloads, stages, embeddings, neighbours, questions, capacity, annotations),
+    *(datasets, downloads, stages, embeddings, neighbours, questions, capacity, annotations, serve),
     *(labels, imports, reports, models, benchmark, studies, demo),
 )
 for command in (command for module in MODULES for command in module.COMMANDS):

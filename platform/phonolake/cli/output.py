@@ -1,11 +1,9 @@
 """Rows on standard output as a table, CSV or JSON."""
 
-import base64
 import csv
 import dataclasses
 import io
 import json
-import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from phonolake.errors import PhonolakeError
+from phonolake.records import plain
 
 # A pipe has no width: wide enough that no value is cut.
 PIPE_WIDTH = 400
@@ -131,12 +130,12 @@ def _csv(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
 
 def _cell(value: Any) -> Any:
     """A value for CSV, which has no lists: they are JSON inside."""
-    plain = _plain(value)
-    return json.dumps(plain, ensure_ascii=False, default=str) if isinstance(plain, dict | list) else plain
+    held = plain(value)
+    return json.dumps(held, ensure_ascii=False, default=str) if isinstance(held, dict | list) else held
 
 
 def _json(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
-    objects = [{name: _plain(value) for name, value in zip(columns, row, strict=True)} for row in rows]
+    objects = [{name: plain(value) for name, value in zip(columns, row, strict=True)} for row in rows]
     # Escapes of JSON where the terminal has no others.
     unicode = "utf" in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
     _write(json.dumps(objects, indent=2, ensure_ascii=not unicode, default=str) + "\n")
@@ -151,15 +150,3 @@ def _short(value: Any) -> str:
         return f"<{len(value)} bytes>"
     # Control characters in names stay visible and harmless to the terminal.
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, bytes | bytearray):
-        return base64.b64encode(value).decode()
-    if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value

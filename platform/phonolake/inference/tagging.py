@@ -51,6 +51,13 @@ def tag(files: Sequence[str], *, model: str = TAGGER, top: int = 5) -> Iterator[
     tagger = Predictor.of(home.load(model))
     for file in files:
         with outside.opened(file) as recording:
-            probabilities_K = tagger.score_recording(recording).probabilities
-        for rank, k in enumerate(np.argsort(-probabilities_K, kind="stable")[:top], start=1):
-            yield Tag(file, rank, tagger.classes[k], float(probabilities_K[k]))
+            found = most_probable(tagger, recording, top)
+        for rank, (name, probability) in enumerate(found, start=1):
+            yield Tag(file, rank, name, probability)
+
+
+def most_probable(tagger: Predictor, recording: outside.OutsideRecording, top: int) -> list[tuple[str, float]]:
+    """The most probable classes of one recording, with their probabilities; the errors are `score_recording`'s."""
+    probabilities_K = tagger.score_recording(recording).probabilities
+    best = np.argsort(-probabilities_K, kind="stable")[:top].tolist()
+    return [(tagger.classes[k], float(probabilities_K[k])) for k in best]

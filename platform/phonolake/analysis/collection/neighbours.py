@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
+from phonolake.analysis.collection import neighbour_paths
 from phonolake.analysis.collection.published import Publication
 from phonolake.audio.encoded import OnDisk, sha256
 from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
@@ -110,10 +111,14 @@ class Searcher:
     ----------
     lake : Lake
         One that is pinned shows its moment for ever.
+    files : bool
+        Whether a question may name audio files of this machine.
+    seconds : float, optional
+        What a condition may take.
     """
 
-    def __init__(self, lake: Lake) -> None:
-        self._lake = lake
+    def __init__(self, lake: Lake, *, files: bool = True, seconds: float | None = None) -> None:
+        self._lake, self.files, self._seconds = lake, files, seconds
         self._lock = threading.RLock()
         self._opened: Publication | None = None
 
@@ -174,6 +179,11 @@ class Searcher:
             shown = opened.shown(f for each in found for f in each)
             return [_named(each, shown) for each in found]
 
+    def path(self, start: str, end: str, *, model_or_run: str | None = None) -> list[neighbour_paths.PathStep]:
+        """The way from one track to another by steps that sound alike: see `neighbour_paths.path`."""
+        with self._lock:
+            return neighbour_paths.path(self._current().connection, start, end, model_or_run=model_or_run)
+
     def recall(self, model_or_run: str | None = None) -> float | None:
         """The measured share of the 10 nearest that an answer holds; None where it was not measured.
 
@@ -219,7 +229,8 @@ class Searcher:
         published = None if self._lake.is_pinned else self._lake.publication()
         if self._opened is None or self._opened.published != published:
             self.close()
-            self._opened = Publication(self._lake if self._lake.is_pinned else self._lake.pinned(), published)
+            lake = self._lake if self._lake.is_pinned else self._lake.pinned()
+            self._opened = Publication(lake, published, files=self.files, seconds=self._seconds)
         return self._opened
 
 
@@ -239,19 +250,22 @@ def similar_to_upload(
         return searcher.similar_to_upload(data, extension=extension, k=k, model_or_run=model_or_run)
 
 
-def _check_file(connection: duckdb.DuckDBPyConnection, file: str, run_id: str) -> None:
-    if not Path(file).expanduser().is_file():
-        _check_known(connection, file)
+def _check_file(opened: Publication, file: str, run_id: str) -> None:
+    if not opened.files:
+        tracks.check_known(opened.connection, file)
+    elif not Path(file).expanduser().is_file():
+        _check_known(opened.connection, file)
+    if not opened.files or not Path(file).expanduser().is_file():
         raise PhonolakeError(f"{file!r} has no embedding by {run_id}: run `phonolake extract` and `phonolake score`")
 
 
-def _embed_file(lake: Lake, connection: duckdb.DuckDBPyConnection, file: str, run_id: str) -> np.ndarray:
-    _check_file(connection, file, run_id)
+def _embed_file(opened: Publication, file: str, run_id: str) -> np.ndarray:
+    _check_file(opened, file, run_id)
     # Late: this brings torch, and neighbours of stored tracks need no network.
     from phonolake.inference import embedding, outside
 
     with outside.opened(file) as recording:
-        return embedding.embed(lake, run_id, recording)
+        return embedding.embed(opened.lake, run_id, recording)
 
 
 def _check_known(connection: duckdb.DuckDBPyConnection, track_or_file: str) -> None:
@@ -277,7 +291,7 @@ def _vector(opened: Publication, searched: Searched, track_or_file: str, exclude
     if vector_D is not None:
         exclude.add(track_or_file)
         return vector_D
-    vector_D = unit(_embed_file(opened.lake, opened.connection, track_or_file, searched.run_id)[None])[0]
+    vector_D = unit(_embed_file(opened, track_or_file, searched.run_id)[None])[0]
     exclude |= _same_content(opened.connection, track_or_file)
     return vector_D
 
@@ -291,7 +305,7 @@ def _part_vector(
     start, end = map(Seconds, span)
     run_id = searched.run_id
     if searched.vector(track_or_file) is None:
-        _check_file(opened.connection, track_or_file, run_id)
+        _check_file(opened, track_or_file, run_id)
         exclude |= _same_content(opened.connection, track_or_file)
         with outside.opened(track_or_file) as recording:
             return unit(embedding.embed(opened.lake, run_id, outside.Excerpt(recording, start, end))[None])[0]

@@ -26,8 +26,10 @@ CONDITIONS, REMEMBERED = 32, 10_000
 class Publication:
     """One publication of a lake: a connection to it, and the embeddings that were asked for."""
 
-    def __init__(self, lake: Lake, published: tuple[int, int] | None) -> None:
-        self.lake = lake
+    def __init__(
+        self, lake: Lake, published: tuple[int, int] | None, *, files: bool = True, seconds: float | None = None
+    ) -> None:
+        self.lake, self.files, self._seconds = lake, files, seconds
         self.published = published
         self._runs: list[runs.ModelRun] | None = None
         self._chosen: dict[str | None, str] = {}
@@ -96,7 +98,8 @@ class Publication:
         self.connection.register(INDEXED, searched.table())
         matching = f"SELECT track_id FROM tracks WHERE (\n{where}\n)"
         sql = f"SELECT number FROM {INDEXED} SEMI JOIN ({matching}) USING (track_id)"
-        return np.sort(query.arrow(query.select(self.connection, sql))["number"].to_numpy())
+        with query.limited(self.connection, self._seconds):
+            return np.sort(query.arrow(query.select(self.connection, sql))["number"].to_numpy())
 
     def shown(self, found: Iterable[Hit]) -> dict[str, tuple[str | None, ...]]:
         """Title, artist and labels of some tracks."""

@@ -6,6 +6,7 @@ ids of a table beside it (lateral); those of a table are asked together.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, TypeAlias
 
 import duckdb
@@ -48,27 +49,37 @@ CREATE TEMP MACRO similar_to_all(
 SELECT unnest(similar_list(track_ids, "unlike", k, "where", model, per_artist, combine, NULL), recursive := true);
 CREATE TEMP MACRO similar_to_file(path, k := 10, "where" := NULL, model := NULL, per_artist := NULL) AS TABLE
 SELECT unnest(similar_file_list(path, k, "where", model, per_artist), recursive := true);
+CREATE TEMP MACRO neighbour_path(start_id, end_id, model := NULL) AS TABLE
+SELECT unnest(path_list(start_id, end_id, model), recursive := true);
 """
+STEP = pa.struct(
+    [
+        ("step", pa.int32()),
+        ("track_id", pa.string()),
+        ("similarity", pa.float64()),
+        ("title", pa.string()),
+        ("artist", pa.string()),
+    ]
+)
+STEPS_SQL = "STRUCT(step INTEGER, track_id VARCHAR, similarity DOUBLE, title VARCHAR, artist VARCHAR)[]"
 C: TypeAlias = pa.ChunkedArray
 
 
 @contextmanager
 def connecting(lake: Lake, *, files: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to a lake that knows these functions, while the block runs; see `install`."""
-    with query.connect(lake) as connection, Searcher(lake) as searcher:
-        install(connection, searcher, files=files)
+    with query.connect(lake) as connection, Searcher(lake, files=files) as searcher:
+        install(connection, searcher)
         yield connection
 
 
-def install(connection: duckdb.DuckDBPyConnection, searcher: Searcher, *, files: bool = True) -> None:
-    """Add `similar`, `similar_to_all` and `similar_to_file` to a connection.
+def install(connection: duckdb.DuckDBPyConnection, searcher: Searcher) -> None:
+    """Add `similar`, `similar_to_all`, `similar_to_part`, `similar_to_file` and `neighbour_path` to a connection.
 
     Parameters
     ----------
     searcher : Searcher
         Answers; it must stay open as long as the connection.
-    files : bool
-        Whether `similar_to_file` may read audio files of this machine.
     """
 
     def by_track(like: C, unlike: C, k: C, where: C, model: C, per_artist: C, combine: C, span: C) -> pa.Array:
@@ -76,7 +87,7 @@ def install(connection: duckdb.DuckDBPyConnection, searcher: Searcher, *, files:
         return pa.array(_many(searcher, rows), pa.list_(ROW))
 
     def by_file(path: C, depth: C, conditions: C, models: C, per_artist: C) -> pa.Array:
-        if not files:
+        if not searcher.files:
             raise UsageError("files cannot be heard here: use `phonolake sql` or `phonolake similar FILE`")
         rows = _rows(path, depth, conditions, models, per_artist)
         found = [
@@ -84,15 +95,23 @@ def install(connection: duckdb.DuckDBPyConnection, searcher: Searcher, *, files:
         ]
         return pa.array(found, pa.list_(ROW))
 
+    def path(start: C, end: C, models: C) -> pa.Array:
+        found = [
+            None if a is None or b is None else list(map(asdict, searcher.path(a, b, model_or_run=model)))
+            for a, b, model in _rows(start, end, models)
+        ]
+        return pa.array(found, pa.list_(STEP))
+
     options = ["BIGINT", "VARCHAR", "VARCHAR", "BIGINT"]
-    functions: list[tuple[str, Any, Any]] = [
-        ("similar_list", by_track, ["VARCHAR[]", "VARCHAR[]", *options, "VARCHAR", "DOUBLE[]"]),
-        ("similar_file_list", by_file, ["VARCHAR", *options]),
+    functions: list[tuple[str, Any, Any, str]] = [
+        ("similar_list", by_track, ["VARCHAR[]", "VARCHAR[]", *options, "VARCHAR", "DOUBLE[]"], ROWS_SQL),
+        ("similar_file_list", by_file, ["VARCHAR", *options], ROWS_SQL),
+        ("path_list", path, ["VARCHAR", "VARCHAR", "VARCHAR"], STEPS_SQL),
     ]
-    for name, function, types in functions:
+    for name, function, types, result in functions:
         # What a lake holds may change: an answer is no constant.
         how: dict[str, Any] = {"type": "arrow", "null_handling": "special", "side_effects": True}
-        connection.create_function(name, function, types, ROWS_SQL, **how)
+        connection.create_function(name, function, types, result, **how)
     connection.execute(MACROS)
 
 

@@ -1,0 +1,155 @@
+"""The service on Ray Serve: a gateway that speaks HTTP, and replicas that each keep the lake open.
+
+A replica that is lost while it answers is no reason for a request to fail: questions change nothing, so the gateway
+asks another one. What waits for replicas has a bound; beyond it requests are refused with 503.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from phonolake import execution
+from phonolake.errors import PhonolakeError, UsageError, whole_reason
+from phonolake.serve.answers import Answer, LakeAnswers, ServiceConfig
+from phonolake.store.lake import Lake
+
+APP = "phonolake"
+# Questions that a replica takes on at once: some wait for the disk, or for a process that decodes.
+AT_ONCE = 4
+REQUEST_SECONDS = 120.0
+# Between two looks whether all is well, where the service runs.
+GLANCE_SECONDS = 5.0
+
+
+class AnsweringReplica:
+    """A process that answers."""
+
+    def __init__(self, config: ServiceConfig) -> None:
+        self._lake = LakeAnswers(config)
+
+    async def answer(self, what: str, asked: dict[str, Any]) -> Answer:
+        """As `LakeAnswers.answer`."""
+        return await asyncio.to_thread(self._lake.answer, what, asked)
+
+
+class Gateway:
+    """Speaks HTTP, and hands questions to replicas."""
+
+    def __init__(self, replicas: Any, config: ServiceConfig) -> None:
+        self._replicas, self._config = replicas, config
+
+    def __serve_build_asgi_app__(self) -> Any:
+        from phonolake.serve.routes import application
+
+        return application(self._ask, self._config)
+
+    async def _ask(self, what: str, asked: dict[str, Any]) -> Answer:
+        from ray.exceptions import RayActorError
+        from ray.serve.exceptions import BackPressureError, ReplicaUnavailableError
+
+        reason = ""
+        for _ in range(execution.CRASHES + 1):
+            try:
+                answer: Answer = await self._replicas.answer.remote(what, asked)
+                return answer
+            except BackPressureError:
+                return Answer(503, {"detail": f"{self._config.queue} requests wait already: try again later"})
+            except (RayActorError, ReplicaUnavailableError) as error:
+                reason = type(error).__name__
+        return Answer(500, {"detail": f"{execution.CRASHES + 1} replicas were lost over this request ({reason})"})
+
+
+def check() -> None:
+    """Raise a `PhonolakeError` where Ray Serve is not installed."""
+    try:
+        import fastapi  # noqa: F401
+        import grpc_reflection  # noqa: F401
+    except ImportError as error:
+        raise PhonolakeError(
+            f"Ray Serve is not installed ({error.name} is missing): `pip install phonolake[serve]`"
+        ) from error
+
+
+@contextmanager
+def serving(config: ServiceConfig, *, host: str, port: int) -> Iterator[None]:
+    """The service, which answers while the block runs.
+
+    Raises
+    ------
+    UsageError
+        If there is no lake, or more replicas are wanted than Ray has cores.
+    PhonolakeError
+        When Ray Serve is not installed, or does not start.
+    """
+    check()
+    Lake.open(config.lake)
+    execution.connect()
+    if config.replicas > execution.all_cores():
+        raise UsageError(f"each replica has a core, and Ray has {execution.all_cores()}; received {config.replicas}")
+    # What it would log to standard error is no news: it answers, or it does not start.
+    os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
+    from ray import serve
+
+    ended = False
+    quiet = {"log_level": "ERROR", "enable_access_log": False}
+    options = {"host": host, "port": port, "request_timeout_s": REQUEST_SECONDS}
+    try:
+        try:
+            serve.start(proxy_location="HeadOnly", http_options=options, logging_config=quiet)
+            serve.run(_application(config), name=APP, route_prefix="/", logging_config=quiet)
+        except RuntimeError as error:
+            raise PhonolakeError(f"Ray Serve did not start ({whole_reason(error)})") from error
+        yield
+    except KeyboardInterrupt:
+        # A Ray of our own ends with the command, and faster.
+        ended = not os.environ.get("RAY_ADDRESS")
+        raise
+    finally:
+        if not ended:
+            serve.delete(APP)
+
+
+def _application(config: ServiceConfig) -> Any:
+    from ray import serve
+
+    replica: Any = serve.deployment(
+        AnsweringReplica,
+        name="answers",
+        num_replicas=config.replicas,
+        max_ongoing_requests=AT_ONCE,
+        max_queued_requests=config.queue,
+        ray_actor_options={"num_cpus": 1},
+        health_check_period_s=GLANCE_SECONDS,
+    )
+    gateway: Any = serve.deployment(
+        serve.ingress()(Gateway),
+        name="gateway",
+        # It only hands on: what waits is counted behind it.
+        max_ongoing_requests=10 * (config.queue + AT_ONCE * config.replicas),
+        ray_actor_options={"num_cpus": 0},
+    )
+    return gateway.bind(replica.bind(config), config)
+
+
+def wait() -> None:
+    """Stay until the process is ended, or the service is gone.
+
+    Raises
+    ------
+    PhonolakeError
+        When the service is gone.
+    """
+    from ray import serve
+    from ray.exceptions import RayError
+
+    while True:
+        time.sleep(GLANCE_SECONDS)
+        try:
+            applications = serve.status().applications
+        except RayError as error:
+            raise PhonolakeError(f"Ray is gone, and the service with it ({error})") from error
+        if APP not in applications:
+            raise PhonolakeError("somebody has ended the service")
