@@ -4,6 +4,10 @@ It is Streamlit's own command line. What pages need is loaded before it listens:
 and no page is waited for while modules are imported.
 """
 
+import atexit
+import os
+import sys
+
 
 def load() -> None:
     """Import what pages need."""
@@ -17,8 +21,27 @@ def load() -> None:
     preload.load()
 
 
+def leave(codes: list[int]) -> None:
+    """End the process at once, with the last of `codes`.
+
+    Threads of pages still hold connections when the interpreter is taken apart: that takes seconds, and DuckDB's
+    binding would print a list of them.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(codes[-1])
+
+
 if __name__ == "__main__":
+    codes = [1]
+    # What is registered first is called last: after the farewells of all libraries.
+    atexit.register(leave, codes)
     from streamlit.web.cli import main
 
     load()
-    main(prog_name="streamlit")
+    try:
+        main(prog_name="streamlit")
+        codes.append(0)
+    except SystemExit as end:
+        codes.append(end.code if isinstance(end.code, int) else int(end.code is not None))
+        raise

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from .cli.processes import end_with_the_tests
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 QUIET += ["--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-domain-reliability"]
+GREETING = ("Uvicorn server started", "You can now view", "URL: http://localhost", "Stopping...")
 LAUNCH = """
 import sys
 from pathlib import Path
@@ -26,20 +28,25 @@ sys.exit(launch(Path(sys.argv[1]), port=int(sys.argv[2]), headless=True))
 
 @contextlib.contextmanager
 def serving(lake: Path) -> Iterator[str]:
-    """Address of the dashboard of a lake, which runs meanwhile."""
+    """Address of the dashboard of a lake, which runs meanwhile; nothing but its greeting is left on the terminal."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    launcher = subprocess.Popen([sys.executable, "-c", LAUNCH, str(lake), str(port)], preexec_fn=end_with_the_tests)
-    try:
-        deadline = time.monotonic() + 30
-        while socket.socket().connect_ex(("localhost", port)):
-            assert time.monotonic() < deadline, "the dashboard did not start"
-            time.sleep(0.1)
-        yield f"http://localhost:{port}"
-    finally:
-        launcher.terminate()
-        assert launcher.wait(20) == 0
+    command = [sys.executable, "-c", LAUNCH, str(lake), str(port)]
+    with tempfile.TemporaryFile("w+") as terminal:
+        launcher = subprocess.Popen(command, preexec_fn=end_with_the_tests, stdout=terminal, stderr=terminal)
+        try:
+            deadline = time.monotonic() + 30
+            while socket.socket().connect_ex(("localhost", port)):
+                assert time.monotonic() < deadline, "the dashboard did not start"
+                time.sleep(0.1)
+            yield f"http://localhost:{port}"
+        finally:
+            launcher.terminate()
+            assert launcher.wait(20) == 0
+        terminal.seek(0)
+        said = [line for line in terminal if line.strip()]
+    assert all(any(word in line for word in GREETING) for line in said), said
 
 
 @contextlib.contextmanager

@@ -70,6 +70,27 @@ def test_it_serves_on_this_machine_and_leaves_nothing_behind(empty_lake: Path, f
     dashboard_launcher.check_port(free_port)
 
 
+def test_a_page_that_is_at_work_when_the_server_ends_leaves_the_terminal_clean() -> None:
+    """DuckDB's binding prints every connection that a thread holds when the interpreter is taken apart."""
+    code = (
+        "import runpy, sys, threading, time, duckdb, streamlit.web.cli as cli\n"
+        "from phonolake.analysis import preload\n"
+        "def hold():\n"
+        "    connection = duckdb.connect()\n"
+        "    connection.execute('SELECT 1')\n"
+        "    holding.set()\n"
+        "    time.sleep(100)\n"
+        "def main(prog_name):\n"
+        "    threading.Thread(target=hold, daemon=True).start()\n"
+        "    holding.wait()\n"
+        "    sys.exit(3)\n"
+        "holding, cli.main, preload.load = threading.Event(), main, lambda: None\n"
+        f"runpy.run_path({str(dashboard_launcher.app().with_name('server.py'))!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
+
+
 @pytest.mark.slow
 def test_a_server_ends_with_tests_that_are_killed(empty_lake: Path, free_port: int) -> None:
     """Servers of interrupted test runs went on for hours."""
