@@ -10,11 +10,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from phonolake import execution, progress
 from phonolake.errors import UsageError
 from phonolake.files import locked
 from phonolake.inference.products import product, rejects
 from phonolake.lineage import digest
+from phonolake.records import Recording
 from phonolake.sources import contract
 from phonolake.stages import absent, derive, extraction, imported, prune
 from phonolake.stages import ingest_passed_over as passing
@@ -24,6 +27,8 @@ from phonolake.stages.extraction import RecipeNames
 from phonolake.stages.ingest_config import Config
 from phonolake.stages.ingest_files import File, Looker, readable
 from phonolake.stages.ingest_rows import rows_of
+from phonolake.stages.ingest_scan import RESTS_ON, Scan
+from phonolake.stages.suspects import watched
 from phonolake.store import jobs, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
@@ -70,7 +75,7 @@ def run(config: Config, recipes: RecipeNames = extraction.NONE) -> Outcome:
     plan, planned = _plan(config, there), there.versions() if there else {}
     pruned = prune.take_down(config, plan, started) if config.prune else ""
     if not plan.shards:
-        return _nothing_new(config, plan, pruned)
+        return _nothing_new(config, there, plan, pruned)
     # Read before any work is done: a table of labels that is none ends it with nothing written.
     terms = contract.vocabulary(contract.get(config.source), Path(config.root).expanduser().resolve(), config.options)
     lake = Lake.create(config.lake)
@@ -84,14 +89,16 @@ def run(config: Config, recipes: RecipeNames = extraction.NONE) -> Outcome:
                     lake.discard(dict.fromkeys(TABLES, useless))
                     derive.discard(seen, products, "audio", useless)
                 if not plan.shards:
-                    return _nothing_new(config, plan, pruned)
+                    return _nothing_new(config, seen, plan, pruned)
                 _write(lake, config, plan, recipes)
                 return _publish(lake, seen, config, plan, terms, pruned, started)
     raise AssertionError("the last attempt raises")
 
 
-def _nothing_new(config: Config, plan: planning.IngestPlan, pruned: str) -> Outcome:
+def _nothing_new(config: Config, seen: Lake | None, plan: planning.IngestPlan, pruned: str) -> Outcome:
     _commit_passed_over(config, plan)
+    if plan.scan is not None and seen is not None and not plan.gone:
+        plan.scan.keep(seen, versions(seen, *RESTS_ON))
     note = [f"nothing new: {plan.said}{plan.lost}{pruned}", passing.said(plan.passed_over)]
     return Outcome("ingest", None, 0, 0, 0, "; ".join(filter(None, note)))
 
@@ -130,7 +137,9 @@ def _publish(
     outcome = Outcome("ingest", run_id, total, outputs, total - outputs, note)
     said = replace(config, root=readable(config.root))
     changes["runs"] = finish(seen, said, [outcome], started)
-    lake.commit(changes, Reads(versions(seen, "tracks", "rejects", "passed_over", TOMBSTONES)))
+    committed = lake.commit(changes, Reads(versions(seen, "tracks", "rejects", "passed_over", TOMBSTONES)))
+    if plan.scan is not None and not plan.gone:
+        plan.scan.keep(lake, committed, _retried(lake, plan))
     return outcome
 
 
@@ -164,7 +173,10 @@ def _plan(config: Config, lake: Lake | None) -> planning.IngestPlan:
             f"dataset name {config.dataset_name!r} may hold no colon and no control characters: use --name"
         )
     root = root.resolve()
-    files = _NamedFiles(source, root, config)
+    scan = None
+    if contract.folders(source, root) is not None and contract.follows_links(source):
+        scan = Scan(source, root, config.dataset_name, config.fingerprint, lake)
+    files = _NamedFiles(source, root, config, scan)
     plan = planning.make(
         files,
         lake,
@@ -172,8 +184,9 @@ def _plan(config: Config, lake: Lake | None) -> planning.IngestPlan:
         config.fingerprint,
         config.shard_bytes,
         within=None if config.join else root,
+        scan=scan,
     )
-    plan.passed_over = contract.passed_over(source, root)
+    plan.passed_over = scan.others if scan else contract.passed_over(source, root)
     if plan.known or any(_is_there(file) for group in plan.shards.values() for file in group):
         return plan
     listed = list(files)
@@ -186,20 +199,27 @@ def _plan(config: Config, lake: Lake | None) -> planning.IngestPlan:
 
 
 class _NamedFiles:
-    """The files of all recordings that a source names under a root, looked at anew each time they are gone through."""
+    """The files of all recordings that a source names under a root, looked at anew each time they are gone through.
 
-    def __init__(self, source: contract.Source, root: Path, config: Config) -> None:
-        self._source, self._root, self._config = source, root, config
+    With a scan, those of the runs that have changed.
+    """
+
+    def __init__(self, source: contract.Source, root: Path, config: Config, scan: Scan | None) -> None:
+        self._source, self._root, self._config, self._scan = source, root, config, scan
 
     def __iter__(self) -> Iterator[File]:
         follows = self._config.follow_links or contract.follows_links(self._source)
         looker = Looker(None if follows else self._root)
         try:
-            for recording in contract.recordings(self._source, self._root, self._config.options):
-                yield looker.look(recording)
+            yield from map(looker.look, self._recordings())
         except UsageError as error:
             hint = absent.elsewhere(self._source, self._root, self._config.options)
             raise UsageError(f"{error}; {hint}" if hint else str(error)) from error
+
+    def _recordings(self) -> Iterator[Recording]:
+        if self._scan is not None:
+            return self._scan.recordings()
+        return contract.recordings(self._source, self._root, self._config.options)
 
 
 def _is_there(file: File) -> bool:
@@ -216,6 +236,14 @@ def _commit_passed_over(config: Config, plan: planning.IngestPlan) -> None:
             if {shard.file for shard in change.add} != set(change.remove):
                 lake.commit({"passed_over": change}, Reads(versions(seen, "passed_over")))
             return
+
+
+def _retried(lake: Lake, plan: planning.IngestPlan) -> list[str]:
+    """Tracks of a plan that the next ingest tries again."""
+    there = lake.ready("rejects")
+    files = [lake.opened("rejects", stem + SUFFIX) for stem in plan.shards if stem + SUFFIX in there]
+    rows = [row for file in files for row in pq.read_table(file, columns=["track_id", "retryable"]).to_pylist()]
+    return [row["track_id"] for row in rows if row["retryable"]]
 
 
 def _seconds(tasks: list[Task]) -> float:
@@ -250,11 +278,13 @@ def ingest_shard(task: Task) -> None:
     recipes = extraction.recipes(task.recipes)
     with suppress(_FinishedError), ExitStack() as places:
         with (
+            watched(audio) as suspects,
             extraction.products_of(lake, recipes, audio.name) as add,
             writing(audio, schema.table("audio").arrow) as append,
         ):
             for file in task.files:
-                for name, row in rows_of(file, task.config, recipes, add):
+                is_lost = not suspects.touch(file.recording.source_id)
+                for name, row in rows_of(file, task.config, recipes, add, is_lost=is_lost):
                     if name == "audio":
                         append(row)
                         n_audio += 1
@@ -276,11 +306,17 @@ def ingest_shard(task: Task) -> None:
             else:
                 # An attempt that was cut short may have seen a file in another state.
                 lake.place.delete([lake.name(name, path.name)])
-        _send(lake, task.stem)
+        if lake.place.is_remote:
+            _send(lake, task)
+    if not lake.place.is_remote:
+        # Others need not wait until what was written has been read once more.
+        _send(lake, task)
 
 
-def _send(lake: Lake, stem: str) -> None:
+def _send(lake: Lake, task: Task) -> None:
     """Put the shards of some files where everybody sees them: that of `tracks` last, and by one job alone."""
+    stem = task.stem
+    extraction.send(lake, extraction.recipes(task.recipes), stem + SUFFIX)
     for name in TABLES:
         path = lake.path(name, stem)
         if name != "tracks" and path.exists():

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import stat
 from dataclasses import dataclass, fields
 from operator import attrgetter
@@ -10,6 +11,14 @@ from typing import Any
 
 from phonolake.lineage import DIGITS, canonical, digest
 from phonolake.records import Recording
+
+# How shards of tracks without audio begin: others need not be looked through for them.
+METADATA_ONLY = "metadata-only-"
+
+
+def slug(dataset: str) -> str:
+    """How the names of a dataset's other shards begin."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", dataset).strip("-")[:40] or "dataset"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,7 @@ from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.records import Recording
 from phonolake.sources import contract
 from phonolake.stages import ingest_vocabulary as vocabulary
-from phonolake.stages.ingest_files import Looker, readable
-from phonolake.stages.ingest_known import METADATA_ONLY
+from phonolake.stages.ingest_files import METADATA_ONLY, Looker, readable
 from phonolake.store import catalog, jobs, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
