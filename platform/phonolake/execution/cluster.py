@@ -57,7 +57,7 @@ def imap(
 
     watch = _Watch(on_tick) if on_tick is not None and live else None
     # Tasks are begun again here and not by Ray: with less beside them.
-    task: Any = ray.remote(_task).options(num_gpus=gpus, max_retries=0)
+    task: Any = ray.remote(_task)
     if cpus > cores():
         raise PhonolakeError(f"a task wants {cpus} cores, and no node has more than {cores()}")
     running: dict[Any, _Begun] = {}
@@ -68,7 +68,8 @@ def imap(
         # Ray gives a task the threads of its cores; what a user has said counts more.
         threads = None if kept == cpus or "OMP_NUM_THREADS" in os.environ else str(max(1, int(cpus)))
         arguments = (function, begun.payload, watch and watch.ticker, files.owner.get(), threads)
-        running[task.options(num_cpus=kept).remote(*arguments)] = begun
+        wanted = task.options(num_cpus=kept, num_gpus=gpus, max_retries=0, retry_exceptions=False)
+        running[wanted.remote(*arguments)] = begun
 
     def finish() -> Iterator[tuple[Payload, Result]]:
         try:

@@ -106,6 +106,7 @@ class _Child:
         self._make = make
         self._watched = watched
         self._starts = 0
+        self._process: Any = None
 
     def start(self) -> Connection:
         """Fork, at first or after a crash, which says nothing of the work; gives what it reports on."""
