@@ -16,7 +16,7 @@ COMMENT ON TABLE rejects IS 'Every input that did not make it, and why';
 COMMENT ON COLUMN rejects.track_id IS 'The id the track would have, or has when a later stage left it out';
 COMMENT ON COLUMN rejects.dataset IS 'Dataset of the input';
 COMMENT ON COLUMN rejects.stage IS 'Stage that left it out: ingest or extract';
-COMMENT ON COLUMN rejects.reason IS 'empty, not-audio, wrong-extension, truncated, corrupt, undecoded (bytes that may be sound lie where no decoder reads them), not-finite, silent, clipped, too-short, too-large, missing, unreadable, outside (a link leads out of the dataset), metadata (what the dataset says of it cannot be read)';
+COMMENT ON COLUMN rejects.reason IS 'empty, not-audio, wrong-extension, truncated, corrupt, undecoded (bytes that may be sound lie where no decoder reads them), not-finite, silent, clipped, too-short, too-long, too-large, killed (workers were lost over it), missing, unreadable, outside (a link leads out of the dataset), metadata (what the dataset says of it cannot be read)';
 COMMENT ON COLUMN rejects.detail IS 'What was measured';
 COMMENT ON COLUMN rejects.retryable IS 'Whether the same file may succeed next time; a changed file is always tried again';
 COMMENT ON COLUMN rejects.source_path IS 'Where the file was or should have been';

@@ -22,6 +22,8 @@ from phonolake.errors import PhonolakeError, UsageError
 Found = TypeVar("Found")
 
 TEMPORARY = ".tmp"
+# What a worker notes beside its shard (`phonolake.stages.suspects`); a lost one leaves it there.
+TOUCHED = ".touched"
 # A folder that stepped aside where two folders cannot change places at once.
 RETIRED = ".retired"
 # What renameat2(2) calls them.

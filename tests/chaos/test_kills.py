@@ -2,126 +2,37 @@
 
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
-from contextlib import suppress
 from dataclasses import replace
 
-import psutil
 import pytest
 
-from phonolake.store import jobs, query
+from phonolake.store import jobs
 from phonolake.store.lake import Lake
-from phonolake.store.verify import mend, verify
-from phonolake.synthesis import fma
+from phonolake.store.verify import mend
 
 from ..object_store import using
 from ..stages import small_lake
-
-CORPUS = fma.Config(n_tracks=80, seed=3, label_noise=0.1, n_corrupt=6, duration=2.0)
-# When it happened, and how many commits it took, is the only difference that a kill may leave.
-UNCOMPARED = {"runs": {"started_at", "finished_at", "snapshot"}, "forgotten": {"forgotten_at"}}
-PLAIN = "import sys; from phonolake.cli import main; sys.exit(main.console(sys.argv[1:]))"
-# Where its workers are lost, also where the work is little.
-BY_RAY = (
-    "import sys; from phonolake import execution; from phonolake.cli import main; execution.use(2); "
-    "sys.exit(main.console(sys.argv[1:]))"
+from .killing import (
+    CORPUS,
+    PLAIN,
+    check_same,
+    contents,
+    finish,
+    kill_a_part,
+    kill_a_worker,
+    kill_later,
+    kill_tree_later,
+    start,
+    write_corpus,
 )
+
 KILLS = int(os.environ.get("PHONOLAKE_KILLS", "20"))
-
-
-def write(config, root):
-    tracks = fma.plan(config)
-    for track in tracks:
-        fma.write_track(track, config, root)
-    fma.write_metadata(tracks, config, root)
-    return root
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    return write(CORPUS, tmp_path_factory.mktemp("corpus"))
-
-
-def start(words, program=BY_RAY):
-    """Start the command line in a session of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        env={k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"},
-    )
-
-
-def finish(words, program=BY_RAY):
-    """Run the command line to its end; returns the seconds it took."""
-    begun = time.monotonic()
-    process = start(words, program)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return time.monotonic() - begun
-
-
-def contents(lake):
-    """Every row of every table, in an order of its own."""
-    tables = {}
-    with query.connect(Lake.open(lake)) as connection:
-        names = [name for (name,) in connection.execute('SELECT "table" FROM lake_tables').fetchall()]
-        for name in names:
-            relation = connection.sql(f"SELECT * FROM {name}")
-            kept = [column for column in relation.columns if column not in UNCOMPARED.get(name, ())]
-            rows = connection.execute(f"SELECT {', '.join(kept)} FROM {name}").fetchall()
-            tables[name] = sorted(rows, key=repr)
-    return tables
-
-
-def check_same(lake, expected):
-    found = contents(lake)
-    assert found.keys() == expected.keys()
-    for name, rows in expected.items():
-        assert found[name] == rows, f"{name} differs: {len(found[name])} rows against {len(rows)}"
-    assert verify(Lake.open(lake)) == []
-
-
-def kill_later(process, moment):
-    """Kill the driver with -9; returns what it had started."""
-    time.sleep(moment)
-    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-    process.kill()
-    process.communicate()
-    return children
-
-
-def kill_tree_later(process, moment):
-    """Kill the driver with -9; what it had started must go by itself (Ray looks for lost nodes now and then)."""
-    _, alive = psutil.wait_procs(kill_later(process, moment), timeout=90)
-    assert not alive, f"left behind: {[p.name() for p in alive]}"
-
-
-def kill_a_worker(process, moment, chance):
-    """Kill -9 a worker that is busy with one of our tasks; returns whether there was one to kill in time."""
-    deadline = time.monotonic() + 120
-    time.sleep(moment)
-    while process.poll() is None and time.monotonic() < deadline:
-        busy = [p for p in psutil.Process(process.pid).children(recursive=True) if is_busy(p)]
-        if busy:
-            os.kill(chance.choice(busy).pid, signal.SIGKILL)
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def is_busy(process):
-    """Ray names a worker process after the task that it runs."""
-    try:
-        title = process.cmdline()[0] if process.cmdline() else ""
-    except psutil.Error:
-        return False
-    return title.startswith("ray::_task")
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +49,7 @@ def ingest_words(corpus, lake):
 
 @pytest.mark.timeout(120)
 def test_a_killed_ingest_heals(tmp_path):
-    corpus = write(replace(CORPUS, n_tracks=20, duration=1.0), tmp_path / "corpus")
+    corpus = write_corpus(tmp_path / "corpus", replace(CORPUS, n_tracks=20, duration=1.0))
     seconds = finish(ingest_words(corpus, tmp_path / "undisturbed"), PLAIN)
     expected = contents(tmp_path / "undisturbed")
     process = start(ingest_words(corpus, tmp_path / "lake"), PLAIN)
@@ -224,19 +135,6 @@ def test_a_run_that_loses_a_part_of_ray_heals(corpus, undisturbed, tmp_path, att
     if process.returncode:
         finish(run_words(corpus, tmp_path / "lake"))
     check_same(tmp_path / "lake", expected)
-
-
-def kill_a_part(process, moment, name):
-    """Kill -9 the first process of that name below the driver, from a moment on, if there is one in time."""
-    deadline = time.monotonic() + 120
-    time.sleep(moment)
-    while process.poll() is None and time.monotonic() < deadline:
-        for child in psutil.Process(process.pid).children(recursive=True):
-            with suppress(psutil.Error):
-                if child.name() == name:
-                    child.kill()
-                    return
-        time.sleep(0.05)
 
 
 def train_words(lake):

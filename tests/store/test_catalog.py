@@ -266,6 +266,7 @@ def test_a_lake_that_cannot_be_written_to_is_read_all_the_same(lake: Lake, monke
 
 def test_all_views_show_one_moment(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Made in memory beside a job that commits, they are still those of one version."""
+    (lake.root / FILE).unlink()
     original = catalog.create_view
     interrupted = []
 
@@ -283,6 +284,39 @@ def test_all_views_show_one_moment(lake: Lake, monkeypatch: pytest.MonkeyPatch) 
         assert track_ids(connection) == ["d:a"]
         summary = connection.execute("SELECT shards FROM lake_tables WHERE \"table\" = 'tracks'").fetchall()
     assert summary == [(1,)]
+
+
+def everything(path: Path) -> list[list[tuple]]:
+    """What a catalog says: its views, their columns and what is in them."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        views = "SELECT view_name, sql, comment FROM duckdb_views() WHERE NOT internal ORDER BY view_name"
+        columns = (
+            "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() WHERE NOT internal ORDER BY ALL"
+        )
+        # The rows of the summary stand in its text, in the order in which tables came.
+        listed = [row for row in connection.execute(views).fetchall() if row[0] != "lake_tables"]
+        summary = connection.execute("FROM lake_tables ORDER BY ALL").fetchall()
+        return [listed, connection.execute(columns).fetchall(), summary]
+
+
+def test_a_catalog_that_goes_on_from_the_last_is_the_one_that_is_made_anew(lake: Lake) -> None:
+    features(lake, "x", Column("loudness", "DOUBLE", True, "dB"))
+    commit(lake, "b")
+    features(lake, "y", Column("tempo", "DOUBLE", True, "BPM"))
+    features(lake, "x", Column("loudness", "DOUBLE", True, "dB"), Column("flux", "DOUBLE", True, "change"))
+    lake.commit({"tracks": Change(TRACKS, remove=["a.parquet"])})
+    went_on = everything(lake.root / FILE)
+    lake.build_catalog()
+    assert went_on == everything(lake.root / FILE)
+
+
+def test_views_of_tables_that_did_not_change_are_not_made_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    features(lake, "x")
+    made = []
+    original = catalog.create_view
+    monkeypatch.setattr(catalog, "create_view", lambda c, table, s: (made.append(table.name), original(c, table, s)))
+    commit(lake, "b")
+    assert made == ["tracks"]
 
 
 def test_building_leaves_nothing_else(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

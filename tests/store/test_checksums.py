@@ -53,6 +53,28 @@ def test_verify_names_a_shard_that_parquet_takes_for_whole(lake: Lake) -> None:
     assert changed(lake) == []
 
 
+def test_what_the_worker_noted_is_not_read_again_unless_somebody_wrote_the_shard_again(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checksums, "LARGE", 1)
+    table = schema.table("labels")
+    row = {"track_id": "toy:a0", "label": "rock", "value": 1, "source": "dataset"}
+    found = [write_rows(lake.path("labels", stem), table.arrow, [row | {"label": stem}]) for stem in "xyz"]
+    for shard in found:
+        lake.send("labels", shard.file)
+    notes = lake.folder("labels") / checksums.FOLDER
+    (notes / "z.parquet.txt").write_bytes((notes / "z.parquet.txt").read_bytes()[:70])
+    path = lake.path("labels", "y")
+    path.write_bytes(path.read_bytes())
+    read: list[str] = []
+    original = checksums.sha256
+    monkeypatch.setattr(checksums, "sha256", lambda path: (read.append(path.name), original(path))[1])
+    lake.commit({"labels": Change(table, found)})
+    assert sorted(read) == ["y.parquet", "z.parquet"]
+    assert list(notes.iterdir()) == []
+    assert changed(lake) == []
+
+
 def test_a_shard_without_a_checksum_is_held_against_parquets_own(lake: Lake) -> None:
     path = commit(lake, "a")
     (path.parent / checksums.NAME).unlink()

@@ -4,11 +4,13 @@ A crash of a worker is retried, since it says nothing of the work; an exception 
 raised here.
 """
 
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from phonolake import files
@@ -54,26 +56,70 @@ def imap(
     import ray
 
     watch = _Watch(on_tick) if on_tick is not None and live else None
-    task: Any = ray.remote(_task).options(num_cpus=cpus, num_gpus=gpus, max_retries=CRASHES, retry_exceptions=False)
+    # Tasks are begun again here and not by Ray: with less beside them.
+    task: Any = ray.remote(_task)
     if cpus > cores():
         raise PhonolakeError(f"a task wants {cpus} cores, and no node has more than {cores()}")
-    running: dict[Any, Any] = {}
+    running: dict[Any, _Begun] = {}
     window = _window(cpus)
+
+    def begin(begun: _Begun) -> None:
+        kept = min(cores(), begun.cpus) if begun.losses else cpus
+        # Ray gives a task the threads of its cores; what a user has said counts more.
+        threads = None if kept == cpus or "OMP_NUM_THREADS" in os.environ else str(max(1, int(cpus)))
+        arguments = (function, begun.payload, watch and watch.ticker, files.owner.get(), threads)
+        wanted = task.options(num_cpus=kept, num_gpus=gpus, max_retries=0, retry_exceptions=False)
+        running[wanted.remote(*arguments)] = begun
+
+    def finish() -> Iterator[tuple[Payload, Result]]:
+        try:
+            begun, result = _finish(running, watch, on_tick)
+        except _LostError as error:
+            begin(error.begun.again(error))
+        else:
+            yield begun.payload, result
+
     try:
         for payload in payloads:
-            running[task.remote(function, payload, watch and watch.ticker, files.owner.get())] = payload
+            begin(_Begun(payload, cpus))
             if len(running) >= window:
                 # A cluster that grows with what waits for it is asked for its size again.
                 window = _window(cpus)
             if len(running) >= window:
-                yield _finish(running, watch, on_tick)
+                yield from finish()
         while running:
-            yield _finish(running, watch, on_tick)
+            yield from finish()
     finally:
         # After an error, and when the caller stops half-way.
         if running and ray.is_initialized():
             for reference in running:
                 ray.cancel(reference)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A task on its way: its payload, cores that it keeps, and how often its worker was lost."""
+
+    payload: Any
+    cpus: float
+    losses: int = 0
+
+    def again(self, lost: "_LostError") -> "_Begun":
+        """The same after a loss: where memory was short, as a rule, it keeps twice as much from others."""
+        if self.losses == CRASHES:
+            raise PhonolakeError(_why(lost.reason)) from lost.reason
+        return _Begun(self.payload, self.cpus * (1 if lost.is_of_node else 2), self.losses + 1)
+
+
+class _LostError(Exception):
+    """The worker of a task was lost, which says nothing of the work."""
+
+    def __init__(self, begun: Any, reason: Exception) -> None:
+        import ray
+
+        super().__init__(str(reason))
+        self.begun, self.reason = begun, reason
+        self.is_of_node = isinstance(reason, ray.exceptions.NodeDiedError)
 
 
 def _window(cpus: float) -> int:
@@ -143,9 +189,13 @@ def counting(ticker: Any) -> Callable[[int], None] | None:
     return None if ticker is None else ticker.add.remote
 
 
-def _task(function: Callable[[Payload], Result], payload: Payload, ticker: Any, owner: str) -> tuple[Result, int]:
+def _task(
+    function: Callable[[Payload], Result], payload: Payload, ticker: Any, owner: str, threads: str | None = None
+) -> tuple[Result, int]:
     """The result, and the steps that were done for it if there is no ticker to tell."""
     files.owner.set(owner)
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = threads
     if ticker is not None:
         return call(function, payload, counting(ticker)), 0
     steps: list[int] = []
@@ -221,6 +271,9 @@ def _finish(running: dict[Any, Any], watch: _Watch | None, on_tick: Callable[[in
     except ray.exceptions.RayTaskError as error:
         raise error.cause if isinstance(error.cause, Exception) else PhonolakeError(str(error)) from error
     except ray.exceptions.RayError as error:
+        losses = (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError)
+        if isinstance(payload, _Begun) and isinstance(error, losses):
+            raise _LostError(payload, error) from error
         raise PhonolakeError(_why(error)) from error
     if on_tick is not None and steps:
         on_tick(steps)

@@ -43,12 +43,12 @@ def in_children(
     PhonolakeError
         What the work raised, or the loss of a child more than three times.
     """
-    waiting = deque(batches)
+    waiting = deque(_Child(make, batch, watched=on_tick is not None) for batch in batches)
     running: dict[Connection, _Child] = {}
     try:
         while waiting or running:
             while waiting and len(running) < side_by_side:
-                child = _Child(make, waiting.popleft(), watched=on_tick is not None)
+                child = waiting.popleft()
                 running[child.start()] = child
             for connection in wait(list(running)):
                 child = running[connection]  # type: ignore[index]
@@ -63,7 +63,9 @@ def in_children(
                 elif kind is None:
                     del running[connection]  # type: ignore[arg-type]
                     if child.todo:
-                        running[child.start_again()] = child
+                        # As a rule memory was short: fewer go on at once.
+                        side_by_side = max(1, side_by_side // 2)
+                        waiting.appendleft(child)
     finally:
         for child in running.values():
             child.kill()
@@ -104,9 +106,14 @@ class _Child:
         self._make = make
         self._watched = watched
         self._starts = 0
+        self._process: Any = None
 
     def start(self) -> Connection:
-        """Fork; gives what it reports on."""
+        """Fork, at first or after a crash, which says nothing of the work; gives what it reports on."""
+        if self._starts > CRASHES:
+            code = self._process.exitcode or 0
+            how = signal.strsignal(-code) if code < 0 else f"exit code {code}"
+            raise PhonolakeError(f"a worker was lost {CRASHES + 1} times ({how}): run the same command again")
         self._starts += 1
         self._connection, others_end = FORK.Pipe(duplex=False)
         arguments = (os.getpid(), self._make, list(self.todo), others_end, self._watched)
@@ -114,14 +121,6 @@ class _Child:
         self._process.start()
         others_end.close()
         return self._connection
-
-    def start_again(self) -> Connection:
-        """Go on after a crash, which says nothing of the work."""
-        if self._starts > CRASHES:
-            code = self._process.exitcode or 0
-            how = signal.strsignal(-code) if code < 0 else f"exit code {code}"
-            raise PhonolakeError(f"a worker was lost {CRASHES + 1} times ({how}): run the same command again")
-        return self.start()
 
     def receive(self) -> tuple[str | None, Any]:
         """What the child says next; None when it has ended."""

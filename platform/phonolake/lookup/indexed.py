@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from phonolake.search import index as faiss_index
@@ -14,6 +16,7 @@ from phonolake.search.index import IndexSegment, SourceShard
 from phonolake.search.tracks import ROWS
 from phonolake.store import catalog, folders
 from phonolake.store.lake import Lake
+from phonolake.store.schema import literal
 from phonolake.store.shards import SEPARATOR
 
 FOLDER, VECTORS = "indexes", "embeddings"
@@ -22,6 +25,8 @@ SHOWN = ("tracks", "labels")
 INDEXED = "indexed_tracks"
 # What DuckDB may take to look up what is shown of many tracks; beyond, it uses the disk.
 MEMORY = "384MB"
+# Tracks that are looked up at once: groups of texts do not go to the disk.
+AT_ONCE = 1 << 18
 # Vectors that are read at once.
 BATCH = 8192
 
@@ -119,22 +124,30 @@ def showing(lake: Lake) -> Iterator[Show]:
         connection.execute(f"SET memory_limit = '{MEMORY}'")
 
         def show(track_ids: pa.ChunkedArray) -> Iterator[pa.RecordBatch]:
-            numbers = pa.array(np.arange(len(track_ids)))
-            connection.register(INDEXED, pa.table({"track_id": track_ids, "number": numbers}))
-            relation = connection.sql(
-                f"""
-                WITH named AS (
-                    SELECT track_id, any_value(title) AS title, any_value(artist) AS artist FROM tracks
-                    WHERE track_id IN (SELECT track_id FROM {INDEXED}) GROUP BY track_id
-                ), said AS (
-                    SELECT track_id, string_agg(DISTINCT label, ', ' ORDER BY label) AS labels FROM labels
-                    WHERE value = 1 AND source = 'dataset' AND track_id IN (SELECT track_id FROM {INDEXED})
-                    GROUP BY track_id
-                )
-                SELECT n.title, n.artist, s.labels FROM {INDEXED} AS i
-                LEFT JOIN named AS n USING (track_id) LEFT JOIN said AS s USING (track_id) ORDER BY i.number
-                """
-            )
-            yield from relation.to_arrow_reader(ROWS)
+            for start in range(0, len(track_ids), AT_ONCE):
+                yield from _shown(connection, track_ids.slice(start, AT_ONCE))
 
         yield show
+
+
+def _shown(connection: duckdb.DuckDBPyConnection, track_ids: pa.ChunkedArray) -> Iterator[pa.RecordBatch]:
+    """Title, artist and labels of some tracks, in their order."""
+    connection.register(INDEXED, pa.table({"track_id": track_ids, "number": pa.array(np.arange(len(track_ids)))}))
+    # Tables are read where these tracks lie; as a rule those of an index come in an order.
+    limits = pc.min_max(track_ids).as_py()
+    there = f"track_id BETWEEN {literal(limits['min'])} AND {literal(limits['max'])}"
+    there += f" AND track_id IN (SELECT track_id FROM {INDEXED})"
+    relation = connection.sql(
+        f"""
+        WITH named AS (
+            SELECT track_id, any_value(title) AS title, any_value(artist) AS artist FROM tracks
+            WHERE {there} GROUP BY track_id
+        ), said AS (
+            SELECT track_id, string_agg(DISTINCT label, ', ' ORDER BY label) AS labels FROM labels
+            WHERE value = 1 AND source = 'dataset' AND {there} GROUP BY track_id
+        )
+        SELECT n.title, n.artist, s.labels FROM {INDEXED} AS i
+        LEFT JOIN named AS n USING (track_id) LEFT JOIN said AS s USING (track_id) ORDER BY i.number
+        """
+    )
+    yield from relation.to_arrow_reader(ROWS)

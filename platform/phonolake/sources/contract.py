@@ -18,6 +18,10 @@ and, where it has them,
         Figures that the owners publish, each beside what `root` holds.
     passed_over(root: Path) -> Iterator[Path]
         Files under `root` that `recordings` leaves out by their names, where a user might expect them to be taken.
+    folders(root: Path) -> Iterator[Folder]
+    recordings_in(root: Path, folder: Folder) -> Iterator[Recording]
+        Where recordings follow from the names of their files alone, all folders in the order of `recordings`, and the
+        recordings of one: folders that are as they were need not be compared file by file.
     catalogue(root: Path, options: Options = ...) -> Iterator[Recording]
         Every recording that its metadata know, whether or not there is audio, for a dataset that ships none.
     share(root: Path, options: Options = ...) -> Fact
@@ -148,6 +152,25 @@ class Fact:
     found: int
 
 
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of a tree, and the names of its files.
+
+    Parameters
+    ----------
+    path : str
+    prefix : str
+        How the source ids of its recordings begin.
+    names, others : list of str
+        Files that are recordings, in their order, and those that a user might take for some.
+    """
+
+    path: str
+    prefix: str
+    names: list[str]
+    others: list[str]
+
+
 class Source(Protocol):
     """A source module, as the stages see it."""
 
@@ -212,6 +235,17 @@ def passed_over(source: Source, root: Path) -> list[Path]:
     """Files that a source leaves out by their names; empty where it does not say."""
     listing = getattr(source, "passed_over", None)
     return list(listing(root)) if listing else []
+
+
+def folders(source: Source, root: Path) -> Iterator[Folder] | None:
+    """The folders of a tree of which the names of files say all; None where a source does not work like that."""
+    listing = getattr(source, "folders", None)
+    return cast(Iterator[Folder], listing(root)) if listing else None
+
+
+def recordings_in(source: Source, root: Path, folder: Folder) -> Iterator[Recording]:
+    """Recordings of one of the `folders` of a source."""
+    return cast(Iterator[Recording], cast(Any, source).recordings_in(root, folder))
 
 
 def follows_links(source: Source) -> bool:

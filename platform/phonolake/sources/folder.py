@@ -6,7 +6,7 @@ from pathlib import Path
 
 from phonolake.audio.containers import EXTENSIONS
 from phonolake.records import Recording
-from phonolake.sources.contract import SourceCard
+from phonolake.sources.contract import Folder, SourceCard
 
 CARD = SourceCard(
     name="folder",
@@ -25,20 +25,31 @@ READS = ()
 
 def recordings(root: Path) -> Iterator[Recording]:
     """Audio files below `root` by the ending of their names, in order of their paths; hidden ones are passed over."""
+    return (recording for folder in folders(root) for recording in recordings_in(root, folder))
+
+
+def folders(root: Path) -> Iterator[Folder]:
+    """Every folder below `root` that is not hidden. No link to a folder is entered: the root alone may be one."""
     top = os.fspath(root)
-    for folder, names in _folders(root):
-        # What is the same for all of a folder is found once. No link to a folder is entered: the root alone may be one.
-        below = folder.removeprefix(top).lstrip("/")
-        prefix = _source_id(below) + "/" if below else ""
-        labels, parent = (_text(os.path.basename(folder if below else os.path.realpath(root))),), Path(folder)
-        for name in names:
-            if _is_audio(name):
-                yield Recording(source_id=prefix + _source_id(name), path=parent / name, labels=labels)
+    for path, names in _folders(root):
+        below = path.removeprefix(top).lstrip("/")
+        audio = [name for name in names if _is_audio(name)]
+        others = [name for name in names if not _is_audio(name)] if len(audio) < len(names) else []
+        yield Folder(path, _source_id(below) + "/" if below else "", audio, others)
+
+
+def recordings_in(root: Path, folder: Folder) -> Iterator[Recording]:
+    """The recordings of one folder."""
+    # What is the same for all of a folder is found once.
+    named = os.path.basename(folder.path if folder.prefix else os.path.realpath(root))
+    labels, parent = (_text(named),), Path(folder.path)
+    for name in folder.names:
+        yield Recording(source_id=folder.prefix + _source_id(name), path=parent / name, labels=labels)
 
 
 def passed_over(root: Path) -> Iterator[Path]:
     """Files below `root` that are no recordings by the ending of their names; hidden ones do not count."""
-    return (Path(folder, name) for folder, names in _folders(root) for name in names if not _is_audio(name))
+    return (Path(folder.path, name) for folder in folders(root) for name in folder.others)
 
 
 def _is_audio(name: str) -> bool:

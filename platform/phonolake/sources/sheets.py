@@ -6,12 +6,13 @@ import numbers
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from phonolake.errors import UsageError
 from phonolake.sources import tables
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PARQUET = (".parquet", ".pq")
 # What reading a damaged file raises, from its pages up to what pandas keeps of itself in its footer.
@@ -26,6 +27,8 @@ _DAMAGE = (
     TypeError,
     ValueError,
 )
+# What pandas has in place of values that are not there.
+_MISSING = ("NAType", "NaTType")
 JSON = (".json", ".jsonl", ".ndjson")
 # A text, several where the file has a list, or nothing.
 Cell = str | tuple[str, ...] | None
@@ -131,7 +134,7 @@ def _parquet(path: Path) -> tuple[list[str], list[tuple[int, tuple[Cell, ...]]]]
     return [str(name) for name in frame.columns], [(n, tuple(map(_cell, row))) for n, row in enumerate(rows, 1)]
 
 
-def parquet(path: Path) -> pd.DataFrame:
+def parquet(path: Path) -> "pd.DataFrame":
     """The table in a Parquet file, the index of a data frame as columns.
 
     Raises
@@ -139,6 +142,8 @@ def parquet(path: Path) -> pd.DataFrame:
     UsageError
         If it cannot be read as one.
     """
+    import pandas as pd  # late: it takes a second, and most stages can read such tables and do not
+
     try:
         frame = pd.read_parquet(path)
     except _DAMAGE as error:
@@ -152,7 +157,9 @@ def _cell(value: Any) -> Cell:
         return value.strip() or None
     if isinstance(value, Iterable) and not isinstance(value, bytes | dict):
         return tuple(text for item in value if isinstance(text := _cell(item), str)) or None
-    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if type(value).__name__ in _MISSING:
         return None
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return str(int(value))

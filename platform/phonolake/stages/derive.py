@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from phonolake.store.lake import Change, Lake
 from phonolake.store.outcomes import merge
 from phonolake.store.product import Product
-from phonolake.store.shards import SEPARATOR, SUFFIX
+from phonolake.store.shards import SEPARATOR, SUFFIX, Shard
 
 
 def missing(lake: Lake, product: Product, sources: Iterable[str]) -> list[str]:
@@ -19,14 +19,23 @@ def missing(lake: Lake, product: Product, sources: Iterable[str]) -> list[str]:
 
 
 def collect(lake: Lake, product: Product, sources: Iterable[str]) -> Change:
-    """Take in every shard that lies ready for `sources`, all that are published, and drop the family's others."""
+    """Take in every shard that lies ready for `sources` and is not published yet, and drop the family's others."""
     name = product.table.name
-    published, there = lake.shards(name), lake.ready(name)
-    ready = [file for source in sources if (file := product.stem(source) + SUFFIX) in there]
-    expected = set(ready)
-    stale = [f for f in published if f.startswith(product.family + SEPARATOR) and f not in expected]
-    # The log knows of what is published: only the footers of new shards are read.
-    return Change(product.table, lake.describe(name, ready, known=published), stale, reusable=True)
+    published, ready = lake.shards(name), _ready(lake, product, sources)
+    stale = [file for file in published if file.startswith(product.family + SEPARATOR) and file not in ready]
+    new = lake.describe(name, [file for file in ready if file not in published])
+    return Change(product.table, new, stale, reusable=True)
+
+
+def outputs(lake: Lake, product: Product, sources: Iterable[str]) -> list[Shard]:
+    """Every shard that lies ready for `sources`, published or not; the log knows of those that are."""
+    name = product.table.name
+    return lake.describe(name, list(_ready(lake, product, sources)), known=lake.shards(name))
+
+
+def _ready(lake: Lake, product: Product, sources: Iterable[str]) -> dict[str, None]:
+    there = lake.ready(product.table.name)
+    return {file: None for source in sources if (file := product.stem(source) + SUFFIX) in there}
 
 
 def check_replaced(

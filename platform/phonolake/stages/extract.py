@@ -11,6 +11,7 @@ from phonolake.inference.products import product, rejects
 from phonolake.inference.recordings import Recipe, describe
 from phonolake.lineage import digest
 from phonolake.stages import derive, extraction
+from phonolake.stages.suspects import killed, watched
 from phonolake.store import jobs, pieces
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Lake, Reads
@@ -139,9 +140,9 @@ def _task(lake: Lake, source: str, config: Config, missing: dict[str, set[str]])
 
 
 def _outcome(lake: Lake, recipe: Recipe, sources: list[str], inputs: int) -> Outcome:
-    published = [s.file for s in derive.collect(lake, product(recipe), sources).add]
-    outputs = count_tracks(lake, product(recipe).table.name, published)
-    left_out = sum(s.rows for s in derive.collect(lake, rejects(recipe), sources).add)
+    found = [shard.file for shard in derive.outputs(lake, product(recipe), sources)]
+    outputs = count_tracks(lake, product(recipe).table.name, found)
+    left_out = sum(shard.rows for shard in derive.outputs(lake, rejects(recipe), sources))
     run_id = f"extract-{recipe.name}-{digest([product(recipe).version, sources])}"
     return Outcome("extract", run_id, inputs, outputs, left_out, recipe.name)
 
@@ -153,7 +154,12 @@ def extract_shard(task: Task) -> None:
     """Decode each track once per sampling rate and compute everything from it; memory holds one track at a time."""
     lake = Lake(task.lake)
     recipes = extraction.recipes(task)
-    with extraction.products_of(lake, recipes, task.source) as add:
+    first = lake.path(product(recipes[0]).table.name, product(recipes[0]).stem(task.source))
+    with watched(first) as suspects, extraction.products_of(lake, recipes, task.source) as add:
         for track_id, data, duration in pieces.stored(lake.local("audio", task.source)):
-            add(track_id, describe(recipes, data, duration))
+            if suspects.touch(track_id):
+                add(track_id, describe(recipes, data, duration))
+            else:
+                add(track_id, {recipe.name: killed() for recipe in recipes})
             execution.tick()
+    extraction.send(lake, recipes, task.source)

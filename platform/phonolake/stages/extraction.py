@@ -100,8 +100,8 @@ Describe = Callable[[str, dict[str, Descriptions]], None]
 def products_of(lake: Lake, recipes: Sequence[Recipe], source: str) -> Iterator[Describe]:
     """Write the products of a shard of audio, the file `source`, of which all take their places when the block ends.
 
-    The block gets what takes a track and what `inference.recordings.describe` found of it; without any track nothing
-    is written.
+    Then they are to be sent (`send`). The block gets what takes a track and what `inference.recordings.describe` found
+    of it; without any track nothing is written.
     """
     append: dict[str, Callable[[dict[str, Any]], None]] = {}
     left_out: dict[str, list[dict[str, Any]]] = {r.name: [] for r in recipes}
@@ -129,9 +129,14 @@ def products_of(lake: Lake, recipes: Sequence[Recipe], source: str) -> Iterator[
                 target = rejects(recipe)
                 write_rows(lake.path("rejects", target.stem(source)), target.table.arrow, left_out[recipe.name])
                 lake.send("rejects", target.stem(source) + SUFFIX)
+
+
+def send(lake: Lake, recipes: Sequence[Recipe], source: str) -> None:
+    """Put the products of a shard that were written here where everybody sees them."""
     for recipe in recipes:
-        if recipe.name in append:
-            lake.send(product(recipe).table.name, product(recipe).stem(source) + SUFFIX)
+        path = lake.path(product(recipe).table.name, product(recipe).stem(source))
+        if path.exists():
+            lake.send(product(recipe).table.name, path.name)
 
 
 def row_of(track_id: str, recipe: Recipe, answer: Description, source: str) -> dict[str, Any]:

@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from phonolake import execution, progress
 from phonolake.errors import UsageError
 from phonolake.files import locked
 from phonolake.inference.products import product, rejects
 from phonolake.lineage import digest
+from phonolake.records import Recording
 from phonolake.sources import contract
 from phonolake.stages import absent, derive, extraction, imported, prune, source_root
 from phonolake.stages import ingest_passed_over as passing
@@ -23,7 +26,9 @@ from phonolake.stages.extraction import RecipeNames
 from phonolake.stages.ingest_config import Config
 from phonolake.stages.ingest_files import File, readable
 from phonolake.stages.ingest_rows import rows_of
+from phonolake.stages.ingest_scan import RESTS_ON, Scan
 from phonolake.stages.source_root import Root
+from phonolake.stages.suspects import watched
 from phonolake.store import jobs, mirror, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
@@ -70,7 +75,7 @@ def run(config: Config, recipes: RecipeNames = extraction.NONE) -> Outcome:
     plan, planned = _plan(config, there), there.versions() if there else {}
     pruned = prune.take_down(config, plan, started) if config.prune else ""
     if not plan.shards:
-        return _nothing_new(config, plan, pruned)
+        return _nothing_new(config, there, plan, pruned)
     lake = Lake.create(config.lake)
     with jobs.working(lake.place, "ingest"):
         for attempt in attempts(lake):
@@ -82,14 +87,16 @@ def run(config: Config, recipes: RecipeNames = extraction.NONE) -> Outcome:
                     lake.discard(dict.fromkeys(TABLES, useless))
                     derive.discard(seen, products, "audio", useless)
                 if not plan.shards:
-                    return _nothing_new(config, plan, pruned)
+                    return _nothing_new(config, seen, plan, pruned)
                 _write(lake, config, plan, recipes)
                 return _publish(lake, seen, config, plan, pruned, started)
     raise AssertionError("the last attempt raises")
 
 
-def _nothing_new(config: Config, plan: planning.IngestPlan, pruned: str) -> Outcome:
+def _nothing_new(config: Config, seen: Lake | None, plan: planning.IngestPlan, pruned: str) -> Outcome:
     _commit_passed_over(config, plan)
+    if plan.scan is not None and seen is not None and not plan.gone:
+        plan.scan.keep(seen, versions(seen, *RESTS_ON))
     note = [f"nothing new: {plan.said}{plan.lost}{pruned}", passing.said(plan.passed_over)]
     return Outcome("ingest", None, 0, 0, 0, "; ".join(filter(None, note)))
 
@@ -128,7 +135,9 @@ def _publish(
     outcome = Outcome("ingest", run_id, total, outputs, total - outputs, note)
     said = replace(config, root=readable(config.root))
     changes["runs"] = finish(seen, said, [outcome], started)
-    lake.commit(changes, Reads(versions(seen, "tracks", "rejects", "passed_over", TOMBSTONES)))
+    committed = lake.commit(changes, Reads(versions(seen, "tracks", "rejects", "passed_over", TOMBSTONES)))
+    if plan.scan is not None and not plan.gone:
+        plan.scan.keep(lake, committed, _retried(lake, plan))
     return outcome
 
 
@@ -161,7 +170,10 @@ def _plan(config: Config, lake: Lake | None) -> planning.IngestPlan:
 
 
 def _plan_under(root: Root, source: contract.Source, config: Config, lake: Lake | None) -> planning.IngestPlan:
-    files = _NamedFiles(source, root, config)
+    scan = None
+    if root.standing is None and contract.folders(source, root.path) is not None and contract.follows_links(source):
+        scan = Scan(source, root.path, config.dataset_name, config.fingerprint, lake)
+    files = _NamedFiles(source, root, config, scan)
     plan = planning.make(
         files,
         lake,
@@ -170,8 +182,10 @@ def _plan_under(root: Root, source: contract.Source, config: Config, lake: Lake 
         config.shard_bytes,
         within=None if config.join else root.address,
         exists=root.exists,
+        scan=scan,
     )
-    plan.passed_over = [*map(root.named, contract.passed_over(source, root.path)), *root.unnamed]
+    others = scan.others if scan else contract.passed_over(source, root.path)
+    plan.passed_over = [*map(root.named, others), *root.unnamed]
     # Read before any work is done: a table of labels that is none ends it with nothing written.
     plan.terms = contract.vocabulary(source, root.path, config.options) if plan.shards else []
     if plan.known or any(_is_there(file) for group in plan.shards.values() for file in group):
@@ -186,20 +200,27 @@ def _plan_under(root: Root, source: contract.Source, config: Config, lake: Lake 
 
 
 class _NamedFiles:
-    """The files of all recordings that a source names under a root, looked at anew each time they are gone through."""
+    """The files of all recordings that a source names under a root, looked at anew each time they are gone through.
 
-    def __init__(self, source: contract.Source, root: Root, config: Config) -> None:
-        self._source, self._root, self._config = source, root, config
+    With a scan, those of the runs that have changed.
+    """
+
+    def __init__(self, source: contract.Source, root: Root, config: Config, scan: Scan | None) -> None:
+        self._source, self._root, self._config, self._scan = source, root, config, scan
 
     def __iter__(self) -> Iterator[File]:
         follows = self._config.follow_links or contract.follows_links(self._source)
         looker = self._root.looker(follows)
         try:
-            for recording in contract.recordings(self._source, self._root.path, self._config.options):
-                yield looker.look(recording)
+            yield from map(looker.look, self._recordings())
         except UsageError as error:
             hint = absent.elsewhere(self._source, self._root.path, self._config.options)
             raise UsageError(f"{error}; {hint}" if hint else str(error)) from error
+
+    def _recordings(self) -> Iterator[Recording]:
+        if self._scan is not None:
+            return self._scan.recordings()
+        return contract.recordings(self._source, self._root.path, self._config.options)
 
 
 def _is_there(file: File) -> bool:
@@ -216,6 +237,14 @@ def _commit_passed_over(config: Config, plan: planning.IngestPlan) -> None:
             if {shard.file for shard in change.add} != set(change.remove):
                 lake.commit({"passed_over": change}, Reads(versions(seen, "passed_over")))
             return
+
+
+def _retried(lake: Lake, plan: planning.IngestPlan) -> list[str]:
+    """Tracks of a plan that the next ingest tries again."""
+    there = lake.ready("rejects")
+    files = [lake.opened("rejects", stem + SUFFIX) for stem in plan.shards if stem + SUFFIX in there]
+    rows = [row for file in files for row in pq.read_table(file, columns=["track_id", "retryable"]).to_pylist()]
+    return [row["track_id"] for row in rows if row["retryable"]]
 
 
 def _seconds(tasks: list[Task]) -> float:
@@ -250,11 +279,13 @@ def ingest_shard(task: Task) -> None:
     recipes = extraction.recipes(task.recipes)
     with suppress(_FinishedError), ExitStack() as places:
         with (
+            watched(audio) as suspects,
             extraction.products_of(lake, recipes, audio.name) as add,
             writing(audio, schema.table("audio").arrow) as append,
         ):
             for file in task.files:
-                for name, row in rows_of(file, task.config, recipes, add):
+                is_lost = not suspects.touch(file.recording.source_id)
+                for name, row in rows_of(file, task.config, recipes, add, is_lost=is_lost):
                     if name == "audio":
                         append(row)
                         n_audio += 1
@@ -276,11 +307,17 @@ def ingest_shard(task: Task) -> None:
             else:
                 # An attempt that was cut short may have seen a file in another state.
                 lake.place.delete([lake.name(name, path.name)])
-        _send(lake, task.stem)
+        if lake.place.is_remote:
+            _send(lake, task)
+    if not lake.place.is_remote:
+        # Others need not wait until what was written has been read once more.
+        _send(lake, task)
 
 
-def _send(lake: Lake, stem: str) -> None:
+def _send(lake: Lake, task: Task) -> None:
     """Put the shards of some files where everybody sees them: that of `tracks` last, and by one job alone."""
+    stem = task.stem
+    extraction.send(lake, extraction.recipes(task.recipes), stem + SUFFIX)
     for name in TABLES:
         path = lake.path(name, stem)
         if name != "tracks" and path.exists():

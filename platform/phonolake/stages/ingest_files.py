@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,14 @@ from phonolake.records import Recording
 from phonolake.store import mirror, pieces
 from phonolake.store.mirror import Mirror
 from phonolake.store.objects import StorageError, TakenError
+
+# How shards of tracks without audio begin: others need not be looked through for them.
+METADATA_ONLY = "metadata-only-"
+
+
+def slug(dataset: str) -> str:
+    """How the names of a dataset's other shards begin."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", dataset).strip("-")[:40] or "dataset"
 
 
 @dataclass(frozen=True, slots=True)

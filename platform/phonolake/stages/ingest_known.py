@@ -4,10 +4,11 @@ Neither the files nor the answers of the lake are ever all in Python at once; it
 take the memory of an ingest, and loops over them its time.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 import duckdb
@@ -15,16 +16,16 @@ import pyarrow as pa
 
 from phonolake.audio.encoded import sha256
 from phonolake.errors import AudioError, UsageError
-from phonolake.stages.ingest_files import File, encoded
+from phonolake.stages.ingest_files import METADATA_ONLY, File, encoded
+from phonolake.stages.ingest_scan import Run
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
+from phonolake.store.shards import Shard
 
 # What stands for the configuration of a reject that the same file may escape next time.
 TRY_AGAIN = ""
 # What stands for it of a track of which the lake has no audio yet.
 WITHOUT_AUDIO = "without audio"
-# How shards of tracks without audio begin: others need not be looked through for them.
-METADATA_ONLY = "metadata-only-"
 # Files that are compared at once.
 BATCH = 1 << 16
 COLUMNS = pa.schema(
@@ -39,12 +40,12 @@ COLUMNS = pa.schema(
 # Rows that say something of a file: the columns of the table `known`.
 KNOWN = """
     SELECT track_id, source_bytes, source_mtime, NULL, metadata_hash
-    FROM audio LEFT JOIN metadata USING (track_id)
+    FROM {audio} LEFT JOIN {metadata} USING (track_id)
     WHERE starts_with(track_id, $1 || ':') AND coalesce(piece, 0) = 0
     UNION ALL
     SELECT track_id, source_bytes, source_mtime,
         CASE WHEN retryable AND source_bytes IS NOT NULL THEN $2 ELSE config_hash END, NULL
-    FROM rejects WHERE dataset = $1 AND stage = 'ingest'
+    FROM {rejects} WHERE dataset = $1 AND stage = 'ingest'
 """
 # What is known of without its audio gives way to it.
 ALONE = "SELECT track_id, NULL, NULL, $2, NULL FROM {shards} WHERE dataset = $1 AND duration_seconds = 0"
@@ -60,6 +61,15 @@ CHANGED = """
         )
     )
     ORDER BY f.n
+"""
+# Of these all but those of some runs of files.
+OTHERS = """
+    DELETE FROM known WHERE track_id NOT IN (
+        SELECT track_id FROM (
+            SELECT track_id, track_id[1:length(track_id) - length(rest)] AS prefix, rest
+            FROM (SELECT track_id, regexp_extract(track_id[length($1) + 2:], '[^/]*$') AS rest FROM known)
+        ) JOIN runs USING (prefix) WHERE (low IS NULL OR rest >= low) AND (high IS NULL OR rest < high)
+    )
 """
 COLUMNS_OF_KNOWN = "track_id VARCHAR, size BIGINT, mtime BIGINT, rejected_by VARCHAR, said VARCHAR"
 # Every file that the lake has an answer for, once.
@@ -225,19 +235,52 @@ class KnownFiles:
 
 
 @contextmanager
-def known_files(lake: Lake | None, dataset: str, fingerprint: str) -> Iterator[KnownFiles]:
-    """What a lake knows of the files of a dataset; nothing where there is no lake."""
+def known_files(
+    lake: Lake | None, dataset: str, fingerprint: str, runs: Sequence[Run] | None = None
+) -> Iterator[KnownFiles]:
+    """What a lake knows of the files of a dataset, or of those of some runs alone; nothing where there is no lake."""
     with catalog.connect(lake) if lake is not None else duckdb.connect() as connection:
         connection.execute(f"CREATE TEMP TABLE known ({COLUMNS_OF_KNOWN})")
         if lake is None:
             connection.execute("CREATE TEMP TABLE forgotten (track_id VARCHAR)")
         else:
-            connection.execute(f"INSERT INTO known {KNOWN}", [dataset, TRY_AGAIN])
-            alone = [file for file in lake.shards("tracks") if file.startswith(METADATA_ONLY)]
-            if alone:
-                shards = catalog.reading(lake, "tracks", alone)
-                connection.execute(f"INSERT INTO known {ALONE.format(shards=shards)}", [dataset, WITHOUT_AUDIO])
+            _insert(connection, lake, dataset, runs)
         yield KnownFiles(connection, dataset, fingerprint)
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, lake: Lake, dataset: str, runs: Sequence[Run] | None) -> None:
+    """Fill the table `known`."""
+    tables = {name: name for name in ("audio", "metadata", "rejects")}
+    alone = [file for file in lake.shards("tracks") if file.startswith(METADATA_ONLY)]
+    if runs is not None:
+        spans = [run.bounds(dataset) for run in runs]
+        tables = {name: f"({catalog.selecting(lake, name, _about(lake, name, spans))}) AS {name}" for name in tables}
+    connection.execute(f"INSERT INTO known {KNOWN.format(**tables)}", [dataset, TRY_AGAIN])
+    if alone:
+        shards = catalog.reading(lake, "tracks", alone)
+        connection.execute(f"INSERT INTO known {ALONE.format(shards=shards)}", [dataset, WITHOUT_AUDIO])
+    if runs is not None:
+        columns = {
+            "prefix": [f"{dataset}:{run.prefix}" for run in runs],
+            "low": [run.low for run in runs],
+            "high": [run.high for run in runs],
+        }
+        connection.register("runs", pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}))
+        connection.execute(OTHERS, [dataset])
+
+
+def _about(lake: Lake, table: str, spans: Sequence[tuple[str, str]]) -> list[Shard]:
+    """The shards of a table that may have tracks between any of these bounds."""
+    ordered = sorted(spans)
+    lows = [low for low, _ in ordered]
+    # The largest bound of all spans up to each: some hold others.
+    highs = list(accumulate((high for _, high in ordered), max))
+    found = []
+    for shard in lake.shards(table).values():
+        before = len(spans) if shard.last is None else bisect_right(lows, shard.last)
+        if before and (shard.first is None or highs[before - 1] >= shard.first):
+            found.append(shard)
+    return found
 
 
 def _may_be_copy(file: File, before: KnownFile | None) -> bool:

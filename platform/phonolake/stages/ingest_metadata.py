@@ -14,8 +14,7 @@ from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.sources import contract
 from phonolake.stages import ingest_vocabulary as vocabulary
 from phonolake.stages import source_root
-from phonolake.stages.ingest_files import File
-from phonolake.stages.ingest_known import METADATA_ONLY
+from phonolake.stages.ingest_files import METADATA_ONLY, File
 from phonolake.stages.source_root import Root
 from phonolake.store import catalog, jobs, schema
 from phonolake.store.attempts import attempts

@@ -1,7 +1,6 @@
 """Which files an ingest has to read, and into which shards they go."""
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +8,8 @@ from typing import Any
 from phonolake.lineage import digest
 from phonolake.sources.contract import Term
 from phonolake.stages import ingest_known
-from phonolake.stages.ingest_files import File
+from phonolake.stages.ingest_files import File, slug
+from phonolake.stages.ingest_scan import Scan
 from phonolake.store.lake import Lake
 
 # A corpus below 16 full shards is cut finer, so that its shards can be worked on side by side; but not into crumbs.
@@ -22,7 +22,8 @@ class IngestPlan:
     """Shards to write by name, tracks whose rows they replace, and how many files need nothing or were forgotten.
 
     `passed_over` are files under the root that are no recordings by their names, `gone` the tracks and rejects whose
-    files are no longer there, `terms` the labels that the dataset can give.
+    files are no longer there, `terms` the labels that the dataset can give. `scan` is what was found of files that need
+    not be compared one by one, where there is.
     """
 
     shards: dict[str, tuple[File, ...]] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class IngestPlan:
     passed_over: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     terms: list[Term] = field(default_factory=list)
+    scan: Scan | None = None
 
     @property
     def said(self) -> str:
@@ -53,6 +55,7 @@ def make(
     *,
     within: str | None = None,
     exists: Callable[[str], bool] = os.path.exists,
+    scan: Scan | None = None,
 ) -> IngestPlan:
     """Leave out what the lake has unchanged, and group the rest in a way that depends on nothing but the files.
 
@@ -64,6 +67,8 @@ def make(
         Path or address of their folder: a dataset of the lake is refused that has files elsewhere, and none of these.
     exists : callable
         Whether something is at a path or an address.
+    scan : Scan, optional
+        Where `files` are those of the runs that have changed, what is known of the others.
 
     Raises
     ------
@@ -71,10 +76,11 @@ def make(
         When two files have the same id, the dataset is another one, or it has the files under other ids.
     """
     version = lake.versions().get("rejects", 0) if lake else 0
-    plan, work = IngestPlan(), []
+    plan, work = IngestPlan(scan=scan), []
+    runs = scan.changed if scan is not None and scan.is_partial else None
     tries: dict[str, int] = {}
-    with ingest_known.known_files(lake, dataset, fingerprint) as known:
-        if within is not None:
+    with ingest_known.known_files(lake, dataset, fingerprint, runs) as known:
+        if within is not None and runs is None:
             known.check_same(files, within)
         for file, before in known.changed(files):
             work.append(file)
@@ -85,12 +91,13 @@ def make(
         if within is not None:
             known.check_ids(work)
         plan.known, plan.forgotten, plan.gone = known.n_unchanged, known.n_forgotten, known.gone(exists)
-    slug = re.sub(r"[^A-Za-z0-9_]+", "-", dataset).strip("-")[:40] or "dataset"
+    if scan is not None:
+        plan.known, plan.forgotten = plan.known + scan.known, plan.forgotten + scan.forgotten
     for index, group in enumerate(_groups(work, shard_bytes)):
         # A file that is tried again looks as before; the version of the rejects tells the tries apart.
         identity: list[Any] = [(f.recording.source_id, f.size, f.mtime, f.said) for f in group]
         identity += [tries[f.recording.source_id] for f in group if f.recording.source_id in tries]
-        plan.shards[f"{slug}-{index:05d}-{digest([dataset, fingerprint, identity])}"] = tuple(group)
+        plan.shards[f"{slug(dataset)}-{index:05d}-{digest([dataset, fingerprint, identity])}"] = tuple(group)
     return plan
 
 

@@ -14,6 +14,7 @@ from phonolake.records import Recording
 from phonolake.stages.extraction import Describe
 from phonolake.stages.ingest_config import Config
 from phonolake.stages.ingest_files import File, encoded, readable
+from phonolake.stages.suspects import killed
 from phonolake.store import pieces
 
 # The mean of the channels of a recording is at most some dB weaker than they are, unless one is the other's negative.
@@ -21,7 +22,7 @@ CANCELS_DB = 40.0
 
 
 def rows_of(
-    file: File, config: Config, recipes: Sequence[Recipe] = (), add: Describe | None = None
+    file: File, config: Config, recipes: Sequence[Recipe] = (), add: Describe | None = None, *, is_lost: bool = False
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows that one file becomes, each with the name of its table.
 
@@ -29,6 +30,8 @@ def rows_of(
     ----------
     recipes, add
         What to compute of it while it is decoded, and what takes that, if anything (`extraction.products_of`).
+    is_lost : bool
+        Whether workers were lost over it: it is rejected without being touched.
     """
     track_id = f"{config.dataset_name}:{file.recording.source_id}"
     stamp = {"config_hash": config.fingerprint, "code_version": CODE_VERSION}
@@ -42,6 +45,8 @@ def rows_of(
     with ExitStack() as stack:
         try:
             _check_there(file, config)
+            if is_lost:
+                raise killed()
             data = stack.enter_context(encoded(file))
             digest_of_file = sha256(data)
             ending = file.recording.path.suffix[1:]

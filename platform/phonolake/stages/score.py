@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
 from phonolake import execution, progress
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.inference import inputs
-from phonolake.inference.predictor import Predictor, Scored
 from phonolake.inference.vector_inputs import Embeddings
 from phonolake.lineage import CODE_VERSION, digest
 from phonolake.lookup import licences, runs
@@ -30,6 +29,9 @@ from phonolake.store.outcomes import Outcome, count_tracks, finish, merge, now, 
 from phonolake.store.place import Place
 from phonolake.store.product import Product
 from phonolake.store.shards import SUFFIX, writing
+
+if TYPE_CHECKING:
+    from phonolake.inference.predictor import Predictor, Scored
 
 # Of what a model reads, on one core; a second for the model itself comes on top.
 SECONDS_PER_BYTE = 1e-6
@@ -161,6 +163,9 @@ def _score(lake: Lake, tasks: list[Task], device: str, seconds: float, advance: 
     """Estimators on the processors; networks too, or on GPUs, one for each actor."""
     if not tasks:
         return
+    # Late, since it takes seconds: where nothing is to be scored, nobody waits for it. Before workers are forked.
+    import phonolake.inference.predictor  # noqa: F401
+
     gpus = execution.gpus() if device != "cpu" else 0
     if device.startswith("cuda") and not gpus:
         raise UsageError("GPUs are asked for, and Ray has none: try --device cpu")
@@ -270,6 +275,8 @@ class Scorer:
 
     def __call__(self, task: Task) -> None:
         """Write what is wanted of one shard; its predictions appear last and mark it as finished."""
+        from phonolake.inference.predictor import Predictor
+
         weights = trained.folder(task.lake, task.run_id) / trained.WEIGHTS
         if weights != self._weights or self._predictor is None:
             trained.fetch(task.lake, task.run_id)
@@ -283,7 +290,7 @@ def _score_alone(device: str, task: Task) -> None:
     Scorer(device)(task)
 
 
-def score_one(task: Task, predictor: Predictor) -> None:
+def score_one(task: Task, predictor: "Predictor") -> None:
     """Write the predictions of one shard, after its embeddings and activations where the model has any."""
     lake = Lake(task.lake)
     card = registry.get(task.architecture).CARD
@@ -319,7 +326,7 @@ def score_one(task: Task, predictor: Predictor) -> None:
         lake.send(product.table.name, product.stem(task.source) + SUFFIX)
 
 
-def _activation_rows(task: Task, scored: Scored) -> list[dict[str, Any]]:
+def _activation_rows(task: Task, scored: "Scored") -> list[dict[str, Any]]:
     """One row for the track, or one for each window."""
     vectors = scored.window_activations
     assert vectors is not None

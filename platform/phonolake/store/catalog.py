@@ -4,13 +4,15 @@ It is built beside and renamed over, so that no reader is ever locked out by a w
 it holds nothing but views.
 """
 
+import json
 import math
 import os
 import shutil
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import duckdb
 import pyarrow as pa
@@ -56,15 +58,25 @@ class PublishedTables(Protocol):
     def is_pinned(self) -> bool: ...
 
 
-def build(lake: PublishedTables) -> None:
-    """Write the catalog of the published versions in place of the old one; the caller holds the lake's lock."""
+def build(lake: PublishedTables, *, anew: bool = False) -> None:
+    """Write the catalog of the published versions in place of the old one; the caller holds the lake's lock.
+
+    Parameters
+    ----------
+    anew : bool
+        Look at all tables, also at those that are as the old one shows them.
+    """
     # Written elsewhere and copied, since DuckDB misplaces the write-ahead log of a path with a question mark.
     with replacing(lake.root / FILE) as temporary, TemporaryDirectory() as scratch:
-        shutil.copyfile(_written(lake, Path(scratch)), temporary)
+        shutil.copyfile(_written(lake, Path(scratch), anew=anew), temporary)
 
 
-def _written(lake: PublishedTables, scratch: Path) -> Path:
+def _written(lake: PublishedTables, scratch: Path, *, anew: bool = False) -> Path:
     """Write the catalog of a lake into a folder."""
+    with suppress(duckdb.Error, OSError):
+        # What a commit did not change stays as it is.
+        if not anew and (written := _continued(lake, scratch / f"continued-{FILE}")) is not None:
+            return written
     try:
         return _write(lake, scratch / FILE, check=False)
     except duckdb.Error:
@@ -72,17 +84,42 @@ def _written(lake: PublishedTables, scratch: Path) -> Path:
         return _write(lake, scratch / f"checked-{FILE}", check=True)
 
 
+def _continued(lake: PublishedTables, written: Path) -> Path | None:
+    """Write the catalog of a lake from the one that is there; None where that is of another place or code."""
+    if not (lake.root / FILE).is_file():
+        return None
+    shutil.copyfile(lake.root / FILE, written)
+    with duckdb.connect(str(written)) as connection:
+        found = connection.execute("SELECT comment FROM duckdb_views() WHERE view_name = 'lake_tables'").fetchone()
+        before = _stamped(lake, found[0]) if found else None
+        if before is None or before.keys() - lake.versions().keys():
+            return None
+        _fill(connection, lake, before, check=False)
+    return written
+
+
 def _write(lake: PublishedTables, written: Path, *, check: bool) -> Path:
     written.write_bytes(_blank(schemas.fingerprint()))
     with duckdb.connect(str(written)) as connection:
-        if lake.place.is_remote:
-            # Views look at what they are made over; they are made over shards without rows, which cost no request.
-            hollow = {lake.place.named(lake.name(table, "")): _hollow(lake, table) for table in lake.versions()}
-            connection.register_filesystem(remote.Hollow(lake.place, hollow))
-        connection.begin()
-        _show(connection, lake, check=check)
-        connection.commit()
+        _fill(connection, lake, {}, check=check)
     return written
+
+
+def _fill(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, before: dict[str, int], *, check: bool) -> None:
+    """Let a catalog that shows the versions `before` show what is published."""
+    # Read once, so that all views show the same moment even while a job commits.
+    versions = lake.versions()
+    changed = {name for name, version in versions.items() if before.get(name) != version}
+    if any(name.startswith(SET_PREFIX) for name in changed):
+        # The view over all sets looks at each of them.
+        changed |= {name for name in versions if name.startswith(SET_PREFIX)}
+    if lake.place.is_remote:
+        # Views look at what they are made over; they are made over shards without rows, which cost no request.
+        hollow = {lake.place.named(lake.name(table, "")): _hollow(lake, table) for table in sorted(changed)}
+        connection.register_filesystem(remote.Hollow(lake.place, hollow))
+    connection.begin()
+    _show(connection, lake, versions, changed, check=check)
+    connection.commit()
 
 
 @cache
@@ -160,7 +197,16 @@ def attach(connection: duckdb.DuckDBPyConnection, lake: PublishedTables) -> bool
 
 def _stamp(lake: PublishedTables, versions: dict[str, int]) -> str:
     # A catalog that another version of Phonolake built may lack tables, columns and macros.
-    return f"{lake.place} {sorted(versions.items())} {schemas.fingerprint()}"
+    return json.dumps([str(lake.place), schemas.fingerprint(), dict(sorted(versions.items()))])
+
+
+def _stamped(lake: PublishedTables, stamp: str) -> dict[str, int] | None:
+    """The versions that a catalog of this place and code shows; None for another one, or one with a refusal in it."""
+    try:
+        place, declared, versions = json.loads(stamp)
+    except (TypeError, ValueError):
+        return None
+    return versions if (place, declared) == (str(lake.place), schemas.fingerprint()) else None
 
 
 def _declare(connection: duckdb.DuckDBPyConnection) -> None:
@@ -170,20 +216,28 @@ def _declare(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(schemas.macros_sql())
 
 
-def _show(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, *, check: bool) -> None:
-    """Let the views show what is published; with `check`, one that cannot be made says why instead."""
+def _show(
+    connection: duckdb.DuckDBPyConnection,
+    lake: PublishedTables,
+    versions: dict[str, int],
+    changed: set[str],
+    *,
+    check: bool,
+) -> None:
+    """Let the views of some tables show what is published; with `check`, one that cannot be made says why instead."""
     declared = schemas.tables()
-    # Read once, so that all views show the same moment even while a job commits.
-    versions = lake.versions()
-    shards = {name: lake.shards(name, version) for name, version in versions.items()}
-    sets = [published_set(lake, name, version) for name, version in versions.items() if name.startswith(SET_PREFIX)]
+    sets = [published_set(lake, name, versions[name]) for name in sorted(changed) if name.startswith(SET_PREFIX)]
     broken = False
-    for table in [*(declared[name] for name in versions if name in declared), *sets]:
-        found = list(shards[table.name].values())
+    facts = {}
+    for table in [*(declared[name] for name in sorted(changed) if name in declared), *sets]:
+        found = list(lake.shards(table.name, versions[table.name]).values())
+        facts[table.name] = _Facts(
+            versions[table.name], len(found), sum(s.rows for s in found), sum(s.bytes for s in found)
+        )
         stored = set(lake.published_schema(table.name, versions[table.name]).names)
         select = _select(lake, table, found, stored)
-        changed = _changed(lake, table.name, found)
-        error = _unreadable(connection, f"SELECT * FROM {reading(lake, table.name, changed)}") if changed else None
+        gone = _changed(lake, table.name, found)
+        error = _unreadable(connection, f"SELECT * FROM {reading(lake, table.name, gone)}") if gone else None
         if check:
             error = error or _unreadable(connection, select)
         if error:
@@ -193,9 +247,7 @@ def _show(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, *, check
         union = " UNION ALL BY NAME ".join(f"SELECT * FROM {quote(table.name)}" for table in sets)
         create_view(connection, _union(declared[FEATURES], sets), union)
     # A catalog with a refusal in it never counts as up to date: it heals as soon as the file is back.
-    stamp = "broken" if broken else _stamp(lake, versions)
-    names = [*(name for name in declared if name != FEATURES), *(table.name for table in sets)]
-    _create_summary(connection, {name: (versions.get(name), shards.get(name, {})) for name in names}, stamp)
+    _create_summary(connection, facts, "broken" if broken else _stamp(lake, versions))
 
 
 def published_set(lake: PublishedTables, name: str, version: int) -> TableSchema:
@@ -215,6 +267,12 @@ def _union(base: TableSchema, sets: list[TableSchema]) -> TableSchema:
     return base.extended(
         base.name, base.comment, tuple(columns[n] for n in columns.keys() - {c.name for c in base.columns})
     )
+
+
+def selecting(lake: PublishedTables, name: str, shards: list[Shard]) -> str:
+    """SQL that reads some shards of a declared table, with all columns that are declared."""
+    table = schemas.table(name)
+    return _select(lake, table, shards, set(lake.published_schema(name).names)) if shards else _empty(table)
 
 
 def _changed(lake: PublishedTables, table: str, shards: list[Shard]) -> list[str]:
@@ -290,11 +348,12 @@ def reading(lake: PublishedTables, table: str, files: list[str], *, names: bool 
     folder = lake.place.named(lake.name(table, ""))
     if not lake.place.is_remote:
         folder, files = no_glob(folder), list(map(no_glob, files))
-    paths = ", ".join(literal(f"{folder.removesuffix('/')}/{file}") for file in files)
+    # One text, since DuckDB takes twice as long over a list of thousands of them. No path has a line break in it.
+    paths = literal("\n".join(f"{folder.removesuffix('/')}/{file}" for file in files))
     # Else a folder called dataset=fma above the lake would take the place of the column `dataset`.
     options = "hive_partitioning = false" + ("" if alike else ", union_by_name = true")
     options += ", filename = true" if names else ""
-    return f"read_parquet([{paths}], {options})"
+    return f"read_parquet(string_split({paths}, chr(10)), {options})"
 
 
 def no_glob(path: str) -> str:
@@ -311,17 +370,27 @@ def create_view(connection: duckdb.DuckDBPyConnection, table: TableSchema, selec
         connection.execute(f"COMMENT ON COLUMN {name}.{quote(column.name)} IS {literal(column.comment)}")
 
 
-def _create_summary(
-    connection: duckdb.DuckDBPyConnection, tables: dict[str, tuple[int | None, dict[str, Shard]]], stamp: str
-) -> None:
+class _Facts(NamedTuple):
+    """What the catalog says of a table."""
+
+    version: int | None = None
+    shards: int = 0
+    rows: int = 0
+    bytes: int = 0
+
+
+def _create_summary(connection: duckdb.DuckDBPyConnection, changed: dict[str, _Facts], stamp: str) -> None:
     """The view `lake_tables`: version, shards, rows and bytes of every table, without opening a shard."""
+    known = {name: _Facts() for name in schemas.tables() if name != FEATURES}
+    if connection.execute("SELECT count(*) FROM duckdb_views() WHERE view_name = 'lake_tables'").fetchall() == [(1,)]:
+        known |= {name: _Facts(*facts) for name, *facts in connection.execute("FROM lake_tables").fetchall()}
     rows = []
-    for name, (version, found) in tables.items():
-        n_rows, n_bytes = sum(s.rows for s in found.values()), sum(s.bytes for s in found.values())
-        facts = ("NULL" if version is None else version, len(found), n_rows, n_bytes)
-        rows.append(f"({literal(name)}, {', '.join(f'{fact}::BIGINT' for fact in facts)})")
+    for name, facts in (known | changed).items():
+        columns = ", ".join(f"{'NULL' if value is None else value}::BIGINT" for value in facts)
+        rows.append(f"({literal(name)}, {columns})")
     values = ", ".join(rows)
     connection.execute(
-        f'CREATE VIEW lake_tables AS SELECT * FROM (VALUES {values}) AS t("table", version, shards, n_rows, n_bytes)'
+        "CREATE OR REPLACE VIEW lake_tables AS "
+        f'SELECT * FROM (VALUES {values}) AS t("table", version, shards, n_rows, n_bytes)'
     )
     connection.execute(f"COMMENT ON VIEW lake_tables IS {literal(stamp)}")

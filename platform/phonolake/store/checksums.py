@@ -1,6 +1,7 @@
 """What every byte of a shard should be: SHA-256 by file name, beside the shards of a table, as `sha256sum -c` reads it.
 
     tables/NAME/_SHA256SUMS            in a folder: a file that grows
+    tables/NAME/_checksums/SHARD.txt   in a folder: what the worker noted that wrote a shard, until it is committed
     tables/NAME/_checksums/DIGEST.txt  on object storage: an object for each commit
 
 Parquet guards its pages with checksums, but neither its footer nor the headers of pages, and a Delta log has no place
@@ -12,21 +13,36 @@ import os
 import re
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from phonolake.files import sha256, sync
 from phonolake.lineage import digest
 from phonolake.store.place import Place
 
+# Smaller shards are read as fast as a note of them.
+LARGE = 1 << 20
 NAME, FOLDER = "_SHA256SUMS", "_checksums/"
+NOTE = re.compile(r"([0-9a-f]{64}) (\d+ \d+ \d+)\n")
 LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+
+
+def note(path: Path) -> None:
+    """Let a worker that wrote a large shard note its checksum: whoever commits it need not read it once more."""
+    with suppress(FileNotFoundError):  # nobody needs it any more
+        before = _facts(path)
+        if path.stat().st_size >= LARGE:
+            digest, beside = sha256(path), _note_of(path)
+            beside.parent.mkdir(exist_ok=True)
+            # Whether it gets to the disk does not matter: what is torn does not fit the shard.
+            beside.write_text(f"{digest} {before}\n", encoding="utf-8")
 
 
 def record(folder: Path, files: Collection[str]) -> None:
     """Keep the checksums of shards that lie ready in a table's folder; those that stand there already add nothing."""
     known = recorded(folder)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = dict(zip(files, pool.map(lambda file: sha256(folder / file), files), strict=True))
+        found = dict(zip(files, pool.map(lambda file: _checksum(folder / file), files), strict=True))
     new = [f"{found[f]}  {f}\n" for f in sorted(found) if known.get(f) != found[f]]
     if new:
         # It begins with the end of a line that a killed writer may have left half-written.
@@ -36,6 +52,27 @@ def record(folder: Path, files: Collection[str]) -> None:
             os.fsync(lines.fileno())
     # Their names too, and that of the checksums: the log may only name what is on the disk.
     sync(folder)
+    for file in files:
+        _note_of(folder / file).unlink(missing_ok=True)
+
+
+def _checksum(path: Path) -> str:
+    """What its worker noted, if it is still the same file, or what it has now."""
+    try:
+        noted = NOTE.fullmatch(_note_of(path).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        noted = None
+    return noted[1] if noted and noted[2] == _facts(path) else sha256(path)
+
+
+def _note_of(path: Path) -> Path:
+    return path.parent / FOLDER / f"{path.name}.txt"
+
+
+def _facts(path: Path) -> str:
+    """What is another one when somebody writes the file again."""
+    facts = os.stat(path)
+    return f"{facts.st_ino} {facts.st_size} {facts.st_mtime_ns}"
 
 
 def keep(place: Place, folder: str, found: Mapping[str, str]) -> None:

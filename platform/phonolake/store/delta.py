@@ -1,7 +1,7 @@
 """The Delta log of a table: which shards each of its versions has, and the commit of another one."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -18,7 +18,8 @@ from phonolake.store.shards import Shard
 
 FOLDER = "tables"
 # Entries of a log are some hundred bytes, and tell which shards earlier versions had: they are kept, not cleaned up.
-KEEP_LOG = {"delta.enableExpiredLogCleanup": "false"}
+# Whoever opens a log reads a checkpoint, and the entries behind it.
+SETTINGS = {"delta.enableExpiredLogCleanup": "false", "delta.checkpointInterval": "20"}
 
 
 def folder(table: str) -> str:
@@ -58,8 +59,7 @@ def commit(place: Place, table: str, change: Change, kept: dict[str, Shard], pub
     wanted = {f: s for f, s in kept.items() if f not in change.remove} | {s.file: s for s in change.add}
     arrow = change.schema.arrow
     try:
-        where, options = place.uri(folder(table)), objects.options(place.address)
-        log = DeltaTable.create(where, arrow, mode="ignore", configuration=KEEP_LOG, storage_options=options)
+        log = _opened_for(place, table, arrow, published)
         if shape(_arrow_schema(log)) != shape(arrow):
             # A feature set with other columns. Only an overwrite changes a log's schema, and it empties the table.
             log.create_write_transaction([], mode="overwrite", schema=arrow)
@@ -81,13 +81,36 @@ def commit(place: Place, table: str, change: Change, kept: dict[str, Shard], pub
         if place.is_remote:
             raise objects.failure(place.named(folder(table)), error) from None
         raise
+    if not place.is_remote:
+        # Nobody else writes there meanwhile.
+        log.update_incremental()
+        then = {s.file: replace(s, published=now) for s in change.add if s.file not in kept}
+        return Version(log.version(), _arrow_schema(log), dict(sorted((wanted | then).items())))
     found = version(place, table)
-    # In a folder nobody else writes meanwhile. On object storage somebody may have, behind this commit or with it.
-    while place.is_remote and found.shards != wanted:
+    # Somebody may have written to it, behind this commit or with it.
+    while found.shards != wanted:
         if found.number <= max(published, 0):
             raise TakenError(f"{table} is written by another job at the same time: run the command again")
         found = version(place, table, found.number - 1)
     return found
+
+
+def _opened_for(place: Place, table: str, arrow: pa.Schema, published: int) -> DeltaTable:
+    """The log of a table of which a version is published; of one that has none (-1) a new log, if need be.
+
+    Raises
+    ------
+    PhonolakeError
+        When what is published is no longer there: a log that was lost is not started anew.
+    """
+    if published < 0:
+        where, options = place.uri(folder(table)), objects.options(place.address)
+        return DeltaTable.create(where, arrow, mode="ignore", configuration=SETTINGS, storage_options=options)
+    log = _open(place, table)
+    if log.version() < published:
+        where = place.named(f"{folder(table)}/_delta_log")
+        raise PhonolakeError(f"the log of {table} lacks version {published}: restore {where} from a copy")
+    return log
 
 
 def _open(place: Place, table: str, version: int | None = None) -> DeltaTable:

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from phonolake import files
-from phonolake.files import TEMPORARY, remove
+from phonolake.files import TEMPORARY, TOUCHED, remove
 from phonolake.store.objects import Entry, StorageError
 from phonolake.store.place import Place
 
@@ -35,8 +35,8 @@ HEARD_SECONDS, DEAD_SECONDS = 15, 120
 CLOCK = f"{FOLDER}/clock"
 # Unfinished files of nobody are so old when they are swept.
 UNOWNED_SECONDS = 24 * 3600
-# Where unfinished files lie, below the lake.
-PLACES = (".*", "tables/*/.*", "models/*/.*", "indexes/.*", "indexes/*/.*", "indexes/*/*/.*")
+# Where unfinished files lie, below the lake and besides its tables.
+PLACES = (".*", "models/*/.*", "indexes/.*", "indexes/*/.*", "indexes/*/*/.*")
 _OWNED = re.compile(r"\.[0-9a-f]{8}\.(?P<job>[a-z]+-[0-9a-f]{12})" + re.escape(TEMPORARY))
 
 
@@ -164,9 +164,11 @@ def sweep(root: Path) -> None:
     _sweep_of(root, {place.stem for place in dead})
     for place in dead:
         place.unlink(missing_ok=True)
-    for path in root.glob(f"tables/*/.*{TEMPORARY}"):
+    for path in _hidden_shards(root):
+        if not path.name.endswith((TEMPORARY, TOUCHED)) or owner_of(path) is not None:
+            continue
         with suppress(FileNotFoundError):
-            if owner_of(path) is None and time.time() - path.stat().st_mtime > UNOWNED_SECONDS:
+            if time.time() - path.stat().st_mtime > UNOWNED_SECONDS:
                 path.unlink()
 
 
@@ -184,10 +186,15 @@ def is_at_work(root: Path, job_id: str | None) -> bool:
 def _sweep_of(root: Path, ids: set[str]) -> None:
     if not ids:
         return
-    for pattern in PLACES:
-        for path in root.glob(pattern):
-            if owner_of(path) in ids:
-                remove(path)
+    for path in [*_hidden_shards(root), *(path for pattern in PLACES for path in root.glob(pattern))]:
+        if owner_of(path) in ids:
+            remove(path)
+
+
+def _hidden_shards(root: Path) -> list[Path]:
+    """What is not finished in the folders of tables, which may hold a hundred thousand files."""
+    folders = [folder for folder in (root / "tables").glob("*") if folder.is_dir()]
+    return [folder / name for folder in folders for name in os.listdir(folder) if name.startswith(".")]
 
 
 def _new(what: str) -> Job:

@@ -6,6 +6,7 @@
     LAKE/tables/NAME/       Parquet shards, their Delta log and their checksums
     LAKE/models/RUN_ID/     weights and card
     LAKE/indexes/RUN_ID/    FAISS index, and the track ids in its order as an Arrow file
+    LAKE/scans/             digests of the files that were taken in, so that they are not compared one by one
     LAKE/jobs/              who is at work
     LAKE/annotations/       the raters' answers as they were given, one journal for each rater
 
@@ -15,6 +16,7 @@ from what is published, and undoes what a killed one left in a log. A commit say
 changed that meanwhile it is refused, and its job tries again from what is published then (`phonolake.store.attempts`).
 """
 
+import os
 import random
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -175,10 +177,13 @@ class Lake:
     def ready(self, table: str) -> set[str]:
         """Names of all shards that lie in a table's folder, published or not."""
         if not self.place.is_remote:
-            return {path.name for path in self.folder(table).glob(f"*{SUFFIX}")}
-        folder = self.name(table, "")
-        names = (entry.name.removeprefix(folder) for entry in self.place.list(folder))
-        return {name for name in names if name.endswith(SUFFIX) and "/" not in name}
+            folder = self.folder(table)
+            # Hidden ones are unfinished.
+            names = os.listdir(folder) if folder.is_dir() else []
+            return {name for name in names if name.endswith(SUFFIX) and not name.startswith(".")}
+        prefix = self.name(table, "")
+        found = (entry.name.removeprefix(prefix) for entry in self.place.list(prefix))
+        return {name for name in found if name.endswith(SUFFIX) and "/" not in name}
 
     def ready_shards(self) -> dict[str, set[str]]:
         """Names of the shards that lie there, by table, in order of the tables' names."""
@@ -216,7 +221,7 @@ class Lake:
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
-    def commit(self, changes: Mapping[str, Change], reads: Reads = NOTHING) -> None:
+    def commit(self, changes: Mapping[str, Change], reads: Reads = NOTHING) -> dict[str, int]:
         """Commit shards that lie ready to their tables and publish all of them at once.
 
         Shards that a table already has, and removals of shards that it no longer has, change nothing: the same
@@ -228,21 +233,28 @@ class Lake:
             What the changes rest on. That a shard which they replace was published, and that no track of theirs was
             forgotten, they rest on anyway.
 
+        Returns
+        -------
+        dict of str to int
+            The versions of all tables that this publication names.
+
         Raises
         ------
         OvertakenError
             When any of that is no longer so: rows would stand there twice, or come back. Nothing is changed then.
         """
         if self.place.is_remote:
-            self._commit_among_others(changes, reads)
-            return
+            return self._commit_among_others(changes, reads)
         # Under one lock from the first log to the catalog: no other job publishes half of this commit with its own.
         with locked(self.root / ".lock"):
-            self._commit_once(changes, reads)
+            published = self._commit_once(changes, reads)
             catalog.build(self._another())
+        return published
 
     def send(self, table: str, file: str, *, create: bool = False) -> None:
         """Put a shard that was written at `path` where everybody sees it; in a folder it is there already.
+
+        Its checksum is taken, by the worker that wrote it.
 
         Raises
         ------
@@ -251,6 +263,8 @@ class Lake:
         """
         if self.place.is_remote:
             sending.send(self.place, self.name(table, file), create=create)
+        else:
+            checksums.note(self.folder(table) / file)
 
     @contextmanager
     def alone(self, reads: Reads = NOTHING) -> Iterator[None]:
@@ -283,7 +297,7 @@ class Lake:
     def build_catalog(self) -> None:
         """Write `catalog.duckdb` again, from what is published."""
         with self.alone():
-            catalog.build(self._another())
+            catalog.build(self._another(), anew=True)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -291,11 +305,10 @@ class Lake:
         """Publish versions of tables, all at once, behind what was published `before`."""
         publications.publish(self.place, before or publications.read(self.place), versions, changed)
 
-    def _commit_once(self, changes: Mapping[str, Change], reads: Reads) -> None:
+    def _commit_once(self, changes: Mapping[str, Change], reads: Reads) -> dict[str, int]:
         """Check and publish a commit; a `TakenError` on object storage when another job was faster."""
         state = publications.read(self.place)
-        # What it writes to is read again: a log that was lost meanwhile is not started anew.
-        lake = self._another(state.tables, without=changes)
+        lake = self._another(state.tables)
         try:
             overtaking.check(lake, changes, reads)
         except OvertakenError:
@@ -310,14 +323,15 @@ class Lake:
             unfinished.unlink(missing_ok=True)
         changed = [name for name in newest if newest[name] != state.tables.get(name)]
         lake.write_state(state.tables | newest, changed, state)
+        return state.tables | newest
 
-    def _commit_among_others(self, changes: Mapping[str, Change], reads: Reads) -> None:
+    def _commit_among_others(self, changes: Mapping[str, Change], reads: Reads) -> dict[str, int]:
         """Commit where there is no lock: whoever comes second looks again at what the first has published."""
         changes = {name: sending.sent(self, name, change) for name, change in changes.items()}
         lost = faults = 0
         while True:
             try:
-                self._commit_once(changes, reads)
+                published = self._commit_once(changes, reads)
                 break
             except StorageError as error:
                 lost += isinstance(error, TakenError)
@@ -326,11 +340,12 @@ class Lake:
                     raise
                 time.sleep(random.uniform(0, min(LONGEST_WAIT, 0.02 * 2 ** (lost + faults))))
         catalog.publish(self._another())
+        return published
 
-    def _another(self, versions: Mapping[str, int] | None = None, without: Collection[str] = ()) -> "Lake":
-        """The same lake, or some versions of it, with what this one has read of tables, but for some."""
-        lake, known = Lake(self.place, versions), self._known
-        lake._known = {key: found for key, found in known.items() if key[0] not in without} if without else known
+    def _another(self, versions: Mapping[str, int] | None = None) -> "Lake":
+        """The same lake, or some versions of it, with what this one has read of tables."""
+        lake = Lake(self.place, versions)
+        lake._known = self._known
         return lake
 
     def _version(self, table: str, version: int) -> delta.Version:
@@ -360,19 +375,20 @@ class Lake:
     def commit_table(self, table: str, change: Change) -> int:
         """Make the newest version of a table's log what is published, with the change; returns its number."""
         published = self.versions().get(table, -1)
-        if self.place.is_remote:
-            found = delta.commit(self.place, table, change, self.shards(table), published)
-            self._known[table, found.number] = found
-            return found.number
         folder = self.folder(table)
-        folder.mkdir(parents=True, exist_ok=True)
-        checksums.record(folder, [shard.file for shard in change.add])
-        history.drop_torn(folder, published)
+        if not self.place.is_remote:
+            folder.mkdir(parents=True, exist_ok=True)
+            # What is published is not read again.
+            there = self.shards(table)
+            checksums.record(folder, [shard.file for shard in change.add if there.get(shard.file) != shard])
+            history.drop_torn(folder, published)
         found = delta.commit(self.place, table, change, self.shards(table), published)
-        history.force(folder, published)
+        if not self.place.is_remote:
+            history.force(folder, published)
+        self._known[table, found.number] = found
         return found.number
 
 
 def _ours(name: str) -> bool:
-    folders = {"tables", "models", "indexes", "annotations", jobs.FOLDER}
+    folders = {"tables", "models", "indexes", "annotations", "scans", jobs.FOLDER}
     return name in folders | {".lock", catalog.FILE} or name.endswith(TEMPORARY)

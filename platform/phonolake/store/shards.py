@@ -83,9 +83,12 @@ class Shard:
         names = [name.removeprefix(NULLS) for name in counted]
         # Column by column: a lake may have ten thousand shards.
         missing = zip(*(actions[name].to_pylist() for name in counted), strict=True) if counted else repeat(())
+        # Most shards lack the same values: what is known of them is kept once.
+        known: dict[tuple[int | None, ...], dict[str, int]] = {}
         for file, rows, size, when, first, last, nulls in zip(*columns, missing, strict=False):
-            known = {name: n for name, n in zip(names, nulls, strict=True) if n is not None}
-            yield cls(file, rows, size, first, last, known, _milliseconds(when))
+            if nulls not in known:
+                known[nulls] = {name: n for name, n in zip(names, nulls, strict=True) if n is not None}
+            yield cls(file, rows, size, first, last, known[nulls], _milliseconds(when))
 
 
 def _milliseconds(when: int | datetime) -> int:

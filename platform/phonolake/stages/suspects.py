@@ -1,0 +1,81 @@
+"""Recordings that their worker did not outlive: whoever takes its work up knows, and leaves them out after a while.
+
+A worker that is killed, as a rule for memory, cannot say over what. So it notes each recording before it touches it, in
+a hidden file beside its shard, which goes when the shard is done.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from phonolake import files
+from phonolake.errors import AudioError
+
+# Losses of a worker over one recording, in one job, after which it is left out.
+LOSSES = 2
+
+
+def killed() -> AudioError:
+    """Why a recording is left out."""
+    how = f"the worker was lost {LOSSES} times over it, as a rule for memory"
+    return AudioError("killed", f"{how}: give Ray fewer cores, or see --max-seconds")
+
+
+class Suspects:
+    """What is known of the recordings of a shard from workers that were lost.
+
+    Parameters
+    ----------
+    path : Path
+        The shard.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(f".{path.name}{files.TOUCHED}")
+        job = files.owner.get()
+        before, last = self._read()
+        # Whoever ends a command and starts it again has not lost a worker.
+        losses = Counter(before.get("losses", {}) if before.get("job") == job else {})
+        losses.update([last] if last and before.get("job") == job else [])
+        self.left_out = set(before.get("left_out", [])) | {name for name, n in losses.items() if n >= LOSSES}
+        said = {"job": job, "losses": losses, "left_out": sorted(self.left_out)}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+        self._note(json.dumps(said))
+
+    def touch(self, name: str) -> bool:
+        """Note that a recording is worked on now; False where it is to be left out."""
+        if name in self.left_out:
+            return False
+        self._note(json.dumps(name))
+        return True
+
+    def close(self) -> None:
+        """Forget all of it: the shard is done, or failed for another reason."""
+        os.close(self._file)
+        self._path.unlink(missing_ok=True)
+
+    def _note(self, line: str) -> None:
+        os.write(self._file, line.encode() + b"\n")
+
+    def _read(self) -> tuple[dict[str, Any], str | None]:
+        """What an earlier worker began with, and what it touched last."""
+        try:
+            head, *touched = self._path.read_text(encoding="utf-8").splitlines()
+            return json.loads(head), json.loads(touched[-1]) if touched else None
+        except (OSError, ValueError):  # there is none, or its worker was lost in the middle of a line
+            return {}, None
+
+
+@contextmanager
+def watched(path: Path) -> Iterator[Suspects]:
+    """The suspects of a shard that is about to be written; nothing is left of them when the block ends."""
+    suspects = Suspects(path)
+    try:
+        yield suspects
+    finally:
+        suspects.close()
