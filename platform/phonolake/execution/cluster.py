@@ -89,6 +89,8 @@ def imap(
                 yield from finish()
         while running:
             yield from finish()
+        if watch is not None:
+            watch.settle()
     finally:
         # After an error, and when the caller stops half-way.
         if running and ray.is_initialized():
@@ -160,6 +162,8 @@ def amap(
         while running:
             (done, _), result = _finish(running, watch, on_tick)
             yield done, result
+        if watch is not None:
+            watch.settle()
     finally:
         if ray.is_initialized():
             for worker in actors:
@@ -192,14 +196,19 @@ def counting(ticker: Any) -> Callable[[int], None] | None:
 def _task(
     function: Callable[[Payload], Result], payload: Payload, ticker: Any, owner: str, threads: str | None = None
 ) -> tuple[Result, int]:
-    """The result, and the steps that were done for it if there is no ticker to tell."""
+    """The result, and the steps that were done for it; a ticker, if any, is told of them meanwhile."""
     files.owner.set(owner)
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = threads
-    if ticker is not None:
-        return call(function, payload, counting(ticker)), 0
+    tell = counting(ticker)
     steps: list[int] = []
-    return call(function, payload, steps.append), sum(steps)
+
+    def step(n: int) -> None:
+        steps.append(n)
+        if tell is not None:
+            tell(n)
+
+    return call(function, payload, step), sum(steps)
 
 
 class _Actor:
@@ -242,6 +251,8 @@ class _Watch:
         self.ticker: Any = ray.remote(_Ticker).options(num_cpus=0, scheduling_strategy=here).remote()
         self._on_tick = on_tick
         self._seen = 0
+        # Steps of what is finished.
+        self.finished = 0
 
     def look(self) -> None:
         import ray
@@ -252,6 +263,12 @@ class _Watch:
             return  # it is gone, or the cluster's head: the bar stands still, the work goes on
         self._on_tick(n - self._seen)
         self._seen = n
+
+    def settle(self) -> None:
+        """Tell of steps that the ticker did not hear of before the work was over."""
+        if self.finished > self._seen:
+            self._on_tick(self.finished - self._seen)
+            self._seen = self.finished
 
 
 def _finish(running: dict[Any, Any], watch: _Watch | None, on_tick: Callable[[int], None] | None) -> tuple[Any, Any]:
@@ -275,7 +292,9 @@ def _finish(running: dict[Any, Any], watch: _Watch | None, on_tick: Callable[[in
         if isinstance(payload, _Begun) and isinstance(error, losses):
             raise _LostError(payload, error) from error
         raise PhonolakeError(_why(error)) from error
-    if on_tick is not None and steps:
+    if watch is not None:
+        watch.finished += steps
+    elif on_tick is not None and steps:
         on_tick(steps)
     return payload, result
 
