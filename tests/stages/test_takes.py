@@ -107,17 +107,15 @@ def test_other_takes_are_another_run_that_goes_on_to_the_bit(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = make(tmp_path / "other")
-    wanted = {"from_audio": True, "max_epochs": 3, "augment": ("gain", "noise", "spec-augment", "mixup")}
+    wanted = {"from_audio": True, "max_epochs": 2, "augment": ("gain", "noise", "spec-augment", "mixup")}
     undisturbed = learn(other, **wanted)
     assert undisturbed.run_id not in {
         task.run_id
         for more in ({"augment": ()}, {"augment": ("gain",)}, {"from_audio": False, "augment": ("mixup",)})
         for task in train.plan(train.Config(str(lake.root), "k2c2", **(wanted | more)))
     }
-    ticks = []
 
     def die(n: int = 1) -> None:
-        ticks.append(n)
         raise RuntimeError("stands for a kill")
 
     with monkeypatch.context() as patch:
@@ -127,7 +125,7 @@ def test_other_takes_are_another_run_that_goes_on_to_the_bit(
     gone_on = learn(lake, **wanted)
     weights = [task.folder / "weights" / "model.safetensors" for task in (undisturbed, gone_on)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
-    plain = storage.read_card(learn(lake, from_audio=True, max_epochs=3).folder / trained.WEIGHTS)
+    plain = storage.read_card(learn(lake, from_audio=True, max_epochs=1).folder / trained.WEIGHTS)
     assert (
         plain["curve"][0]["train_loss"] != storage.read_card(gone_on.folder / trained.WEIGHTS)["curve"][0]["train_loss"]
     )

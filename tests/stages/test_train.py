@@ -123,7 +123,7 @@ def test_waveforms_from_the_stored_audio(lake: Lake, monkeypatch: pytest.MonkeyP
 
 def test_many_labels(tmp_path: Path) -> None:
     lake = make(tmp_path / "lake", many=True)
-    config = train.Config(str(lake.root), "k2c2", max_epochs=3)
+    config = train.Config(str(lake.root), "k2c2", max_epochs=1)
     (task,) = train.plan(config)
     assert task.examples.many
     targets = task.examples.of("train")
@@ -274,16 +274,13 @@ def test_a_loss_that_is_no_number_leaves_no_model(lake: Lake) -> None:
 
 
 def test_killed_and_started_again_ends_the_same(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = train.Config(str(lake.root), "k2c2", max_epochs=4)
+    config = train.Config(str(lake.root), "k2c2", max_epochs=2)
     shutil.copytree(lake.root, tmp_path / "other")
     expected = learn(Lake.open(tmp_path / "other"), replace(config, lake=str(tmp_path / "other")))
     (task,) = train.plan(config)
-    ticks = []
 
     def die(n: int = 1) -> None:
-        ticks.append(n)
-        if len(ticks) == 2:
-            raise RuntimeError("stands for a kill")
+        raise RuntimeError("stands for a kill")
 
     monkeypatch.setattr(fitting.execution, "tick", die)
     with pytest.raises(RuntimeError, match="stands for a kill"):
