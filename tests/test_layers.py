@@ -92,6 +92,8 @@ HOMES: dict[str, set[str]] = {
     "skops": {"models"},
     "safetensors": {"models"},
     "onnxruntime": {"models"},
+    "transformers": {"models"},
+    "tokenizers": {"models"},
     "av": {"audio"},
     "soxr": {"audio"},
     "mutagen": {"audio"},

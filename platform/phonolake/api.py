@@ -77,8 +77,9 @@ class OpenLake:
 
     def similar(
         self,
-        track_or_file: "str | Path | Sequence[str | Path]",
+        track_or_file: "str | Path | Sequence[str | Path]" = (),
         *,
+        text: str | None = None,
         k: int = 10,
         where: str | None = None,
         model: str | None = None,
@@ -95,6 +96,8 @@ class OpenLake:
         ----------
         track_or_file : str or Path, or several
             Track ids or paths.
+        text : str, optional
+            What it should sound like in words, alone or beside tracks; a model with a text tower (CLAP) answers.
         k : int
             How many.
         where : str, optional
@@ -121,7 +124,8 @@ class OpenLake:
 
         several = [track_or_file] if isinstance(track_or_file, str | Path) else track_or_file
         like, other = (tuple(str(name) for name in names) for names in (several, unlike))
-        found = self._open_searcher().ask(SimilarityQuestion(like, other, k, where, model, combine, per_artist, span))
+        asked = SimilarityQuestion(like, other, k, where, model, combine, per_artist, span, text)
+        found = self._open_searcher().ask(asked)
         columns = Neighbour.__dataclass_fields__
         return pd.DataFrame({name: [getattr(neighbour, name) for neighbour in found] for name in columns})
 

@@ -46,6 +46,8 @@ CREATE TEMP MACRO similar_to_all(
     combine := 'centroid'
 ) AS TABLE
 SELECT unnest(similar_list(track_ids, "unlike", k, "where", model, per_artist, combine, NULL), recursive := true);
+CREATE TEMP MACRO similar_to_text(description, k := 10, "where" := NULL, model := NULL, per_artist := NULL) AS TABLE
+SELECT unnest(similar_text_list(description, k, "where", model, per_artist), recursive := true);
 CREATE TEMP MACRO similar_to_file(path, k := 10, "where" := NULL, model := NULL, per_artist := NULL) AS TABLE
 SELECT unnest(similar_file_list(path, k, "where", model, per_artist), recursive := true);
 """
@@ -61,7 +63,7 @@ def connecting(lake: Lake, *, files: bool = True) -> Iterator[duckdb.DuckDBPyCon
 
 
 def install(connection: duckdb.DuckDBPyConnection, searcher: Searcher, *, files: bool = True) -> None:
-    """Add `similar`, `similar_to_all` and `similar_to_file` to a connection.
+    """Add `similar`, `similar_to_all`, `similar_to_text` and `similar_to_file` to a connection.
 
     Parameters
     ----------
@@ -84,10 +86,18 @@ def install(connection: duckdb.DuckDBPyConnection, searcher: Searcher, *, files:
         ]
         return pa.array(found, pa.list_(ROW))
 
+    def by_text(text: C, depth: C, conditions: C, models: C, per_artist: C) -> pa.Array:
+        found = []
+        for said, k, where, model, most in _rows(text, depth, conditions, models, per_artist):
+            question = SimilarityQuestion((), (), k or 0, where, model, per_artist=most, text=said)
+            found.append(None if said is None or k is None else _structs(searcher.ask(question)))
+        return pa.array(found, pa.list_(ROW))
+
     options = ["BIGINT", "VARCHAR", "VARCHAR", "BIGINT"]
     functions: list[tuple[str, Any, Any]] = [
         ("similar_list", by_track, ["VARCHAR[]", "VARCHAR[]", *options, "VARCHAR", "DOUBLE[]"]),
         ("similar_file_list", by_file, ["VARCHAR", *options]),
+        ("similar_text_list", by_text, ["VARCHAR", *options]),
     ]
     for name, function, types in functions:
         # What a lake holds may change: an answer is no constant.
