@@ -97,6 +97,8 @@ HOMES: dict[str, set[str]] = {
     "skops": {"models"},
     "safetensors": {"models"},
     "onnxruntime": {"models"},
+    "transformers": {"models"},
+    "tokenizers": {"models"},
     "av": {"audio"},
     "soxr": {"audio"},
     "mutagen": {"audio"},

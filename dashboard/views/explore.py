@@ -1,4 +1,4 @@
-"""Find a track: by its names and facts, by a condition, on a map, or by a recording of your own."""
+"""Find a track: by its names and facts, by a condition, on a map, by a recording of your own, or by a description."""
 
 import io
 from functools import partial
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import streamlit as st
-from common import View, page, plain, unless_missing
+from common import View, page, plain, searcher, unless_missing
 from origin import where_from
 from track_view import NEIGHBOURS, TRACK, show_track
 
@@ -24,12 +24,13 @@ LINES = 100
 MOST_LABELS = 1000
 MOST_GROUPS = 8
 UPLOAD_MB = 30
-WAYS = ("List", "Map", "Recording")
+WAYS = ("List", "Map", "Recording", "Words")
 CLICKED = "clicked"
 PICK = {
     "List": "Pick a track from the list. The address of this page then leads straight to it.",
     "Map": "Click a point, or draw around some with the lasso, to list their tracks, and open one from there.",
     "Recording": "What sounds like your recording is listed; open one of the tracks from there.",
+    "Words": "What sounds as you describe it is listed; open one of the tracks from there.",
 }
 LAYOUTS = {"pca": "Principal components", "tsne": "t-SNE (takes seconds)"}
 COLUMNS = {"title": "Track", "artist": "Artist", "album": "Album", "year": "Year", "labels": "Labels",
@@ -62,6 +63,12 @@ def read_map(snapshot: tuple, _view: View, method: str) -> embedding_map.Embeddi
 def like_upload(snapshot: tuple, _view: View, data: bytes, extension: str) -> list[neighbours.Neighbour]:
     """Tracks that sound like a recording that was handed in."""
     return neighbours.similar_to_upload(_view.lake, data, extension=extension, k=NEIGHBOURS)
+
+
+@st.cache_data(max_entries=32, show_spinner="Reading …")
+def like_words(snapshot: tuple, _view: View, text: str) -> list[neighbours.Neighbour]:
+    """Tracks that sound as a text says."""
+    return searcher(_view).ask(neighbours.SimilarityQuestion(text=text, k=NEIGHBOURS))
 
 
 def facet(title: str, counts: dict[str, int], *, key: str, placeholder: str) -> str | None:
@@ -277,9 +284,25 @@ def show_upload(view: View) -> None:
         return
     extension = PurePath(uploaded.name).suffix[1:]
     found = like_upload(view.snapshot, view, uploaded.getvalue(), extension)
-    st.markdown(f"Most like **{plain(uploaded.name)}**:")
+    show_found(view, uploaded.name, found, key="like-upload")
+
+
+def show_words(view: View) -> None:
+    """What sounds as somebody describes it."""
+    text = st.text_input(
+        "It sounds like", placeholder="slow piano at night", icon=":material/hearing:", key="words", bind="query-params"
+    ).strip()
+    if not text:
+        st.caption("Describe a sound in words: a model with a text tower answers with the tracks that come nearest.")
+        return
+    show_found(view, text, like_words(view.snapshot, view, text), key="like-words")
+
+
+def show_found(view: View, asked: str, found: list[neighbours.Neighbour], *, key: str) -> None:
+    """Neighbours of what is no track, with a player."""
+    st.markdown(f"Most like **{plain(asked)}**:")
     values = {"similarity": [neighbour.similarity for neighbour in found]}
-    player.playlist(view, [neighbour.track_id for neighbour in found], key="like-upload", values=values, beside=True)
+    player.playlist(view, [neighbour.track_id for neighbour in found], key=key, values=values, beside=True)
 
 
 with page("Explore", "Find a track, listen to it, and see what the models make of it.") as view:
@@ -302,8 +325,10 @@ with page("Explore", "Find a track, listen to it, and see what the models make o
                 list_tracks(view, choose_filter(view))
             elif way == "Map":
                 show_map(view)
-            else:
+            elif way == "Recording":
                 show_upload(view)
+            else:
+                show_words(view)
     with right, unless_missing():
         chosen = st.query_params.get(TRACK)
         if chosen is None:

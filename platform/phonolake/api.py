@@ -82,8 +82,9 @@ class OpenLake:
 
     def similar(
         self,
-        track_or_file: "str | Path | Sequence[str | Path]",
+        track_or_file: "str | Path | Sequence[str | Path]" = (),
         *,
+        text: str | None = None,
         k: int = 10,
         where: str | None = None,
         model: str | None = None,
@@ -100,6 +101,8 @@ class OpenLake:
         ----------
         track_or_file : str or Path, or several
             Track ids or paths.
+        text : str, optional
+            What it should sound like in words, alone or beside tracks; a model with a text tower (CLAP) answers.
         k : int
             How many.
         where : str, optional
@@ -124,9 +127,8 @@ class OpenLake:
 
         several = [track_or_file] if isinstance(track_or_file, str | Path) else track_or_file
         like, other = (tuple(str(name) for name in names) for names in (several, unlike))
-        return _neighbours(
-            self.searcher.ask(SimilarityQuestion(like, other, k, where, model, combine, per_artist, span))
-        )
+        asked = SimilarityQuestion(like, other, k, where, model, combine, per_artist, span, text)
+        return _neighbours(self.searcher.ask(asked))
 
     def similar_many(
         self, track_ids: "Sequence[str]", *, k: int = 10, where: str | None = None, model: str | None = None

@@ -217,6 +217,8 @@ def test_the_map_and_the_upload_open_without_a_choice(full_lake: Path, half_lake
     assert "30 tracks; the two axes" in words(app)
     assert "no embeddings yet" in told(opened(half_lake, "explore", by="Map"))
     assert "Drop an audio file" in words(opened(full_lake, "explore", by="Recording"))
+    assert "Describe a sound in words" in words(opened(full_lake, "explore", by="Words"))
+    assert "reads texts" in told(opened(full_lake, "explore", by="Words", words="slow piano"))
 
 
 def test_labels_over_time_are_computed_when_they_are_opened(full_lake: Path, half_lake: Path, toy) -> None:

@@ -14,16 +14,20 @@ from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import write_rows
 
 CLASSES = ("drone", "noise", "pulse")
+# With these, more kinds of sounds.
+MORE = ("low_hum", "high_whistle", "slow_beat")
 SR = Hertz(4_000)
 N_BANDS, N_FRAMES = 96, 24
 PARTS = ("train", "train", "train", "valid", "test")
 
 
-def make(root: Path, *, n_tracks: int = 30, shards: int = 2, many: bool = False, split: bool = True) -> Lake:
-    """Write the lake; track n has class n % 3, and with `many` also the tag of the next class when n is even."""
+def make(
+    root: Path, *, n_tracks: int = 30, shards: int = 2, many: bool = False, split: bool = True, classes: int = 3
+) -> Lake:
+    """Write the lake; track n has class n % classes, and with `many` also the tag of the next one when n is even."""
     lake = Lake.create(root)
     names = [f"toy:{n:03d}" for n in range(n_tracks)]
-    tables = {"tracks": [_track(name) for name in names], "labels": _labels(names, many)}
+    tables = {"tracks": [_track(name) for name in names], "labels": _labels(names, many, classes)}
     if split:
         tables["splits"] = [
             {"track_id": name, "split": "fixed", "part": PARTS[n // len(CLASSES) % len(PARTS)]}
@@ -38,7 +42,7 @@ def make(root: Path, *, n_tracks: int = 30, shards: int = 2, many: bool = False,
     for shard in range(shards):
         numbers = range(shard, n_tracks, shards)
         stem = f"toy-{shard}"
-        audio = [_audio(names[n], n) for n in numbers]
+        audio = [_audio(names[n], n, classes) for n in numbers]
         changes["audio"].add.append(write_rows(lake.path("audio", stem), schema.table("audio").arrow, audio))
         pictures = [_spectrogram(names[n], n) for n in numbers]
         path = lake.path("spectrograms", spectrograms.stem(stem))
@@ -58,10 +62,11 @@ def _track(name: str) -> dict:
     }
 
 
-def _labels(names: list[str], many: bool) -> list[dict]:
-    rows = [_label(name, CLASSES[n % 3], 1) for n, name in enumerate(names)]
+def _labels(names: list[str], many: bool, classes: int) -> list[dict]:
+    called = [*CLASSES, *MORE][:classes]
+    rows = [_label(name, called[n % classes], 1) for n, name in enumerate(names)]
     if many:
-        rows += [_label(name, CLASSES[(n + 1) % 3], 1 if n % 2 == 0 else 0) for n, name in enumerate(names)]
+        rows += [_label(name, called[(n + 1) % classes], 1 if n % 2 == 0 else 0) for n, name in enumerate(names)]
     return rows
 
 
@@ -69,10 +74,17 @@ def _label(name: str, label: str, value: int) -> dict:
     return {"track_id": name, "label": label, "value": value, "source": "dataset"}
 
 
-def _audio(name: str, n: int) -> dict:
+def _audio(name: str, n: int, classes: int) -> dict:
     rng = np.random.default_rng(n)
     time = np.arange(SR) / SR
-    y = (0.3 * np.sin(2 * np.pi * 220 * time), 0.1 * rng.normal(size=SR), (np.arange(SR) % 400 == 0) * 0.9)[n % 3]
+    y = (
+        0.3 * np.sin(2 * np.pi * 220 * time),
+        0.1 * rng.normal(size=SR),
+        (np.arange(SR) % 400 == 0) * 0.9,
+        0.3 * np.sin(2 * np.pi * 60 * time),
+        0.3 * np.sin(2 * np.pi * 1500 * time),
+        (np.arange(SR) % 1500 < 20) * 0.9,
+    )[n % classes]
     file = io.BytesIO()
     sf.write(file, y.astype(np.float32), SR, format="WAV", subtype="PCM_16")
     return {

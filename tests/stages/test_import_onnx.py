@@ -17,7 +17,7 @@ from phonolake.features.clip import Clip  # noqa: E402
 from phonolake.inference import tagging  # noqa: E402
 from phonolake.models import home  # noqa: E402
 from phonolake.records import Hertz  # noqa: E402
-from phonolake.stages import import_onnx, score  # noqa: E402
+from phonolake.stages import foreign_models, import_onnx, score  # noqa: E402
 
 from . import small_lake  # noqa: E402
 from .in_process import rows, work_here  # noqa: E402
@@ -73,7 +73,7 @@ def homely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def direct(file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Scores and embedding of the probe clip by the library alone, window by window."""
     recipe = contract.spectrogram(FRONT_END)
-    mel_FT = recipe.compute(Clip(import_onnx.probe().samples(Hertz(16_000)), Hertz(16_000)))
+    mel_FT = recipe.compute(Clip(foreign_models.probe().samples(Hertz(16_000)), Hertz(16_000)))
     n = mel_FT.shape[1] // WINDOW
     windows = np.stack([mel_FT[:, k * WINDOW : (k + 1) * WINDOW].T for k in range(n)]).astype(np.float32)
     session = onnxruntime.InferenceSession(file.read_bytes(), providers=["CPUExecutionProvider"])
@@ -88,7 +88,7 @@ def test_it_answers_as_the_library_does(homely: Path, batch: Any) -> None:
     assert outcome.note == "three-tags"
     from phonolake.inference.predictor import Predictor
 
-    found = Predictor.of(home.load("three-tags")).score_recording(import_onnx.probe())
+    found = Predictor.of(home.load("three-tags")).score_recording(foreign_models.probe())
     scores, embedding = direct(file)
     np.testing.assert_allclose(found.probabilities, scores, atol=1e-5)
     np.testing.assert_allclose(found.embedding, embedding, rtol=1e-5, atol=1e-5)

@@ -1,5 +1,7 @@
 """Commands about models: the registry, published weights, tags for any file, and pictures of filters."""
 
+from typing import Any
+
 import click
 
 from phonolake.cli import options
@@ -14,6 +16,11 @@ calibrate = click.option(
 register = click.option(
     "--lake", envvar="PHONOLAKE_LAKE", show_envvar=True, metavar="L", help="Also a run of this lake."
 )
+# Which options of `models import` are for what has no name of its own here; the others take --calibrate.
+OPTIONS = {
+    "onnx": ("--card", "--name"),
+    "transformers": ("--name", "--layer", "--window", "--licence", "--origin", "--no-text"),
+}
 
 
 @click.group(invoke_without_command=True)
@@ -56,29 +63,56 @@ def show(name: str, form: str) -> None:
 @click.argument("file", metavar="FILE")
 @calibrate
 @click.option("--card", metavar="CARD.json", help="What an ONNX file reads, gives and is licensed under; with onnx.")
-@click.option("--name", "called", metavar="NAME", help="What an ONNX file is called, instead of as its card says.")
+@click.option("--name", "called", metavar="NAME", help="What an ONNX file or a folder is called from now on.")
+@click.option("--layer", type=int, metavar="N", help="Layer of a transformers encoder; the last by default.")
+@click.option("--window", "seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Its window, seconds.")
+@click.option("--licence", metavar="TEXT", help="Licence of such a folder; that of its README.md by default.")
+@click.option("--origin", metavar="TEXT", help="Where it comes from, such as its address; its name by default.")
+@click.option("--no-text", "text", is_flag=True, flag_value=False, default=True, help="Leave its text tower out.")
 @register
 @options.form
 def import_model(
-    name: str, file: str, calibrate: str | None, card: str | None, called: str | None, lake: str | None, form: str
+    name: str,
+    file: str,
+    calibrate: str | None,
+    card: str | None,
+    called: str | None,
+    lake: str | None,
+    form: str,
+    text: bool,
+    **of_folder: Any,
 ) -> None:
     """Take published weights from FILE into the model home.
 
     NAME is a model such as choi-msd, FILE what its authors published: for musicnn's networks the wheel or its folder.
-    With the NAME onnx, FILE is any ONNX file, and --card says what it reads.
+    With the NAME onnx, FILE is any ONNX file, and --card says what it reads. With the NAME transformers, FILE is a
+    folder with a configuration and safetensors, such as of CLAP, HuBERT or AST.
     """
+    given = {"--calibrate": calibrate, "--card": card, "--name": called, "--no-text": None if text else True}
+    given |= {"--window" if key == "seconds" else f"--{key}": value for key, value in of_folder.items()}
+    for option, value in given.items():
+        if value is not None and option not in OPTIONS.get(name, ("--calibrate",)):
+            raise UsageError(f"{option} means nothing for {name}: leave it out")
     if name == "onnx":
         from phonolake.stages import import_onnx
 
-        if card is None or calibrate is not None:
-            raise UsageError("an ONNX file needs --card CARD.json, which says what it reads, and no --calibrate")
+        if card is None:
+            raise UsageError("an ONNX file needs --card CARD.json, which says what it reads")
         emit(import_onnx.run(import_onnx.Config(file, card, called, lake)), form, of=import_onnx.Outcome)
-        return
-    if card is not None or called is not None:
-        raise UsageError(f"--card and --name are for ONNX files: {name} is known")
-    from phonolake.stages import import_model as stage
+    elif name == "transformers":
+        from phonolake.models.importers.transformers_folder import EncoderChoice
+        from phonolake.stages import import_transformers
 
-    emit(stage.run(stage.Config(name, file, calibrate, lake)), form, of=stage.Outcome)
+        choice = EncoderChoice(called, text=text, **of_folder)
+        emit(
+            import_transformers.run(import_transformers.Config(file, choice, lake)),
+            form,
+            of=import_transformers.Outcome,
+        )
+    else:
+        from phonolake.stages import import_model as stage
+
+        emit(stage.run(stage.Config(name, file, calibrate, lake)), form, of=stage.Outcome)
 
 
 @models.command(epilog=options.example("phonolake models fetch choi-msd --calibrate music"))

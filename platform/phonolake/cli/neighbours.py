@@ -10,7 +10,8 @@ from phonolake.errors import PhonolakeError
 
 
 @click.command(epilog=options.example('phonolake similar fma:000002 -k 5 --where "year > 2000" --lake lake'))
-@click.argument("track_or_file", nargs=-1, required=True)
+@click.argument("track_or_file", nargs=-1)
+@click.option("--text", metavar="TEXT", help="What it should sound like in words, for a model with a text tower.")
 @click.option("-k", "--top", "k", type=int, default=10, show_default=True, metavar="K", help="How many neighbours.")
 @click.option("--unlike", multiple=True, metavar="TRACK", help="A track or file to get away from; may be repeated.")
 @click.option("--best", is_flag=True, help="Most alike to any of several tracks, not to their mean.")
@@ -24,6 +25,7 @@ from phonolake.errors import PhonolakeError
 @options.form
 def similar(
     track_or_file: tuple[str, ...],
+    text: str | None,
     k: int,
     unlike: tuple[str, ...],
     best: bool,
@@ -36,7 +38,7 @@ def similar(
     lake: str,
     form: str,
 ) -> None:
-    """Find the tracks that sound like stored tracks or audio files."""
+    """Find the tracks that sound like stored tracks, audio files, or what a text says."""
     from phonolake.analysis.collection.neighbours import Neighbour, Searcher, SimilarityQuestion
     from phonolake.store.lake import Lake
 
@@ -45,9 +47,9 @@ def similar(
     combine = "best" if best else "centroid"
     span = None if start is None and end is None else (start or 0.0, math.inf if end is None else end)
     with Searcher(Lake.open(lake)) as searcher:
-        found = searcher.ask(SimilarityQuestion(track_or_file, unlike, k, where, model, combine, per_artist, span))
-        emit(found, form, of=Neighbour)
-        recall = searcher.recall(model)
+        asked = SimilarityQuestion(track_or_file, unlike, k, where, model, combine, per_artist, span, text)
+        emit(searcher.ask(asked), form, of=Neighbour)
+        recall = searcher.recall(model, text=text is not None)
     if recall is not None and recall < 1:
         click.echo(f"The index finds {recall:.1%} of the 10 nearest (measured).", err=True)
 

@@ -1,4 +1,6 @@
-"""The vector of a recording that no lake holds, by a model of a lake: as if the lake had taken the recording in."""
+"""Vectors by a model of a lake: of recordings that no lake holds, as if it had taken them in, and of texts."""
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -6,6 +8,7 @@ from phonolake.errors import UsageError
 from phonolake.inference.outside import OutsideRecording
 from phonolake.inference.predictor import Predictor
 from phonolake.inference.vector_inputs import Embeddings
+from phonolake.models.loaded import LoadedNetwork
 from phonolake.store import trained
 from phonolake.store.lake import Lake
 
@@ -34,3 +37,10 @@ def embed(lake: Lake, run_id: str, recording: OutsideRecording) -> np.ndarray:
     if scored.embedding is None:
         raise UsageError(f"{run_id} gives no embedding")
     return scored.embedding
+
+
+def text_reader(lake: Lake, run_id: str) -> Callable[[str], np.ndarray]:
+    """What gives the vector (E,) of a text by the text tower of a run; a `UsageError` for one that it cannot read."""
+    model = Predictor.load(trained.weights(lake.place, run_id)).model
+    assert isinstance(model, LoadedNetwork)
+    return model.network.embed_text

@@ -49,6 +49,8 @@ def tag(files: Sequence[str], *, model: str = TAGGER, top: int = 5) -> Iterator[
     if model in registry.names() and not isinstance(registry.get(model).CARD, NetworkCard):
         raise UsageError(f"{model} is no network: `tag` needs one of the model home, such as {TAGGER!r}")
     tagger = Predictor.of(home.load(model))
+    if not tagger.classes:
+        raise UsageError(f"{model} gives vectors and no tags: `tag` needs one with labels, such as {TAGGER!r}")
     for file in files:
         with outside.opened(file) as recording:
             found = most_probable(tagger, recording, top)

@@ -32,6 +32,8 @@ class ModelRun:
         Whose labels it learned.
     is_fold : bool
         Whether it was trained as one of several folds.
+    reads_text : bool
+        Whether it gives vectors of texts among those of audio.
     """
 
     run_id: str
@@ -44,6 +46,7 @@ class ModelRun:
     test_fold: int | None
     is_fold: bool
     finished_at: datetime | None
+    reads_text: bool = False
 
     @property
     def has_weights(self) -> bool:
@@ -56,7 +59,8 @@ def model_runs(connection: duckdb.DuckDBPyConnection) -> list[ModelRun]:
     rows = connection.execute(
         "SELECT m.run_id, m.model, coalesce(m.card->>'$.model', m.model), m.input, m.labels, "
         "coalesce(m.card->>'$.config.labels', 'dataset'), m.split, m.test_fold, "
-        "coalesce(json_array_length(r.config, '$.folds'), 0) > 0, r.finished_at "
+        "coalesce(json_array_length(r.config, '$.folds'), 0) > 0, r.finished_at, "
+        "coalesce(m.card->>'$.text' = 'true', false) "
         "FROM models m LEFT JOIN runs r USING (run_id) ORDER BY r.finished_at DESC NULLS LAST, m.run_id"
     ).fetchall()
     return [

@@ -143,6 +143,16 @@ class Network(nn.Module):
         """
         raise UsageError(f"{type(self).__name__} has no linear output layer, so it has no label vectors.")
 
+    def embed_text(self, text: str) -> np.ndarray:
+        """The vector (E,) of a text, which lies where the vectors of audio do.
+
+        Raises
+        ------
+        UsageError
+            If the network reads no texts.
+        """
+        raise UsageError(f"{type(self).__name__} has no text tower, so it cannot read {text!r}.")
+
     def penalty(self) -> Tensor | None:
         """What training adds to the loss, such as the L2 norm of some layers; None for nothing."""
         return None

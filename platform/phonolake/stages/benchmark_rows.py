@@ -14,7 +14,7 @@ from phonolake.inference.extractors import feature_set
 from phonolake.inference.products import product
 from phonolake.inference.vector_inputs import Embeddings, Features
 from phonolake.lookup import licences, runs
-from phonolake.models import home, registry, storage
+from phonolake.models import home, onnx_network, registry, storage
 from phonolake.models.registry import NetworkCard
 from phonolake.records import TRAIN, VALID
 from phonolake.store import catalog, trained
@@ -168,15 +168,14 @@ def _untrained(lake: Lake, rows: Collection[Representation]) -> list[Representat
         if not card or not isinstance(registry.get(card["model"]).CARD, NetworkCard) or "calibration" in card:
             continue
         # A graph of others has a shape and no way to draw other weights.
-        if card["model"] in registry.foreign():
+        if card["model"] == onnx_network.FOREIGN.name:
             continue
         # One that reads what another model gives is not to be had without that one.
         if card.get("input", "").startswith(Embeddings.kind):
             continue
-        kept: dict[str, Any] = {
-            key: card[key] for key in ("model", "build", "input", "preprocessing", "windows") if key in card
-        }
-        kept |= {"classes": card["classes"], "activation": card["activation"]}
-        text = f"{UNTRAINED}:{card['model']}"
-        found.setdefault(text, Representation(text, f"{card['model']}, untrained", json.dumps(kept), licences.OWN))
+        kept = {key: card[key] for key in SHAPE if key in card}
+        # What holds networks of others has no shape of its own.
+        shape = card["name"] if card["model"] in registry.foreign() else card["model"]
+        text = f"{UNTRAINED}:{shape}"
+        found.setdefault(text, Representation(text, f"{shape}, untrained", json.dumps(kept), licences.OWN))
     return list(found.values())

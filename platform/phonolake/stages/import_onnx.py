@@ -1,32 +1,21 @@
 """Import an ONNX file: a network of others, with a card that says what it reads, into the model home and a lake."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import soundfile as sf
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.features import contract
 from phonolake.inference import inputs
-from phonolake.inference.outside import RecordingFile
 from phonolake.inference.predictor import Predictor
 from phonolake.inference.series_inputs import Audio, ComputedSpectrogram
-from phonolake.lineage import CODE_VERSION, digest
-from phonolake.models import home, registry, storage
+from phonolake.models import home
 from phonolake.models.importers import onnx_card
 from phonolake.models.importers.onnx_card import OnnxCard
 from phonolake.models.loaded import wrap
 from phonolake.models.onnx_network import OnnxNetwork
-from phonolake.records import Seconds
-from phonolake.stages import imported
-from phonolake.stages.import_model import register
+from phonolake.stages import foreign_models
 from phonolake.store.lake import Lake
 from phonolake.store.outcomes import Outcome, now
-
-# The probe clip: ten seconds of three tones at 44.1 kHz, each of amplitude 0.1.
-PROBE_HZ, PROBE_SECONDS, PROBE_SR = (220.0, 880.0, 3_520.0), 10, 44_100
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +53,12 @@ def run(config: Config) -> list[Outcome]:
     home.check_writable()
     file, card_file = Path(config.file).expanduser(), Path(config.card).expanduser()
     network, stated, card = onnx_card.read(file, card_file, config.name)
-    card["code_version"] = CODE_VERSION
-    _check_name(stated.name)
+    foreign_models.check_name(stated.name)
     _check_front_end(network, stated)
-    answered = Predictor.of(wrap(network.eval(), card)).score_recording(probe())
+    answered = Predictor.of(wrap(network.eval(), card)).score_recording(foreign_models.probe())
     assert answered.embedding is not None
     onnx_card.check_answer(stated, answered.probabilities, answered.embedding)
-    storage.save(network, card, home.place(stated.name))
-    outcome = Outcome("import", f"{stated.name}-{digest(card)}", 0, 0, 0, stated.name)
-    if lake is not None:
-        register(lake, config, network, card, outcome, started)
-    return [outcome]
-
-
-def probe() -> RecordingFile:
-    """The probe clip."""
-    time = np.arange(PROBE_SECONDS * PROBE_SR) / PROBE_SR
-    y = sum(0.1 * np.sin(2 * np.pi * hertz * time) for hertz in PROBE_HZ)
-    data = io.BytesIO()
-    sf.write(data, np.asarray(y, np.float32), PROBE_SR, format="WAV", subtype="FLOAT")
-    return RecordingFile(data.getvalue(), Seconds(float(PROBE_SECONDS)))
-
-
-def _check_name(name: str) -> None:
-    imported.check_name(name, "the name", {*registry.names(), *contract.feature_sets()})
-    if "/" in name or name.startswith("."):
-        raise UsageError(f"the name {name!r} may hold no '/' and begins with no dot: choose another with --name")
+    return [foreign_models.keep(network, card, config, lake, started)]
 
 
 def _check_front_end(network: OnnxNetwork, card: OnnxCard) -> None:

@@ -1,4 +1,4 @@
-"""Which tracks sound like one: by a stored track, or by an audio file never seen before."""
+"""Which tracks sound like one: by a stored track, by an audio file never seen before, or by a text."""
 
 import threading
 from collections.abc import Sequence
@@ -62,9 +62,11 @@ class SimilarityQuestion:
         At most so many tracks of one artist; tracks without an artist count as one each.
     span : (float, float), optional
         Start and end in seconds: only this part of the one track or file in `like` is heard.
+    text : str, optional
+        What it should sound like in words, beside the tracks of `like` or alone; a model that reads texts answers.
     """
 
-    like: tuple[str, ...]
+    like: tuple[str, ...] = ()
     unlike: tuple[str, ...] = ()
     k: int = 10
     where: str | None = None
@@ -72,13 +74,16 @@ class SimilarityQuestion:
     combine: str = "centroid"
     per_artist: int | None = None
     span: tuple[float, float] | None = None
+    text: str | None = None
 
     def check(self) -> None:
         """Raise a `UsageError` for what cannot be asked."""
         if self.k < 1:
             raise UsageError(f"k is the number of neighbours, at least 1; received {self.k}")
-        if not self.like:
-            raise UsageError("name a track or a file whose neighbours are wanted")
+        if not self.like and self.text is None:
+            raise UsageError("name a track or a file whose neighbours are wanted, or describe them in a text")
+        if self.text is not None and not self.text.strip():
+            raise UsageError("an empty text is like nothing: describe what is wanted in words")
         if self.combine not in COMBINATIONS:
             raise unknown("way to combine", self.combine, COMBINATIONS)
         if self.per_artist is not None and self.per_artist < 1:
@@ -147,19 +152,22 @@ class Searcher:
         Raises
         ------
         UsageError
-            For a track or file that is not there, a condition that is no SQL, an unknown model, or k below 1.
+            For a track or file that is not there, a condition that is no SQL, an unknown model, k below 1, or a text
+            that is empty or too long.
         PhonolakeError
-            When the lake has no embeddings, or a file cannot be decoded.
+            When the lake has no embeddings, or none of a model that reads texts; when a file cannot be decoded.
         """
         question.check()
         with self._lock:
             opened = self._current()
-            searched = opened.searched(opened.choose(question.model_or_run))
+            searched = opened.searched(opened.choose(question.model_or_run, text=question.text is not None))
             exclude: set[str] = set()
             if question.span is None:
                 like = [_vector(opened, searched, name, exclude) for name in question.like]
             else:
                 like = [_part_vector(opened, searched, question.like[0], question.span, exclude)]
+            if question.text is not None:
+                like.append(unit(opened.text_reader(searched.run_id)(question.text)[None])[0])
             unlike = [_vector(opened, searched, name, exclude) for name in question.unlike]
             return _answer(opened, searched, question.queries(like, unlike), question, exclude)
 
@@ -184,14 +192,14 @@ class Searcher:
         with self._lock:
             return neighbour_paths.path(self._current().connection, start, end, model_or_run=model_or_run)
 
-    def recall(self, model_or_run: str | None = None) -> float | None:
+    def recall(self, model_or_run: str | None = None, *, text: bool = False) -> float | None:
         """The measured share of the 10 nearest that an answer holds; None where it was not measured.
 
         Tracks that no segment of an index has, and all where there is no index, are searched exactly.
         """
         with self._lock:
             opened = self._current()
-            return opened.searched(opened.choose(model_or_run)).recall
+            return opened.searched(opened.choose(model_or_run, text=text)).recall
 
     def similar_to_upload(
         self, data: bytes, *, extension: str, k: int = 10, model_or_run: str | None = None

@@ -1,7 +1,7 @@
 """One publication of a lake, open for questions about neighbours."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 import duckdb
@@ -32,9 +32,10 @@ class Publication:
         self.lake, self.files, self._seconds = lake, files, seconds
         self.published = published
         self._runs: list[runs.ModelRun] | None = None
-        self._chosen: dict[str | None, str] = {}
+        self._chosen: dict[tuple[str | None, bool], str] = {}
         self._looked = 0.0
         self._searched: dict[str, Searched] = {}
+        self._readers: dict[str, Callable[[str], np.ndarray]] = {}
         self._shown: dict[str, tuple[str | None, ...]] = {}
 
     @cached_property
@@ -47,19 +48,28 @@ class Publication:
         if "connection" in self.__dict__:
             self.connection.close()
 
-    def choose(self, model_or_run: str | None) -> str:
-        """The run whose embeddings count."""
-        if model_or_run not in self._chosen:
-            self._chosen[model_or_run] = self._choose(model_or_run)
-        return self._chosen[model_or_run]
+    def choose(self, model_or_run: str | None, *, text: bool = False) -> str:
+        """The run whose embeddings count; with `text` of those whose models read texts."""
+        asked = model_or_run, text
+        if asked not in self._chosen:
+            self._chosen[asked] = self._choose(*asked)
+        return self._chosen[asked]
 
-    def _choose(self, model_or_run: str | None) -> str:
+    def _choose(self, model_or_run: str | None, text: bool) -> str:
         embedded = indexed.runs(self.lake)
-        if model_or_run is None and len(embedded) == 1:
+        if model_or_run is None and len(embedded) == 1 and not text:
             return embedded[0]
         if self._runs is None:
             self._runs = [run for run in runs.model_runs(self.connection) if run.run_id in embedded]
-        found = runs.find(self._runs, model_or_run, what="model with embeddings")
+        if text:
+            found = runs.find(self._runs, model_or_run, what="model that reads texts", among=lambda run: run.reads_text)
+        else:
+            found = runs.find(self._runs, model_or_run, what="model with embeddings")
+        if found is None and text:
+            raise PhonolakeError(
+                "no model with embeddings in the lake reads texts: `phonolake models import transformers DIR` takes "
+                "one with a text tower, such as CLAP, and `phonolake score` makes its embeddings"
+            )
         if found is None:
             raise PhonolakeError("the lake has no embeddings yet: `phonolake run` or `phonolake score` makes them")
         return found.run_id
@@ -74,6 +84,14 @@ class Publication:
         if known is None or known.stamp != faiss_index.stamp(indexed.folder(self.lake, run_id)):
             known = self._searched[run_id] = Searched(self.lake, run_id)
         return known
+
+    def text_reader(self, run_id: str) -> Callable[[str], np.ndarray]:
+        """What gives the vector of a text by the model of a run, which stays in memory for the next one."""
+        if run_id not in self._readers:
+            from phonolake.inference import embedding  # late: this brings torch
+
+            self._readers[run_id] = embedding.text_reader(self.lake, run_id)
+        return self._readers[run_id]
 
     def among(self, searched: Searched, where: str | None) -> list[Allowed | None]:
         """The vectors whose tracks fulfil a condition, for each piece of what is searched; None where all may be found.

@@ -47,6 +47,8 @@ CREATE TEMP MACRO similar_to_all(
     combine := 'centroid'
 ) AS TABLE
 SELECT unnest(similar_list(track_ids, "unlike", k, "where", model, per_artist, combine, NULL), recursive := true);
+CREATE TEMP MACRO similar_to_text(description, k := 10, "where" := NULL, model := NULL, per_artist := NULL) AS TABLE
+SELECT unnest(similar_text_list(description, k, "where", model, per_artist), recursive := true);
 CREATE TEMP MACRO similar_to_file(path, k := 10, "where" := NULL, model := NULL, per_artist := NULL) AS TABLE
 SELECT unnest(similar_file_list(path, k, "where", model, per_artist), recursive := true);
 CREATE TEMP MACRO neighbour_path(start_id, end_id, model := NULL) AS TABLE
@@ -74,7 +76,7 @@ def connecting(lake: Lake, *, files: bool = True) -> Iterator[duckdb.DuckDBPyCon
 
 
 def install(connection: duckdb.DuckDBPyConnection, searcher: Searcher) -> None:
-    """Add `similar`, `similar_to_all`, `similar_to_part`, `similar_to_file` and `neighbour_path` to a connection.
+    """Add `similar`, its kin (`similar_to_all`, `_part`, `_text`, `_file`) and `neighbour_path` to a connection.
 
     Parameters
     ----------
@@ -95,6 +97,13 @@ def install(connection: duckdb.DuckDBPyConnection, searcher: Searcher) -> None:
         ]
         return pa.array(found, pa.list_(ROW))
 
+    def by_text(text: C, depth: C, conditions: C, models: C, per_artist: C) -> pa.Array:
+        found = []
+        for said, k, where, model, most in _rows(text, depth, conditions, models, per_artist):
+            question = SimilarityQuestion((), (), k or 0, where, model, per_artist=most, text=said)
+            found.append(None if said is None or k is None else _structs(searcher.ask(question)))
+        return pa.array(found, pa.list_(ROW))
+
     def path(start: C, end: C, models: C) -> pa.Array:
         found = [
             None if a is None or b is None else list(map(asdict, searcher.path(a, b, model_or_run=model)))
@@ -106,6 +115,7 @@ def install(connection: duckdb.DuckDBPyConnection, searcher: Searcher) -> None:
     functions: list[tuple[str, Any, Any, str]] = [
         ("similar_list", by_track, ["VARCHAR[]", "VARCHAR[]", *options, "VARCHAR", "DOUBLE[]"], ROWS_SQL),
         ("similar_file_list", by_file, ["VARCHAR", *options], ROWS_SQL),
+        ("similar_text_list", by_text, ["VARCHAR", *options], ROWS_SQL),
         ("path_list", path, ["VARCHAR", "VARCHAR", "VARCHAR"], STEPS_SQL),
     ]
     for name, function, types, result in functions:
