@@ -26,7 +26,7 @@ INDEXED = "indexed_tracks"
 # What DuckDB may take to look up what is shown of many tracks; beyond, it uses the disk.
 MEMORY = "384MB"
 # Tracks that are looked up at once: groups of texts do not go to the disk.
-AT_ONCE = 1 << 18
+AT_ONCE = 1 << 16
 # Vectors that are read at once.
 BATCH = 8192
 
