@@ -11,7 +11,10 @@ CREATE TABLE label_suspects (
     neighbours  DOUBLE,
     expected    DOUBLE,
     because     VARCHAR,
-    p_wrong     DOUBLE
+    p_wrong     DOUBLE,
+    n_wrong     DOUBLE,
+    n_wrong_low INTEGER,
+    n_wrong_high INTEGER
 );
 COMMENT ON TABLE label_suspects IS 'Single labels to listen to again, with the evidence';
 COMMENT ON COLUMN label_suspects.run_id IS 'Run of the stage analyse that found it; its parameters and data are in runs';
@@ -26,3 +29,6 @@ COMMENT ON COLUMN label_suspects.neighbours IS 'Share of the nearest other track
 COMMENT ON COLUMN label_suspects.expected IS 'C(because, label), the share of tracks with that label that have this one';
 COMMENT ON COLUMN label_suspects.because IS 'Label of the track that makes this one most likely; NULL when it has no other';
 COMMENT ON COLUMN label_suspects.p_wrong IS 'Probability that it is wrong, errors of the models taken into account; NULL where that cannot be told';
+COMMENT ON COLUMN label_suspects.n_wrong IS 'How many of the suspects up to this rank are wrong, expected; NULL where that cannot be told, and after the first 500';
+COMMENT ON COLUMN label_suspects.n_wrong_low IS 'Least n_wrong of its 95 % interval';
+COMMENT ON COLUMN label_suspects.n_wrong_high IS 'Greatest n_wrong of its 95 % interval';

@@ -55,13 +55,15 @@ def test_suspects_of_before_have_no_probability(tmp_path):
     """What was kept before a column was added has NULL there, also beside what is kept since, and is in order."""
     lake = Lake.create(tmp_path / "lake")
     table = schema.table("label_suspects")
-    before = replace(table, columns=tuple(column for column in table.columns if column.name != "p_wrong"))
+    since = ("p_wrong", "n_wrong", "n_wrong_low", "n_wrong_high")
+    before = replace(table, columns=tuple(column for column in table.columns if column.name not in since))
     row = {"rank": 1, "kind": "false-positive", "track_id": "a:1", "label": "x", "probability": 0.1, "doubt": 0.7}
     shard = keep_rows(lake.path(table.name, "analyse-0"), before.arrow, [row | {"run_id": "analyse-0"}])
     lake.commit({table.name: Change(before, [shard])})
     assert rows(lake, "SELECT doubt, p_wrong FROM label_suspects") == [(0.7, None)]
-    analyse.run(analyse.Config(str(lake.root), table.name, {}, {}), [row | {"p_wrong": 0.25}])
-    assert rows(lake, "SELECT p_wrong FROM label_suspects ORDER BY p_wrong NULLS FIRST") == [(None,), (0.25,)]
+    analyse.run(analyse.Config(str(lake.root), table.name, {}, {}), [row | {"p_wrong": 0.25, "n_wrong_high": 1}])
+    found = rows(lake, "SELECT p_wrong, n_wrong_high FROM label_suspects ORDER BY p_wrong NULLS FIRST")
+    assert found == [(None, None), (0.25, 1)]
 
 
 @pytest.fixture(scope="module")

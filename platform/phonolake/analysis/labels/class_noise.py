@@ -9,13 +9,18 @@ class k and held-out probabilities p was given label y with probability
 where eta are the probabilities recalibrated (temperature and class offsets; Guo et al., "On calibration of modern
 neural networks", ICML 2017; of several models with a temperature each), e is the share of labels that are wrong, and R
 says which label stands instead: any other alike, or for each true class mostly one. All of it is fitted by maximum
-likelihood, a mixture of noise as in Mnih and Hinton, "Learning to label aerial images from noisy data", ICML 2012. The
-interval of e is that of the profile likelihood.
+likelihood, a mixture of noise as in Mnih and Hinton, "Learning to label aerial images from noisy data", ICML 2012; each
+e is as likely as its profile likelihood says.
 
 What this rests on: whether a label is wrong does not depend on how the track sounds beyond its class, and models err
 less where they are surer. The second is looked at, and where it does not hold the interval says that nothing is known.
 
-Shape suffixes: M models, N tracks, K classes, E trial shares.
+How much of e is noise is not known to the last track: now and then a model errs where it is sure, which looks the same.
+Such blunders are a share d of the tracks that the labels cannot tell from e. It is taken to be exponential, with a mean
+that grows with what the model errs anyway, so that of all that looks wrong (e - d) / e is. `scenarios` are what may be
+the case, by e and by d; counts of wrong labels among a few tracks come of them.
+
+Shape suffixes: M models, N tracks, K classes, E trial shares, D blunders.
 """
 
 from collections.abc import Sequence
@@ -28,12 +33,12 @@ from phonolake.metrics.intervals import wilson
 # Trial shares of wrong labels; a curve is laid through the likelihoods between them.
 TRIALS = (0, 0.005, 0.012, 0.02, 0.03, 0.045, 0.06, 0.08, 0.1, 0.12, 0.14, 0.17, 0.2, 0.23, 0.26, 0.29, 0.32, 0.36, 0.4,
           0.45, 0.5, 0.56)  # fmt: skip
-# Half the chi-squared of one degree of freedom at 95 %.
-DROP = 1.92
+# Half the chi-squared of one degree of freedom at 95 %; outside of such an interval, on either side.
+DROP, TAIL = 1.92, 0.025
 # Trials end where the log-likelihood has fallen by this much.
 HOPELESS = 15
 # Of the likelihoods of all trials together.
-NEGLIGIBLE = 1e-4
+NEGLIGIBLE = 1e-3
 # More tracks than this make the interval hardly narrower.
 MOST_TRACKS = 2500
 # Keeps what a forest says of a class that no tree named from being taken for certain.
@@ -45,6 +50,27 @@ ROUNDS, LEAST_ELSEWHERE = 3, 0.05
 # The surest tracks of each class, how often models may err there, of how often they do anywhere, and from how many
 # other answers there it is judged.
 SUREST, MOST_ERRORS_THERE, FEWEST_ERRORS = 0.2, 0.45, 5
+# Blunders by what a model errs: so many cover planted corpora of 100 to 400 tracks, of real recordings too.
+BLUNDERS, N_BLUNDERS = 0.075, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One of the things that may be the case.
+
+    Parameters
+    ----------
+    weight : float
+        How probable it is; those of all scenarios add up to 1.
+    real_D : ndarray of float64
+        Of what looks wrong, the share that is; each of them as probable as the others.
+    wrong : ndarray of float32
+        Probability that a label looks wrong; of the shape of the labels.
+    """
+
+    weight: float
+    real_D: np.ndarray  # noqa: N815
+    wrong: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +83,15 @@ class ClassNoise:
         Share of labels that are wrong, and its 95 % interval.
     errs_when_sure : bool
         Whether the models err about as often where they are surest, so that nothing can be told.
-    true_NK : ndarray of float64
-        Probability of each class, given what the models say and the label: the mean over the shares of wrong labels,
-        each as likely as it is.
-    best_NK, low_NK, high_NK : ndarray of float64
-        The same at the likeliest share, and at the ends of the interval.
+    scenarios : tuple of Scenario
+        What may be the case, by the shares of wrong labels, each as likely as it is; `wrong` has the shape (N, K).
     """
 
     share: float
     low: float
     high: float
     errs_when_sure: bool
-    true_NK: np.ndarray  # noqa: N815
-    best_NK: np.ndarray  # noqa: N815
-    low_NK: np.ndarray  # noqa: N815
-    high_NK: np.ndarray  # noqa: N815
+    scenarios: tuple[Scenario, ...]
 
 
 def fit(y_N: np.ndarray, by_model: Sequence[np.ndarray]) -> ClassNoise:
@@ -93,25 +113,71 @@ def fit(y_N: np.ndarray, by_model: Sequence[np.ndarray]) -> ClassNoise:
     trials_E, profile_E = np.array(TRIALS[: len(profile)]), np.array(profile)
     share_G = np.linspace(0, trials_E[-1], 1121)
     profile_G = CubicSpline(trials_E, profile_E)(share_G)
-    share = float(share_G[profile_G.argmax()])
+    looks_wrong = float(share_G[profile_G.argmax()])
     inside_G = share_G[profile_G >= profile_G.max() - DROP]
-    low, high = float(inside_G[0]), float(inside_G[-1])
     whole = model if len(kept_N) == len(y_N) else model.of(y_N, P_MNK)
     likelihood_E = np.exp(profile_E - profile_E.max()) * np.gradient(trials_E)
+    likelihood_E = np.where(likelihood_E > NEGLIGIBLE * likelihood_E.sum(), likelihood_E, 0)
     likelihood_E /= likelihood_E.sum()
     weights = zip(trials_E.tolist(), likelihood_E.tolist(), strict=True)
-    mean_NK = sum(weight * whole.posterior(trial) for trial, weight in weights if weight > NEGLIGIBLE)
-    ends = [whole.posterior(nearest) for nearest in (share, low, high)]
+    scenarios = tuple(_scenario(whole, y_N, trial, weight) for trial, weight in weights if weight)
+    wrong_E = [trial for trial, weight in zip(trials_E.tolist(), likelihood_E.tolist(), strict=True) if weight]
+    # At least what blunders leave, and less than half a track is none; at most all that looks wrong.
+    low, high = min(float(inside_G[0]), quantile(scenarios, wrong_E, TAIL)), float(inside_G[-1])
+    low = low if low * len(y_N) >= 0.5 else 0.0
     # By all models together, each with the weight that it has earned.
-    eta_NK = whole.calibrated(share)
+    eta_NK = whole.calibrated(looks_wrong)
     sure_N, other_N = _surest(eta_NK), eta_NK.argmax(axis=1) != y_N
     n_there = int(other_N[sure_N].sum())
     at_least, at_most = (float(end) for end in wilson(n_there, int(sure_N.sum())))
-    own, there = other_N.mean() - share, other_N[sure_N].mean() - share
-    errs = n_there >= FEWEST_ERRORS and at_least > share and there > MOST_ERRORS_THERE * own
+    own, there = other_N.mean() - looks_wrong, other_N[sure_N].mean() - looks_wrong
+    errs = n_there >= FEWEST_ERRORS and at_least > looks_wrong and there > MOST_ERRORS_THERE * own
     if errs:
         low, high = 0.0, max(high, at_most)
-    return ClassNoise(share, low, high, bool(errs), np.asarray(mean_NK), *ends)
+    return ClassNoise(looks_wrong, low, high, bool(errs), scenarios)
+
+
+def quantile(
+    scenarios: Sequence[Scenario], looks_wrong: Sequence[float], asked: float, *, all_real: bool = False
+) -> float:
+    """A quantile of how much is wrong, over all that may be the case.
+
+    Parameters
+    ----------
+    looks_wrong : sequence of float
+        How much looks wrong in each scenario: a number of labels, or a share.
+    asked : float
+        Which quantile, in [0, 1].
+    all_real : bool
+        Whether all that looks wrong is taken to be.
+    """
+    reals = [np.ones(1) if all_real else one.real_D for one in scenarios]
+    values = np.concatenate([real_D * value for real_D, value in zip(reals, looks_wrong, strict=True)])
+    weights = np.concatenate(
+        [np.full(len(real_D), one.weight / len(real_D)) for one, real_D in zip(scenarios, reals, strict=True)]
+    )
+    order = np.argsort(values)
+    below = np.cumsum(weights[order]) / weights.sum()
+    return float(values[order][min(int(np.searchsorted(below, asked - 1e-12)), len(values) - 1)])
+
+
+def _scenario(model: "_Mixture", y_N: np.ndarray, trial: float, weight: float) -> Scenario:
+    """What is the case if a share of the labels looks wrong."""
+    true_NK = model.posterior(trial)
+    given_NK = y_N[:, None] == np.arange(true_NK.shape[1])
+    wrong_NK = np.where(given_NK, 1 - true_NK, true_NK).astype(np.float32)
+    own = 1 - model.calibrated(trial).max(axis=1).mean()
+    return Scenario(weight, _real(trial, BLUNDERS * own), wrong_NK)
+
+
+def _real(looks_wrong: float, blunders: float) -> np.ndarray:
+    """Of a share that looks wrong, what is: with blunders that are exponential, and no more than it."""
+    if looks_wrong <= 0 or blunders <= 0:
+        return np.ones(1)
+    middle_D = (np.arange(N_BLUNDERS) + 0.5) / N_BLUNDERS
+    d_D = -blunders * np.log1p(-middle_D * -np.expm1(-looks_wrong / blunders))
+    real_D: np.ndarray = np.clip(1 - d_D / looks_wrong, 0, 1)
+    return real_D
 
 
 def _profile(model: "_Mixture") -> list[float]:

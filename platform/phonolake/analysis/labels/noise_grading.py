@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 
 from phonolake.analysis.labels import noise_rates, noise_suspects
+from phonolake.analysis.labels.noise_counts import MOST_COUNTED, count_wrong
 from phonolake.errors import UsageError
 from phonolake.lookup.held_out import HeldOut
 from phonolake.metrics.classification import average_precision
@@ -36,7 +37,7 @@ class Grade:
     reference : float
         What a random order reaches, what the precision is, or the true rate.
     low, high : float or None
-        95 % interval of an estimated rate.
+        95 % interval of what is expected, or of an estimated rate.
     """
 
     measure: str
@@ -74,12 +75,14 @@ def grade(held: HeldOut, true_NL: np.ndarray, *, depths: Sequence[int] = DEPTHS)
         if not len(wrong):
             continue
         chance = float(wrong.mean())
+        rows, columns = (np.array(places) for places in zip(*[place[:2] for place in ranked], strict=True))
+        counts = count_wrong(noise, rows, columns, most=min(MOST_COUNTED, max(*depths, int(wrong.sum()))))
         for k in sorted({k for k in (*depths, int(wrong.sum())) if 0 < k <= len(wrong)}):
             precision = precision_at(wrong, k)
             grades.append(Grade("precision at k", kind, k, precision, chance))
-            if not noise.errs_when_sure:
-                expected = np.mean([noise.wrong_NL[n, c] for n, c, _ in ranked[:k]])
-                grades.append(Grade("expected at k", kind, k, float(expected), precision))
+            if not noise.errs_when_sure and k <= len(counts):
+                expected, low, high = (count / k for count in counts[k - 1])
+                grades.append(Grade("expected at k", kind, k, expected, precision, low, high))
         if wrong.any():
             scores = np.array([doubt for *_, doubt in ranked])
             found = average_precision(y_true=wrong.astype(int)[:, None], scores=scores[:, None])[0]

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from phonolake.analysis.labels import class_noise, tag_noise
+from phonolake.analysis.labels.class_noise import Scenario
 from phonolake.lookup.held_out import HeldOut
 
 # An interval that is wider than this says too little to be called an estimate.
 WIDEST = 0.25
 NORMAL = 1.96
+# How probable the lower ends of the intervals of tags are, the estimates, and the upper ends: three points for a normal
+# distribution (Gauss and Hermite).
+ENDS = (1 / 6, 2 / 3, 1 / 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +62,28 @@ class NoiseEstimate:
     ----------
     rates : tuple of NoiseRate
         All labels together first, then each.
-    wrong_NL : ndarray of float64
-        Probability that a value of Y is wrong: that a label which a track has is false, or one that it lacks missing.
+    scenarios : tuple of Scenario
+        What may be the case: for each the probability that a value of Y is wrong, that a label which a track has is
+        false, or one that it lacks missing.
     single : bool
         Whether each track has one label.
     errs_when_sure : bool
         Whether the models err about as often where they are surest: then their own errors cannot be told from wrong
-        labels, the intervals begin at 0, and `wrong_NL` is not to be trusted.
+        labels, the intervals begin at 0, and the scenarios are not to be trusted.
     """
 
     rates: tuple[NoiseRate, ...]
-    wrong_NL: np.ndarray  # noqa: N815
+    scenarios: tuple[Scenario, ...]
     single: bool
     errs_when_sure: bool
+
+    @property
+    def wrong_NL(self) -> np.ndarray:  # noqa: N802
+        """Probability that a value of Y is wrong, over all that may be the case."""
+        wrong_NL: np.ndarray = sum(
+            one.weight * one.real_D.mean() * one.wrong.astype(np.float64) for one in self.scenarios
+        )
+        return wrong_NL
 
     @property
     def known(self) -> bool:
@@ -129,37 +142,40 @@ def truly(labels: Sequence[str], given_NL: np.ndarray, true_NL: np.ndarray) -> l
 def _of_classes(held: HeldOut, P_MNL: Sequence[np.ndarray]) -> NoiseEstimate:
     found = class_noise.fit(held.classes, P_MNL)
     Y, n_tracks = held.Y_NL, len(held.Y_NL)
-    wrong_NL, best_NL, low_NL, high_NL = (
-        np.where(Y, 1 - true_NL, true_NL) for true_NL in (found.true_NK, found.best_NK, found.low_NK, found.high_NK)
-    )
-    n_false = found.share * n_tracks
-    ends = (found.low, found.high)
+    n_false, ends = found.share * n_tracks, (found.low, found.high)
     rates = [_rate(None, n_tracks, n_tracks, n_false, n_false, ends, ends)]
     for k, label in enumerate(held.labels):
         n_given = int(Y[:, k].sum())
-        false, missing = best_NL[Y[:, k], k].sum(), best_NL[~Y[:, k], k].sum()
-        reach = _ends(low_NL[Y[:, k], k], high_NL[Y[:, k], k], n_given)
-        lacking = _ends(low_NL[~Y[:, k], k], high_NL[~Y[:, k], k], max(n_given - false + missing, missing))
+        (least, false, most), (fewest, missing, greatest) = (
+            _counts(found.scenarios, [float(one.wrong[rows_N, k].sum()) for one in found.scenarios], int(rows_N.sum()))
+            for rows_N in (Y[:, k], ~Y[:, k])
+        )
+        n_true = max(n_given - false + missing, missing, 1)
+        reach = least / max(n_given, 1), min(most / max(n_given, 1), 1.0)
+        lacking = fewest / n_true, min(greatest / n_true, 1.0)
         if found.errs_when_sure:
             reach = lacking = (float("nan"), float("nan"))
-        rates.append(_rate(label, n_tracks, n_given, float(false), float(missing), reach, lacking))
-    return NoiseEstimate(tuple(rates), wrong_NL, True, found.errs_when_sure)
+        rates.append(_rate(label, n_tracks, n_given, false, missing, reach, lacking))
+    return NoiseEstimate(tuple(rates), found.scenarios, True, found.errs_when_sure)
 
 
-def _ends(low_N: np.ndarray, high_N: np.ndarray, of: float) -> tuple[float, float]:
-    """Interval of a share of `of`, by the probabilities at the ends of the interval of all labels, and by chance.
+def _counts(scenarios: Sequence[Scenario], looks_wrong: Sequence[float], of: int) -> tuple[float, float, float]:
+    """How many of `of` labels are wrong, between the ends that the scenarios and chance leave.
 
     By chance it varies as a count does: labels of one class may be wrong more often than those of another.
     """
-    least, most = low_N.sum(), high_N.sum()
-    least -= NORMAL * np.sqrt(least * (1 - least / max(len(low_N), 1)))
-    most += NORMAL * np.sqrt(most * (1 - most / max(len(high_N), 1)))
-    return float(max(0, least) / max(of, 1)), float(min(most / max(of, 1), 1))
+    least = class_noise.quantile(scenarios, looks_wrong, class_noise.TAIL)
+    value, most = (
+        class_noise.quantile(scenarios, looks_wrong, asked, all_real=True) for asked in (0.5, 1 - class_noise.TAIL)
+    )
+    least -= NORMAL * np.sqrt(least * (1 - least / max(of, 1)))
+    most += NORMAL * np.sqrt(most * (1 - most / max(of, 1)))
+    return float(max(0, least)), value, float(most)
 
 
 def _of_tags(held: HeldOut, P_MNL: Sequence[np.ndarray]) -> NoiseEstimate:
     Y, n_tracks = held.Y_NL, len(held.Y_NL)
-    wrong_NL = np.zeros(Y.shape)
+    wrong_3NL = np.zeros((len(ENDS), *Y.shape), np.float32)
     rates = []
     # Counts of false and missing: below, above the estimate; squared, since tags err apart.
     off_22 = np.zeros((2, 2))
@@ -170,8 +186,9 @@ def _of_tags(held: HeldOut, P_MNL: Sequence[np.ndarray]) -> NoiseEstimate:
             rates.append(_rate(label, n_tracks, n_given, 0.0, 0.0))
             continue
         found = tag_noise.fit(Y[:, k], [P_NL[:, k] for P_NL in P_MNL])
-        wrong_NL[:, k] = np.where(Y[:, k], 1 - found.true_N, found.true_N)
-        false, missing = float(wrong_NL[Y[:, k], k].sum()), float(wrong_NL[~Y[:, k], k].sum())
+        wrong_3N = [np.where(Y[:, k], 1 - true_N, true_N) for true_N in (found.low_N, found.true_N, found.high_N)]
+        wrong_3NL[:, :, k] = wrong_3N
+        false, missing = float(wrong_3N[1][Y[:, k]].sum()), float(wrong_3N[1][~Y[:, k]].sum())
         n_true = float(found.true_N.sum())
         counts = ((found.false, n_tracks - n_true), (found.missing, n_true))
         for place, (share, among) in enumerate(counts):
@@ -185,7 +202,8 @@ def _of_tags(held: HeldOut, P_MNL: Sequence[np.ndarray]) -> NoiseEstimate:
         None, n_tracks, n_given, n_false, n_missing, _around(n_false, off_22[0], n_given),
         _around(n_missing, off_22[1], n_true),
     )  # fmt: skip
-    return NoiseEstimate((whole, *rates), wrong_NL, False, False)
+    scenarios = [Scenario(weight, np.ones(1), wrong_NL) for weight, wrong_NL in zip(ENDS, wrong_3NL, strict=True)]
+    return NoiseEstimate((whole, *rates), tuple(scenarios), False, False)
 
 
 def _around(count: float, off_2: np.ndarray, of: float) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from phonolake.analysis.labels.cooccurrence import normalized_cooccurrence
+from phonolake.analysis.labels.noise_counts import count_wrong
 from phonolake.analysis.labels.noise_rates import NoiseEstimate
 from phonolake.errors import unknown
 from phonolake.lookup.embeddings import TrackVectors
@@ -21,8 +22,8 @@ KINDS = ("false-positive", "missing-positive")
 NEIGHBOURS = 10
 # What is less probably wrong than this is not listed; what is more probably wrong than right looks wrong.
 LEAST, LOOKS_WRONG = 0.1, 0.5
-# Of so many of the first it is said how many are wrong.
-FIRST = 24
+# Of so many of the first it is said how many are wrong; an interval of more than this share of them says too little.
+FIRST, WIDEST = 24, 0.75
 _BLOCK = 256
 
 
@@ -46,6 +47,9 @@ class LabelSuspect:
     p_wrong : float or None
         Probability that what was given is wrong, the models' own errors taken into account (see `noise_rates`); None
         where that cannot be told.
+    n_wrong, n_wrong_low, n_wrong_high : float, int, int or None
+        How many of the suspects up to this one are wrong, expected and in a 95 % interval (see `noise_counts`); None
+        where that cannot be told, and after the first 500.
     neighbours : float or None
         Share of the nearest other tracks that have the label; None without embeddings.
     expected : float or None
@@ -64,6 +68,9 @@ class LabelSuspect:
     neighbours: float | None
     expected: float | None
     because: str | None
+    n_wrong: float | None = None
+    n_wrong_low: int | None = None
+    n_wrong_high: int | None = None
 
 
 def doubts(Y_NL: np.ndarray, P_NL: np.ndarray) -> np.ndarray:
@@ -151,7 +158,9 @@ def suspects(
     k : int
         How many neighbours.
     """
-    rows, columns, doubt, p_wrong = (values[:top].tolist() for values in _listed(held, noise, kind, label))
+    all_rows, all_columns, *_ = listed = _listed(held, noise, kind, label)
+    rows, columns, doubt, p_wrong = (values[:top].tolist() for values in listed)
+    counts = [] if noise.errs_when_sure else count_wrong(noise, all_rows[:top], all_columns[:top])
     near = _neighbour_shares(held, rows, columns, embeddings, k)
     single = held.single
     # Classes exclude each other: of those, none makes another likely.
@@ -176,6 +185,7 @@ def suspects(
                 near[place],
                 expected,
                 None if because is None else held.labels[because],
+                *(counts[place] if place < len(counts) else ()),
             )
         )
     return found
@@ -188,7 +198,7 @@ def count(held: HeldOut, noise: NoiseEstimate, *, kind: str = "false-positive", 
 
 def headline(held: HeldOut, noise: NoiseEstimate, *, kind: str = "false-positive", label: str | None = None) -> str:
     """How many labels look wrong, or missing, and how many of the first of them are; arguments as `suspects`."""
-    *_, p_wrong = _listed(held, noise, kind, label)
+    rows, columns, _, p_wrong = _listed(held, noise, kind, label)
     word = "wrong" if kind == KINDS[0] else "missing"
     if noise.errs_when_sure:
         return (
@@ -200,10 +210,15 @@ def headline(held: HeldOut, noise: NoiseEstimate, *, kind: str = "false-positive
     of = f" of {n_given:,}" if kind == KINDS[0] else ""
     if not len(p_wrong):
         return f"None{of} labels looks {word}: what the models say otherwise is explained by their own errors."
-    first = p_wrong[:FIRST]
+    n_first = min(FIRST, len(p_wrong))
+    expected, low, high = count_wrong(noise, rows[:n_first], columns[:n_first])[-1]
     n_wrong = int((p_wrong >= LOOKS_WRONG).sum())
-    listed = f"of the first {len(first)}" if len(p_wrong) > len(first) else f"of the {len(first)} listed"
-    return f"{n_wrong:,}{of} labels look {word}; {listed}, about {first.sum():.0f} are."
+    listed = f"of the first {n_first}" if len(p_wrong) > n_first else f"of the {n_first} listed"
+    looks = f"{n_wrong:,}{of} labels look {word}; {listed}, "
+    if high - low > WIDEST * n_first and n_first >= FIRST:
+        return f"{looks}anything from {low} to {high} may be: it takes more tracks, or better models, to tell."
+    between = f" ({low} to {high})" if low < high else ""
+    return f"{looks}about {expected:.0f}{between} are."
 
 
 def _instead(held: HeldOut, n: int, c: int) -> int:

@@ -48,13 +48,16 @@ class TagNoise:
     ----------
     false, missing : Share
         f, of the tracks without the tag, and m, of those with it.
-    true_N : ndarray of float64
-        Probability that a track should have the tag, given what the models say and whether it has.
+    true_N, low_N, high_N : ndarray of float64
+        Probability that a track should have the tag, given what the models say and whether it has; the same at the
+        lower ends of the intervals, and at the upper ones: of f for tracks that have it, of m for others.
     """
 
     false: Share
     missing: Share
     true_N: np.ndarray  # noqa: N815
+    low_N: np.ndarray  # noqa: N815
+    high_N: np.ndarray  # noqa: N815
 
 
 def fit(y_N: np.ndarray, by_model: Sequence[np.ndarray]) -> TagNoise:
@@ -74,10 +77,21 @@ def fit(y_N: np.ndarray, by_model: Sequence[np.ndarray]) -> TagNoise:
     best = curve.best()
     false = curve.profile(best, FALSE, FALSE_TRIALS)
     missing = curve.profile(best, MISSING, MISSING_TRIALS)
-    eta_N = _logistic(best, logit_MN)
-    with_N = np.where(y_N, 1 - missing.value, missing.value) * eta_N
-    without_N = np.where(y_N, false.value, 1 - false.value) * (1 - eta_N)
-    return TagNoise(false, missing, with_N / np.maximum(with_N + without_N, np.finfo(float).tiny))
+
+    def true_at(f: float, m: float, **held: float) -> np.ndarray:
+        eta_N = _logistic(curve.best(best, **held) if held else best, logit_MN)
+        with_N = np.where(y_N, 1 - m, m) * eta_N
+        without_N = np.where(y_N, f, 1 - f) * (1 - eta_N)
+        return with_N / np.maximum(with_N + without_N, np.finfo(float).tiny)
+
+    ends = [
+        np.where(
+            y_N, true_at(f, missing.value, false=f, missing=missing.value),
+            true_at(false.value, m, false=false.value, missing=m),
+        )
+        for f, m in ((false.low, missing.low), (false.high, missing.high))
+    ]  # fmt: skip
+    return TagNoise(false, missing, true_at(false.value, missing.value), *ends)
 
 
 def _logistic(theta: np.ndarray, logit_MN: np.ndarray) -> np.ndarray:
