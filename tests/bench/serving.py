@@ -2,8 +2,8 @@
 
     python tests/bench/serving.py --tracks 1000000 --values 160 --rate 200 --seconds 20
 
-Requests are sent when they are due, whether or not those before were answered, over connections that are kept open. `--keep FOLDER` keeps
-the lake for the next run. Beside the times stand those of the searcher alone, in this process.
+Requests are sent when they are due, whether or not those before were answered, over connections that are kept open.
+`--keep FOLDER` keeps the lake for the next run. Beside the times stand those of the searcher alone, in this process.
 """
 
 import argparse

@@ -42,6 +42,7 @@ def lake(tmp_path: Path) -> Lake:
     return lake
 
 
+@pytest.mark.timeout(300)
 def test_the_service_answers_from_what_is_published(ray_session: None, lake: Lake, free_port: int) -> None:
     with service.serving(ServiceConfig(lake.place), host="127.0.0.1", port=free_port):
         status, found = get(free_port, "/similar", track_id="m:7", k=4)

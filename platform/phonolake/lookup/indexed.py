@@ -136,5 +136,7 @@ def showing(lake: Lake) -> Iterator[Show]:
                 """
             )
             yield from relation.to_arrow_reader(ROWS)
+            del relation
+            connection.unregister(INDEXED)
 
         yield show
