@@ -2,15 +2,21 @@
 
     python tests/bench/search_beside.py --tracks 100000 --values 64 [--uniform]
 
+`--vectors FILE.npy` takes vectors from a file, `--others PYTHON` adds hnswlib, USearch and LanceDB where the
+environment of that Python has them, `--only LINE ...` leaves lines out.
+
 Every line is one way to find the 10 nearest of the same queries, which are vectors themselves. Filters let through
 tracks at random. Times are medians of processor time on one thread, without looking up ids; bytes are those of what is
 searched.
 """
 
 import argparse
+import json
+import os
 import statistics
+import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -95,30 +101,63 @@ def by_duckdb(x_ND: np.ndarray) -> tuple[Way, np.ndarray, float]:
     return way, x_ND, 4.0 * d
 
 
-def measure(way: Way, x_ND: np.ndarray, queries: int) -> Iterator[str]:
-    """Recall and milliseconds under each filter."""
-    n = len(x_ND)
+def asked(n: int, queries: int) -> tuple[np.ndarray, list[np.ndarray | None]]:
+    """Numbers of the queries, and what the filters let through."""
     rng = np.random.default_rng(5)
     number_Q = rng.choice(n, queries, replace=False)
-    for share in SHARES:
-        among = None if share == 1 else np.sort(rng.choice(n, max(1, int(n * share)), replace=False))
+    return number_Q, [
+        None if share == 1 else np.sort(rng.choice(n, max(1, int(n * share)), replace=False)) for share in SHARES
+    ]
+
+
+def recall(found: Iterable[Iterable[int]], truth_QK: np.ndarray) -> float:
+    """Share of the true neighbours that were found."""
+    hits = sum(
+        len(set(each) & set(truth_K[truth_K >= 0].tolist())) for each, truth_K in zip(found, truth_QK, strict=True)
+    )
+    return hits / int((truth_QK >= 0).sum())
+
+
+def measure(way: Way, x_ND: np.ndarray, queries: int) -> Iterator[str]:
+    """Recall and milliseconds under each filter."""
+    number_Q, filters = asked(len(x_ND), queries)
+    for among in filters:
         truth_QK = nearest_of_all(x_ND, np.ascontiguousarray(x_ND[number_Q]), K, among)
-        hits, wanted, taken = 0, 0, []
-        for number, truth_K in zip(number_Q, truth_QK, strict=True):
+        answers, taken = [], []
+        for number in number_Q:
             start = time.thread_time()
             found = way(x_ND[number], among)
             taken.append(time.thread_time() - start)
-            hits += len(set(found.tolist()) & set(truth_K[truth_K >= 0].tolist()))
-            wanted += int((truth_K >= 0).sum())
-        yield f"{hits / wanted:.3f} / {statistics.median(taken) * 1e3:.2f}"
+            answers.append(found.tolist())
+        yield f"{recall(answers, truth_QK):.3f} / {statistics.median(taken) * 1e3:.2f}"
 
 
-def main(n: int, d: int, queries: int, *, clustered: bool) -> None:
+def beside_others(python: str, x_ND: np.ndarray, queries: int, scratch: Path) -> Iterator[str]:
+    """Lines of the table for the stores that another environment has: see `search_others.py`."""
+    number_Q, filters = asked(len(x_ND), queries)
+    np.save(scratch / "vectors.npy", x_ND)
+    np.save(scratch / "queries.npy", number_Q)
+    for place, among in enumerate(filters):
+        np.save(scratch / f"among-{place}.npy", np.zeros(0, np.int64) if among is None else among)
+    truths = [nearest_of_all(x_ND, np.ascontiguousarray(x_ND[number_Q]), K, among) for among in filters]
+    command = [python, str(Path(__file__).with_name("search_others.py")), str(scratch)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        for line in map(json.loads, process.stdout):
+            cells = [
+                f"{recall(share['found'], truth_QK):.3f} / {share['ms']:.2f}"
+                for share, truth_QK in zip(line["shares"], truths, strict=True)
+            ]
+            yield f"| {line['name']} | {' | '.join(cells)} | {line['bytes']:.0f} | {line['built']:.1f} |"
+
+
+def main(x_ND: np.ndarray, queries: int, *, what: str, others: str | None, only: Sequence[str]) -> None:
     """Print the table."""
-    x_ND = unit(np.concatenate([made_lakes.vectors(s, m, d, clustered=clustered) for s, m in made_lakes.blocks(n)]))
     kinds.FLAT_LIMIT = 0
     load_faiss().omp_set_num_threads(1)
-    print(f"{n:,} x {d}, {'clustered' if clustered else 'uniform'}: recall@{K} / ms")
+    n, d = x_ND.shape
+    print(f"{n:,} x {d}, {what}: recall@{K} / ms")
     print("| | " + " | ".join(f"{share:.2%}" for share in SHARES) + " | bytes a vector | built in s |")
     print("|---" * (len(SHARES) + 3) + "|")
     with TemporaryDirectory() as scratch:
@@ -129,10 +168,15 @@ def main(n: int, d: int, queries: int, *, clustered: bool) -> None:
             ways[f"bare FAISS {recipe}"] = lambda recipe=recipe: bare(recipe, x_ND)
         ways["DuckDB, exact"] = lambda: by_duckdb(x_ND)
         for name, make in ways.items():
+            if only and name not in only:
+                continue
             start = time.process_time()
             way, lying_ND, size = make()
             built = time.process_time() - start
             print(f"| {name} | {' | '.join(measure(way, lying_ND, queries))} | {size:.0f} | {built:.1f} |", flush=True)
+        if others is not None:
+            for line in beside_others(others, x_ND, queries, Path(scratch)):
+                print(line, flush=True)
 
 
 if __name__ == "__main__":
@@ -141,5 +185,15 @@ if __name__ == "__main__":
     parser.add_argument("--values", type=int, default=64)
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--uniform", action="store_true")
+    parser.add_argument("--vectors", type=Path, help="a NumPy file of vectors instead of made ones")
+    parser.add_argument("--others", metavar="PYTHON", help="of an environment with hnswlib, usearch or lancedb")
+    parser.add_argument("--only", nargs="*", default=(), help="lines of the table")
     chosen = parser.parse_args()
-    main(chosen.tracks, chosen.values, chosen.queries, clustered=not chosen.uniform)
+    if chosen.vectors:
+        given, what = unit(np.load(chosen.vectors)), chosen.vectors.stem
+    else:
+        what = "uniform" if chosen.uniform else "clustered"
+        blocks = made_lakes.blocks(chosen.tracks)
+        made = [made_lakes.vectors(s, m, chosen.values, clustered=not chosen.uniform) for s, m in blocks]
+        given = unit(np.concatenate(made))
+    main(given, chosen.queries, what=what, others=chosen.others, only=chosen.only)

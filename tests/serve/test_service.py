@@ -8,9 +8,11 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from phonolake import execution
@@ -42,6 +44,7 @@ def lake(tmp_path: Path) -> Lake:
     return lake
 
 
+@pytest.mark.timeout(300)
 def test_the_service_answers_from_what_is_published(ray_session: None, lake: Lake, free_port: int) -> None:
     with service.serving(ServiceConfig(lake.place), host="127.0.0.1", port=free_port):
         status, found = get(free_port, "/similar", track_id="m:7", k=4)
@@ -51,7 +54,7 @@ def test_the_service_answers_from_what_is_published(ray_session: None, lake: Lak
         assert (status, [n["track_id"] for n in found]) == (200, nearest(7, range(45), 100))
         assert get(free_port, "/tracks/m:none")[0] == 404
         assert get(free_port, "/health")[0] == 200
-    with pytest.raises(OSError, match=r"refused|404"), urllib.request.urlopen(f"http://127.0.0.1:{free_port}/health"):
+    with pytest.raises(OSError, match="refused"), urllib.request.urlopen(f"http://127.0.0.1:{free_port}/health"):
         pass
 
 
@@ -80,10 +83,11 @@ def test_a_replica_that_is_killed_loses_no_request(lake: Lake, free_port: int) -
 
 def pid_of_a_replica() -> int:
     """The process of a replica that answers."""
-    from ray.util.state import list_actors
-
-    found = [a.pid for a in list_actors() if a.state == "ALIVE" and "answers" in a.name and a.pid]
-    return int(found[0])
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if "ServeReplica:phonolake:answers" in " ".join(process.cmdline()):
+                return process.pid
+    raise AssertionError("no replica is there")
 
 
 @pytest.mark.slow

@@ -151,3 +151,6 @@ def _shown(connection: duckdb.DuckDBPyConnection, track_ids: pa.ChunkedArray) ->
         """
     )
     yield from relation.to_arrow_reader(ROWS)
+    # Or the ids stay in memory until the next ones are asked for.
+    del relation
+    connection.unregister(INDEXED)

@@ -76,6 +76,8 @@ def build(folder: Path, blocks: Iterable[Block], n: int, d: int, show: Show, rec
         order = _fill(folder, kind, index, stream)
     track_ids, shards = stream.tracks(order)
     tracks.write(folder, track_ids, shards, show(track_ids))
+    del track_ids, shards
+    pa.default_memory_pool().release_unused()
     if order is not None:
         (folder / STREAM).unlink()
         asked = np.argsort(order)[asked]
@@ -84,13 +86,13 @@ def build(folder: Path, blocks: Iterable[Block], n: int, d: int, show: Show, rec
 
 def _card(folder: Path, kind: str, n: int, asked: np.ndarray, recipe: BuildPlan) -> dict[str, Any]:
     facts: dict[str, Any] = {"kind": kind, "n": n}
-    segment = Segment.read(folder, facts)
     if recipe.like is None:
-        plan, measured = recall.measure(segment, asked, recipe.recall, recipe.seed)
-        facts |= measured
+        plan, measured = recall.measure(lambda: Segment.read(folder, facts), asked, recipe.recall, recipe.seed)
     else:
-        plan = recipe.like.plan
-    if not segment.exact:
+        plan, measured = recipe.like.plan, {}
+    is_exact = Segment.read(folder, facts).exact
+    facts |= measured
+    if not is_exact:
         facts |= {"probes": [list(pair) for pair in plan.measured], "refine": plan.refine}
     size = sum(path.stat().st_size for path in folder.iterdir())
     searched = sum((folder / name).stat().st_size for name in (kinds.FAISS, kinds.LISTS) if (folder / name).exists())

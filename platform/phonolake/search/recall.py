@@ -7,6 +7,7 @@ Shape suffixes: Q queries, K neighbours, C cells.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -38,25 +39,30 @@ def queries(n: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(n)[: min(2 * QUERIES, n // 2)]
 
 
-def measure(segment: Segment, number_Q: np.ndarray, wanted: float, seed: int) -> tuple[Plan, dict[str, Any]]:
+def measure(
+    opened: Callable[[], Segment], number_Q: np.ndarray, wanted: float, seed: int
+) -> tuple[Plan, dict[str, Any]]:
     """How far to look, and what the card says of that.
 
     Parameters
     ----------
+    opened : callable
+        Opens the segment. It is done again for what is reached under filters: what was looked at before is let go of.
     number_Q : ndarray
         Numbers of the vectors that are asked.
     wanted : float
         Recall of the 10 nearest.
     """
     tuned, stated = np.array_split(number_Q, 2)
+    segment = opened()
     if segment.exact:
         found = _Asked.nearest(segment, stated[:FILTERED], K)
         return Plan(), {"recall": 1.0, **found.latency(segment)}
     plan = _chosen(segment, _Asked.nearest(segment, tuned, DEPTHS[-1]), wanted)
     planned = replace(segment, plan=plan)
     facts: dict[str, Any] = {"wanted": wanted, **_Asked.nearest(segment, stated, K).stated(planned)}
-    let_go(segment.vectors)
-    facts["filtered"] = list(_filtered(planned, stated[:FILTERED], seed))
+    del segment, planned
+    facts["filtered"] = list(_filtered(replace(opened(), plan=plan), stated[:FILTERED], seed))
     return plan, facts
 
 

@@ -105,11 +105,14 @@ def serving(config: ServiceConfig, *, host: str, port: int) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         # A Ray of our own ends with the command, and faster.
-        ended = not os.environ.get("RAY_ADDRESS")
+        ended = True
         raise
     finally:
-        if not ended:
+        if os.environ.get("RAY_ADDRESS"):
+            # Others may serve on the same cluster.
             serve.delete(APP)
+        elif not ended:
+            serve.shutdown()
 
 
 def _application(config: ServiceConfig) -> Any:
