@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,10 @@ from phonolake.analysis.collection import overview
 from phonolake.analysis.collection.neighbours import Searcher
 from phonolake.analysis.labels import reannotation
 from phonolake.annotation import journal
-from phonolake.dashboard_launcher import LAKE_VARIABLE
+from phonolake.dashboard_launcher import LAKE_VARIABLE, LICENCE_VARIABLE
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.lookup import licences, licensed
+from phonolake.lookup.licences import ModelLicence
 from phonolake.store import query
 from phonolake.store.lake import Lake
 
@@ -82,7 +84,8 @@ def page(title: str, about: str, *, empty_too: bool = False) -> Iterator[View]:
         lacking("No lake was named: say which one to show.", "dashboard", lake="L")
         st.stop()
     with _stopping():
-        lake = Lake.open(name)
+        kind = os.environ.get(LICENCE_VARIABLE) or None
+        lake = licensed.opened(name, kind)
         with query.connect(lake) as connection:
             if not empty_too and not connection.execute("FROM tracks SELECT 1 LIMIT 1").fetchall():
                 lacking("The lake holds no music yet.", "run MUSIC")
@@ -90,7 +93,10 @@ def page(title: str, about: str, *, empty_too: bool = False) -> Iterator[View]:
             versions = lake.versions()
             # Raters publish every few answers: what does not depend on them stays in the cache.
             annotated = versions.pop("annotations", -1)
-            yield View(lake, connection, (str(lake.place), tuple(sorted(versions.items()))), annotated)
+            if kind is not None:
+                st.caption(f"Only what stands under a {plain(kind)} licence is shown.")
+            place = f"{lake.place} {kind}" if kind else str(lake.place)
+            yield View(lake, connection, (place, tuple(sorted(versions.items()))), annotated)
 
 
 def _banner(label: str) -> str:
@@ -122,13 +128,27 @@ def _stopping() -> Iterator[None]:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _searcher(place: str) -> Searcher:
-    return Searcher(Lake.open(place), files=False)
+def _searcher(place: str, kind: str | None) -> Searcher:
+    return Searcher(licensed.opened(place, kind), files=False)
 
 
 def searcher(view: View) -> Searcher:
     """What answers questions about neighbours: one for all pages and visitors, which sees what is published."""
-    return _searcher(str(view.lake.place))
+    return _searcher(str(view.lake.place), os.environ.get(LICENCE_VARIABLE) or None)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _not_commercial(snapshot: tuple, _view: View) -> list[ModelLicence]:
+    stated = licences.of_runs(_view.connection).values()
+    return [found for found in stated if found.kind == licences.NON_COMMERCIAL]
+
+
+def note_licences(view: View, run_ids: Collection[str] | None = None) -> None:
+    """Say of runs, or of all in the lake, whose answers are not for commercial use."""
+    bound = [f for f in _not_commercial(view.snapshot, view) if run_ids is None or f.run_id in run_ids]
+    said = dict.fromkeys(f"{found.model} ({found.licence})" for found in bound)
+    if said:
+        st.caption(f"What {', '.join(map(plain, said))} gave is not for commercial use.")
 
 
 def lacking(what: str, command: str, *, lake: str | None = None) -> None:

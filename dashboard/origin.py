@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 import streamlit as st
-from common import View
+from common import View, note_licences
 
 from phonolake.lookup import provenance
 
@@ -29,6 +29,8 @@ def where_from(
     sql : str, optional
         A statement that gives the same numbers, for the page SQL.
     """
+    if run_id is not None:
+        note_licences(view, [run_id])
     fold = st.expander("Where from", icon=":material/account_tree:", on_change="rerun", key=f"from-{key}")
     if not fold.open:
         return

@@ -6,7 +6,7 @@ import numpy as np
 import player
 import sound_view
 import streamlit as st
-from common import View, clock, lacking, plain, searcher, unless_missing
+from common import View, clock, lacking, note_licences, plain, searcher, unless_missing
 from origin import where_from
 
 from phonolake.analysis.collection import neighbours
@@ -153,14 +153,14 @@ def show_technical(facts: browse.TrackFacts) -> None:
 
 
 def choose_embedder(view: View, track_id: str) -> str | None:
-    """The run whose embeddings count, where several have one of the track; the newest first."""
+    """The run whose embeddings count, of those that have one of the track, the newest first; None where none has."""
     runs = view.frame(
         "SELECT DISTINCT x.model, x.run_id, r.finished_at FROM embeddings x LEFT JOIN runs r USING (run_id) "
         "WHERE x.track_id = $1 ORDER BY r.finished_at DESC NULLS LAST, x.run_id",
         [track_id],
     )
     if len(runs) < 2:
-        return None
+        return None if runs.empty else str(runs["run_id"].iloc[0])
     names = dict(zip(runs["run_id"], runs["model"], strict=True))
     unique = len(set(names.values())) == len(names)
     return st.selectbox(
@@ -192,6 +192,7 @@ def show_predictions(view: View, track_id: str) -> None:
             ),
         },
     )
+    note_licences(view, [run_id])
     part = rows["part"].iloc[0]
     if part == "test":
         st.caption(f"{plain(rows['model'].iloc[0])} had not seen this track.")
@@ -215,6 +216,7 @@ def show_neighbours(view: View, track_id: str) -> None:
         with st.container(gap=None):
             for found in alike(view.snapshot, view, track_id, model):
                 show_neighbour(view, found)
+        note_licences(view, [model] if model else [])
 
 
 def show_neighbour(view: View, found: neighbours.Neighbour) -> None:

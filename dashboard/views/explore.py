@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import streamlit as st
-from common import View, page, plain, searcher, unless_missing
+from common import View, note_licences, page, plain, searcher, unless_missing
 from origin import where_from
 from track_view import NEIGHBOURS, TRACK, show_track
 
@@ -303,6 +303,7 @@ def show_found(view: View, asked: str, found: list[neighbours.Neighbour], *, key
     st.markdown(f"Most like **{plain(asked)}**:")
     values = {"similarity": [neighbour.similarity for neighbour in found]}
     player.playlist(view, [neighbour.track_id for neighbour in found], key=key, values=values, beside=True)
+    note_licences(view)
 
 
 with page("Explore", "Find a track, listen to it, and see what the models make of it.") as view:

@@ -9,7 +9,18 @@ import interval_charts
 import pandas as pd
 import player
 import streamlit as st
-from common import View, choose_rater, choose_source, lacking, name_rater, page, plain, searcher, unless_missing
+from common import (
+    View,
+    choose_rater,
+    choose_source,
+    lacking,
+    name_rater,
+    note_licences,
+    page,
+    plain,
+    searcher,
+    unless_missing,
+)
 from origin import where_from
 
 from phonolake.analysis.collection import neighbours, overview
@@ -340,4 +351,5 @@ with page("Label noise", "Labels that models, which had not seen them, or people
             show_suspects(view, source)
         else:
             show_rates(view, source)
+    note_licences(view)
     where_from(view, "noise", ("predictions", "labels"), sql="FROM predictions WHERE part = 'test'")

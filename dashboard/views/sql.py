@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import streamlit as st
 from asking import Asking, where_wrong
-from common import View, failed, page
+from common import View, failed, note_licences, page
 
 from phonolake.analysis.collection import similar_sql
 from phonolake.lookup import answers
@@ -274,3 +274,4 @@ with page("SQL", "Ask the lake anything that a SELECT can answer; nothing here c
         watch(asking)
     if st.session_state.get("answer"):
         show_answer(view, *st.session_state.answer)
+    note_licences(view)

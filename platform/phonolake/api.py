@@ -27,19 +27,21 @@ class OpenLake:
     ----------
     path : str or Path
         Folder of the lake.
+    licence : str, optional
+        Only models, vectors and predictions under licences of this kind, such as ``permissive``.
 
     Raises
     ------
     UsageError
-        If there is no lake.
+        If there is no lake, or no such kind of licence.
     """
 
     # The libraries behind each question are imported when it is asked: `import phonolake` stays instant.
 
-    def __init__(self, path: str | Path) -> None:
-        from phonolake.store.lake import Lake
+    def __init__(self, path: str | Path, *, licence: str | None = None) -> None:
+        from phonolake.lookup import licensed
 
-        self._lake = Lake.open(path)
+        self._lake = licensed.opened(path, licence)
         # Opened by the first question, since it is what takes long.
         self._searcher: Searcher | None = None
 
@@ -451,15 +453,20 @@ def _config(kind: type, **given: object) -> Any:
     return kind(**given)
 
 
-def open(path: str | Path) -> OpenLake:
+def open(path: str | Path, *, licence: str | None = None) -> OpenLake:
     """Open an existing lake.
+
+    Parameters
+    ----------
+    licence : str, optional
+        Only models, vectors and predictions under licences of this kind, such as ``permissive``.
 
     Raises
     ------
     UsageError
-        If there is no lake at `path`.
+        If there is no lake at `path`, or no such kind of licence.
     """
-    return OpenLake(path)
+    return OpenLake(path, licence=licence)
 
 
 def _neighbours(found: "Sequence[Neighbour]") -> "pd.DataFrame":

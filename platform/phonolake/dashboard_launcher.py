@@ -18,7 +18,7 @@ from phonolake.store.lake import Lake
 from phonolake.store.place import Place
 
 ADDRESS = "localhost"
-LAKE_VARIABLE = "PHONOLAKE_LAKE"
+LAKE_VARIABLE, LICENCE_VARIABLE = "PHONOLAKE_LAKE", "PHONOLAKE_LICENCE"
 # Time for Streamlit to close its sessions before it is killed.
 GRACE_SECONDS = 2
 PR_SET_PDEATHSIG = 1
@@ -39,7 +39,7 @@ OPTIONS = (
 )
 
 
-def launch(lake: Place | Path, *, port: int = 8501, headless: bool) -> int:
+def launch(lake: Place | Path, *, port: int = 8501, headless: bool, licence: str | None = None) -> int:
     """Serve the dashboard of a lake until Ctrl-C.
 
     Parameters
@@ -50,6 +50,8 @@ def launch(lake: Place | Path, *, port: int = 8501, headless: bool) -> int:
         Where on localhost to listen, 1 to 65535.
     headless : bool
         Whether to leave the browser alone; otherwise it is opened at the page.
+    licence : str, optional
+        Show only models, vectors and predictions under licences of this kind.
 
     Returns
     -------
@@ -72,7 +74,8 @@ def launch(lake: Place | Path, *, port: int = 8501, headless: bool) -> int:
         "--",
     ]
     with _home() as home:
-        return _serve(command, os.environ | {LAKE_VARIABLE: str(place)} | home)
+        asked = {LAKE_VARIABLE: str(place), LICENCE_VARIABLE: licence or ""}
+        return _serve(command, os.environ | asked | home)
 
 
 @contextmanager

@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import phonolake
+from phonolake.analysis.collection import embedding_map
 from phonolake.cli.main import main
-from phonolake.lookup import licences
+from phonolake.errors import UsageError
+from phonolake.lookup import licences, licensed
 from phonolake.stages import import_embeddings
 from phonolake.store import query, schema
 from phonolake.store.lake import Change, Lake
@@ -101,3 +104,47 @@ def test_status_says_so_and_what_is_wanted_permissive_leaves_it_out(
     assert "unknown kind of licence 'free'" in capsys.readouterr().err
     assert main(["similar", "d:0", "--licence", "other", *where]) == 1
     assert main(["score", "--licence", "permissive", *where]) == 1
+
+
+def test_what_is_not_permissive_is_seen_nowhere_and_stays_in_the_lake(
+    lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = phonolake.open(lake.root, licence="permissive")
+    assert opened.sql("SELECT model FROM models").fetchall() == [("free",)]
+    assert opened.sql("SELECT DISTINCT model FROM embeddings").fetchall() == [("free",)]
+    assert len(opened.embeddings("free").track_ids) == 2
+    with pytest.raises(UsageError, match="'bound'"):
+        opened.embeddings("bound")
+    with pytest.raises(UsageError, match="'bound'"):
+        opened.similar("d:0", model="bound")
+    with query.connect(licensed.opened(lake.root, "non-commercial")) as connection:
+        assert embedding_map.embedding_map(connection).run_id.startswith("bound")
+    with pytest.raises(UsageError, match="unknown kind of licence 'free'"):
+        phonolake.open(lake.root, licence="free")
+    where = ["--licence", "permissive", "--lake", str(lake.root)]
+    assert main(["sql", "SELECT DISTINCT model FROM embeddings", "--format", "csv", *where]) == 0
+    assert capsys.readouterr().out.split() == ["model", "free"]
+    assert main(["index", *where]) == 0
+    (folder,) = (lake.root / "indexes").iterdir()
+    assert folder.name.startswith("free")
+    assert main(["index", "--licence", "other", "--lake", str(lake.root)]) == 1
+    # A licensed view writes to the whole lake.
+    licensed.opened(lake.root, "permissive").build_catalog()
+    with query.connect(lake) as connection:
+        assert connection.execute("SELECT count(*) FROM models").fetchall() == [(4,)]
+
+
+def test_a_licensed_lake_sees_what_is_published_later(tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path / "lake")
+    shown = licensed.opened(lake.root, "permissive")
+    models = schema.table("models")
+    for run_id, licence in (("one", "MIT"), ("two", "CC-BY-NC-4.0"), ("three", "ISC")):
+        row = {"run_id": run_id, "model": run_id, "input": "audio:16000", "labels": [], "split": "none",
+               "card": f'{{"weights": {{"licence": "{licence}"}}}}', "code_version": ""}  # fmt: skip
+        # Written through the view, which keeps nothing from the lake.
+        shown.commit({"models": Change(models, [write_rows(lake.path("models", run_id), models.arrow, [row])])})
+        assert f"{run_id}.parquet" in lake.shards("models")
+    assert list(shown.shards("models")) == ["one.parquet", "three.parquet"]
+    assert list(shown.pinned().shards("models")) == ["one.parquet", "three.parquet"]
+    with query.connect(shown) as connection:
+        assert connection.execute("SELECT model FROM models ORDER BY 1").fetchall() == [("one",), ("three",)]

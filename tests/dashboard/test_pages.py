@@ -468,3 +468,22 @@ def test_the_schema_has_meanings_with_units(open_page, empty_lake: Path) -> None
     assert columns.loc["duration_seconds", "comment"].startswith("Decoded duration in seconds")
     app.selectbox(key="table").set_value("audio").run()
     assert "hertz" in app.dataframe[0].value.set_index("column").loc["sr", "comment"]
+
+
+def test_what_is_not_for_commercial_use_says_so_or_is_left_out(
+    open_page, toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake.create(tmp_path / "lake")
+    rows = toy.recordings() | toy.derived()
+    for row in rows["models"]:
+        row["card"] = '{"weights": {"licence": "CC-BY-NC-4.0"}}'
+    toy.fill(lake, rows)
+    track = {"track": toy.track_id(4)}
+    for page, query in (("explore", track), ("explore", {"by": "Map"}), ("label_noise", {}), ("sql", {}), ("runs", {})):
+        captions = [str(caption.value) for caption in open_page(lake.root, page, **query).caption]
+        assert any("is not for commercial use" in caption for caption in captions), page
+    monkeypatch.setenv("PHONOLAKE_LICENCE", "permissive")
+    app = open_page(lake.root, "explore", **track)
+    assert any("Only what stands under a permissive licence" in str(caption.value) for caption in app.caption)
+    assert not any("is not for commercial use" in str(caption.value) for caption in app.caption)
+    assert any("No model has predicted" in box.value for box in app.info)

@@ -250,6 +250,8 @@ def test_a_folder_that_does_not_fit_together_is_refused_in_one_line(homely: Path
         (lambda f: (f / "model.safetensors").write_bytes(b""), "cannot be read as a model"),
         (lambda f: spoilt(f, "config.json", hidden_size=32), "wavlm|folder"),
         (lambda f: spoilt(f, "config.json", num_hidden_layers=5), "lacks .* weights"),
+        (lambda f: spoilt(f, "config.json", num_hidden_layers=10**9), "speaks of 1000000000 layers"),
+        (lambda f: spoilt(f, "config.json", num_hidden_layers="many"), "speaks of 'many' layers"),
         (lambda f: spoilt(f, "config.json", model_type="bert"), "unknown kind of encoder"),
         (lambda f: spoilt(f, "config.json", model_type=7), "unknown kind of encoder"),
         (lambda f: spoilt(f, "preprocessor_config.json", sampling_rate="fast"), "sampling rate of 'fast'"),

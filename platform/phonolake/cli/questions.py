@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 @click.argument("query")
 @options.top(None)
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds that it may take.")
+@options.licence
 @options.lake
 @options.form
-def sql(query: str, top: int | None, timeout: float | None, lake: str, form: str) -> None:
+def sql(query: str, top: int | None, timeout: float | None, licence: str | None, lake: str, form: str) -> None:
     """Answer one SELECT over the tables and macros of the lake."""
     from phonolake.analysis.collection import similar_sql
+    from phonolake.lookup import licensed
     from phonolake.store import query as reading
-    from phonolake.store.lake import Lake
 
-    with similar_sql.connecting(Lake.open(lake)) as connection:
+    with similar_sql.connecting(licensed.opened(lake, licence)) as connection:
         with signals.calling(connection.interrupt), reading.limited(connection, timeout):
             relation = reading.select(connection, query)
             rows = reading.fetch(relation if top is None else relation.limit(top))
@@ -199,13 +200,15 @@ def _shape(spectrogram: "Spectrogram") -> str:
 @click.command(epilog=options.example("phonolake dashboard --lake lake"))
 @click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True, metavar="P")
 @click.option("--headless", is_flag=True, help="Do not open a browser.")
+@options.licence
 @options.lake
-def dashboard(port: int, headless: bool, lake: str) -> None:
+def dashboard(port: int, headless: bool, licence: str | None, lake: str) -> None:
     """Open the dashboard in a browser; it listens on localhost only."""
     from phonolake.dashboard_launcher import launch
-    from phonolake.store.lake import Lake
+    from phonolake.lookup import licensed
 
-    click.get_current_context().exit(launch(Lake.open(lake).place, port=port, headless=headless))
+    place = licensed.opened(lake, licence).place
+    click.get_current_context().exit(launch(place, port=port, headless=headless, licence=licence))
 
 
 COMMANDS = (sql, status, rejects, verify, features, dashboard)

@@ -256,13 +256,14 @@ def score(lake: str, device: str, dry_run: bool, form: str, **choices: Any) -> N
 @click.option("--kind", metavar="KIND", help=INDEX_KINDS)
 @click.option("--recall", type=float, metavar="R", help="Share of the 10 nearest to be found; .98 for a new one.")
 @click.option("--seed", type=click.IntRange(0), metavar="S", help="Random seed; 0 for a new one.")
+@options.licence
 @options.lake
 @options.form
-def index(again: bool, kind: str | None, recall: float | None, seed: int | None, lake: str, form: str) -> None:
+def index(lake: str, form: str, **choices: Any) -> None:
     """Build the FAISS indexes that are missing or out of date; what is new is added to those that are there."""
     from phonolake.stages import index as stage
 
-    emit(stage.run(stage.Config(lake, again, kind, recall, seed)), form, of=stage.Outcome)
+    emit(stage.run(stage.Config(lake, **choices)), form, of=stage.Outcome)
 
 
 COMMANDS = (run, extract, split, train, crossval, score, index)

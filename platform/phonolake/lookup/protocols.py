@@ -1,4 +1,4 @@
-"""Protocols that papers share: which labels of which dataset are tested on which split, and what was published on them.
+"""Protocols that papers share: which dataset is tested on which split, and what was published on it.
 
 A published figure stands beside ours as its paper states it: the paper's models had seen the music of the training part
 alone, unless `system` says otherwise, and its averages may be over folds where ours are over tracks.
@@ -32,8 +32,6 @@ class Protocol:
         Name of the split in the table `splits`.
     summary : str
         One sentence.
-    labels : str
-        Source of the labels.
     published : tuple of PublishedFigure
     """
 
@@ -41,7 +39,6 @@ class Protocol:
     dataset: str
     split: str
     summary: str
-    labels: str = "dataset"
     published: tuple[PublishedFigure, ...] = ()
 
 
@@ -49,6 +46,7 @@ _PICZAK = "Piczak, ESC: Dataset for Environmental Sound Classification, ACM MM 2
 _PICZAK_CNN = "Piczak, Environmental Sound Classification with Convolutional Neural Networks, MLSP 2015"
 _PONS = "Pons and Serra, Randomly Weighted CNNs for (Music) Audio Classification, ICASSP 2019"
 _MUSICNN = "Pons and Serra, musicnn 0.1.0, figures beside the weights"
+_KTH = "Bjelikj et al., Music Genre Classification: Different Methods Exploration, KTH 2020"
 _LEE = "Lee et al., Sample-level Deep Convolutional Neural Networks for Music Auto-tagging, SMC 2017"
 
 
@@ -122,7 +120,18 @@ PROTOCOLS: tuple[Protocol, ...] = (
             _accuracy("MFCC, SVM", 0.6325, _PONS),
         ),
     ),
-    Protocol("fma-small", "fma", "official", "8,000 clips of 8 genres, the official split"),
+    Protocol(
+        "fma-small",
+        "fma",
+        "official",
+        "8,000 clips of 8 genres, the official split",
+        published=(
+            _accuracy("convolutional and recurrent network side by side", 0.525, _KTH),
+            _accuracy("residual ConvNet on log-mel", 0.5025, _KTH),
+            _accuracy("SVM over principal components", 0.33, _KTH),
+            _accuracy("k-NN over principal components", 0.305, _KTH),
+        ),
+    ),
     Protocol("fma-medium", "fma", "official", "25,000 clips of 16 genres, the official split"),
     Protocol(
         "mtat-folders",

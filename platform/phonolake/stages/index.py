@@ -17,7 +17,7 @@ from phonolake import progress
 from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.files import TEMPORARY, remove, replacing_folder, sync
 from phonolake.lineage import digest
-from phonolake.lookup import indexed
+from phonolake.lookup import indexed, licensed
 from phonolake.progress import say
 from phonolake.search import building, kinds, recall, tracks
 from phonolake.search import index as faiss_index
@@ -50,6 +50,8 @@ class Config:
         Of the 10 nearest, that is wanted, below 1; likewise, .98 for a new one.
     seed : int, optional
         Of the sample that an index learns from; likewise, 0 for a new one.
+    licence : str, optional
+        Only embeddings under licences of this kind.
     """
 
     lake: str
@@ -57,6 +59,7 @@ class Config:
     kind: str | None = None
     recall: float | None = None
     seed: int | None = None
+    licence: str | None = None
 
 
 def run(config: Config) -> list[Outcome]:
@@ -65,7 +68,7 @@ def run(config: Config) -> list[Outcome]:
     Raises
     ------
     UsageError
-        For an unknown kind, or a recall that is none.
+        For an unknown kind of index or licence, or a recall that is none.
     PhonolakeError
         When the lake has no embeddings.
     """
@@ -75,9 +78,10 @@ def run(config: Config) -> list[Outcome]:
         raise UsageError(f"recall is a share of the nearest, above 0 and below 1; received {config.recall:g}")
     started = now()
     lake = Lake.open(config.lake)
-    groups = lake.shards_by_family("embeddings")
+    groups = licensed.opened(config.lake, config.licence).shards_by_family("embeddings")
     if not groups:
-        raise PhonolakeError("the lake has no embeddings yet: run `phonolake score` first")
+        under = f" under a {config.licence} licence" if config.licence else ""
+        raise PhonolakeError(f"the lake has no embeddings{under} yet: run `phonolake score` first")
     with jobs.working(lake.place, "index"), progress.task("index", len(groups)) as advance:
         outcomes = [_index(lake, run_id, config) for run_id in _counted(groups, advance)]
         lake.commit({"runs": finish(lake, config, outcomes, started)})

@@ -57,6 +57,9 @@ class PublishedTables(Protocol):
     @property
     def is_pinned(self) -> bool: ...
 
+    @property
+    def is_whole(self) -> bool: ...
+
 
 def build(lake: PublishedTables, *, anew: bool = False) -> None:
     """Write the catalog of the published versions in place of the old one; the caller holds the lake's lock.
@@ -157,17 +160,17 @@ def publish(lake: PublishedTables) -> None:
 def connect(lake: PublishedTables) -> duckdb.DuckDBPyConnection:
     """Open the catalog for reading; it is built again when the lake was moved or a publication was cut short.
 
-    When another program holds the file, the lake lies on a read-only disk, or shows an earlier moment, the same views
-    come from a file of this connection alone. Every connection is an instance of its own: DuckDB would hand out an open
-    one for the same file, and with it old views.
+    When another program holds the file, the lake lies on a read-only disk, shows an earlier moment, or not all that is
+    published, the same views come from a file of this connection alone. Every connection is an instance of its own:
+    DuckDB would hand out an open one for the same file, and with it old views.
     """
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     if lake.place.is_remote:
         connection.register_filesystem(remote.Objects(lake.place))
     try:
-        attached = attach(connection, lake)
-        if not attached and not lake.is_pinned:
+        attached = lake.is_whole and attach(connection, lake)
+        if not attached and lake.is_whole and not lake.is_pinned:
             lake.build_catalog()
             attached = attach(connection, lake)
     except (duckdb.Error, OSError):

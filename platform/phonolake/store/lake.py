@@ -143,6 +143,11 @@ class Lake:
         """Whether it shows one moment, and not what is published now."""
         return self._pinned is not None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it shows all that is published, so that the catalog that lies there is its own."""
+        return True
+
     def shards(self, table: str, version: int | None = None) -> dict[str, Shard]:
         """Shards of a version of a table (the published one) by file name, in order of their names; empty if none."""
         if version is None:

@@ -40,6 +40,8 @@ SECONDS = 10.0
 # A tenth of a millisecond, for lengths that are not whole samples.
 CLOSE = 1e-4
 RATES = (1_000, 384_000)
+# The library builds what a configuration says, layer by layer, before it looks at the weights.
+MOST_LAYERS = 512
 # Hops of the frames of spectrogram transformers, in seconds; the library's extractor knows no other.
 FRAME_SECONDS = 0.01
 LICENCE = re.compile(r"^licen[cs]e(?:_name)?:\s*['\"]?([^'\"\s][^'\"\n]*?)['\"]?\s*$", re.MULTILINE)
@@ -93,6 +95,10 @@ def read(folder: Path, choice: EncoderChoice) -> tuple[TransformersEncoder, dict
     if kind not in (*ENCODERS, WITH_TEXT):
         coded = ": code that comes with a folder is not run" if "auto_map" in config else ""
         raise unknown(f"kind of encoder{coded}", str(kind), (*ENCODERS, WITH_TEXT))
+    for part in (config, config.get("text_config"), config.get("audio_config")):
+        n = part.get("num_hidden_layers", 0) if isinstance(part, dict) else 0
+        if not isinstance(n, int) or not 0 <= n <= MOST_LAYERS:
+            raise PhonolakeError(f"{folder / CONFIG} speaks of {n!r} layers: an encoder has at most {MOST_LAYERS}")
     files = _weight_files(folder)
     with library() as transformers:
         extractor = _extractor(transformers, folder, kind)
