@@ -26,7 +26,7 @@ from origin import where_from
 from phonolake.analysis.collection import neighbours, overview
 from phonolake.analysis.labels import ground_truth, noise_rates, noise_suspects, reannotation
 from phonolake.analysis.labels.noise_suspects import LabelSuspect
-from phonolake.annotation import journal
+from phonolake.annotation import journal, queue, sampling
 from phonolake.annotation.journal import Answer
 from phonolake.errors import PhonolakeError
 from phonolake.lookup import browse, held_out
@@ -117,6 +117,7 @@ def show_suspects(view: View, source: str) -> None:
         icon=":material/download:",
         on_click="ignore",
     )
+    show_blind_check(view, source, found, key=f"{kind}-{label}")
     if not waiting:
         st.success(f"You have answered all {len(found):,}.", icon=":material/task_alt:")
         return
@@ -130,6 +131,27 @@ def show_suspects(view: View, source: str) -> None:
         if rater is not None:
             show_answers(view, rater, waiting[place], place)
         show_suspect(view, source, waiting[place])
+
+
+def show_blind_check(view: View, source: str, found: list[LabelSuspect], *, key: str) -> None:
+    """Send the first suspects to a sample where nobody sees that they are in doubt."""
+    with st.popover("Send to a blind sample", icon=":material/hearing:"):
+        st.markdown("*Re-annotate* then asks about the first of these labels, among as many that nobody doubts.")
+        name = st.text_input(
+            "Name of the sample", value=f"suspects-{len(queue.names(view.connection)) + 1}", key=f"name-{key}"
+        )
+        n = st.number_input(
+            "How many of the first", 1, len(found), min(noise_suspects.FIRST, len(found)), key=f"n-{key}"
+        )
+        if not st.button("Send", type="primary", key=f"send-{key}"):
+            return
+        asked = tuple((suspect.track_id, suspect.label) for suspect in found[: int(n)])
+        with unless_missing():
+            strata = sampling.draw(sampling.BlindCheck(str(view.lake.place), name, asked, source))
+            st.success(
+                f"{plain(name)} has {sum(s.drawn for s in strata):,} questions: open *Re-annotate*.",
+                icon=":material/task_alt:",
+            )
 
 
 def show_answers(view: View, rater: str, suspect: LabelSuspect, place: int) -> None:

@@ -102,3 +102,22 @@ def test_raters_are_asked_the_same_in_the_same_order(lake: Lake) -> None:
 
 def test_a_question_does_not_tell_the_given_label() -> None:
     assert {f.name for f in dataclasses.fields(queue.Question)} == {"position", "track_id", "label"}
+
+
+def test_labels_in_doubt_are_asked_among_as_many_others(lake: Lake) -> None:
+    """Two rock tracks and one that lacks rock; of each kind as many others that are not in doubt."""
+    asked = (("toy:004", "rock"), ("toy:008", "rock"), ("toy:001", "rock"))
+    config = sampling.BlindCheck(str(lake.root), "blind", asked)
+    assert sampling.draw(config) == [Stratum("rock", 1, 9, 4), Stratum("rock", 0, 30, 2)]
+    items = drawn(lake, "blind")
+    assert Counter(value for *_, value in items) == {1: 4, 0: 2}
+    assert {(track, label) for track, label, _ in items} > set(asked)
+    assert all((int(track[4:]) % 4 == 0) == bool(value) for track, _, value in items)
+    assert [(track, label) for track, label, _ in items[:3]] != list(asked)
+    sampling.draw(config)
+    assert drawn(lake, "blind") == items
+    for name, wrong, message in (("x", (), "no label is in doubt"), ("a b", asked, "a sample's name")):
+        with pytest.raises(UsageError, match=message):
+            sampling.BlindCheck(str(lake.root), name, wrong)
+    with pytest.raises(UsageError, match="unknown label 'jazz'"):
+        sampling.draw(sampling.BlindCheck(str(lake.root), "y", (("toy:004", "jazz"),)))

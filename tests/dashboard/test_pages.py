@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from phonolake.annotation import journal
+from phonolake.store import query
 from phonolake.store.lake import Lake
 
 APP = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"
@@ -310,7 +311,9 @@ def test_only_what_models_speak_against_is_listed(open_page, toy, full_lake: Pat
     app = open_page(full_lake, "label_noise")
     assert len(app.dataframe[0].value) == 1
     # By so few tracks it is as likely the model that is wrong.
-    assert r"0 of 30 labels look wrong; of the 1 listed, about 0 are" in "".join(t.value for t in app.markdown)
+    assert r"0 of 30 labels look wrong; of the 1 listed, about 0 \(0 to 1\) are" in "".join(
+        t.value for t in app.markdown
+    )
     assert 0.3 < app.dataframe[0].value.loc[0, "p_wrong"] < 0.5
     assert app.download_button[0].label == "Download all 1"
 
@@ -326,6 +329,18 @@ def test_suspects_are_answered_one_after_the_other(open_page, toy, full_lake: Pa
     said = {(a.track_id, a.label): a.value for a in journal.standing(lake, "ann")}
     # It is not Folk, and it is Rock.
     assert said == {(toy.track_id(3), "Folk"): 0, (toy.track_id(3), "Rock"): 1}
+
+
+def test_suspects_are_sent_to_a_blind_sample(open_page, toy, full_lake: Path, tmp_path: Path) -> None:
+    lake = Lake.open(shutil.copytree(full_lake, tmp_path / "lake"))
+    app = open_page(lake.root, "label_noise")
+    next(button for button in app.button if button.label == "Send").click().run()
+    assert not app.exception
+    assert "has 2 questions" in "".join(box.value for box in app.success)
+    with query.connect(lake) as connection:
+        asked = connection.execute("SELECT track_id, label FROM samples WHERE sample LIKE 'suspects-%'").fetchall()
+    assert (toy.track_id(3), toy.CLASSES[0]) in asked
+    assert {label for _, label in asked} == {toy.CLASSES[0]}
 
 
 def test_missing_labels_are_ranked_apart(open_page, toy, full_lake: Path) -> None:

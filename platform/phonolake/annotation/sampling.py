@@ -48,10 +48,38 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
-            raise UsageError(f"a sample's name has letters, digits, '.', '_' and '-' only, received {self.name!r}")
+        _check_name(self.name)
         if min(self.n_positive, self.n_negative) < 0 or not self.n_positive + self.n_negative:
             raise UsageError(f"a sample has tracks, received {self.n_positive} and {self.n_negative} for each label")
+
+
+@dataclass(frozen=True, slots=True)
+class BlindCheck:
+    """Labels in doubt to hear again among others, so that nobody can tell which are in doubt.
+
+    Parameters
+    ----------
+    name : str
+        As in `Config`.
+    asked : tuple of (track_id, label)
+        What is in doubt. For each, another track is drawn of which the same was said (that it has the label, or that it
+        lacks it) and that is not in doubt, as long as there are some.
+    source : str
+        Whose labels are in doubt.
+    seed : int
+        Decides which others, and in which order.
+    """
+
+    lake: str
+    name: str
+    asked: tuple[tuple[str, str], ...]
+    source: str = "dataset"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        if not self.asked:
+            raise UsageError("no label is in doubt, so there is none to hear again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +98,12 @@ class _Drawn:
     strata: list[Stratum] = field(default_factory=list)
 
 
-def draw(config: Config) -> list[Stratum]:
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise UsageError(f"a sample's name has letters, digits, '.', '_' and '-' only, received {name!r}")
+
+
+def draw(config: Config | BlindCheck) -> list[Stratum]:
     """Draw a sample and publish it.
 
     Returns
@@ -90,9 +123,9 @@ def draw(config: Config) -> list[Stratum]:
     raise AssertionError("the last attempt raises")
 
 
-def _publish(published: Lake, lake: Lake, config: Config) -> list[Stratum]:
+def _publish(published: Lake, lake: Lake, config: Config | BlindCheck) -> list[Stratum]:
     with query.connect(lake) as connection:
-        drawn = _draw(connection, config)
+        drawn = _draw(connection, config) if isinstance(config, Config) else _draw_blind(connection, config)
     table = schema.table(TABLE)
     stamp = {"config": canonical(settings(config)), "config_hash": digest(settings(config))}
     rows = [
@@ -128,6 +161,28 @@ def _draw(connection: duckdb.DuckDBPyConnection, config: Config) -> _Drawn:
     order = np.random.default_rng(config.seed).permutation(len(drawn.items))
     items = [drawn.items[k] for k in order]
     return _Drawn(items, drawn.strata)
+
+
+def _draw_blind(connection: duckdb.DuckDBPyConnection, config: BlindCheck) -> _Drawn:
+    has: dict[str, set[str]] = {}
+    rows = connection.execute(
+        "SELECT track_id, label FROM labels WHERE source = $1 AND value = 1 ORDER BY ALL", [config.source]
+    ).fetchall()
+    for track_id, label in rows:
+        has.setdefault(label, set()).add(track_id)
+    tracks = _column(connection, "SELECT DISTINCT track_id FROM labels WHERE source = $1 ORDER BY 1", [config.source])
+    drawn, rng, doubtful = _Drawn(), np.random.default_rng(config.seed), set(config.asked)
+    for label in sorted({label for _, label in config.asked}):
+        if label not in has:
+            raise unknown("label", label, sorted(has))
+        for value in (1, 0):
+            mine = sorted(t for t, name in doubtful if name == label and (t in has[label]) == bool(value))
+            others = [t for t in tracks if (t in has[label]) == bool(value) and (t, label) not in doubtful]
+            chosen = [others[k] for k in rng.permutation(len(others))[: len(mine)]]
+            drawn.items.extend((track_id, label, value) for track_id in [*mine, *chosen])
+            if mine:
+                drawn.strata.append(Stratum(label, value, len(mine) + len(others), len(mine) + len(chosen)))
+    return _Drawn([drawn.items[k] for k in rng.permutation(len(drawn.items))], drawn.strata)
 
 
 def _draw_label(

@@ -17,18 +17,45 @@ def annotations() -> None:
 @click.option("--positive", type=click.IntRange(0), default=10, show_default=True, metavar="N", help="With each label.")
 @click.option("--negative", type=click.IntRange(0), default=10, show_default=True, metavar="N", help="Without it.")
 @click.option("--source", default="dataset", show_default=True, metavar="SOURCE", help="Whose labels to check.")
+@click.option("--suspects", type=click.IntRange(1), metavar="N",
+              help="Instead: the first N labels that look wrong, among as many that nobody doubts.")  # fmt: skip
 @options.lake
 @options.seed
 @options.form
 def sample(
-    name: str, labels: tuple[str, ...], positive: int, negative: int, source: str, lake: str, seed: int, form: str
+    name: str,
+    labels: tuple[str, ...],
+    positive: int,
+    negative: int,
+    source: str,
+    suspects: int | None,
+    lake: str,
+    seed: int,
+    form: str,
 ) -> None:
     """Draw the sample NAME: for each label, tracks with and without it."""
     from phonolake.annotation import sampling
 
+    if suspects is not None:
+        asked = _suspects(lake, source, labels, suspects)
+        emit(sampling.draw(sampling.BlindCheck(lake, name, asked, source, seed)), form, of=sampling.Stratum)
+        return
     emit(
         sampling.draw(sampling.Config(lake, name, labels, positive, negative, source, seed)), form, of=sampling.Stratum
     )
+
+
+def _suspects(lake: str, source: str, labels: tuple[str, ...], n: int) -> tuple[tuple[str, str], ...]:
+    """Tracks and labels that look wrong, the most doubtful first; of some labels only where they are named."""
+    from phonolake.analysis.labels import noise_rates, noise_suspects
+    from phonolake.lookup import held_out
+    from phonolake.store import query
+    from phonolake.store.lake import Lake
+
+    with query.connect(Lake.open(lake)) as connection:
+        held = held_out.read_held_out(connection, source=source)
+    found = noise_suspects.suspects(held, noise_rates.estimate(held))
+    return tuple((s.track_id, s.label) for s in found if not labels or s.label in labels)[:n]
 
 
 @annotations.command(epilog=options.example("phonolake annotations progress --lake lake"))

@@ -80,9 +80,8 @@ class NoiseEstimate:
     @property
     def wrong_NL(self) -> np.ndarray:  # noqa: N802
         """Probability that a value of Y is wrong, over all that may be the case."""
-        wrong_NL: np.ndarray = sum(
-            one.weight * one.real_D.mean() * one.wrong.astype(np.float64) for one in self.scenarios
-        )
+        each = [one.weight * one.real_D.mean() * one.wrong.astype(np.float64) for one in self.scenarios]
+        wrong_NL: np.ndarray = np.sum(each, axis=0)
         return wrong_NL
 
     @property

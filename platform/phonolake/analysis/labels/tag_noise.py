@@ -82,7 +82,8 @@ def fit(y_N: np.ndarray, by_model: Sequence[np.ndarray]) -> TagNoise:
         eta_N = _logistic(curve.best(best, **held) if held else best, logit_MN)
         with_N = np.where(y_N, 1 - m, m) * eta_N
         without_N = np.where(y_N, f, 1 - f) * (1 - eta_N)
-        return with_N / np.maximum(with_N + without_N, np.finfo(float).tiny)
+        true_N: np.ndarray = with_N / np.maximum(with_N + without_N, np.finfo(float).tiny)
+        return true_N
 
     ends = [
         np.where(
