@@ -494,8 +494,9 @@ def test_what_is_not_for_commercial_use_says_so_or_is_left_out(
         row["card"] = '{"weights": {"licence": "CC-BY-NC-4.0"}}'
     toy.fill(lake, rows)
     track = {"track": toy.track_id(4)}
-    for page, query in (("explore", track), ("explore", {"by": "Map"}), ("label_noise", {}), ("sql", {}), ("runs", {})):
-        captions = [str(caption.value) for caption in open_page(lake.root, page, **query).caption]
+    pages = (("explore", track), ("explore", {"by": "Map"}), ("label_noise", {}), ("sql", {}), ("runs", {}))
+    for page, asked in pages:
+        captions = [str(caption.value) for caption in open_page(lake.root, page, **asked).caption]
         assert any("is not for commercial use" in caption for caption in captions), page
     monkeypatch.setenv("PHONOLAKE_LICENCE", "permissive")
     app = open_page(lake.root, "explore", **track)

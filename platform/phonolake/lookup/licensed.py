@@ -49,8 +49,8 @@ class LicensedLake(Lake):
         hidden = self._hidden()
         return {file: shard for file, shard in found.items() if _run_of(file) not in hidden}
 
-    def commit(self, changes: Mapping[str, Change], reads: Reads = NOTHING) -> None:
-        Lake(self.place).commit(changes, reads)
+    def commit(self, changes: Mapping[str, Change], reads: Reads = NOTHING) -> dict[str, int]:
+        return Lake(self.place).commit(changes, reads)
 
     @contextmanager
     def alone(self, reads: Reads = NOTHING) -> Iterator[None]:
@@ -72,9 +72,9 @@ class LicensedLake(Lake):
             self._left_out[number] = frozenset(run_id for run_id, found in stated.items() if found.kind != self.kind)
         return self._left_out[number]
 
-    def _another(self, versions: Mapping[str, int] | None = None, without: Collection[str] = ()) -> "LicensedLake":
+    def _another(self, versions: Mapping[str, int] | None = None) -> "LicensedLake":
         lake = LicensedLake(self.place, self.kind, versions)
-        lake._known = super()._another(versions, without)._known
+        lake._known = self._known
         lake._left_out = self._left_out
         return lake
 
