@@ -64,7 +64,8 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": {"api", "errors", "lineage"},
     # A track as a notebook shows it.
     "notebook": FOUNDATION | {"audio", "lookup", "store"},
-    "api": LIBRARY - {"execution"} | {"notebook"},
+    "neighbourhood": FOUNDATION | {"analysis", "lookup", "stages", "store"},
+    "api": LIBRARY - {"execution"} | {"neighbourhood", "notebook"},
     "dashboard_launcher": {"errors", "store"},
     "demo": LIBRARY,
     # Questions over HTTP: what others answer, and nothing of its own.

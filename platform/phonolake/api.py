@@ -4,21 +4,20 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from phonolake.neighbourhood import NeighbourQuestions
 
+if TYPE_CHECKING:
     import duckdb
     import numpy as np
     import pandas as pd
 
-    from phonolake.analysis.collection.neighbours import Neighbour, Searcher
     from phonolake.lookup.embeddings import TrackVectors
     from phonolake.lookup.label_matrix import LabelMatrix
     from phonolake.notebook import Track
     from phonolake.training.streams import TensorDataset, TrackStream
 
 
-class OpenLake:
+class OpenLake(NeighbourQuestions):
     """A lake to ask questions of, and to train models in. What is asked changes nothing.
 
     Tables come as pandas frames and arrays with a row for each track, in order of the ids.
@@ -41,9 +40,7 @@ class OpenLake:
     def __init__(self, path: str | Path, *, licence: str | None = None) -> None:
         from phonolake.lookup import licensed
 
-        self._lake = licensed.opened(path, licence)
-        # Opened by the first question, since it is what takes long.
-        self._searcher: Searcher | None = None
+        super().__init__(licensed.opened(path, licence))
 
     @property
     def path(self) -> Path:
@@ -69,118 +66,6 @@ class OpenLake:
         connection = reading.connect(self._lake)
         similar_sql.install(connection, self.searcher)
         return reading.select(connection, query)
-
-    @property
-    def searcher(self) -> "Searcher":
-        """What `similar` and `similar_many` ask, open for the next question; it answers with plain rows.
-
-        A frame of pandas takes longer to make than most of these answers to find.
-        """
-        from phonolake.analysis.collection.neighbours import Searcher
-
-        if self._searcher is None:
-            self._searcher = Searcher(self._lake)
-        return self._searcher
-
-    def similar(
-        self,
-        track_or_file: "str | Path | Sequence[str | Path]" = (),
-        *,
-        text: str | None = None,
-        k: int = 10,
-        where: str | None = None,
-        model: str | None = None,
-        unlike: "Sequence[str | Path]" = (),
-        combine: str = "centroid",
-        per_artist: int | None = None,
-        span: tuple[float, float] | None = None,
-    ) -> "pd.DataFrame":
-        """The k tracks that sound most like stored tracks or audio files, among what is published now.
-
-        The index stays open for the next question.
-
-        Parameters
-        ----------
-        track_or_file : str or Path, or several
-            Track ids or paths.
-        text : str, optional
-            What it should sound like in words, alone or beside tracks; a model with a text tower (CLAP) answers.
-        k : int
-            How many.
-        where : str, optional
-            SQL condition over `tracks`.
-        model : str, optional
-            Model or run whose embeddings count; the newest by default.
-        unlike : sequence of str or Path
-            Tracks or files to get away from.
-        combine : {"centroid", "best"}
-            Whether several stand for their mean direction, or each for itself.
-        per_artist : int, optional
-            At most so many tracks of one artist.
-        span : (float, float), optional
-            Start and end in seconds of the part that is heard, of one track or file.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns rank, track_id, similarity, title, artist, labels; best first.
-        """
-        from phonolake.analysis.collection.neighbours import SimilarityQuestion
-
-        several = [track_or_file] if isinstance(track_or_file, str | Path) else track_or_file
-        like, other = (tuple(str(name) for name in names) for names in (several, unlike))
-        asked = SimilarityQuestion(like, other, k, where, model, combine, per_artist, span, text)
-        return _neighbours(self.searcher.ask(asked))
-
-    def similar_many(
-        self, track_ids: "Sequence[str]", *, k: int = 10, where: str | None = None, model: str | None = None
-    ) -> "pd.DataFrame":
-        """The k tracks that sound most like each of many, which are asked together.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns asked, rank, track_id, similarity, title, artist, labels, in the order of the queries.
-        """
-        found = self.searcher.similar_many(track_ids, k=k, where=where, model_or_run=model)
-        frame = _neighbours([neighbour for each in found for neighbour in each])
-        frame.insert(0, "asked", [asked for asked, each in zip(track_ids, found, strict=True) for _ in each])
-        return frame
-
-    def neighbour_graph(self, k: int = 20, *, model: str | None = None) -> "pd.DataFrame":
-        """The k nearest of every track, which `phonolake neighbours graph` writes: what is missing is made.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns track_id, rank, other_id, similarity, in order of the ids and ranks.
-        """
-        from phonolake.stages import neighbour_graph
-        from phonolake.store import query
-
-        outcome = neighbour_graph.run(neighbour_graph.Config(str(self.path), k, model))
-        with query.connect(self._lake) as connection:
-            found = connection.sql(
-                "SELECT track_id, rank, other_id, similarity FROM neighbours "
-                "WHERE 'neighbours-' || run_id || '-' || config_hash = $1 ORDER BY track_id, rank",
-                params=[outcome.run_id],
-            )
-            return query.arrow(found).to_pandas()
-
-    def neighbour_path(self, start: str, end: str, *, model: str | None = None) -> "pd.DataFrame":
-        """The way from one track to another along the neighbour graph, by steps that sound alike.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns step, track_id, similarity to the step before, title, artist.
-        """
-        import pandas as pd
-
-        from phonolake.analysis.collection.neighbour_paths import PathStep
-
-        found = self.searcher.path(start, end, model_or_run=model)
-        return pd.DataFrame(found, columns=list(PathStep.__dataclass_fields__))
 
     # -- one track ----------------------------------------------------------------------------------------------------
 
@@ -382,7 +267,7 @@ class OpenLake:
         """
         from phonolake.stages import datasets
 
-        asked = datasets.Config(self.path, split, input, part, fold, labels, seconds, seed)
+        asked = datasets.Config(self._address, split, input, part, fold, labels, seconds, seed)
         return datasets.of(asked)
 
     def train(self, model: str, **options: object) -> "pd.DataFrame":
@@ -399,7 +284,7 @@ class OpenLake:
         from phonolake.stages import train
         from phonolake.store import query
 
-        outcomes = train.run(_config(train.Config, lake=str(self.path), model=model, **options))
+        outcomes = train.run(_config(train.Config, lake=self._address, model=model, **options))
         with query.connect(self._lake) as connection:
             found = evaluation.on_test(connection, [o.run_id for o in outcomes if o.run_id])
         return pd.DataFrame(found, columns=list(evaluation.FigureOnTest.__dataclass_fields__))
@@ -418,7 +303,7 @@ class OpenLake:
         from phonolake.stages import crossval
         from phonolake.store import query
 
-        outcomes = crossval.run(_config(crossval.Config, lake=str(self.path), models=models, **options))
+        outcomes = crossval.run(_config(crossval.Config, lake=self._address, models=models, **options))
         with query.connect(self._lake) as connection:
             found = evaluation.over_folds(connection, [o.run_id for o in outcomes if o.run_id])
         return pd.DataFrame(found, columns=list(evaluation.FoldSummary.__dataclass_fields__))
@@ -430,17 +315,17 @@ class OpenLake:
         from phonolake.stages import score
         from phonolake.store.outcomes import Outcome
 
-        done = score.run(score.Config(str(self.path), runs))
+        done = score.run(score.Config(self._address, runs))
         return pd.DataFrame(done, columns=list(Outcome.__dataclass_fields__))
 
     # -- in a notebook ------------------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        return f"OpenLake({str(self.path)!r})"
+        return f"OpenLake({self._address!r})"
 
     def _repr_html_(self) -> str:
         rows = self.sql('SELECT "table", n_rows AS rows FROM lake_tables WHERE n_rows > 0 ORDER BY "table"').df()
-        return f"<b>{escape(str(self.path))}</b>{rows.to_html(index=False)}"
+        return f"<b>{escape(self._address)}</b>{rows.to_html(index=False)}"
 
 
 def _config(kind: type, **given: object) -> Any:
@@ -467,20 +352,3 @@ def open(path: str | Path, *, licence: str | None = None) -> OpenLake:
         If there is no lake at `path`, or no such kind of licence.
     """
     return OpenLake(path, licence=licence)
-
-
-def _neighbours(found: "Sequence[Neighbour]") -> "pd.DataFrame":
-    import numpy as np
-
-    from phonolake.lookup import frames
-
-    return frames.made(
-        {
-            "rank": np.array([n.rank for n in found], np.int64),
-            "track_id": [n.track_id for n in found],
-            "similarity": np.array([n.similarity for n in found], np.float64),
-            "title": [n.title for n in found],
-            "artist": [n.artist for n in found],
-            "labels": [n.labels for n in found],
-        }
-    )

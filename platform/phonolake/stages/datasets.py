@@ -1,7 +1,6 @@
 """Labelled tracks of a split as a data set of torch."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +25,7 @@ READ_TOGETHER = 32
 class Config:
     """What is wanted; see `phonolake.api.OpenLake.dataset`."""
 
-    lake: Path
+    lake: str
     split: str
     input: str
     part: str = TRAIN
