@@ -251,6 +251,7 @@ def test_a_lake_from_before_segments_is_read_and_goes_on(
             name: dataclasses.replace(table, columns=table.columns[: -old[name]]) for name, table in declared.items()
         }
         before.setattr(schema, "tables", lambda: known)
+        before.setattr(schema, "fingerprint", lambda: "of then")
         row = extraction.row_of
         lacking = {"n_channels", "start_seconds", "end_seconds", "config"}
         before.setattr(extraction, "row_of", lambda *a: {k: v for k, v in row(*a).items() if k not in lacking})

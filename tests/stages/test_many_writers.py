@@ -129,9 +129,9 @@ def stops() -> Iterator[None]:
 
     commit, pinned = Lake.commit, Lake.pinned
 
-    def stopping_commit(self: Lake, *arguments: Any, **options: Any) -> None:
+    def stopping_commit(self: Lake, *arguments: Any, **options: Any) -> dict[str, int]:
         Driver.stop()
-        commit(self, *arguments, **options)
+        return commit(self, *arguments, **options)
 
     def stopping_pinned(self: Lake) -> Lake:
         Driver.stop()

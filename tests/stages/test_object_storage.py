@@ -31,7 +31,11 @@ from phonolake.store.verify import kept, leftovers, mend, verify
 from .in_process import work_here
 
 # What differs between two runs of one command.
-WHEN = {"runs": ("started_at", "finished_at", "snapshot", "config", "config_hash"), "forgotten": ("forgotten_at",)}
+WHEN = {
+    "runs": ("started_at", "finished_at", "snapshot", "config", "config_hash"),
+    "forgotten": ("forgotten_at",),
+    "benchmark_vectors": ("seconds",),
+}
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 

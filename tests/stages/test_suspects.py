@@ -41,16 +41,16 @@ def test_a_file_that_kills_its_worker_is_rejected_and_named(tmp_path: Path, monk
         in_process.write_track(tmp_path / "music" / f"{number}.wav", number)
     (tmp_path / "music" / "2.wav").write_bytes(b"")
     in_process.write_track(tmp_path / "music" / "2.wav", 2)
-    opened = ingest_rows._open
+    encoded = ingest_rows.encoded
     monkeypatch.setattr(
-        ingest_rows, "_open", lambda file, stack: die() if file.recording.path.stem == "2" else opened(file, stack)
+        ingest_rows, "encoded", lambda file: die() if file.recording.path.stem == "2" else encoded(file)
     )
     config = Config(str(tmp_path / "lake"), str(tmp_path / "music"))
     assert (ingest.run(config).outputs, rejects(config.lake)) == (4, [("music:2.wav", "ingest", "killed", True)])
     assert verify(Lake.open(config.lake)) == []
     # It is not tried again and again; another configuration tries it.
     assert ingest.run(config).run_id is None
-    monkeypatch.setattr(ingest_rows, "_open", opened)
+    monkeypatch.setattr(ingest_rows, "encoded", encoded)
     assert ingest.run(Config(config.lake, config.root, max_seconds=60.0)).outputs == 1
     assert rejects(config.lake) == []
 

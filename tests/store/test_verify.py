@@ -15,7 +15,7 @@ from phonolake.errors import PhonolakeError
 from phonolake.files import TEMPORARY
 from phonolake.store import query, schema
 from phonolake.store.catalog import FILE
-from phonolake.store.delta import KEEP_LOG
+from phonolake.store.delta import SETTINGS
 from phonolake.store.lake import Change, Lake
 from phonolake.store.schema import Column
 from phonolake.store.shards import write_rows
@@ -363,7 +363,7 @@ def test_a_damaged_entry_of_the_log_is_named(lake: Lake) -> None:
 
 def test_entries_of_the_log_are_never_cleaned_up(lake: Lake) -> None:
     """Else a shard that was replaced a month and a hundred commits ago would look like one of nobody."""
-    assert DeltaTable(lake.folder("labels").as_uri()).metadata().configuration == KEEP_LOG
+    assert DeltaTable(lake.folder("labels").as_uri()).metadata().configuration == SETTINGS
 
 
 def test_mend_removes_the_leftovers_and_nothing_else(lake: Lake) -> None:

@@ -88,8 +88,8 @@ def _written(lake: PublishedTables, scratch: Path, *, anew: bool = False) -> Pat
 
 
 def _continued(lake: PublishedTables, written: Path) -> Path | None:
-    """Write the catalog of a lake from the one that is there; None where that is of another place or code."""
-    if not (lake.root / FILE).is_file():
+    """Write the catalog of a lake from the one that is there; None where that is of another lake or code."""
+    if not lake.is_whole or not (lake.root / FILE).is_file():
         return None
     shutil.copyfile(lake.root / FILE, written)
     with duckdb.connect(str(written)) as connection:
