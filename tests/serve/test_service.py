@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -21,7 +20,7 @@ from phonolake.serve.answers import ServiceConfig
 from phonolake.store.lake import Lake
 
 from ..analysis.made_vectors import add, build, nearest
-from ..cli.processes import left_behind, start, wait_for
+from ..cli.processes import left_behind, start
 
 SECONDS = 60
 
@@ -101,7 +100,6 @@ def test_what_finds_no_room_in_the_queue_is_refused(lake: Lake, free_port: int) 
             answers = [future.result() for future in asked]
         statuses = [status for status, _ in answers]
         assert set(statuses) == {200, 503}
-        assert statuses.count(200) >= service.AT_ONCE
         assert "try again later" in next(body for status, body in answers if status == 503)
         assert get(free_port, "/similar", track_id="m:7")[0] == 200
 
@@ -111,16 +109,12 @@ def test_what_finds_no_room_in_the_queue_is_refused(lake: Lake, free_port: int) 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_service(lake: Lake, free_port: int, signum: signal.Signals) -> None:
     process = start(["serve", "--lake", lake.root, "--port", free_port])
-
-    def listening() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", free_port)) == 0 and get(free_port, "/health")[0] == 200
-
-    wait_for(listening, process, 120)
+    assert process.stderr is not None
+    said = [process.stderr.readline(), process.stderr.readline()]
+    assert ["embedded Ray" in said[0], f"Serving at http://127.0.0.1:{free_port}" in said[1]] == [True, True], said
+    assert get(free_port, "/health")[0] == 200
     process.send_signal(signum)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 128 + signum
-    assert "Serving at" in err
-    assert "Traceback" not in err
-    assert err.count("phonolake: ") == 1
+    assert err.count("\n") == err.count("phonolake: ") == 1
     assert left_behind(process.pid) == []

@@ -5,6 +5,7 @@ asks another one. What waits for replicas has a bound; beyond it requests are re
 """
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -89,9 +90,10 @@ def serving(config: ServiceConfig, *, host: str, port: int) -> Iterator[None]:
     execution.connect()
     if config.replicas > execution.all_cores():
         raise UsageError(f"each replica has a core, and Ray has {execution.all_cores()}; received {config.replicas}")
-    # What it would log to standard error is no news: it answers, or it does not start.
-    os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
     from ray import serve
+
+    # What it would log to standard error is no news: it answers, or it does not start.
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
 
     ended = False
     quiet = {"log_level": "ERROR", "enable_access_log": False}

@@ -237,7 +237,7 @@ class _Mixture:
 
     def _eta(self, theta: np.ndarray) -> np.ndarray:
         n_models = len(self._log_MNK)
-        b_M, a_K = np.exp(theta[:n_models]), np.concatenate([[0.0], theta[n_models:]])
+        b_M, a_K = _exp(theta[:n_models]), np.concatenate([[0.0], theta[n_models:]])
         Z_NK = np.einsum("m,mnk->nk", b_M, self._log_MNK) + a_K
         eta_NK: np.ndarray = np.exp(Z_NK - Z_NK.max(axis=1, keepdims=True))
         return eta_NK / np.einsum("nk->n", eta_NK)[:, None]
@@ -283,8 +283,14 @@ class _Mixture:
         off = theta - self._first
         weight = np.where(np.arange(len(theta)) < n_models, PRIOR_TEMPERATURE, PRIOR_OFFSET)
         value = np.log(q_N).sum() - (weight * off**2).sum()
-        db_M = np.exp(theta[:n_models]) * np.einsum("mnk,nk->m", self._log_MNK, dZ_NK)
+        db_M = _exp(theta[:n_models]) * np.einsum("mnk,nk->m", self._log_MNK, dZ_NK)
         return float(value), np.concatenate([db_M, dZ_NK.sum(axis=0)[1:]]) - 2 * weight * off, true_NK
+
+
+def _exp(x_M: np.ndarray) -> np.ndarray:
+    """exp, finite also where a search for a maximum steps far out."""
+    found: np.ndarray = np.exp(np.minimum(x_M, 50))
+    return found
 
 
 def _surest(P_NK: np.ndarray) -> np.ndarray:
