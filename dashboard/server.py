@@ -27,7 +27,6 @@ def leave(codes: list[int]) -> None:
     Threads of pages still hold connections when the interpreter is taken apart: that takes seconds, and DuckDB's
     binding would print a list of them.
     """
-    sys.stdout.flush()
     sys.stderr.flush()
     os._exit(codes[-1])
 
@@ -38,6 +37,8 @@ if __name__ == "__main__":
     atexit.register(leave, codes)
     from streamlit.web.cli import main
 
+    # Its address is news and no answer, as what other commands tell on the way: nobody has to read it from a pipe.
+    sys.stdout = sys.stderr
     load()
     try:
         main(prog_name="streamlit")

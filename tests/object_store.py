@@ -18,6 +18,8 @@ from obstore.store import S3Store
 from phonolake.store import objects
 from phonolake.store import place as places
 
+from .cli.processes import end_with_the_tests
+
 KEY, SECRET = "tests-key", "tests-secret-that-nobody-may-see"
 BUCKET = "music"
 START_SECONDS = 60
@@ -37,7 +39,7 @@ def serving(folder: Path) -> Iterator[str]:
     command += ["-filer", f"-filer.port={filer}", "-s3", f"-s3.port={s3}", f"-s3.config={folder / 's3.json'}"]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     with open(folder / "log", "wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, preexec_fn=end_with_the_tests)
         try:
             endpoint = f"http://127.0.0.1:{s3}"
             _wait(endpoint, folder / "log")
