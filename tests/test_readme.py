@@ -39,7 +39,7 @@ def newcomer(demo, tmp_path_factory):
     return home
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_the_commands_run_as_they_stand(newcomer, monkeypatch, capsys):
     monkeypatch.chdir(newcomer)
     monkeypatch.delenv("PHONOLAKE_LAKE", raising=False)
