@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from phonolake.analysis.collection.neighbours import Searcher
-from phonolake.serve.answers import Answer, LakeAnswers, ServiceConfig
+from phonolake.serve.answers import LakeAnswers, ServiceAnswer, ServiceConfig
 from phonolake.serve.routes import PLAIN_BYTES, application
 from phonolake.store.lake import Lake
 
@@ -25,7 +25,7 @@ def client(lake: Lake, **settings: Any) -> TestClient:
     config = ServiceConfig(lake.place, **{"upload_bytes": UPLOAD_BYTES} | settings)
     answers = LakeAnswers(config)
 
-    async def ask(what: str, asked: dict[str, Any]) -> Answer:
+    async def ask(what: str, asked: dict[str, Any]) -> ServiceAnswer:
         return await asyncio.to_thread(answers.answer, what, asked)
 
     return TestClient(application(ask, config))

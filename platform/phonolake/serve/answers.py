@@ -55,7 +55,7 @@ class ServiceConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServiceAnswer:
     """An HTTP status, and a body of plain values."""
 
     status: int
@@ -80,7 +80,7 @@ class LakeAnswers:
             "health": self._health,
         }
 
-    def answer(self, what: str, asked: dict[str, Any]) -> Answer:
+    def answer(self, what: str, asked: dict[str, Any]) -> ServiceAnswer:
         """The answer to a question, or why there is none on one line: 404 for what is not there, 400 for what is wrong.
 
         Parameters
@@ -90,11 +90,11 @@ class LakeAnswers:
             Arguments of the method of that name.
         """
         try:
-            return Answer(200, plain(self._ways[what](**asked)))
+            return ServiceAnswer(200, plain(self._ways[what](**asked)))
         except UsageError as error:
-            return Answer(404 if what == "track" else 400, {"detail": str(error)})
+            return ServiceAnswer(404 if what == "track" else 400, {"detail": str(error)})
         except PhonolakeError as error:
-            return Answer(500, {"detail": str(error)})
+            return ServiceAnswer(500, {"detail": str(error)})
 
     def _similar(self, **question: Any) -> list[dict[str, Any]]:
         return [asdict(neighbour) for neighbour in self._searcher.ask(SimilarityQuestion(**question))]
@@ -122,7 +122,7 @@ class LakeAnswers:
 
     def _newest(self) -> str:
         with query.connect(self._lake) as connection:
-            found = next((run.run_id for run in runs.model_runs(connection) if run.has_weights), None)
+            found = next((run.run_id for run in runs.model_runs(connection) if run.has_weights and run.labels), None)
         if found is None:
             raise UsageError("the lake has no model that could tag: train one, or serve with --tagger")
         return found

@@ -16,10 +16,10 @@ from pydantic import BaseModel, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phonolake.lineage import CODE_VERSION
-from phonolake.serve.answers import MOST_ROWS, Answer, ServiceConfig
+from phonolake.serve.answers import MOST_ROWS, ServiceAnswer, ServiceConfig
 
 # What may be asked of a replica.
-Ask = Callable[[str, dict[str, Any]], Awaitable[Answer]]
+Ask = Callable[[str, dict[str, Any]], Awaitable[ServiceAnswer]]
 # Paths that need no token: they say nothing of what the lake holds.
 OPEN = frozenset({"/health", "/docs", "/openapi.json"})
 MOST_NEIGHBOURS, MOST_NAMED, MOST_TEXT = 1000, 100, 20_000
@@ -114,7 +114,7 @@ def _add_questions(app: FastAPI, ask: Ask) -> None:
         return _response(await ask("track", {"track_id": track_id}))
 
 
-def _response(answer: Answer) -> JSONResponse:
+def _response(answer: ServiceAnswer) -> JSONResponse:
     return JSONResponse(answer.body, answer.status)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from phonolake import execution
 from phonolake.errors import PhonolakeError, UsageError, whole_reason
-from phonolake.serve.answers import Answer, LakeAnswers, ServiceConfig
+from phonolake.serve.answers import LakeAnswers, ServiceAnswer, ServiceConfig
 from phonolake.store.lake import Lake
 
 APP = "phonolake"
@@ -31,7 +31,7 @@ class AnsweringReplica:
     def __init__(self, config: ServiceConfig) -> None:
         self._lake = LakeAnswers(config)
 
-    async def answer(self, what: str, asked: dict[str, Any]) -> Answer:
+    async def answer(self, what: str, asked: dict[str, Any]) -> ServiceAnswer:
         """As `LakeAnswers.answer`."""
         return await asyncio.to_thread(self._lake.answer, what, asked)
 
@@ -47,20 +47,22 @@ class Gateway:
 
         return application(self._ask, self._config)
 
-    async def _ask(self, what: str, asked: dict[str, Any]) -> Answer:
+    async def _ask(self, what: str, asked: dict[str, Any]) -> ServiceAnswer:
         from ray.exceptions import RayActorError
         from ray.serve.exceptions import BackPressureError, ReplicaUnavailableError
 
         reason = ""
         for _ in range(execution.CRASHES + 1):
             try:
-                answer: Answer = await self._replicas.answer.remote(what, asked)
+                answer: ServiceAnswer = await self._replicas.answer.remote(what, asked)
                 return answer
             except BackPressureError:
-                return Answer(503, {"detail": f"{self._config.queue} requests wait already: try again later"})
+                return ServiceAnswer(503, {"detail": f"{self._config.queue} requests wait already: try again later"})
             except (RayActorError, ReplicaUnavailableError) as error:
                 reason = type(error).__name__
-        return Answer(500, {"detail": f"{execution.CRASHES + 1} replicas were lost over this request ({reason})"})
+        return ServiceAnswer(
+            500, {"detail": f"{execution.CRASHES + 1} replicas were lost over this request ({reason})"}
+        )
 
 
 def check() -> None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from phonolake.audio.encoded import sha256
 from phonolake.errors import AudioError, UsageError
 from phonolake.stages.ingest_files import METADATA_ONLY, File, encoded
-from phonolake.stages.ingest_scan import Run
+from phonolake.stages.ingest_scan import FileRun
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
 from phonolake.store.shards import Shard
@@ -236,7 +236,7 @@ class KnownFiles:
 
 @contextmanager
 def known_files(
-    lake: Lake | None, dataset: str, fingerprint: str, runs: Sequence[Run] | None = None
+    lake: Lake | None, dataset: str, fingerprint: str, runs: Sequence[FileRun] | None = None
 ) -> Iterator[KnownFiles]:
     """What a lake knows of the files of a dataset, or of those of some runs alone; nothing where there is no lake."""
     with catalog.connect(lake) if lake is not None else duckdb.connect() as connection:
@@ -248,7 +248,7 @@ def known_files(
         yield KnownFiles(connection, dataset, fingerprint)
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, lake: Lake, dataset: str, runs: Sequence[Run] | None) -> None:
+def _insert(connection: duckdb.DuckDBPyConnection, lake: Lake, dataset: str, runs: Sequence[FileRun] | None) -> None:
     """Fill the table `known`."""
     tables = {name: name for name in ("audio", "metadata", "rejects")}
     alone = [file for file in lake.shards("tracks") if file.startswith(METADATA_ONLY)]

@@ -45,7 +45,7 @@ SCHEMA = pa.schema([("name", pa.string()), ("digest", pa.binary(16)), ("known", 
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class FileRun:
     """Some files of a folder: those from one name on, up to the next run.
 
     Parameters
@@ -99,7 +99,7 @@ class Scan:
     def __init__(self, source: contract.Source, root: Path, dataset: str, fingerprint: str, lake: Lake | None) -> None:
         self._source, self._root, self.dataset, self._fingerprint = source, root, dataset, fingerprint
         self.others: list[Path] = []
-        self.changed: list[Run] = []
+        self.changed: list[FileRun] = []
         self.known = self.forgotten = 0
         self._found: dict[str, Answered] = {}
         # Where the runs of a folder begin, but the first.
@@ -122,7 +122,7 @@ class Scan:
     def recordings(self) -> Iterator[Recording]:
         """The recordings of all runs that have changed."""
         if self.is_partial:
-            runs: Iterable[Run] = self.changed
+            runs: Iterable[FileRun] = self.changed
         else:
             runs = (run for run, _ in self._look())
         for run in runs:
@@ -167,7 +167,7 @@ class Scan:
         if self._kept.keys() - self._found.keys() or len(self.changed) > max(1, FEW * n):
             self.changed, self._kept, self.known, self.forgotten = [], {}, 0, 0
 
-    def _look(self) -> Iterator[tuple[Run, Answered]]:
+    def _look(self) -> Iterator[tuple[FileRun, Answered]]:
         """All runs, with what the file system says of them now."""
         self._found, self._lows, self.others = {}, {}, []
         for folder in contract.folders(self._source, self._root) or ():
@@ -182,7 +182,7 @@ class Scan:
                     self._lows.setdefault(run.prefix, []).append(run.low)
                 yield run, answered
 
-    def _n_forgotten(self, run: Run) -> int:
+    def _n_forgotten(self, run: FileRun) -> int:
         """How many of the files of a run the lake has forgotten."""
         ids = [rest for rest in self._forgotten.get(run.prefix, ()) if run.spans(rest)]
         listed = contract.recordings_in(self._source, self._root, run.folder) if ids else ()
@@ -268,16 +268,16 @@ def _said(folder: Folder) -> list[str]:
     return found
 
 
-def _runs(folder: Folder) -> Iterator[tuple[Run, int, int]]:
+def _runs(folder: Folder) -> Iterator[tuple[FileRun, int, int]]:
     """The runs of a folder, each with the numbers of its files, from one and up to another."""
     names = folder.names
     if len(names) <= RUN or not all(name.isascii() and "\\" not in name for name in names):
         # Where ids are not the names, neither are they in the same order.
         if names:
-            yield Run(folder.prefix, None, None, folder), 0, len(names)
+            yield FileRun(folder.prefix, None, None, folder), 0, len(names)
         return
     begins = [0, *(n for n, name in enumerate(names) if n and zlib.crc32(name.encode()) % RUN == 0), len(names)]
     for first, last in pairwise(begins):
         low = names[first] if first else None
         high = names[last] if last < len(names) else None
-        yield Run(folder.prefix, low, high, replace(folder, names=names[first:last])), first, last
+        yield FileRun(folder.prefix, low, high, replace(folder, names=names[first:last])), first, last
