@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import ray
 import torch
+from hypothesis import settings
 from tests import object_store
 from threadpoolctl import threadpool_limits
 from xdist.scheduler import LoadScopeScheduling
@@ -22,6 +23,10 @@ from phonolake.demo import Config, run
 from phonolake.models import home
 from phonolake.records import Seconds
 from phonolake.synthesis import fma
+
+# Each test has a limit for all its examples; one for each of them fails on a busy machine.
+settings.register_profile("phonolake", deadline=None)
+settings.load_profile("phonolake")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Processes that share the cores would wait for each other's threads.

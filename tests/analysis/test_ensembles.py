@@ -25,7 +25,7 @@ from phonolake.store.shards import write_rows
 
 CLASSES = ["blues", "jazz", "rock"]
 shapes = st.tuples(st.integers(1, 5), st.integers(1, 8), st.integers(2, 4))
-quick = settings(max_examples=80, deadline=None)
+quick = settings(max_examples=80)
 
 
 @st.composite

@@ -55,7 +55,7 @@ def within(least: float, low: float, value: float, high: float, most: float) -> 
     return bool(least <= low <= value + 1e-9 and value <= high + 1e-9 and high <= most)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(5, 30), st.integers(2, 4), st.integers(0, 1 << 16), st.booleans(), st.floats(0, 20))
 def test_figures_differ_by_one_at_most(n, n_classes, seed, single, skill):
     rng = np.random.default_rng(seed)
@@ -96,7 +96,7 @@ def test_correlations_lie_between_their_ends(pairs):
     assert within(-1, found.low, found.value, found.high, 1)
 
 
-@settings(max_examples=4, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=4, phases=[Phase.explicit, Phase.generate])
 @example(n=12, n_labels=2, seed=1079, single=False)
 @given(st.integers(12, 24), st.integers(2, 3), st.integers(0, 1 << 16), st.booleans())
 def test_shares_of_wrong_labels_are_shares_and_lie_between_their_ends(n, n_labels, seed, single):

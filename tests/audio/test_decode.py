@@ -530,7 +530,7 @@ MAGICS += [
 MAGICS += [b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"caff\0\1\0\0", b"riff\x2e\x91\xcf\x11"]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     magic=st.sampled_from(MAGICS), tail=st.binary(max_size=2000), extension=st.sampled_from(["", "mp3", "wav", "ogg"])
 )
@@ -538,7 +538,7 @@ def test_arbitrary_bytes_raise_nothing_but_audio_errors(magic: bytes, tail: byte
     survives(magic + tail, extension)
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from([*SOUNDFILE, "m4a", "m4a-streaming", "alac", "aac", "webm", "wma"]),
     seed=st.integers(0, 2**32),

@@ -162,7 +162,7 @@ def with_frames(data: bytes, *frames: bytes, version: int = 3) -> bytes:
 DATES = ("{y}", "{y}-05", "{y}0501", "{y}05", "03/05/{y}", "1.5.{y}", "{y}-05-01T10:00:00", " {y} ", "{y}/05", "©{y}")
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(year=st.integers(1000, 2999), form=st.sampled_from(DATES))
 def test_years_are_found_in_every_spelling(plain: dict[str, bytes], year: int, form: str) -> None:
     date = form.format(y=year)
@@ -361,7 +361,7 @@ def test_text_that_is_no_utf_8_can_still_be_stored(full: dict[str, bytes]) -> No
         assert title is None or title.encode("utf-8")
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(KINDS),
     flips=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=20),
@@ -379,7 +379,7 @@ def test_broken_tags_never_raise(
     assert tags.year is None or 1000 <= tags.year <= 2999
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.binary(max_size=500))
 def test_arbitrary_bytes_never_raise(data: bytes) -> None:
     read_tags(data)

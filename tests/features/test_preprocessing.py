@@ -153,7 +153,7 @@ def test_a_picture_is_drawn_upright_and_keeps_its_mean_colour() -> None:
 
 
 @given(n_pixels=st.integers(1, 50), n_cells=st.integers(1, 80))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_every_pixel_is_covered_once(n_pixels: int, n_cells: int) -> None:
     coverage = pictures.coverage(n_pixels, n_cells)
     np.testing.assert_allclose(coverage.sum(axis=1), 1, atol=1e-5)

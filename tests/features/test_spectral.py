@@ -258,7 +258,7 @@ def test_input_is_left_alone() -> None:
     np.testing.assert_array_equal(y, before)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(n=st.integers(1, 6000), at_once=st.integers(1, 20_000))
 def test_frames_at_once_change_nothing(n: int, at_once: int) -> None:
     y = noise(n)

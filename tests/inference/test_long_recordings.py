@@ -27,7 +27,7 @@ INPUTS = (
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(INPUTS),
     st.integers(1, 12_000),

@@ -9,7 +9,7 @@ from phonolake.errors import UsageError
 from phonolake.metrics import bootstrap, classification
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(3, 25), st.integers(2, 4), st.booleans())
 def test_a_figure_of_a_draw_is_the_figure_of_the_tracks_that_were_drawn(
     seed: int, n: int, n_classes: int, many: bool

@@ -27,7 +27,7 @@ from phonolake.metrics.classification import (
 )
 
 K = 4
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=60)
 sizes = st.shared(st.integers(1, 30), key="N")
 labels = arrays(np.int64, sizes, elements=st.integers(0, K - 1))
 # Few distinct values, so that ties are the rule; and any floats at all.

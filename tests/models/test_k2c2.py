@@ -57,7 +57,7 @@ def test_pools_fit_and_could_not_be_the_next_longer(n_frames: int) -> None:
     assert pools == TIME_POOLS or max(pools) - min(pools) <= 1
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(n_frames=st.integers(1, 200), surplus=st.integers(0, 60))
 def test_any_length_from_the_shortest_on_is_taken(n_frames: int, surplus: int) -> None:
     model = build(3, n_frames=n_frames, seed=0).eval()

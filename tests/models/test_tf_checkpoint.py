@@ -61,7 +61,7 @@ def test_long_checksums_are_those_of_byte_after_byte(n: int) -> None:
         max_size=12,
     )
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_what_was_written_is_read(tensors: dict[str, np.ndarray]) -> None:
     found = read(*tf_files.checkpoint(tensors), wanted=tensors)
     assert set(found) == set(tensors)

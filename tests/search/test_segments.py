@@ -270,7 +270,7 @@ def stored(folder: Path, track_ids: list[str]) -> Tracks:
     return Tracks.read(folder)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.text(max_size=4), unique=True, max_size=20), st.text(max_size=4))
 def test_ids_are_found_by_number_and_numbers_by_id(
     tmp_path_factory: pytest.TempPathFactory, track_ids: list[str], other: str

@@ -287,7 +287,7 @@ def test_an_ontology_of_something_else_is_refused(make_tree, content: str) -> No
         segments(root)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)))
 def test_any_bytes_as_segments_are_read_or_refused(make_tree, content: bytes) -> None:
     root = make_tree("audioset", 6)

@@ -26,7 +26,7 @@ def change(path: Path, how: Callable[[str], str]) -> None:
 # -- stratified folds --------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     labels=st.lists(st.sampled_from("cab"), min_size=30, max_size=80),
     n_folds=st.integers(2, 10),

@@ -90,7 +90,7 @@ PARTS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(PARTS, min_size=1, max_size=6), st.data())
 def test_every_recording_is_found_by_its_own_path(paths: list[list[str]], data: st.DataObject) -> None:
     listed = sorted({"/".join(parts) + ".wav" for parts in paths})
@@ -215,7 +215,7 @@ def test_what_cannot_be_understood_is_said(text: str, choice: dict, says: str, t
 WORDS = st.text("abc ,;|\t\"'[]é", min_size=1, max_size=8).map(str.strip).filter(bool)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.data(),
     delimiter=st.sampled_from(",\t;"),
@@ -234,7 +234,7 @@ def test_a_label_comes_out_as_it_was_written(
     assert [label for _, label, *_ in said(path)] == [label.strip() for label in labels]
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=120), st.sampled_from(["t.csv", "t.json", "t.jsonl", "t.parquet"]))
 def test_any_bytes_are_a_table_or_refused(tmp_path: Path, content: bytes, name: str) -> None:
     (tmp_path / name).write_bytes(content)

@@ -46,7 +46,7 @@ def write(path: Path, p_NK: np.ndarray, *, form: str) -> Path:
     return path
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     p=st.lists(st.floats(0, 1), min_size=12, max_size=12),
     form=st.sampled_from(["long csv", "wide csv", "wide semicolons", "long parquet", "wide parquet", "long jsonl"]),
@@ -59,7 +59,7 @@ def test_rows_and_columns_say_the_same(p: list[float], form: str, tmp_path: Path
     assert said == {(f"{n:03d}.wav", k): p_NK[n, i] for n in range(4) for i, k in enumerate(LABELS)}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wrong=st.one_of(st.floats(1.001, 1e9), st.floats(-1e9, -0.001), st.sampled_from([np.nan, np.inf, "", "loud"])))
 @pytest.mark.parametrize("wide", [True, False])
 def test_what_is_no_probability_is_named_with_its_line(wrong: object, wide: bool, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: make(name, folder / name) for name in TABLES}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), name=st.sampled_from(sorted(TABLES)))
 def test_a_table_that_a_spreadsheet_saved_again_says_the_same(
     trees: dict[str, Path], data: st.DataObject, name: str

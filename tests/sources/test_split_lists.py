@@ -17,7 +17,7 @@ TEXTS = st.lists(st.text(st.characters(codec="utf-8"), max_size=30), max_size=20
 
 
 @given(texts=TEXTS, protocol=st.integers(2, 5))
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_lists_of_every_protocol_are_read(texts: list[str], protocol: int, tmp_path: Path) -> None:
     path = tmp_path / "list.cP"
     path.write_bytes(pickle.dumps(texts, protocol=protocol))
@@ -85,7 +85,7 @@ def test_what_is_no_list_of_texts_is_refused(tmp_path: Path, data: bytes) -> Non
 
 
 @given(data=st.binary(max_size=200))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_a_list_or_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "list.cP"
     path.write_bytes(data)

@@ -17,7 +17,7 @@ NAMES = st.lists(st.text("abcXYZ_1", min_size=1, max_size=6), min_size=1, max_si
 
 
 @given(data=st.data(), end=st.sampled_from(["\n", "\r\n", "\r"]), mark=st.booleans(), delimiter=st.sampled_from(",\t;"))
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_a_writer_of_csv_wrote_is_read(tmp_path: Path, data, end: str, mark: bool, delimiter: str) -> None:
     names = data.draw(NAMES)
     # A row of one empty cell is an empty line.
@@ -82,7 +82,7 @@ def test_a_table_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 @given(content=st.binary(max_size=200))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_a_table_or_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(content)
@@ -94,7 +94,7 @@ def test_any_bytes_are_a_table_or_refused(tmp_path: Path, content: bytes) -> Non
 
 
 @given(data=st.data(), delimiter=st.sampled_from(",\t;"), end=st.sampled_from(["\n", "\r\n", "\r"]))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_spreadsheets_add_around_a_table_does_not_count(tmp_path: Path, data, delimiter: str, end: str) -> None:
     names = data.draw(NAMES.filter(lambda names: len(names) > 1))
     rows = data.draw(

@@ -243,7 +243,7 @@ def test_tables_of_numbers_are_looked_at_number_by_number(lake: Lake, vectors: n
         take_in(lake, tmp_path / "r.parquet")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["npy", "npz", "parquet"]))
 def test_a_damaged_file_is_read_as_it_is_or_refused_in_one_line(
     tmp_path_factory: pytest.TempPathFactory, seed: int, kind: str

@@ -176,14 +176,14 @@ def run_steps(steps: list[tuple[str, int]]) -> None:
             assert {path.name for path in folder.iterdir()} == {"card.json", *(part.name for part in parts)}
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(st.lists(STEPS, min_size=4, max_size=6))
 def test_whatever_happened_neighbours_are_those_of_exact_search(steps: list[tuple[str, int]]) -> None:
     run_steps(steps)
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(STEPS, min_size=5, max_size=25))
 def test_whatever_happens_for_long_neighbours_are_those_of_exact_search(steps: list[tuple[str, int]]) -> None:
     run_steps(steps)

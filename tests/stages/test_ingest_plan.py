@@ -124,7 +124,7 @@ def is_unchanged(c: Case) -> bool:
     return False
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(cases())
 def test_a_plan_follows_the_rule(tmp_path_factory: pytest.TempPathFactory, found: list[Case]) -> None:
     folder = tmp_path_factory.mktemp("plan")

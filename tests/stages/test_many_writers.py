@@ -355,7 +355,6 @@ def run_sequences(machine: type[Writers], n: int, steps: int, seed: int | None =
     checked = settings(
         max_examples=n,
         stateful_step_count=steps,
-        deadline=None,
         database=None,
         phases=(Phase.explicit, Phase.generate),
         derandomize=seed is None,

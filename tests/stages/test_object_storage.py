@@ -22,7 +22,7 @@ from phonolake.annotation.journal import Answer
 from phonolake.cli.main import main
 from phonolake.errors import UsageError
 from phonolake.stages import benchmark, benchmark_cells, extract, forget, index, ingest, score, split, train
-from phonolake.store import catalog, query, schema
+from phonolake.store import query, schema, views
 from phonolake.store.lake import Change, Lake, OvertakenError, Reads
 from phonolake.store.place import Place
 from phonolake.store.shards import Shard, write_rows
@@ -191,7 +191,7 @@ def test_a_question_for_one_track_brings_few_shards(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log knows of them what one in a folder knows, also of tracks with long names."""
-    monkeypatch.setattr(catalog, "LEAST_IN_PART", 2)
+    monkeypatch.setattr(views, "LEAST_IN_PART", 2)
     table, here = schema.table("tracks"), Lake.create(tmp_path / "here")
     own = {"dataset": "d", "config_hash": "", "code_version": "", "duration_seconds": 1.0}
     names = [f"{n:02d}" for n in range(39)] + ["é" * 180]

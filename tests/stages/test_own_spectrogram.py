@@ -92,7 +92,7 @@ def test_one_that_is_no_longer_there_is_named(lake: Lake) -> None:
         inputs.parse(f"spectrogram:{text}").files(lake)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from([0, 0.0, 30, 30.5]),
     st.sampled_from([None, 4000, 3999.5]),

@@ -39,7 +39,7 @@ def collections(draw: st.DrawFn, *, dealt: bool = False) -> tuple[list[Row], int
     return rows, n_folds, draw(st.integers(0, 100))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(collections(dealt=True))
 def test_every_track_without_a_fold_gets_one_and_no_other_does(given_: tuple[list[Row], int, int]) -> None:
     rows, n_folds, seed = given_
@@ -48,7 +48,7 @@ def test_every_track_without_a_fold_gets_one_and_no_other_does(given_: tuple[lis
     assert all(1 <= fold <= n_folds for fold in folds.values())
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(collections(dealt=True))
 def test_an_artist_is_on_one_side_with_the_tracks_dealt_before(given_: tuple[list[Row], int, int]) -> None:
     rows, n_folds, seed = given_
@@ -59,7 +59,7 @@ def test_an_artist_is_on_one_side_with_the_tracks_dealt_before(given_: tuple[lis
     assert all(len(found) == 1 for found in sides.values())
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from("abcd"), max_size=80), st.integers(2, 7), st.integers(0, 100))
 def test_artists_of_one_track_leave_every_label_balanced_within_one(labels: list[str], n_folds: int, seed: int) -> None:
     rows: list[Row] = [(f"t{i:03d}", label, f"artist {i}", None) for i, label in enumerate(labels)]
@@ -71,7 +71,7 @@ def test_artists_of_one_track_leave_every_label_balanced_within_one(labels: list
         assert sum(held) == labels.count(label)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.sampled_from("ab"), min_size=1, max_size=60), st.lists(st.sampled_from("ab"), max_size=60))
 def test_new_tracks_are_balanced_together_with_those_that_were_there(first: list[str], second: list[str]) -> None:
     before: list[Row] = [(f"t{i:03d}", label, f"artist {i}", None) for i, label in enumerate(first)]
@@ -85,14 +85,14 @@ def test_new_tracks_are_balanced_together_with_those_that_were_there(first: list
         assert max(held) - min(held) <= 1
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(collections(dealt=True))
 def test_the_same_tracks_are_dealt_the_same_way(given_: tuple[list[Row], int, int]) -> None:
     rows, n_folds, seed = given_
     assert deal(rows, n_folds=n_folds, seed=seed) == deal(list(rows), n_folds=n_folds, seed=seed)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.sampled_from("ab"), max_size=40), st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_does_not_matter(labels: list[str], random: object) -> None:
     rows: list[Row] = [(f"t{i:03d}", label, f"artist {i % 9}", None) for i, label in enumerate(labels)]
@@ -320,7 +320,7 @@ def test_copies_that_were_found_too_late_are_said(tmp_path: Path, capsys: pytest
 # -- several labels a track -------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.sets(st.sampled_from("abcdef"), min_size=1), st.integers(0, 20)), max_size=60),
     st.lists(st.none() | st.integers(1, 4), min_size=21, max_size=21),

@@ -444,7 +444,7 @@ stems = st.sampled_from("abcd")
 commits = st.tuples(st.sets(stems, max_size=3), st.sets(stems, max_size=3), st.booleans())
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(commits, max_size=5))
 def test_any_sequence_of_commits_gives_what_a_set_gives(sequence: list[tuple[set[str], set[str], bool]]) -> None:
     model: set[str] = set()

@@ -79,7 +79,7 @@ def test_a_shard_gives_every_track_once_with_all_its_bytes(lake: Lake) -> None:
 
 
 @pytest.mark.usefixtures("small")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(-4000, 4000), st.integers(-4000, 4000))
 def test_slices_are_those_of_bytes(tmp_path_factory: pytest.TempPathFactory, start: int, stop: int) -> None:
     path = tmp_path_factory.getbasetemp() / "slices.parquet"

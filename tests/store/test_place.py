@@ -96,7 +96,7 @@ def test_it_does_the_same_in_a_folder_and_on_object_storage(remote: Place, tmp_p
             """A file system has no file and folder of one name."""
             return any(n.startswith(f"{name}/") or name.startswith(f"{n}/") for n in self.known)
 
-    run_state_machine_as_test(Same, settings=settings(max_examples=6, stateful_step_count=12, deadline=None))
+    run_state_machine_as_test(Same, settings=settings(max_examples=6, stateful_step_count=12))
 
 
 @pytest.mark.parametrize("kind", ["folder", "objects"])

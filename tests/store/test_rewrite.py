@@ -145,7 +145,7 @@ def test_an_error_while_writing_leaves_no_file(lake: Lake, monkeypatch: pytest.M
 names = st.sampled_from([f"t{n}" for n in range(6)] + ["it's", 'a"b', "%", "ü"])
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.sets(names, max_size=5), max_size=3), st.sets(names, max_size=6))
 def test_a_lake_without_some_tracks_has_exactly_the_others(shards: list[set[str]], gone: set[str]) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

@@ -12,7 +12,7 @@ from phonolake.records import TEST, TRAIN, VALID
 from phonolake.stages.examples import Examples
 from phonolake.studies.cells import Planner, Scope, TrainingCell, mislabelled, thinned
 
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 CLASSES = ("a", "b", "c", "d")
 
 

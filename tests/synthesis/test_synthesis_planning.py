@@ -13,7 +13,7 @@ from phonolake.synthesis.damage import KINDS
 from phonolake.synthesis.music import GENRES
 from phonolake.synthesis.planning import ALBUM_TRACKS, ARTIST_TRACKS, Config, plan
 
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=60)
 
 
 @st.composite

@@ -130,7 +130,7 @@ def test_chords_belong_to_the_key():
     duration=st.floats(0.05, 3.0),
     sr=st.sampled_from([8000, 16000, 22050, 44100]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_piece_is_finite_bounded_and_as_long_as_asked(genre, seed, duration, sr):
     wave = compose(genre, rng=np.random.default_rng(seed), duration=Seconds(duration), sr=Hertz(sr))
     assert wave.dtype == np.float32

@@ -20,7 +20,7 @@ from phonolake.training.batches import TrackBatches
 
 
 @given(st.lists(st.integers(1, 9), max_size=30), st.integers(1, 3), st.integers(1, 20), st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_an_epoch_meets_every_crop_once(sizes: list[int], crops: int, batch_size: int, epoch: int) -> None:
     group_N = np.repeat(np.arange(len(sizes)), sizes)
     ordered = order.of_epoch(group_N, crops=crops, batch_size=batch_size, seed=3, epoch=epoch)

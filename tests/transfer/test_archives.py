@@ -164,7 +164,7 @@ def test_half_an_archive_changes_nothing(tmp_path: Path, place: Path, name: str,
 names = st.text(st.sampled_from("ab./\\:~ \0é"), min_size=1, max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(names)
 def test_whatever_an_entry_is_called_nothing_is_written_outside(
     tmp_path_factory: pytest.TempPathFactory, name: str

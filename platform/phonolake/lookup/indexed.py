@@ -120,7 +120,7 @@ def values(lake: Lake, source: SourceShard) -> int:
 @contextmanager
 def showing(lake: Lake) -> Iterator[Show]:
     """A function that looks up title, artist and labels of tracks, while the block runs."""
-    with catalog.connect(lake) as connection:
+    with catalog.alone(lake) as connection:
         connection.execute(f"SET memory_limit = '{MEMORY}'")
 
         def show(track_ids: pa.ChunkedArray) -> Iterator[pa.RecordBatch]:

@@ -132,7 +132,7 @@ def _compare(published: Lake, lake: Lake, config: Config, started: datetime) -> 
         pairs = lake.shards("duplicates")[stem + SUFFIX].rows
         return Outcome("duplicates", None, 0, 0, 0, f"nothing new: {pairs} pairs")
     stamp = {"config_hash": digest([_product().version, stem]), "code_version": CODE_VERSION}
-    with catalog.connect(lake) as connection:
+    with catalog.alone(lake) as connection:
         found = [asdict(pair) | stamp for pair in compare_all(connection, config)]
     shard = keep_rows(lake.path("duplicates", stem), table.arrow, found)
     n = count_tracks(lake, "fingerprints", lake.shards("fingerprints"))

@@ -18,7 +18,7 @@ from phonolake.audio.encoded import sha256
 from phonolake.errors import AudioError, UsageError
 from phonolake.stages.ingest_files import METADATA_ONLY, File, encoded
 from phonolake.stages.ingest_scan import FileRun
-from phonolake.store import catalog
+from phonolake.store import catalog, views
 from phonolake.store.lake import Lake
 from phonolake.store.shards import Shard
 
@@ -254,10 +254,10 @@ def _insert(connection: duckdb.DuckDBPyConnection, lake: Lake, dataset: str, run
     alone = [file for file in lake.shards("tracks") if file.startswith(METADATA_ONLY)]
     if runs is not None:
         spans = [run.bounds(dataset) for run in runs]
-        tables = {name: f"({catalog.selecting(lake, name, _about(lake, name, spans))}) AS {name}" for name in tables}
+        tables = {name: f"({views.selecting(lake, name, _about(lake, name, spans))}) AS {name}" for name in tables}
     connection.execute(f"INSERT INTO known {KNOWN.format(**tables)}", [dataset, TRY_AGAIN])
     if alone:
-        shards = catalog.reading(lake, "tracks", alone)
+        shards = views.reading(lake, "tracks", alone)
         connection.execute(f"INSERT INTO known {ALONE.format(shards=shards)}", [dataset, WITHOUT_AUDIO])
     if runs is not None:
         columns = {

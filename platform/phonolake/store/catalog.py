@@ -5,25 +5,25 @@ it holds nothing but views.
 """
 
 import json
-import math
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phonolake.files import replacing
-from phonolake.store import remote
+from phonolake.store import instance, remote, views
 from phonolake.store import schema as schemas
-from phonolake.store.place import Place
 from phonolake.store.schema import Column, TableSchema, literal, quote
-from phonolake.store.shards import COUNTED, Shard
+from phonolake.store.shards import Shard
+from phonolake.store.views import PublishedTables
 
 FILE = "catalog.duckdb"
 # Plain clients open the catalog too, and those of DuckDB 1 none of a later storage.
@@ -31,34 +31,7 @@ STORAGE = "v1.2.0"
 FEATURES = "features"
 SET_PREFIX = FEATURES + "_"
 ATTACHED = "lake"
-# To look at a part takes some five times as long as to open a shard; a few shards are not worth being told apart.
-PARTS, LEAST_IN_PART = 0.45, 32
-PATTERNS = str.maketrans({c: f"[{c}]" for c in "*?["})
-
-
-class PublishedTables(Protocol):
-    """What the catalog asks of a lake; `phonolake.store.lake` imports this module, and says what each of these does."""
-
-    place: Place
-
-    @property
-    def root(self) -> Path: ...
-
-    def versions(self) -> dict[str, int]: ...
-
-    def shards(self, table: str, version: int | None = None) -> dict[str, Shard]: ...
-
-    def published_schema(self, table: str, version: int | None = None) -> pa.Schema: ...
-
-    def name(self, table: str, file: str) -> str: ...
-
-    def build_catalog(self) -> None: ...
-
-    @property
-    def is_pinned(self) -> bool: ...
-
-    @property
-    def is_whole(self) -> bool: ...
+COPY = f"copied-{FILE}"
 
 
 def build(lake: PublishedTables, *, anew: bool = False) -> None:
@@ -92,9 +65,8 @@ def _continued(lake: PublishedTables, written: Path) -> Path | None:
     if not lake.is_whole or not (lake.root / FILE).is_file():
         return None
     shutil.copyfile(lake.root / FILE, written)
-    with duckdb.connect(str(written)) as connection:
-        found = connection.execute("SELECT comment FROM duckdb_views() WHERE view_name = 'lake_tables'").fetchone()
-        before = _stamped(lake, found[0]) if found else None
+    with _changing(lake, written) as connection:
+        before = _stamped(lake, _comment(connection))
         if before is None or before.keys() - lake.versions().keys():
             return None
         _fill(connection, lake, before, check=False)
@@ -103,9 +75,24 @@ def _continued(lake: PublishedTables, written: Path) -> Path | None:
 
 def _write(lake: PublishedTables, written: Path, *, check: bool) -> Path:
     written.write_bytes(_blank(schemas.fingerprint()))
-    with duckdb.connect(str(written)) as connection:
+    with _changing(lake, written) as connection:
         _fill(connection, lake, {}, check=check)
     return written
+
+
+@contextmanager
+def _changing(lake: PublishedTables, written: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that changes a catalog which nobody has open."""
+    if lake.place.is_remote:
+        # It gets a file system, which an instance has as a whole.
+        with duckdb.connect(str(written)) as connection:
+            yield connection
+    else:
+        with instance.connection() as (connection, name):
+            connection.execute(f"ATTACH {literal(str(written))} AS {name}")
+            connection.execute(f"USE {name}")
+            yield connection
+            connection.execute(f"CHECKPOINT {name}")
 
 
 def _fill(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, before: dict[str, int], *, check: bool) -> None:
@@ -157,45 +144,69 @@ def publish(lake: PublishedTables) -> None:
     lake.place.send(FILE)
 
 
-def connect(lake: PublishedTables) -> duckdb.DuckDBPyConnection:
-    """Open the catalog for reading; it is built again when the lake was moved or a publication was cut short.
+@contextmanager
+def connect(lake: PublishedTables) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the catalog for a question of our own, which changes no setting and keeps nothing after the block.
 
-    When another program holds the file, the lake lies on a read-only disk, shows an earlier moment, or not all that is
-    published, the same views come from a file of this connection alone. Every connection is an instance of its own:
-    DuckDB would hand out an open one for the same file, and with it old views.
+    It is built again when the lake was moved or a publication was cut short. When the lake lies on a read-only disk,
+    shows an earlier moment, or not all that is published, the same views come from a file of this connection alone.
     """
+    if lake.place.is_remote:
+        with alone(lake) as connection:
+            yield connection
+    else:
+        with instance.connection() as (connection, name):
+            _use(connection, lake, name)
+            yield connection
+
+
+def alone(lake: PublishedTables) -> duckdb.DuckDBPyConnection:
+    """Open the catalog in an instance of its own, for what people ask, and for what has settings or functions."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     if lake.place.is_remote:
         connection.register_filesystem(remote.Objects(lake.place))
-    try:
-        attached = lake.is_whole and attach(connection, lake)
-        if not attached and lake.is_whole and not lake.is_pinned:
-            lake.build_catalog()
-            attached = attach(connection, lake)
-    except (duckdb.Error, OSError):
-        attached = False
-    if not attached:
-        with TemporaryDirectory() as scratch:
-            # It stays readable until the connection is closed, although it has no name by then.
-            connection.execute(f"ATTACH {literal(str(_written(lake, Path(scratch))))} AS {ATTACHED} (READ_ONLY)")
-    connection.execute(f"USE {ATTACHED}")
+    _use(connection, lake, ATTACHED)
     return connection
 
 
-def attach(connection: duckdb.DuckDBPyConnection, lake: PublishedTables) -> bool:
-    """Attach the catalog if it is there and shows what is published."""
-    path = lake.root / FILE
-    if not path.is_file():
+def _use(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, name: str) -> None:
+    """Attach a catalog that shows what is published."""
+    with TemporaryDirectory() as scratch:
+        # A copy: no other program can hold it, and it stays readable until it is let go, although it has no name then.
+        copy = Path(scratch) / COPY
+        try:
+            attached = lake.is_whole and attach(connection, lake, name, copy)
+            if not attached and lake.is_whole and not lake.is_pinned:
+                lake.build_catalog()
+                attached = attach(connection, lake, name, copy)
+        except (duckdb.Error, OSError):
+            attached = False
+        if not attached:
+            connection.execute(f"ATTACH {literal(str(_written(lake, Path(scratch))))} AS {name} (READ_ONLY)")
+    connection.execute(f"USE {name}")
+
+
+def attach(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, name: str, copy: Path) -> bool:
+    """Attach a copy of the catalog if it is there and shows what is published."""
+    if not (lake.root / FILE).is_file():
         return False
-    connection.execute(f"ATTACH {literal(str(path))} AS {ATTACHED} (READ_ONLY)")
-    rows = connection.execute(
-        "SELECT comment FROM duckdb_views() WHERE view_name = 'lake_tables' AND database_name = $1", [ATTACHED]
-    ).fetchall()
-    if rows == [(_stamp(lake, lake.versions()),)]:
+    shutil.copyfile(lake.root / FILE, copy)
+    connection.execute(f"ATTACH {literal(str(copy))} AS {name} (READ_ONLY)")
+    if _comment(connection, name) == _stamp(lake, lake.versions()):
         return True
-    connection.execute(f"DETACH {ATTACHED}")
+    connection.execute(f"DETACH {name}")
     return False
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, name: str | None = None) -> str | None:
+    """What a catalog, that in use without a name, says of what it shows."""
+    found = connection.execute(
+        "SELECT comment FROM duckdb_views() "
+        "WHERE view_name = 'lake_tables' AND database_name = coalesce($1, current_database())",
+        [name],
+    ).fetchone()
+    return found[0] if found else None
 
 
 def _stamp(lake: PublishedTables, versions: dict[str, int]) -> str:
@@ -203,10 +214,10 @@ def _stamp(lake: PublishedTables, versions: dict[str, int]) -> str:
     return json.dumps([str(lake.place), schemas.fingerprint(), dict(sorted(versions.items()))])
 
 
-def _stamped(lake: PublishedTables, stamp: str) -> dict[str, int] | None:
+def _stamped(lake: PublishedTables, stamp: str | None) -> dict[str, int] | None:
     """The versions that a catalog of this place and code shows; None for another one, or one with a refusal in it."""
     try:
-        place, declared, versions = json.loads(stamp)
+        place, declared, versions = json.loads(stamp or "")
     except (TypeError, ValueError):
         return None
     return versions if (place, declared) == (str(lake.place), schemas.fingerprint()) else None
@@ -215,7 +226,7 @@ def _stamped(lake: PublishedTables, stamp: str) -> dict[str, int] | None:
 def _declare(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the view of every declared table, with no rows, and the macros."""
     for table in schemas.tables().values():
-        create_view(connection, table, _empty(table))
+        views.create_view(connection, table, views.no_rows(table))
     connection.execute(schemas.macros_sql())
 
 
@@ -238,17 +249,17 @@ def _show(
             versions[table.name], len(found), sum(s.rows for s in found), sum(s.bytes for s in found)
         )
         stored = set(lake.published_schema(table.name, versions[table.name]).names)
-        select = _select(lake, table, found, stored)
+        select = views.select_from(lake, table, found, stored)
         gone = _changed(lake, table.name, found)
-        error = _unreadable(connection, f"SELECT * FROM {reading(lake, table.name, gone)}") if gone else None
+        error = _unreadable(connection, f"SELECT * FROM {views.reading(lake, table.name, gone)}") if gone else None
         if check:
             error = error or _unreadable(connection, select)
         if error:
             broken, select = True, _refusal(table, error)
-        create_view(connection, table, select)
+        views.create_view(connection, table, select)
     if sets:
         union = " UNION ALL BY NAME ".join(f"SELECT * FROM {quote(table.name)}" for table in sets)
-        create_view(connection, _union(declared[FEATURES], sets), union)
+        views.create_view(connection, _union(declared[FEATURES], sets), union)
     # A catalog with a refusal in it never counts as up to date: it heals as soon as the file is back.
     _create_summary(connection, facts, "broken" if broken else _stamp(lake, versions))
 
@@ -272,12 +283,6 @@ def _union(base: TableSchema, sets: list[TableSchema]) -> TableSchema:
     )
 
 
-def selecting(lake: PublishedTables, name: str, shards: list[Shard]) -> str:
-    """SQL that reads some shards of a declared table, with all columns that are declared."""
-    table = schemas.table(name)
-    return _select(lake, table, shards, set(lake.published_schema(name).names)) if shards else _empty(table)
-
-
 def _changed(lake: PublishedTables, table: str, shards: list[Shard]) -> list[str]:
     """Shards that are gone, or have another size than the log says: what is to be looked at before others read it."""
     if lake.place.is_remote:
@@ -285,46 +290,6 @@ def _changed(lake: PublishedTables, table: str, shards: list[Shard]) -> list[str
     folder = lake.root / lake.name(table, "")
     sizes = {entry.name: entry.stat().st_size for entry in os.scandir(folder)} if folder.is_dir() else {}
     return [shard.file for shard in shards if sizes.get(shard.file) != shard.bytes]
-
-
-def _select(lake: PublishedTables, table: TableSchema, shards: list[Shard], stored: set[str]) -> str:
-    """Read a table; a column that was declared after its shards were written is NULL.
-
-    Shards that have all columns are read without a look into each of them. Many are read in parts that say which
-    tracks they are about, so that a question for one track opens the shards of one part.
-    """
-    shards = [shard for shard in shards if shard.rows]
-    if not shards:
-        return _empty(table)
-    columns = ", ".join(
-        f"{quote(c.name) if c.name in stored or not c.nullable else 'NULL'}::{c.type} AS {quote(c.name)}"
-        for c in table.columns
-    )
-    wanted = {c.name for c in table.columns[:COUNTED] if c.nullable} & stored
-    whole = [s for s in shards if s.first is not None and wanted <= s.nulls.keys()]
-    others = [s.file for s in shards if s.first is None or not wanted <= s.nulls.keys()]
-    selects = []
-    if others:
-        # None of them may have a column: it is that of no rows then.
-        named = f"{_empty(table)} UNION ALL BY NAME SELECT * FROM {reading(lake, table.name, others)}"
-        selects.append(f"SELECT {columns} FROM ({named})")
-    parts = _parts(whole)
-    for part in parts:
-        where = ""
-        if len(parts) > 1:
-            low, high = min(s.first or "" for s in part), max(s.last or "" for s in part)
-            where = f" WHERE track_id BETWEEN {literal(low)} AND {literal(high)}"
-        selects.append(f"SELECT {columns} FROM {reading(lake, table.name, [s.file for s in part], alike=True)}{where}")
-    return " UNION ALL ".join(selects)
-
-
-def _parts(shards: list[Shard]) -> list[list[Shard]]:
-    """Shards in order of their tracks, in so many parts that to look at all parts takes as long as to open one."""
-    if not shards:
-        return []
-    ordered = sorted(shards, key=lambda s: (s.first or "", s.last or ""))
-    size = max(LEAST_IN_PART, math.ceil(len(ordered) / max(1, round(PARTS * math.sqrt(len(ordered))))))
-    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
 def _unreadable(connection: duckdb.DuckDBPyConnection, select: str) -> str | None:
@@ -339,38 +304,7 @@ def _unreadable(connection: duckdb.DuckDBPyConnection, select: str) -> str | Non
 def _refusal(table: TableSchema, error: str) -> str:
     """A view that says what is wrong with its table, so that one damaged shard does not close the others."""
     said = f"{table.name} cannot be read ({error}): `phonolake verify` names the damaged shards"
-    return _empty(table, where=f"error({literal(said)})")
-
-
-def _empty(table: TableSchema, where: str = "false") -> str:
-    return "SELECT " + ", ".join(f"NULL::{c.type} AS {quote(c.name)}" for c in table.columns) + f" WHERE {where}"
-
-
-def reading(lake: PublishedTables, table: str, files: list[str], *, names: bool = False, alike: bool = False) -> str:
-    """SQL that reads these shards of a table; `names` adds the column ``filename``, `alike` ones have all columns."""
-    folder = lake.place.named(lake.name(table, ""))
-    if not lake.place.is_remote:
-        folder, files = no_glob(folder), list(map(no_glob, files))
-    # One text, since DuckDB takes twice as long over a list of thousands of them. No path has a line break in it.
-    paths = literal("\n".join(f"{folder.removesuffix('/')}/{file}" for file in files))
-    # Else a folder called dataset=fma above the lake would take the place of the column `dataset`.
-    options = "hive_partitioning = false" + ("" if alike else ", union_by_name = true")
-    options += ", filename = true" if names else ""
-    return f"read_parquet(string_split({paths}, chr(10)), {options})"
-
-
-def no_glob(path: str) -> str:
-    """A path that DuckDB takes as it is, although it reads *, ? and [ as patterns."""
-    return path.translate(PATTERNS)
-
-
-def create_view(connection: duckdb.DuckDBPyConnection, table: TableSchema, select: str) -> None:
-    """Make the view of one table over its published shards."""
-    name = quote(table.name)
-    connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
-    connection.execute(f"COMMENT ON VIEW {name} IS {literal(table.comment)}")
-    for column in table.columns:
-        connection.execute(f"COMMENT ON COLUMN {name}.{quote(column.name)} IS {literal(column.comment)}")
+    return views.no_rows(table, where=f"error({literal(said)})")
 
 
 class _Facts(NamedTuple):
@@ -385,7 +319,7 @@ class _Facts(NamedTuple):
 def _create_summary(connection: duckdb.DuckDBPyConnection, changed: dict[str, _Facts], stamp: str) -> None:
     """The view `lake_tables`: version, shards, rows and bytes of every table, without opening a shard."""
     known = {name: _Facts() for name in schemas.tables() if name != FEATURES}
-    if connection.execute("SELECT count(*) FROM duckdb_views() WHERE view_name = 'lake_tables'").fetchall() == [(1,)]:
+    if _comment(connection):
         known |= {name: _Facts(*facts) for name, *facts in connection.execute("FROM lake_tables").fetchall()}
     rows = []
     for name, facts in (known | changed).items():

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from phonolake.errors import PhonolakeError
-from phonolake.store import catalog, delta, history, schema
+from phonolake.store import catalog, delta, history, schema, views
 from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.naming import TOMBSTONES, naming
 from phonolake.store.rewrite import without
@@ -75,9 +75,9 @@ def doubled(lake: Lake) -> Doubled:
     with catalog.connect(lake) as connection:
         rows = connection.execute(
             "WITH t AS (SELECT track_id, parse_filename(filename) AS file FROM "
-            + catalog.reading(lake, "tracks", files["tracks"], names=True)
+            + views.reading(lake, "tracks", files["tracks"], names=True)
             + "), a AS (SELECT track_id, parse_filename(filename) AS file, max(source_mtime) AS mtime FROM "
-            + catalog.reading(lake, "audio", files["audio"], names=True)
+            + views.reading(lake, "audio", files["audio"], names=True)
             + " GROUP BY ALL) SELECT t.track_id, t.file FROM t LEFT JOIN a USING (track_id, file) "
             "QUALIFY count(*) OVER (PARTITION BY t.track_id) > 1 "
             "AND row_number() OVER (PARTITION BY t.track_id ORDER BY mtime DESC NULLS LAST, t.file DESC) > 1"

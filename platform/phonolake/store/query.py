@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from phonolake.errors import PhonolakeError, UsageError
-from phonolake.store import catalog, remote
+from phonolake.store import catalog, remote, views
 from phonolake.store.lake import Lake
 
 # EXPLAIN ANALYZE carries out what it explains, so what stands behind it must be a SELECT too.
@@ -31,9 +31,9 @@ def connect(lake: Lake, *, confined: bool = True) -> duckdb.DuckDBPyConnection:
     confined : bool
         Whether queries may read the files of this lake only: no other file, no network, no extension.
     """
-    connection = catalog.connect(lake)
+    connection = catalog.alone(lake)
     if confined:
-        allowed = [str(lake.place), str(lake.root), catalog.no_glob(str(lake.root))]
+        allowed = [str(lake.place), str(lake.root), views.no_glob(str(lake.root))]
         connection.execute("SET allowed_directories = $1", [allowed])
         connection.execute("SET enable_external_access = false")
         # Else a name that is no table may be a variable of ours.

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from phonolake.errors import PhonolakeError
 from phonolake.files import TEMPORARY, is_spare, remove, sha256
-from phonolake.store import catalog, checksums, delta, folders, history, jobs, mending, remote, unfinished
+from phonolake.store import catalog, checksums, delta, folders, history, jobs, mending, remote, unfinished, views
 from phonolake.store.lake import Lake
 from phonolake.store.objects import StorageError
 from phonolake.store.schema import shape
@@ -322,7 +322,7 @@ def _audio_with_names(lake: Lake) -> str:
     files = list(lake.shards("audio"))
     if not files:
         return "(SELECT NULL::VARCHAR AS track_id, '' AS filename WHERE false)"
-    return catalog.reading(lake, "audio", files, names=True)
+    return views.reading(lake, "audio", files, names=True)
 
 
 def _leftovers(lake: Lake) -> Iterator[Finding]:

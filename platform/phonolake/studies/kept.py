@@ -17,7 +17,7 @@ import numpy as np
 
 from phonolake import execution, progress
 from phonolake.lineage import CODE_VERSION, canonical
-from phonolake.store import catalog, jobs, schema
+from phonolake.store import catalog, jobs, schema, views
 from phonolake.store.lake import Change, Lake
 from phonolake.store.objects import TakenError
 from phonolake.store.outcomes import now
@@ -166,7 +166,7 @@ def read(lake: Lake, cell_ids: Iterable[str]) -> dict[str, Finished]:
     with catalog.connect(lake) as connection:
         if ready:
             files = [one + SUFFIX for one in ready]
-            found = _read(connection, ready, *(catalog.reading(lake, name, files) for name in (CELLS, PREDICTIONS)))
+            found = _read(connection, ready, *(views.reading(lake, name, files) for name in (CELLS, PREDICTIONS)))
         if others:
             found |= _read(connection, others, CELLS, PREDICTIONS)
     return found
