@@ -107,7 +107,8 @@ def print_query(lake: str, query: str, form: str) -> None:
 @click.option(
     "--mend",
     is_flag=True,
-    help="Put right doubled tracks and dropped shards; remove what the published version has no use for.",
+    help="Put right doubled tracks and dropped shards, put small shards together; remove what the published version has "
+    "no use for.",
 )
 @click.option(
     "--since",

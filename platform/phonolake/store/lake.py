@@ -134,9 +134,9 @@ class Lake:
         """What is another one after each publication; cheaper than `versions`."""
         return publications.stamp(self.place)
 
-    def pinned(self) -> "Lake":
-        """The lake as it is published now, whatever is published later."""
-        return self._another(self.versions())
+    def pinned(self, versions: Mapping[str, int] | None = None) -> "Lake":
+        """The lake as it is published now, whatever is published later; or as some versions of its tables show it."""
+        return self._another(self.versions() if versions is None else versions)
 
     @property
     def is_pinned(self) -> bool:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from phonolake.errors import PhonolakeError
 from phonolake.files import TEMPORARY, is_spare, remove, sha256
-from phonolake.store import catalog, checksums, delta, folders, history, jobs, mending, remote, unfinished
+from phonolake.store import catalog, checksums, compaction, delta, folders, history, jobs, mending, remote, unfinished
 from phonolake.store.lake import Lake
 from phonolake.store.objects import StorageError
 from phonolake.store.schema import shape
@@ -120,7 +120,8 @@ def verify(lake: Lake, *, since: datetime | None = None, sample: float | None = 
 
 
 def mend(lake: Lake) -> list[Path]:
-    """Bring back shards that were dropped, take out doubled tracks, and remove what the published version does not use.
+    """Bring back shards that were dropped, take out doubled tracks, put small shards together (`store.compaction`), and
+    remove what the published version does not use.
 
     Shards that a running job has finished but not committed look like leftovers, and one that began before the last
     publication reads shards that are kept.
@@ -131,11 +132,17 @@ def mend(lake: Lake) -> list[Path]:
         While a job works.
     """
     put_right(lake)
+    with jobs.working(lake.place, "mend"):
+        compaction.compact(lake, at_once=None)
     removed = [*leftovers(lake), *(shard.path for shard in kept(lake))]
     if lake.place.is_remote:
         lake.place.delete(path.relative_to(lake.root).as_posix() for path in removed)
     for path in removed:
         remove(path)
+    if not any(mending.dropped(lake)):
+        # With their shards gone, earlier versions tell nothing any more.
+        for table, version in lake.versions().items():
+            delta.shorten(lake.place, table, version)
     lake.build_catalog()
     return removed
 
