@@ -118,7 +118,7 @@ def is_busy(process):
 
 
 def kill_a_part(process, moment, name):
-    """Kill -9 the first process of that name below the driver, from a moment on; returns whether there was one in time."""
+    """Kill -9 the first process of that name below the driver, from a moment on; returns whether there was one."""
     deadline = time.monotonic() + 120
     time.sleep(moment)
     while process.poll() is None and time.monotonic() < deadline:
@@ -138,10 +138,8 @@ def kill(process, victim, moment, chance):
     """
     if victim == "driver":
         return kill_tree_later(process, moment)
-    if victim == "worker":
-        killed = kill_a_worker(process, moment, chance)
-    else:
-        killed = kill_a_part(process, moment, victim)
+    is_worker = victim == "worker"
+    killed = kill_a_worker(process, moment, chance) if is_worker else kill_a_part(process, moment, victim)
     output, _ = process.communicate(timeout=600)
-    assert process.returncode == 0 or victim != "worker", output
+    assert process.returncode == 0 or not is_worker, output
     return killed

@@ -6,7 +6,7 @@
     LAKE/tables/NAME/       Parquet shards, their Delta log and their checksums
     LAKE/models/RUN_ID/     weights and card
     LAKE/indexes/RUN_ID/    FAISS index, and the track ids in its order as an Arrow file
-    LAKE/scans/             what an ingest has found of its files, and a `verify` of the shards, so that none is read twice
+    LAKE/scans/             what an ingest found of its files, and a `verify` of the shards: none is read twice
     LAKE/jobs/              who is at work
     LAKE/annotations/       the raters' answers as they were given, one journal for each rater
 
