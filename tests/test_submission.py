@@ -205,10 +205,10 @@ def begin(client: JobSubmissionClient, checkout: Path, entrypoint: str) -> str:
             time.sleep(0.2)
 
 
-def submit(client: JobSubmissionClient, checkout: Path, entrypoint: str) -> tuple[JobStatus, str]:
-    """Run a job to its end; returns its status and its log."""
+def submit(client: JobSubmissionClient, checkout: Path, entrypoint: str, seconds: float = 90) -> tuple[JobStatus, str]:
+    """Run a job to its end, which it should reach in so many seconds; returns its status and its log."""
     job = begin(client, checkout, entrypoint)
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + seconds
     while not (status := client.get_job_status(job)).is_terminal():
         assert time.monotonic() < deadline, client.get_job_logs(job)
         time.sleep(0.2)
@@ -277,11 +277,11 @@ def test_a_job_that_fails_says_why_on_one_line(client: JobSubmissionClient, chec
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_a_job_that_is_stopped_ends_soon_and_heals(
     node: Node, client: JobSubmissionClient, checkout: Path, tmp_path: Path
 ) -> None:
-    n, music, lake = 150, tmp_path / "music", tmp_path / "lake"
+    n, music, lake = 40, tmp_path / "music", tmp_path / "lake"
     music.mkdir()
     soundfile.write(music / "000.flac", 0.3 * np.sin(np.arange(30 * 22_050) / 8), 22_050)
     for number in range(1, n):
@@ -305,7 +305,7 @@ def test_a_job_that_is_stopped_ends_soon_and_heals(
     assert client.get_job_status(job) == JobStatus.STOPPED
     done = {path: path.stat().st_mtime_ns for path in (lake / "tables" / "tracks").glob("music-*.parquet")}
     assert 0 < len(done) < n // 4
-    status, log = submit(client, checkout, command)
+    status, log = submit(client, checkout, command, seconds=200)
     assert status == JobStatus.SUCCEEDED, log
     # What was finished is not done again.
     assert {path: path.stat().st_mtime_ns for path in done} == done
