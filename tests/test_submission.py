@@ -15,6 +15,7 @@ import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from ray.runtime_env import RuntimeEnv
 import phonolake
 from phonolake.cli import main as program
 from phonolake.lineage import CODE_VERSION
+from phonolake.store.lake import Lake
+from phonolake.store.verify import verify
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
@@ -188,19 +191,24 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def submit(client: JobSubmissionClient, checkout: Path, entrypoint: str) -> tuple[JobStatus, str]:
-    """Run a job to its end; returns its status and its log."""
+def begin(client: JobSubmissionClient, checkout: Path, entrypoint: str) -> str:
+    """Submit a job; returns its id."""
     runtime_env = yaml.safe_load((checkout / "deploy/runtime_env.yaml").read_text()) | {"working_dir": str(checkout)}
     deadline = time.monotonic() + 90
     while True:
         try:
-            job = client.submit_job(entrypoint=entrypoint, runtime_env=runtime_env)
-            break
+            return client.submit_job(entrypoint=entrypoint, runtime_env=runtime_env)
         except RuntimeError as error:
             # The dashboard answers a moment before the agent that starts jobs does.
             if "No available agent" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
+
+
+def submit(client: JobSubmissionClient, checkout: Path, entrypoint: str, seconds: float = 90) -> tuple[JobStatus, str]:
+    """Run a job to its end, which it should reach in so many seconds; returns its status and its log."""
+    job = begin(client, checkout, entrypoint)
+    deadline = time.monotonic() + seconds
     while not (status := client.get_job_status(job)).is_terminal():
         assert time.monotonic() < deadline, client.get_job_logs(job)
         time.sleep(0.2)
@@ -266,6 +274,53 @@ def test_a_job_that_fails_says_why_on_one_line(client: JobSubmissionClient, chec
     assert log.splitlines()[-1].startswith(f"phonolake: no audio in {tmp_path}:")
     assert "Traceback" not in log
     assert not (tmp_path / "lake").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_job_that_is_stopped_ends_soon_and_heals(
+    node: Node, client: JobSubmissionClient, checkout: Path, tmp_path: Path
+) -> None:
+    n, music, lake = 40, tmp_path / "music", tmp_path / "lake"
+    music.mkdir()
+    soundfile.write(music / "000.flac", 0.3 * np.sin(np.arange(30 * 22_050) / 8), 22_050)
+    for number in range(1, n):
+        shutil.copy(music / "000.flac", music / f"{number:03d}.flac")
+    size = (music / "000.flac").stat().st_size
+    command = (
+        f"python jobs/ingest_dataset.py folder {music} --lake {lake} --shard-bytes {4 * size} --features music-role-97"
+    )
+    job = begin(client, checkout, command)
+    deadline = time.monotonic() + 200
+    while not list((lake / "tables" / "tracks").glob("music-*.parquet")):
+        assert not client.get_job_status(job).is_terminal(), client.get_job_logs(job)
+        assert time.monotonic() < deadline, client.get_job_logs(job)
+        time.sleep(0.1)
+    begun = time.monotonic()
+    client.stop_job(job)
+    while not client.get_job_status(job).is_terminal() or _busy(node):
+        assert time.monotonic() - begun < 10, (client.get_job_status(job), _busy(node))
+        time.sleep(0.1)
+    print(f"\nstopped within {time.monotonic() - begun:.1f} s")
+    assert client.get_job_status(job) == JobStatus.STOPPED
+    done = {path: path.stat().st_mtime_ns for path in (lake / "tables" / "tracks").glob("music-*.parquet")}
+    assert 0 < len(done) < n // 4
+    status, log = submit(client, checkout, command, seconds=200)
+    assert status == JobStatus.SUCCEEDED, log
+    # What was finished is not done again.
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    whole = phonolake.open(lake)
+    assert whole.sql("SELECT count(*), count(DISTINCT track_id) FROM tracks").fetchall() == [(n, n)]
+    assert verify(Lake.open(lake)) == []
+
+
+def _busy(node: Node) -> list[str]:
+    """Tasks that the workers of a node are at."""
+    found = []
+    for process in node.family():
+        with suppress(psutil.Error):
+            found += [word for word in process.cmdline()[:1] if word.startswith("ray::_task")]
+    return found
 
 
 @pytest.mark.timeout(180)

@@ -29,6 +29,7 @@ from phonolake.lineage import DIGITS
 from phonolake.records import Recording
 from phonolake.stages.ingest_files import Looker
 from phonolake.store import query
+from phonolake.store.compaction import compact
 from phonolake.store.lake import Change, Lake
 from phonolake.store.mending import schema_of
 from phonolake.store.shards import SUFFIX, Shard, describe
@@ -36,6 +37,8 @@ from phonolake.store.shards import SUFFIX, Shard, describe
 PER_SHARD, LABELS = 200, ("a", "b")
 # Folders of a shard each: that which is really taken in, and what stands for all others in templates.
 SEED, FOLDER = "seed", "@@@@@"
+# Shards are called as by an ingest.
+STEM = f"music-{FOLDER}-{'0' * DIGITS}"
 SR, N_SAMPLES = 16_000, 32_768
 MODEL, SET = "scaled-mfcc", "mfcc-120"
 STAGES = {
@@ -150,7 +153,7 @@ class Replica:
                 rows = self._renamed(
                     pq.read_table(lake.folder(table) / file), dict(zip(ids, self._hashes, strict=True))
                 )
-                named = file.replace(stem, f"music-{FOLDER}")
+                named = file.replace(stem, STEM)
                 self._templates.setdefault(table, []).append(Template(named, rows, self._hashes))
         self._schemas = {table: schema_of(lake, table) for table in self._templates}
 
@@ -177,7 +180,7 @@ class Replica:
             "track_id": [f"music:{name}" for name in names],
             "source_id": names,
             "source_path": [str(self.music / name) for name in names],
-            "source_shard": [f"music-{FOLDER}{SUFFIX}"] * len(ids),
+            "source_shard": [STEM + SUFFIX] * len(ids),
             "metadata_hash": [hashes[track_id].decode() for track_id in ids],
         }
         for column in put.keys() & set(rows.column_names):
@@ -203,6 +206,8 @@ def make(root: Path, n_tracks: int) -> tuple[Path, Path]:
     folders = [f"{k:0{len(FOLDER)}d}" for k in range(max(0, n_tracks // PER_SHARD - 1))]
     with get_context("fork").Pool() as pool:
         replica.commit(pool.map(replica.add, folders))
+    # As after an ingest of all of them.
+    compact(Lake.open(lake).pinned(), at_once=None)
     return music, lake
 
 

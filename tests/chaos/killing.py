@@ -86,9 +86,13 @@ def kill_later(process, moment):
 
 
 def kill_tree_later(process, moment):
-    """Kill the driver with -9; what it had started must go by itself (Ray looks for lost nodes now and then)."""
+    """Kill the driver with -9; what it had started must go by itself (Ray looks for lost nodes now and then).
+
+    Returns whether it was still at work.
+    """
     _, alive = psutil.wait_procs(kill_later(process, moment), timeout=90)
     assert not alive, f"left behind: {[p.name() for p in alive]}"
+    return process.returncode == -signal.SIGKILL
 
 
 def kill_a_worker(process, moment, chance):
@@ -114,7 +118,7 @@ def is_busy(process):
 
 
 def kill_a_part(process, moment, name):
-    """Kill -9 the first process of that name below the driver, from a moment on, if there is one in time."""
+    """Kill -9 the first process of that name below the driver, from a moment on; returns whether there was one."""
     deadline = time.monotonic() + 120
     time.sleep(moment)
     while process.poll() is None and time.monotonic() < deadline:
@@ -122,5 +126,20 @@ def kill_a_part(process, moment, name):
             with suppress(psutil.Error):
                 if child.name() == name:
                     child.kill()
-                    return
+                    return True
         time.sleep(0.05)
+    return False
+
+
+def kill(process, victim, moment, chance):
+    """Kill -9 the driver, a busy worker, or a part of Ray by its name, from a moment on, and see the driver end.
+
+    Returns whether there was one in time. The loss of a worker must not be noticed.
+    """
+    if victim == "driver":
+        return kill_tree_later(process, moment)
+    is_worker = victim == "worker"
+    killed = kill_a_worker(process, moment, chance) if is_worker else kill_a_part(process, moment, victim)
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0 or not is_worker, output
+    return killed

@@ -19,7 +19,7 @@ from .killing import (
     check_same,
     contents,
     finish,
-    kill_a_part,
+    kill,
     kill_a_worker,
     kill_later,
     kill_tree_later,
@@ -82,13 +82,16 @@ def run_words(corpus, lake):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("victim", ["driver", "worker", "raylet", "gcs_server"])
 @pytest.mark.parametrize("attempt", range(KILLS))
-def test_a_run_killed_at_a_random_moment_heals(corpus, undisturbed, tmp_path, attempt):
+def test_a_run_killed_at_a_random_moment_heals(corpus, undisturbed, tmp_path, attempt, victim):
     expected, seconds = undisturbed
+    chance = random.Random(f"{victim} {attempt}")
     process = start(run_words(corpus, tmp_path / "lake"))
-    kill_tree_later(process, random.Random(attempt).uniform(0, seconds))
-    finish(run_words(corpus, tmp_path / "lake"))
+    kill(process, victim, chance.uniform(0, seconds * 0.9), chance)
+    if process.returncode:
+        finish(run_words(corpus, tmp_path / "lake"))
     check_same(tmp_path / "lake", expected)
 
 
@@ -107,34 +110,6 @@ def test_a_run_killed_on_object_storage_heals(corpus, undisturbed, objects_serve
         monkeypatch.setattr(jobs, "DEAD_SECONDS", 0)
         mend(Lake.open(url))
         check_same(url, expected)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("attempt", range(KILLS))
-def test_a_run_that_loses_a_worker_ends_the_same(corpus, undisturbed, tmp_path, attempt):
-    expected, seconds = undisturbed
-    chance = random.Random(1000 + attempt)
-    process = start(run_words(corpus, tmp_path / "lake"))
-    kill_a_worker(process, chance.uniform(0, seconds * 0.9), chance)
-    output, _ = process.communicate(timeout=500)
-    assert process.returncode == 0, output
-    check_same(tmp_path / "lake", expected)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("attempt", range(KILLS))
-def test_a_run_that_loses_a_part_of_ray_heals(corpus, undisturbed, tmp_path, attempt):
-    """The node's raylet, or what knows the cluster, at a random moment: the run ends by itself, and is run again."""
-    expected, seconds = undisturbed
-    chance = random.Random(2000 + attempt)
-    process = start(run_words(corpus, tmp_path / "lake"))
-    kill_a_part(process, chance.uniform(0, seconds * 0.9), chance.choice(["raylet", "gcs_server"]))
-    process.communicate(timeout=600)
-    if process.returncode:
-        finish(run_words(corpus, tmp_path / "lake"))
-    check_same(tmp_path / "lake", expected)
 
 
 def train_words(lake):

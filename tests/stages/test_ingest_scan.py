@@ -9,6 +9,7 @@ import pytest
 from phonolake.stages import forget, ingest, ingest_known, ingest_scan
 from phonolake.stages.ingest import Config
 from phonolake.stages.ingest_plan import IngestPlan
+from phonolake.store import compaction
 from phonolake.store.lake import Lake
 
 from . import in_process
@@ -71,6 +72,7 @@ def test_a_plan_is_that_of_a_comparison_of_all_files(
     in_process.work_here(monkeypatch)
     monkeypatch.setattr(ingest_scan, "RUN", 3)
     monkeypatch.setattr(ingest_scan, "FEW", 0.9)
+    monkeypatch.setattr(compaction, "MOST", 2)
     partial = []
     settle = ingest_scan.Scan._settle
     monkeypatch.setattr(ingest_scan.Scan, "_settle", lambda scan: (settle(scan), partial.append(scan.is_partial)))
@@ -83,6 +85,7 @@ def test_a_plan_is_that_of_a_comparison_of_all_files(
         change(music, tmp_path / "lake", rng, number)
         assert facts(ingest.make_plan(config)) == facts(of_all(config))
         ingest.run(config)
+    assert any("-merged-" in file for file in Lake.open(config.lake).shards("tracks"))
     # The rule above says nothing where all are compared each time.
     assert sum(partial) > len(partial) / 3
 

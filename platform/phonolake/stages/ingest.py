@@ -29,7 +29,7 @@ from phonolake.stages.ingest_rows import rows_of
 from phonolake.stages.ingest_scan import RESTS_ON, Scan
 from phonolake.stages.source_root import Root
 from phonolake.stages.suspects import watched
-from phonolake.store import jobs, mirror, schema
+from phonolake.store import compaction, jobs, mirror, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.naming import TOMBSTONES
@@ -136,6 +136,7 @@ def _publish(
     said = replace(config, root=readable(config.root))
     changes["runs"] = finish(seen, said, [outcome], started)
     committed = lake.commit(changes, Reads(versions(seen, "tracks", "rejects", "passed_over", TOMBSTONES)))
+    committed = compaction.compact(lake.pinned(committed), at_once=max(compaction.AT_ONCE, len(plan.shards)))
     if plan.scan is not None and not plan.gone:
         plan.scan.keep(lake, committed, _retried(lake, plan))
     return outcome

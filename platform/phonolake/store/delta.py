@@ -9,7 +9,7 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from phonolake.errors import PhonolakeError
-from phonolake.store import objects
+from phonolake.store import history, objects
 from phonolake.store.changes import Change
 from phonolake.store.objects import TakenError
 from phonolake.store.place import Place
@@ -17,9 +17,10 @@ from phonolake.store.schema import shape
 from phonolake.store.shards import Shard
 
 FOLDER = "tables"
-# Entries of a log are some hundred bytes, and tell which shards earlier versions had: they are kept, not cleaned up.
-# Whoever opens a log reads a checkpoint, and the entries behind it.
-SETTINGS = {"delta.enableExpiredLogCleanup": "false", "delta.checkpointInterval": "20"}
+# Entries of a log are some hundred bytes, and tell which shards earlier versions had: they are kept until those shards
+# go (`shorten`). Whoever opens a log reads a checkpoint, and the entries behind it.
+INTERVAL = 20
+SETTINGS = {"delta.enableExpiredLogCleanup": "false", "delta.checkpointInterval": str(INTERVAL)}
 
 
 def folder(table: str) -> str:
@@ -93,6 +94,15 @@ def commit(place: Place, table: str, change: Change, kept: dict[str, Shard], pub
             raise TakenError(f"{table} is written by another job at the same time: run the command again")
         found = version(place, table, found.number - 1)
     return found
+
+
+def shorten(place: Place, table: str, number: int) -> None:
+    """Let a long log of a table begin with one of its versions; earlier ones can then no longer be opened."""
+    if len(history.before(place, folder(table), number)) > INTERVAL:
+        _open(place, table, number).create_checkpoint()
+        if not place.is_remote:
+            history.force(place.root / folder(table), number)
+        place.delete(history.before(place, folder(table), number))
 
 
 def _opened_for(place: Place, table: str, arrow: pa.Schema, published: int) -> DeltaTable:

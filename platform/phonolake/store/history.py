@@ -13,6 +13,8 @@ from phonolake.store.place import Place
 
 LOG = "_delta_log"
 ENTRY = re.compile(r"/(\d{20})\.json$")
+# An entry, or a checkpoint.
+NUMBERED = re.compile(r"/(\d{20})\.[^/]+$")
 PARALLEL = 8
 
 
@@ -46,6 +48,13 @@ def earlier(place: Place, folder: str, version: int) -> dict[str, int]:
             for kind, file in actions:
                 named[file] = version if kind == "add" else number - 1
     return {file: last for file, last in named.items() if last < version}
+
+
+def before(place: Place, folder: str, version: int) -> list[str]:
+    """Entries and checkpoints that nobody needs who opens `version` or a later one, of which there is a checkpoint."""
+    names = [entry.name for entry in place.list(f"{folder}/{LOG}/")]
+    numbered = [(int(found[1]), name) for name in names if (found := NUMBERED.search(name))]
+    return [name for number, name in numbered if number < version]
 
 
 def drop_torn(folder: Path, version: int) -> None:

@@ -6,7 +6,7 @@
     LAKE/tables/NAME/       Parquet shards, their Delta log and their checksums
     LAKE/models/RUN_ID/     weights and card
     LAKE/indexes/RUN_ID/    FAISS index, and the track ids in its order as an Arrow file
-    LAKE/scans/             digests of the files that were taken in, so that they are not compared one by one
+    LAKE/scans/             what an ingest found of its files, and a `verify` of the shards: none is read twice
     LAKE/jobs/              who is at work
     LAKE/annotations/       the raters' answers as they were given, one journal for each rater
 
@@ -134,9 +134,9 @@ class Lake:
         """What is another one after each publication; cheaper than `versions`."""
         return publications.stamp(self.place)
 
-    def pinned(self) -> "Lake":
-        """The lake as it is published now, whatever is published later."""
-        return self._another(self.versions())
+    def pinned(self, versions: Mapping[str, int] | None = None) -> "Lake":
+        """The lake as it is published now, whatever is published later; or as some versions of its tables show it."""
+        return self._another(self.versions() if versions is None else versions)
 
     @property
     def is_pinned(self) -> bool:

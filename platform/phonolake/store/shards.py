@@ -135,6 +135,11 @@ class ShardWriter:
         if self._pending >= self.group_bytes or len(self._rows) >= self.group_rows:
             self._flush()
 
+    def append_table(self, rows: pa.Table) -> None:
+        """Add rows that are a table already, as row groups of their own."""
+        self._flush()
+        self._writer.write_table(rows, row_group_size=self.group_rows)
+
     def _flush(self) -> None:
         if self._rows:
             large = self._pending >= LARGE

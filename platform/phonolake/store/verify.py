@@ -1,26 +1,31 @@
 """Hold a lake against its own promises: every shard readable, every row accounted for, no orphan, no double."""
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import duckdb
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from phonolake.errors import PhonolakeError
-from phonolake.files import TEMPORARY, is_spare, remove, sha256
-from phonolake.store import catalog, checksums, delta, folders, history, jobs, mending, remote, unfinished, views
+from phonolake.files import TEMPORARY, is_spare, remove
+from phonolake.store import (
+    catalog,
+    compaction,
+    delta,
+    folders,
+    history,
+    inspection,
+    jobs,
+    mending,
+    remote,
+    unfinished,
+    views,
+)
 from phonolake.store.lake import Lake
-from phonolake.store.objects import StorageError
-from phonolake.store.schema import shape
-from phonolake.store.shards import SUFFIX, Shard
+from phonolake.store.shards import SUFFIX
 
 # Columns that tell the rows of a table apart.
 KEYS = {
@@ -97,8 +102,16 @@ class Kept:
     version: int
 
 
-def verify(lake: Lake, *, since: datetime | None = None, sample: float | None = None) -> list[Finding]:
+def verify(
+    lake: Lake,
+    *,
+    since: datetime | None = None,
+    sample: float | None = None,
+    over: inspection.Mapper = inspection.by_threads,
+) -> list[Finding]:
     """Check a lake from its files up to its rows; an empty list means that all is well.
+
+    Shards that a verify which was cut short within the last day has read are not read again (`store.inspection`).
 
     Parameters
     ----------
@@ -106,8 +119,10 @@ def verify(lake: Lake, *, since: datetime | None = None, sample: float | None = 
         Look at those shards alone that were published since then.
     sample : float, optional
         Look at so large a share of the shards, in (0, 1], each time at others. Rows are those of all shards.
+    over : callable
+        What deals the shards out, such as `execution.imap`; by default threads of this process look at them.
     """
-    broken = _shards(lake, since, sample)
+    broken = _shards(lake, since, sample, over)
     # Rows can only be counted when they can be read.
     if not broken:
         try:
@@ -120,7 +135,8 @@ def verify(lake: Lake, *, since: datetime | None = None, sample: float | None = 
 
 
 def mend(lake: Lake) -> list[Path]:
-    """Bring back shards that were dropped, take out doubled tracks, and remove what the published version does not use.
+    """Bring back shards that were dropped, take out doubled tracks, put small shards together (`store.compaction`), and
+    remove what the published version does not use.
 
     Shards that a running job has finished but not committed look like leftovers, and one that began before the last
     publication reads shards that are kept.
@@ -131,11 +147,17 @@ def mend(lake: Lake) -> list[Path]:
         While a job works.
     """
     put_right(lake)
+    with jobs.working(lake.place, "mend"):
+        compaction.compact(lake, at_once=None)
     removed = [*leftovers(lake), *(shard.path for shard in kept(lake))]
     if lake.place.is_remote:
         lake.place.delete(path.relative_to(lake.root).as_posix() for path in removed)
     for path in removed:
         remove(path)
+    if not any(mending.dropped(lake)):
+        # With their shards gone, earlier versions tell nothing any more.
+        for table, version in lake.versions().items():
+            delta.shorten(lake.place, table, version)
     lake.build_catalog()
     return removed
 
@@ -191,72 +213,22 @@ def _earlier(lake: Lake, table: str, versions: dict[str, int]) -> dict[str, int]
     return history.earlier(lake.place, delta.folder(table), versions[table]) if table in versions else {}
 
 
-@dataclass(frozen=True, slots=True)
-class _Check:
-    """One shard that is to be looked at, and the checksum that its bytes should have."""
-
-    lake: Lake
-    table: str
-    shard: Shard
-    columns: pa.Schema
-    checksum: str | None
-
-    def finding(self) -> Finding | None:
-        """What is wrong with it."""
-        try:
-            with _as_it_lies(self.lake, self.table, self.shard.file) as path:
-                problem = self._problem(path)
-        except (OSError, StorageError, pa.ArrowException) as error:
-            problem = f"unreadable ({str(error).splitlines()[0]})"
-        return Finding(self.table, self.shard.file, problem, RESTORE) if problem else None
-
-    def _problem(self, path: Path) -> str | None:
-        if not path.is_file():
-            return "missing"
-        # Bytes that are those that were written need not be read a second time to be understood.
-        same = self.checksum is not None and sha256(path) == self.checksum
-        changed = None if same or self.checksum is None else "its bytes changed since it was written"
-        return _read_through(path, self.shard.rows, self.columns, pages=not same) or changed
-
-
-def _shards(lake: Lake, since: datetime | None, sample: float | None) -> list[Finding]:
-    """Look at the bytes of shards, as many at once as there are cores: to hash them holds no lock."""
+def _shards(lake: Lake, since: datetime | None, sample: float | None, over: inspection.Mapper) -> list[Finding]:
+    """Look at the bytes of shards."""
     draw = np.random.default_rng()
     least = 0.0 if since is None else since.timestamp() * 1000
-    checks = []
-    for table in lake.versions():
-        columns, expected = lake.published_schema(table), checksums.kept(lake.place, delta.folder(table))
-        for shard in lake.shards(table).values():
-            if (shard.published or 0) >= least and (sample is None or draw.random() < sample):
-                checks.append(_Check(lake, table, shard, columns, expected.get(shard.file)))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return [finding for finding in pool.map(_Check.finding, checks) if finding is not None]
-
-
-@contextmanager
-def _as_it_lies(lake: Lake, table: str, file: str) -> Iterator[Path]:
-    """A shard, whatever copy of it this machine has."""
-    if not lake.place.is_remote:
-        yield lake.folder(table) / file
-        return
-    with TemporaryDirectory() as scratch:
-        path, name = Path(scratch) / file, lake.name(table, file)
-        with suppress(FileNotFoundError):
-            lake.place.bring(name, path, lake.place.size(name))
-        yield path
-
-
-def _read_through(path: Path, rows: int, columns: pa.Schema, *, pages: bool) -> str | None:
-    file = pq.ParquetFile(path, page_checksum_verification=True)
-    # Checksums guard the pages but not the footer, which names the columns.
-    # A shard that is older than a column of its table lacks it, and is read with NULL in its place.
-    found_names = set(file.schema_arrow.names)
-    if shape(file.schema_arrow) != shape(pa.schema(f for f in columns if f.name in found_names or not f.nullable)):
-        return f"columns {', '.join(file.schema_arrow.names)}, and the log says {', '.join(columns.names)}"
-    for group in range(file.num_row_groups if pages else 0):
-        file.read_row_group(group)
-    found = file.metadata.num_rows
-    return None if found == rows else f"{found} rows, and the log says {rows}"
+    # Another sample has other shards: there is nothing to go on with.
+    notes = inspection.Notes(lake) if sample is None else None
+    checks = inspection.checks(
+        lake, lambda shard: (shard.published or 0) >= least and (sample is None or draw.random() < sample)
+    )
+    found = [
+        Finding(check.table, check.shard.file, problem, RESTORE)
+        for check, problem in inspection.inspect(checks, notes, over)
+    ]
+    if notes is not None:
+        notes.remove()
+    return found
 
 
 def _doubles(lake: Lake) -> Iterator[Finding]:
