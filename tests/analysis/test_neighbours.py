@@ -58,7 +58,11 @@ def test_the_nearest_of_those_that_fulfil_a_condition(
     with Searcher(lake) as searcher:
         for query in (0, 7):
             for k in (4, 100):
-                assert ids(searcher.similar(f"m:{query}", k=k, where=where)) == nearest(query, numbers, k)
+                found = searcher.similar(f"m:{query}", k=k, where=where)
+                assert ids(found) == nearest(query, numbers, k)
+                track_ids, similarity = searcher.nearest(f"m:{query}", k=k, where=where)
+                assert track_ids == ids(found)
+                assert similarity.tolist() == [n.similarity for n in found]
     assert ids(neighbours.similar(lake, "m:0", k=4, where=where)) == nearest(0, numbers, 4)
 
 

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,15 +51,26 @@ def lake_at(root: Path, n: int, d: int) -> Lake:
     return lake
 
 
-def ask_faiss(segment: Segment, number: int, k: int) -> None:
-    """FAISS's own call for the k nearest of a vector, as far as the index looks."""
+def faiss_calls(segments: Sequence[Segment], k: int, *, again: bool) -> Callable[[np.ndarray], object]:
+    """FAISS's own calls for the k nearest of a vector in each segment, as far as the index looks.
+
+    With `again` FAISS ranks what it finds by the vectors themselves too (`IndexRefineFlat`), as the index does.
+    """
     faiss = loaded()
-    query_1D = np.asarray(segment.vectors[number])[None]
-    if segment.exact:
-        faiss.knn(query_1D, np.asarray(segment.vectors), k, faiss.METRIC_INNER_PRODUCT)
-        return
-    cells = segment.plan.probes(k, segment.faiss.nlist)
-    segment.faiss.search(query_1D, k * segment.plan.refine, params=faiss.SearchParametersIVF(nprobe=cells))
+
+    def call(segment: Segment) -> Callable[[np.ndarray], object]:
+        if segment.exact:
+            lying_ND = np.asarray(segment.vectors)
+            return lambda query_1D: faiss.knn(query_1D, lying_ND, k, faiss.METRIC_INNER_PRODUCT)
+        parameters = faiss.SearchParametersIVF(nprobe=segment.plan.probes(k, segment.faiss.nlist))
+        if not again:
+            return lambda query_1D: segment.faiss.search(query_1D, k, params=parameters)
+        index = faiss.IndexRefineFlat(segment.faiss, faiss.swig_ptr(np.asarray(segment.vectors)))
+        refine = faiss.IndexRefineSearchParameters(k_factor=segment.plan.refine, base_index_params=parameters)
+        return lambda query_1D: index.search(query_1D, k, params=refine)
+
+    calls = [call(segment) for segment in segments]
+    return lambda query_D: [ask(query_D[None]) for ask in calls]
 
 
 def overhead(lake: Lake, repeats: int) -> None:
@@ -69,10 +80,15 @@ def overhead(lake: Lake, repeats: int) -> None:
         index.run(index.Config(str(lake.root)))
     opened, searcher, stored = phonolake.open(lake.root), Searcher(lake), searching.load(folder)
     segment = stored.segments[0]
-    print(f"{len(segment):,} x {segment.vectors.shape[1]}, {segment.kind}, recall@10 {stored.card.recall:.3f}")
+    sizes = " + ".join(f"{len(each):,}" for each in stored.segments)
+    print(f"{sizes} x {segment.vectors.shape[1]}, {segment.kind}, recall@10 {stored.card.recall:.3f}")
+    bare, refined = (faiss_calls(stored.segments, 11, again=again) for again in (False, True))
+    lying_ND = np.asarray(segment.vectors)
     ways: dict[str, Callable[[int], object]] = {
-        "FAISS": lambda q: ask_faiss(segment, q, 11),
-        "segment": lambda q: segment.search(np.asarray(segment.vectors[q]), 11),
+        "FAISS": lambda q: bare(lying_ND[q]),
+        "FAISS, and what it finds ranked by the vectors": lambda q: refined(lying_ND[q]),
+        "segments": lambda q: [each.search(lying_ND[q], 11) for each in stored.segments],
+        "Searcher.nearest (ids and similarities)": lambda q: searcher.nearest(made_lakes.track_id(q)),
         "Searcher.similar": lambda q: searcher.similar(made_lakes.track_id(q)),
         "phonolake.open(L).similar (a data frame)": lambda q: opened.similar(made_lakes.track_id(q)),
     }

@@ -279,7 +279,7 @@ def test_ids_are_found_by_number_and_numbers_by_id(
         stored(tmp_path_factory.mktemp("tracks"), track_ids),
         Tracks.of(pa.array(track_ids, pa.string()), np.zeros(len(track_ids), np.int32)),
     ):
-        assert known.ids().to_pylist() == known.at(range(len(known))) == track_ids
+        assert known.ids().to_pylist() == list(map(known.id, range(len(known)))) == track_ids
         assert [known.number(track_id) for track_id in track_ids] == list(range(len(known)))
         assert known.number(other) == (track_ids.index(other) if other in track_ids else None)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -81,11 +82,14 @@ def test_a_replica_that_is_killed_loses_no_request(lake: Lake, free_port: int) -
 
 
 def pid_of_a_replica() -> int:
-    """The process of a replica that answers."""
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            if "ServeReplica:phonolake:answers" in " ".join(process.cmdline()):
-                return process.pid
+    """The process of a replica that answers; where all were killed, the next one that Ray starts."""
+    late = time.monotonic() + SECONDS
+    while time.monotonic() < late:
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                if "ServeReplica:phonolake:answers" in " ".join(process.cmdline()):
+                    return process.pid
+        time.sleep(0.1)
     raise AssertionError("no replica is there")
 
 

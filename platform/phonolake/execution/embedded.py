@@ -76,6 +76,8 @@ def connect(*, workers: int | None = None) -> None:
     # By itself Ray starts a task that ran out of memory again and again, without end.
     os.environ.setdefault("RAY_task_oom_retries", str(CRASHES))
     os.environ.setdefault("RAY_gcs_server_port_wait_time_s", str(PATIENCE_SECONDS))
+    # Ray Serve's proxy is killed, and the service with it, where a busy machine needs more than 5 s to start it.
+    os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", str(PATIENCE_SECONDS))
     if address := os.environ.get("RAY_ADDRESS"):
         say(f"Using the Ray cluster at {address}.")
         _join(address)

@@ -7,7 +7,7 @@ Shape suffixes: N vectors, D values, K neighbours.
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
@@ -33,12 +33,20 @@ MOST_CHANGED = 100_000
 
 
 class Hit(NamedTuple):
-    """A vector that was found: the track's id, its similarity, and where it stands."""
+    """A vector that was found: minus its cosine similarity, the track's id, its number among all, and its segment.
 
+    They sort as they are answered: the most alike first, equal ones in order of their ids.
+    """
+
+    distance: float
     track_id: str
-    similarity: float
-    piece: "SearchedSegment"
     number: int
+    piece: "SearchedSegment"
+
+    @property
+    def similarity(self) -> float:
+        """Cosine similarity."""
+        return -self.distance
 
 
 @dataclass(frozen=True)
@@ -76,12 +84,11 @@ class SearchedSegment:
         """Title, artist and labels of a track, if they are kept here."""
         if self.changed is None or found.track_id in self.changed:
             return None
-        return self.segment.tracks.shown(found.number)
+        return self.segment.tracks.shown(found.number - self.first)
 
-    def hits(self, numbers: np.ndarray, similarity: np.ndarray) -> Iterator[Hit]:
-        """What was found in it, as tracks."""
-        there = numbers.tolist()
-        return map(Hit, self.segment.tracks.at(there), similarity.tolist(), repeat(self), there)
+    def hit(self, number: int, similarity: float) -> Hit:
+        """A vector that was found in it, as a track."""
+        return Hit(-similarity, self.segment.tracks.id(number), number + self.first, self)
 
     def number(self, track_id: str) -> int | None:
         """The number of a track within it, where it is alive."""
@@ -196,13 +203,18 @@ class Searched:
             Tracks that are left out.
         """
         left_out = set(exclude)
-        found: list[Hit] = []
+        # More than asked for, since the track itself comes first.
+        depth = k + len(left_out)
+        found: list[tuple[float, int, SearchedSegment]] = []
         for piece, allowed in zip(self.pieces, among, strict=True):
-            # More than asked for, since the track itself comes first.
-            numbers, similarity = piece.segment.search(query_D, k + len(left_out), among=allowed)
-            found += piece.hits(numbers, similarity)
-        found.sort(key=lambda f: (-f.similarity, f.track_id))
-        return [f for f in found if f.track_id not in left_out][:k]
+            numbers, similarity = piece.segment.search(query_D, depth, among=allowed)
+            found += zip(similarity.tolist(), numbers.tolist(), repeat(piece))
+        if len(found) > depth:
+            # No id is read of what is too far away.
+            least = sorted([similarity for similarity, _, _ in found])[-depth]
+            found = [each for each in found if each[0] >= least]
+        hits = sorted(piece.hit(number, similarity) for similarity, number, piece in found)
+        return [hit for hit in hits if hit.track_id not in left_out][:k]
 
     def nearest_many(
         self, query_QD: np.ndarray, k: int, among: Sequence[Allowed | None], exclude: Sequence[str]
@@ -213,9 +225,9 @@ class Searched:
             number_QK, similarity_QK = piece.segment.search_many(query_QD, k + 1, among=allowed)
             for each, numbers, similarity in zip(found, number_QK, similarity_QK, strict=True):
                 there = numbers >= 0
-                each += piece.hits(numbers[there], similarity[there])
+                each += map(piece.hit, numbers[there].tolist(), similarity[there].tolist())
         for each in found:
-            each.sort(key=lambda f: (-f.similarity, f.track_id))
+            each.sort()
         return [[f for f in each if f.track_id != asked][:k] for each, asked in zip(found, exclude, strict=True)]
 
 

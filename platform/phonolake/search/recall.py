@@ -21,8 +21,8 @@ from phonolake.search.vectors import let_go, nearest_of_all
 WANTED, K = 0.98, 10
 # Queries of each half, and those that are asked under each filter.
 QUERIES, FILTERED = 192, 48
-# Neighbours for which is measured how far to look, and the shares of filters. The last serves 10 and the query, of 1 %.
-DEPTHS = (10, 20, 50, 100, 200, 500, 1200)
+# Neighbours for which is measured how far to look, the last for 10 and the query under .3 %, and the shares of filters.
+DEPTHS = (10, 20, 50, 100, 200, 500, 1200, 4000)
 SHARES = (0.5, 0.1, 0.01, 0.001, 0.0001)
 # Questions after which the vectors that they looked at are let go of.
 LOOKED_AT = 16

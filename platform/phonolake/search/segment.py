@@ -165,15 +165,25 @@ class Segment:
 
     def _by_faiss(self, query_D: np.ndarray, depth: int, probes: int) -> np.ndarray:
         number_K = self._many_by_faiss(query_D[None], depth, probes)[0]
-        return number_K[number_K >= 0]
+        # What is lacking comes last.
+        return number_K if number_K[-1] >= 0 else number_K[number_K >= 0]
 
     def _many_by_faiss(self, query_QD: np.ndarray, depth: int, probes: int) -> np.ndarray:
-        faiss = loaded()
-        if self._is_graph:
-            parameters = faiss.SearchParametersHNSW(efSearch=max(probes, depth))
-        else:
-            parameters = faiss.SearchParametersIVF(nprobe=probes)
-        return np.asarray(self.faiss.search(query_QD, depth, params=parameters)[1])
+        effort = max(probes, depth) if self._is_graph else probes
+        if effort not in self._parameters:
+            faiss = loaded()
+            made = (
+                faiss.SearchParametersHNSW(efSearch=effort)
+                if self._is_graph
+                else faiss.SearchParametersIVF(nprobe=effort)
+            )
+            self._parameters[effort] = made
+        return np.asarray(self.faiss.search(query_QD, depth, params=self._parameters[effort])[1])
+
+    @cached_property
+    def _parameters(self) -> dict[int, Any]:
+        """FAISS's parameters by how far to look, which take as long to make as to rank what was found."""
+        return {}
 
     def _near(self, query_D: np.ndarray, k: int, among: Allowed, bounds: np.ndarray) -> np.ndarray:
         """Of the allowed vectors those in the cells around a query."""

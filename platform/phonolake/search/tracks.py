@@ -1,6 +1,7 @@
 """The tracks of an index: ids and what is shown of each, in the order of its vectors, looked at where they lie."""
 
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,9 +84,11 @@ class Tracks:
     def __len__(self) -> int:
         return ROWS * (len(self.batches) - 1) + len(self.batches[-1]) if self.batches else 0
 
-    def at(self, numbers: Iterable[int]) -> list[str]:
-        """Ids of some tracks."""
-        return list(map(self._id, numbers))
+    def id(self, number: int) -> str:
+        """Id of a track."""
+        found = self._texts[number // ROWS][0][number % ROWS]
+        assert found is not None, "ids are not null"
+        return found
 
     def shown(self, number: int) -> tuple[str | None, ...]:
         """Title, artist and labels of a track."""
@@ -98,12 +101,12 @@ class Tracks:
         if self.by_id is None:
             found = pc.index(self.ids(), track_id).as_py()
             return None if found < 0 else int(found)
-        checksums, numbers = self.by_id
-        wanted = np.uint32(_checksum(track_id))
-        place = int(checksums.searchsorted(wanted))
+        checksums, numbers = self._order
+        wanted = _checksum(track_id)
+        place = bisect_left(checksums, wanted)
         while place < len(checksums) and checksums[place] == wanted:
-            if self._id(int(numbers[place])) == track_id:
-                return int(numbers[place])
+            if self.id(numbers[place]) == track_id:
+                return numbers[place]
             place += 1
         return None
 
@@ -125,10 +128,11 @@ class Tracks:
         """Columns of strings of each batch: the ids, and what is shown."""
         return [[_Texts(column) for column in batch.columns if column.type == pa.string()] for batch in self.batches]
 
-    def _id(self, number: int) -> str:
-        found = self._texts[number // ROWS][0][number % ROWS]
-        assert found is not None, "ids are not null"
-        return found
+    @cached_property
+    def _order(self) -> tuple[memoryview, memoryview]:
+        """Both rows of `by_id`; Python looks at a few values of them faster than NumPy."""
+        assert self.by_id is not None
+        return memoryview(self.by_id[0]), memoryview(self.by_id[1])
 
 
 def write(folder: Path, track_ids: pa.ChunkedArray, shards: np.ndarray, shown: Iterable[pa.RecordBatch]) -> None:

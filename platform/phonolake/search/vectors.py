@@ -87,7 +87,9 @@ def fast(x_ND: Vectors) -> Vectors:
 
 def similarities(x_ND: Vectors, numbers: np.ndarray, query_D: np.ndarray) -> np.ndarray:
     """Cosine similarity of some vectors, in float64: the same value whichever way they were found."""
-    return np.einsum("kd,d->k", fast(x_ND)[numbers].astype(np.float64), query_D.astype(np.float64))
+    rows_KD = np.asarray(x_ND).take(numbers, axis=0) if isinstance(x_ND, np.ndarray) else x_ND[numbers]
+    # Row by row: a product of matrices may differ in the last digit with the number of its rows.
+    return np.vecdot(rows_KD.astype(np.float64), query_D.astype(np.float64))
 
 
 def nearest_among(x_ND: Vectors, numbers: np.ndarray, query_D: np.ndarray, k: int) -> np.ndarray:
