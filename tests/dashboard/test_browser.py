@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests import in_browser
 
-from phonolake.annotation import journal, sampling
+from phonolake.annotation import drawing, journal, sampling
 from phonolake.store.lake import Lake
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -29,6 +29,7 @@ PAGES = {
     "label_vectors": "Label vectors",
     "label_noise": "Label noise",
     "reannotate": "Re-annotate",
+    "neighbours": "Neighbours",
     "runs": "Runs",
     "sql": "SQL",
 }
@@ -259,6 +260,36 @@ def test_five_hundred_answers_in_two_windows_with_reloads(tab, context, server: 
     assert len({(a.track_id, a.label) for a in found}) == len(found) <= total
     assert given >= total
     other.close()
+
+
+@pytest.mark.slow
+def test_triplets_are_played_and_answered_by_keyboard(tab, server: str, own_lake: Path, picture) -> None:
+    """One sound plays at a time; answers, a reload and a way back lose nothing."""
+    drawing.run(drawing.Config(str(own_lake), "alike", 6))
+    visit(tab, f"{server}/neighbours?rater=anna&sample=alike")
+    tab.get_by_text("Triplet 1 of 6").wait_for()
+    playing = "[...document.querySelectorAll('audio')].map(sound => !sound.paused)"
+    for n in (1, 2, 3, 2):
+        tab.keyboard.press(str(n))
+        tab.wait_for_function(f"{playing}.map((on, n) => on === (n === {n - 1})).every(right => right)")
+    lake = Lake.open(own_lake)
+    for n, key in enumerate("ABSBA", start=1):
+        tab.keyboard.press(key)
+        tab.get_by_text(f"Triplet {n + 1} of 6").wait_for()
+        assert len(journal.compared(lake, "anna")) == n
+        if n == 3:
+            tab.reload()
+            tab.get_by_text("Triplet 4 of 6").wait_for()
+        settle(tab)
+    tab.keyboard.press("U")
+    tab.get_by_text("Triplet 5 of 6").wait_for()
+    settle(tab)
+    for key in "BA":
+        tab.keyboard.press(key)
+        settle(tab)
+    tab.get_by_text("anna has answered every triplet").wait_for()
+    assert [answer.value for answer in journal.compared(lake, "anna")] == [1, 0, None, 0, 0, 1]
+    picture(tab, "neighbours answered", full_page=True)
 
 
 @pytest.mark.slow

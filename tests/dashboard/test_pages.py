@@ -20,6 +20,7 @@ PAGES = {
     "label_vectors": "Label vectors",
     "label_noise": "Label noise",
     "reannotate": "Re-annotate",
+    "neighbours": "Neighbours",
     "runs": "Runs",
     "studies": "Studies",
     "sql": "SQL",
@@ -44,7 +45,7 @@ def test_a_lake_with_recordings_only_names_what_to_run(open_page, toy, half_lake
     app = open_page(half_lake, page, track=toy.track_id(0))
     assert not app.exception
     assert not app.error
-    if page not in ("cooccurrence", "reannotate", "sql"):
+    if page not in ("cooccurrence", "reannotate", "neighbours", "sql"):
         assert "phonolake " in told(app)
 
 
