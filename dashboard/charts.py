@@ -55,6 +55,22 @@ def histogram(edges: Sequence[tuple[float, float]], counts: Sequence[int], *, x_
     )
 
 
+def filter_histogram(bins: Sequence[tuple[float, float, int]], low: float, high: float, *, title: str) -> Figure:
+    """Bars (start, end, number of tracks) that can be clicked; those between two numbers stand out."""
+    shades = [
+        {"value": n, "itemStyle": {"color": MAIN if start < high and end > low else PALE}} for start, end, n in bins
+    ]
+    names = [f"{start:g}" for start, _, _ in bins]
+    hidden = {"show": False}
+    return framed(
+        f"Histogram: tracks by {title}",
+        [{"type": "bar", "data": shades, "barWidth": "94%", "barMinHeight": 2, "selectedMode": "multiple"}],
+        {"type": "category", "data": names, "axisTick": hidden, "splitLine": hidden},
+        {"type": "value", "axisLabel": hidden, "splitLine": hidden},
+        tooltip={"formatter": "{b}: {c} tracks", "confine": True},
+    )
+
+
 def matrix(
     labels: Sequence[str],
     values_LL: np.ndarray,

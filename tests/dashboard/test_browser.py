@@ -331,6 +331,27 @@ def test_tracks_inside_a_lasso_are_listed(tab, server: str, picture) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_a_click_on_bars_chooses_their_tracks(tab, server: str, picture) -> None:
+    """Of a histogram, in the list and on the map; the address keeps it."""
+    visit(tab, f"{server}/explore?dataset=toy")
+    tab.get_by_text("More conditions").click()
+    settle(tab)
+    chart = tab.get_by_test_id("stEChartsChart").first
+    chart.locator("canvas").wait_for()
+    box = chart.bounding_box()
+    # 15 bins of 2 s, one of them after the other.
+    for n in (3, 5):
+        tab.mouse.click(box["x"] + 8 + (box["width"] - 24) * (n + 0.5) / 15, box["y"] + box["height"] - 32)
+        settle(tab)
+    tab.wait_for_url(re.compile(r"ranges=duration%3A6%3A12"))
+    tab.get_by_text("7 tracks", exact=True).wait_for()
+    picture(tab, "explore histograms", full_page=True)
+    tab.get_by_text("Map", exact=True).click()
+    settle(tab)
+    tab.get_by_text(re.compile("7 of 30 tracks")).wait_for()
+
+
 def test_back_goes_to_the_track_before(tab, server: str) -> None:
     visit(tab, f"{server}/explore?track=toy:004")
     tab.locator("[class*=st-key-open-]").first.get_by_role("button").click()
