@@ -3,8 +3,9 @@
 import io
 from functools import partial
 from pathlib import PurePath
+from typing import Any
 
-import charts
+import map_view
 import pandas as pd
 import player
 import pyarrow as pa
@@ -50,6 +51,20 @@ def count(snapshot: tuple, _view: View, wanted: browse.Filter) -> int:
 def read_map(snapshot: tuple, _view: View, method: str) -> embedding_map.EmbeddingMap:
     """Where the tracks lie, once per publication."""
     return embedding_map.embedding_map(_view.connection, method=method)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def read_points(snapshot: tuple, _view: View, method: str, wanted: browse.Filter) -> tuple[list[int], dict[str, Any]]:
+    """Which of the tracks on a map pass a filter, by their numbers, and the figure of them."""
+    found = read_map(snapshot, _view, method)
+    shown = list(range(len(found.track_ids)))
+    if wanted != browse.Filter():
+        passing = set(browse.ids(_view.connection, wanted))
+        shown = [n for n in shown if found.track_ids[n] in passing]
+    if not shown:
+        return [], {}
+    names, labels = [found.titles[n] for n in shown], [found.labels[n] for n in shown]
+    return shown, map_view.figure(found.places[shown], names, labels, most_groups=MOST_GROUPS)
 
 
 @st.cache_data(max_entries=8, show_spinner="Listening …")
@@ -183,18 +198,13 @@ def show_map(view: View, wanted: browse.Filter) -> None:
         bind="query-params",
     )  # fmt: skip
     found = read_map(view.snapshot, view, layout)
-    shown = list(range(len(found.track_ids)))
-    if wanted != browse.Filter():
-        among = set(browse.ids(view.connection, wanted))
-        shown = [n for n in shown if found.track_ids[n] in among]
+    shown, points = read_points(view.snapshot, view, layout, wanted)
     if not shown:
         st.info("No track on the map passes these filters.", icon=":material/filter_alt_off:")
         return
-    figure = charts.scatter(
-        found.places[shown], [found.titles[n] for n in shown], [found.labels[n] for n in shown],
-        most_groups=MOST_GROUPS, titled=layout == "pca", marked=opened(found, shown),
-    )  # fmt: skip
-    chosen = charts.lasso(figure, height=560, key=f"map-{layout}-{found.run_id}-{wanted}")
+    n_chosen, numbers = map_view.show(
+        points, marked=opened(found, shown), height=560, key=f"{layout}-{found.run_id}-{wanted}"
+    )
     n = len(found.track_ids)
     which = f"{n:,} tracks" if n == found.n_total else f"A fixed sample of {n:,} of {found.n_total:,} tracks"
     if len(shown) < n:
@@ -205,9 +215,10 @@ def show_map(view: View, wanted: browse.Filter) -> None:
         else f"the two axes hold {found.explained:.0%} of what the embeddings differ in"
     )
     st.caption(
-        f"{which}; {axes}. Click points, or draw around them with the lasso, to list them; shift and the wheel zoom."
+        f"{which}; {axes}. Click a point to open its track, or draw around some to list them; shift and the wheel "
+        "zoom, shift and the mouse move."
     )
-    track_ids = [found.track_ids[shown[k]] for k in chosen if k < len(shown)]
+    track_ids = [found.track_ids[shown[k]] for k in numbers]
     if len(track_ids) == 1:
         # One that was clicked plays, and opens beside the map; what is opened from there later stays open.
         if st.session_state.get(CLICKED) != track_ids[0]:
@@ -216,7 +227,8 @@ def show_map(view: View, wanted: browse.Filter) -> None:
     else:
         st.session_state[CLICKED] = None
     if len(track_ids) > 1:
-        st.markdown(f"**{len(track_ids):,} chosen**")
+        listed = "" if n_chosen == len(track_ids) else f", the first {len(track_ids):,} are listed"
+        st.markdown(f"**{n_chosen:,} chosen**{listed}")
         player.playlist(view, track_ids, key="lassoed", beside=True)
     where_from(view, "map", ("embeddings",), run_id=found.run_id)
 
