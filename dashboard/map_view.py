@@ -5,7 +5,6 @@ rectangles, drawn at once.
 """
 
 import base64
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,21 +45,25 @@ export default function ({ parentElement, data, setStateValue }) {
   // What was zoomed, hidden or chosen stays when the page runs again, as long as the points are the same.
   if (root.kept?.id !== data.id) root.kept = { id: data.id, zoom: 1, x: 0, y: 0, hidden: new Set(), line: null };
   const kept = root.kept, size = n > 20000 ? 2 : n > 3000 ? 3 : 6, gap = 14;
-  let width = 0, cells = null;
+  // By group, the others first: they lie below.
+  const order = Uint32Array.from(group.keys()).sort((a, b) => group[b] - group[a]);
+  let width = 0, ax = 0, bx = 0, ay = 0, by = 0;
   canvas.setAttribute("aria-label", data.about);
-  const px = (i) => gap + (width - 2 * gap) * ((place[2 * i] - kept.x) * kept.zoom);
-  const py = (i) => gap + (data.height - 2 * gap) * (1 - (place[2 * i + 1] - kept.y) * kept.zoom);
+  const px = (i) => ax + bx * place[2 * i], py = (i) => ay + by * place[2 * i + 1];
   const draw = () => {
     const ratio = window.devicePixelRatio || 1;
-    width = canvas.clientWidth; cells = null;
+    width = canvas.clientWidth;
+    bx = (width - 2 * gap) * kept.zoom; ax = gap - bx * kept.x;
+    by = -(data.height - 2 * gap) * kept.zoom; ay = data.height - gap - by * kept.y;
     canvas.width = width * ratio; canvas.height = data.height * ratio; canvas.style.height = data.height + "px";
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.globalAlpha = n > 3000 ? .6 : .8;
-    // The others lie below.
-    for (let k = data.names.length - 1; k >= 0; k--) {
-      if (kept.hidden.has(k)) continue;
-      pen.fillStyle = data.colors[k];
-      for (let i = 0; i < n; i++) if (group[i] === k) pen.fillRect(px(i) - size / 2, py(i) - size / 2, size, size);
+    pen.globalAlpha = .8;
+    let last = -1, hidden = false;
+    for (const i of order) {
+      if (group[i] !== last) { last = group[i]; hidden = kept.hidden.has(last); pen.fillStyle = data.colors[last]; }
+      const x = px(i), y = py(i);
+      if (hidden || x < -size || y < -size || x > width + size || y > data.height + size) continue;
+      pen.fillRect(x - size / 2, y - size / 2, size, size);
     }
     pen.globalAlpha = 1; pen.lineWidth = 2; pen.strokeStyle = data.mark;
     if (data.marked !== null) {
@@ -68,22 +71,12 @@ export default function ({ parentElement, data, setStateValue }) {
     }
     if (kept.line) { pen.beginPath(); kept.line.forEach(([x, y]) => pen.lineTo(x, y)); pen.closePath(); pen.stroke(); }
   };
-  // Points by squares of 16 pixels, for what is near the pointer.
   const near = (x, y) => {
-    if (!cells) {
-      cells = new Map();
-      for (let i = 0; i < n; i++) {
-        if (kept.hidden.has(group[i])) continue;
-        const cell = (px(i) >> 4) + "," + (py(i) >> 4);
-        if (cells.has(cell)) cells.get(cell).push(i); else cells.set(cell, [i]);
-      }
-    }
     let best = null, least = 100;
-    for (let a = -1; a <= 1; a++) for (let b = -1; b <= 1; b++)
-      for (const i of cells.get(((x >> 4) + a) + "," + ((y >> 4) + b)) || []) {
-        const far = (px(i) - x) ** 2 + (py(i) - y) ** 2;
-        if (far < least) { least = far; best = i; }
-      }
+    for (let i = 0; i < n; i++) {
+      const far = (px(i) - x) ** 2 + (py(i) - y) ** 2;
+      if (far < least && !kept.hidden.has(group[i])) { least = far; best = i; }
+    }
     return best;
   };
   const inside = (line, x, y) => {
@@ -160,7 +153,9 @@ export default function ({ parentElement, data, setStateValue }) {
     if (by) { kept.x += by[0]; kept.y += by[1]; kept.line = null; draw(); event.preventDefault(); }
     if (event.key === "+" || event.key === "-") zoom(event.key === "+" ? 1.5 : 1 / 1.5, width / 2, data.height / 2);
   };
-  legend.replaceChildren(...data.names.map((text, k) => {
+  const present = new Set(group);
+  legend.replaceChildren(...data.names.flatMap((text, k) => {
+    if (!present.has(k)) return [];
     const button = document.createElement("button"), spot = document.createElement("i");
     spot.style.background = data.colors[k]; button.append(spot, text);
     button.setAttribute("aria-pressed", !kept.hidden.has(k));
@@ -179,27 +174,27 @@ export default function ({ parentElement, data, setStateValue }) {
 
 
 def figure(
-    places_N2: np.ndarray, names: Sequence[str], groups: Sequence[str | None], *, most_groups: int
+    places_N2: np.ndarray, names: Sequence[str], groups: Sequence[str | None], coloured: Sequence[str]
 ) -> dict[str, Any]:
     """What the browser draws: places in [0, 1], and of each point its group and what is told of it.
 
     Parameters
     ----------
     groups : sequence of str or None
-        What colours the points; the most common have a colour each.
+        What each point belongs to.
+    coloured : sequence of str
+        Groups that have a colour each; the others share one.
     """
     low_2 = places_N2.min(axis=0)
     span_2 = np.maximum(places_N2.max(axis=0) - low_2, 1e-9)
-    coloured = [group for group, _ in Counter(group for group in groups if group is not None).most_common(most_groups)]
     code = {group: k for k, group in enumerate(coloured)}
     rest = len(coloured)
     code_N = np.array([code.get(group, rest) if group is not None else rest for group in groups], np.uint8)
-    shown = [*map(name, coloured), *([OTHER] if (code_N == rest).any() else [])]
     return {
         "places": base64.b64encode(((places_N2 - low_2) / span_2).astype("<f4").tobytes()).decode(),
         "groups": base64.b64encode(code_N.tobytes()).decode(),
-        "names": shown,
-        "colors": [*charts.POINTS[:rest], charts.PALE][: len(shown)],
+        "names": [*map(name, coloured), OTHER],
+        "colors": [*charts.POINTS[:rest], charts.PALE],
         "told": [f"{name(a)}: {name(b or 'no label')}" for a, b in zip(names, groups, strict=True)],
         "mark": charts.MARK,
     }

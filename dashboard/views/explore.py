@@ -1,6 +1,7 @@
 """Find a track: by its names and facts, by a condition, on a map, by a recording of your own, or by a description."""
 
 import io
+from collections import Counter
 from functools import partial
 from pathlib import PurePath
 from typing import Any
@@ -29,7 +30,7 @@ WAYS = ("List", "Map", "Recording", "Words")
 CLICKED = "clicked"
 PICK = {
     "List": "Pick a track from the list. The address of this page then leads straight to it.",
-    "Map": "Click a point, or draw around some with the lasso, to list their tracks, and open one from there.",
+    "Map": "Click a point, or draw around some to list their tracks, and open one from there.",
     "Recording": "What sounds like your recording is listed; open one of the tracks from there.",
     "Words": "What sounds as you describe it is listed; open one of the tracks from there.",
 }
@@ -63,8 +64,11 @@ def read_points(snapshot: tuple, _view: View, method: str, wanted: browse.Filter
         shown = [n for n in shown if found.track_ids[n] in passing]
     if not shown:
         return [], {}
+    # A label keeps its colour, whatever is selected.
+    common = Counter(label for label in found.labels if label is not None).most_common(MOST_GROUPS)
+    coloured = [label for label, _ in common]
     names, labels = [found.titles[n] for n in shown], [found.labels[n] for n in shown]
-    return shown, map_view.figure(found.places[shown], names, labels, most_groups=MOST_GROUPS)
+    return shown, map_view.figure(found.places[shown], names, labels, coloured)
 
 
 @st.cache_data(max_entries=8, show_spinner="Listening …")

@@ -94,7 +94,7 @@ def test_scores_stand_by_metric_with_a_mark_where_chance_is():
 def test_points_on_a_map_lie_in_the_unit_square_with_the_colours_of_their_groups():
     places_N2 = np.arange(14.0).reshape(7, 2)
     groups = ["a", "b", "a", None, "c", "b", "a"]
-    figure = map_view.figure(places_N2, NAMES, groups, most_groups=2)
+    figure = map_view.figure(places_N2, NAMES, groups, ["a", "b"])
     found_N2 = np.frombuffer(base64.b64decode(figure["places"]), "<f4").reshape(-1, 2)
     np.testing.assert_allclose(found_N2, (places_N2 - places_N2.min(axis=0)) / 12, atol=1e-6)
     assert list(base64.b64decode(figure["groups"])) == [0, 1, 0, 2, 2, 1, 0]

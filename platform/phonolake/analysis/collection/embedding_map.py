@@ -1,6 +1,6 @@
 """A map of the tracks: their embeddings in two dimensions, for a bounded number of tracks.
 
-Shape suffixes: N tracks, D embedding values, B tracks of a block.
+Shape suffixes: N tracks, M of them, D embedding values.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,14 @@ import pyarrow.compute as pc
 
 from phonolake.analysis.results.class_views import project
 from phonolake.errors import PhonolakeError
+from phonolake.search.vectors import unit
 
 # A t-SNE of more takes minutes; of the components, reading the vectors is what takes time.
 MOST_TRACKS = {"pca": 100_000, "tsne": 2000}
-# Numbers that are read at most, 128 MB, and those that are worked on together.
-MOST_VALUES, BLOCK = 1 << 25, 1 << 20
+# Numbers that are read at most: 128 MB.
+MOST_VALUES = 1 << 25
+# Vectors that decide on the components, at most.
+FITTED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,27 +103,21 @@ def embedding_map(
 
 
 def principal_components(e_ND: np.ndarray) -> tuple[np.ndarray, float]:
-    """Two principal components x_N2 of vectors that are brought to unit length, and the share of variance they hold."""
-    n, d = e_ND.shape
-    step = max(1, BLOCK // max(1, d))
-    mean_D, product_DD = np.zeros(d), np.zeros((d, d))
-    for start in range(0, n, step):
-        block_BD = _unit(e_ND[start : start + step])
-        mean_D += block_BD.sum(axis=0) / n
-        product_DD += block_BD.T @ block_BD
-    value_D, vector_DD = np.linalg.eigh(product_DD - n * np.outer(mean_D, mean_D))
+    """Two principal components x_N2 of vectors that are brought to unit length, and the share of variance they hold.
+
+    Of more than 20,000 vectors, evenly spread ones of about that number decide on the components.
+    """
+    unit_ND = unit(e_ND)
+    fitted_MD = unit_ND[:: -(-len(unit_ND) // FITTED)].astype(np.float64)
+    mean_D = fitted_MD.mean(axis=0)
+    fitted_MD -= mean_D
+    value_D, vector_DD = np.linalg.eigh(fitted_MD.T @ fitted_MD)
     axes_D2 = vector_DD[:, ::-1][:, :2]
-    x_N2 = np.zeros((n, 2))
-    for start in range(0, n, step):
-        x_N2[start : start + step, : axes_D2.shape[1]] = (_unit(e_ND[start : start + step]) - mean_D) @ axes_D2
+    x_N2 = np.zeros((len(unit_ND), 2))
+    x_N2[:, : axes_D2.shape[1]] = unit_ND @ axes_D2.astype(np.float32) - mean_D @ axes_D2
     # The sign of a component is free: its longest arm points to the right and up, on every machine.
     longest = np.abs(x_N2).argmax(axis=0)
     x_N2 *= np.where(x_N2[longest, [0, 1]] < 0, -1, 1)
     variance_D = np.maximum(value_D[::-1], 0)
     total = float(variance_D.sum())
     return x_N2.astype(np.float32), float(variance_D[:2].sum()) / total if total else 0.0
-
-
-def _unit(e_ND: np.ndarray) -> np.ndarray:
-    e_ND = e_ND.astype(np.float64)
-    return e_ND / np.maximum(np.linalg.norm(e_ND, axis=1, keepdims=True), np.finfo(float).tiny)
