@@ -12,6 +12,7 @@ PAGES = [
     st.Page("views/label_vectors.py", title="Label vectors", icon=":material/hub:"),
     st.Page("views/label_noise.py", title="Label noise", icon=":material/rule:"),
     st.Page("views/reannotate.py", title="Re-annotate", icon=":material/headphones:"),
+    st.Page("views/neighbours.py", title="Neighbours", icon=":material/hearing:"),
     st.Page("views/runs.py", title="Runs", icon=":material/model_training:"),
     st.Page("views/studies.py", title="Studies", icon=":material/science:"),
     st.Page("views/sql.py", title="SQL", icon=":material/database:"),

@@ -1,11 +1,9 @@
 """Figures in one style: horizontal bars, histograms, matrices of labels, points, curves."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import streamlit as st
 from frame import TOLD, Figure, across, colours, downwards, framed, heatmap, name, places, scale, source
 
 # The mark stands out from the bars of models, and all three from light and dark pages.
@@ -52,6 +50,22 @@ def histogram(edges: Sequence[tuple[float, float]], counts: Sequence[int], *, x_
             n=[*counts, 0, 0],
             **{TOLD: [*told, "", ""]},
         ),
+    )
+
+
+def filter_histogram(bins: Sequence[tuple[float, float, int]], low: float, high: float, *, title: str) -> Figure:
+    """Bars (start, end, number of tracks) that can be clicked; those between two numbers stand out."""
+    shades = [
+        {"value": n, "itemStyle": {"color": MAIN if start < high and end > low else PALE}} for start, end, n in bins
+    ]
+    names = [f"{start:g}" for start, _, _ in bins]
+    hidden = {"show": False}
+    return framed(
+        f"Histogram: tracks by {title}",
+        [{"type": "bar", "data": shades, "barWidth": "94%", "barMinHeight": 2, "selectedMode": "multiple"}],
+        {"type": "category", "data": names, "axisTick": hidden, "splitLine": hidden},
+        {"type": "value", "axisLabel": hidden, "splitLine": hidden},
+        tooltip={"formatter": "{b}: {c} tracks", "confine": True},
     )
 
 
@@ -119,88 +133,6 @@ def scores(rows: Sequence[tuple[str, str, float, float | None]]) -> Figure:
         scale("value on the test part (0 to 1)", 0, 1.08, axisLabel={"showMaxLabel": False}),
         {**downwards([]), "data": lines},
         tooltip={"formatter": "{b}: {c}"},
-    )
-
-
-def scatter(
-    places_N2: np.ndarray,
-    names: Sequence[str],
-    groups: Sequence[str | None],
-    *,
-    most_groups: int,
-    titled: bool,
-    marked: int | None = None,
-) -> Figure:
-    """Points in the plane that can be lassoed, coloured by group; the column `number` counts them.
-
-    Parameters
-    ----------
-    titled : bool
-        Whether the axes mean something: the first and the second component.
-    marked : int, optional
-        Number of a point that has a ring around it.
-    """
-    counts = Counter(group for group in groups if group is not None)
-    coloured = [group for group, _ in counts.most_common(most_groups)]
-    datasets, series = [], []
-    for k, group in enumerate([*coloured, None]):
-        own = [n for n, its in enumerate(groups) if (its if its in coloured else None) == group]
-        if not own:
-            continue
-        told = [f"{name(names[n])}: {name(groups[n] or 'no label')}" for n in own]
-        series.append(
-            {
-                "type": "scatter",
-                "name": "other" if group is None else name(group),
-                "datasetIndex": len(datasets),
-                "encode": {"x": "x", "y": "y"},
-                "selectedMode": "multiple",
-                "symbolSize": 7,
-                "itemStyle": {"opacity": 0.75, "color": PALE if group is None else POINTS[k % len(POINTS)]},
-            }
-        )
-        datasets.append(source(x=places_N2[own, 0], y=places_N2[own, 1], number=own, **{TOLD: told}))
-    if marked is not None:
-        ring = {"borderColor": MARK, "borderWidth": 3, "color": "transparent"}
-        series.append(
-            {"type": "scatter", "name": "open", "data": [places_N2[marked].tolist()], "symbolSize": 18}
-            | {"itemStyle": ring, "silent": True, "z": 5, "tooltip": {"show": False}}
-        )
-    low_2, high_2 = places_N2.min(axis=0), places_N2.max(axis=0)
-    # Room for whole points at the edges, and for the lasso around them.
-    room_2 = 0.06 * np.maximum(high_2 - low_2, 1e-3)
-    (left, bottom), (right, top) = (low_2 - room_2).tolist(), (high_2 + room_2).tolist()
-    hidden = {"show": False}
-    bare = {"axisLabel": hidden, "axisTick": hidden, "axisLine": hidden, "splitLine": {"show": titled}}
-    return framed(
-        "Map of tracks",
-        series,
-        scale("first component" if titled else None, left, right, **bare),
-        scale("second component" if titled else None, bottom, top, **bare),
-        top=76,
-        dataset=datasets,
-        legend={"top": 44, "left": 0, "type": "scroll"},
-        toolbox={"feature": {"brush": {"type": ["polygon", "rect", "clear"]}}, "right": 8, "top": 0},
-        brush={"brushMode": "single", "throttleType": "debounce", "throttleDelay": 300},
-        # The wheel alone scrolls the page.
-        dataZoom=[
-            {"type": "inside", axis: 0, "zoomOnMouseWheel": "shift", "filterMode": "none"}
-            for axis in ("xAxisIndex", "yAxisIndex")
-        ],
-    )
-
-
-def lasso(figure: Figure, *, height: int, key: str) -> list[int]:
-    """Put a figure of `scatter` on the page; the numbers of the points that are chosen."""
-    chosen = st.echarts_chart(figure, height=height, key=key, on_select="rerun")
-    numbers = [dataset["source"]["number"].to_pylist() for dataset in figure["dataset"]]
-    groups = [group for group in chosen.selection["selected"] if group["series_index"] < len(numbers)]
-    # What was chosen before a publication may be more than there is now.
-    return sorted(
-        numbers[group["series_index"]][n]
-        for group in groups
-        for n in group["data_indices"]
-        if n < len(numbers[group["series_index"]])
     )
 
 

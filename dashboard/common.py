@@ -92,7 +92,7 @@ def page(title: str, about: str, *, empty_too: bool = False) -> Iterator[View]:
                 st.stop()
             versions = lake.versions()
             # Raters publish every few answers: what does not depend on them stays in the cache.
-            annotated = versions.pop("annotations", -1)
+            annotated = versions.pop("annotations", -1) + versions.pop("comparisons", -1)
             if kind is not None:
                 st.caption(f"Only what stands under a {plain(kind)} licence is shown.")
             place = f"{lake.place} {kind}" if kind else str(lake.place)

@@ -17,6 +17,26 @@ from phonolake.store import tracks
 # What is sent to a browser goes there in one piece, and stays in memory.
 MOST_BYTES = 192 << 20
 EXPLORE = "views/explore.py"
+IN_TURN = "in-turn-"
+# One sound at a time, by keys too: 1 plays the first from its beginning.
+TURNS = """
+export default function ({ data }) {
+  const sounds = () => [...Array(data.n).keys()].map((n) => document.querySelector(`.st-key-${data.prefix}${n} audio`));
+  const alone = (event) => sounds().forEach((sound) => { if (sound && sound !== event.target) sound.pause(); });
+  const press = (event) => {
+    const writing = event.target.closest("input, textarea, [contenteditable=true]");
+    if (writing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const sound = sounds()[Number(event.key) - 1];
+    if (sound) { sound.currentTime = 0; sound.play(); }
+  };
+  document.addEventListener("play", alone, true);
+  document.addEventListener("keydown", press);
+  return () => {
+    document.removeEventListener("play", alone, true);
+    document.removeEventListener("keydown", press);
+  };
+}
+"""
 
 
 def listen(view: View, track_id: str, *, autoplay: bool = False) -> None:
@@ -31,6 +51,19 @@ def listen_blind(view: View, track_id: str) -> None:
         _play(view, track_id, autoplay=True, loop=True)
     except PhonolakeError:
         st.info("This recording cannot be played: skip it.", icon=":material/volume_off:")
+
+
+def listen_in_turn(view: View, tracks: dict[str, str]) -> None:
+    """Play one of several tracks at a time, by click or by the keys 1, 2, ...; only their titles here are shown."""
+    for n, (column, (title, track_id)) in enumerate(zip(st.columns(len(tracks)), tracks.items(), strict=True)):
+        with column, st.container(key=f"{IN_TURN}{n}"):
+            st.markdown(f"**{title}** ({n + 1})")
+            try:
+                _play(view, track_id, autoplay=n == 0, loop=True)
+            except PhonolakeError:
+                st.info("This recording cannot be played: skip it.", icon=":material/volume_off:")
+    turns = st.components.v2.component("phonolake-turns", html="<span></span>", js=TURNS)
+    turns(data={"n": len(tracks), "prefix": IN_TURN}, key="turns")
 
 
 def _play(view: View, track_id: str, *, autoplay: bool, loop: bool = False) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import player
+import selection
 import sound_view
 import streamlit as st
 from common import View, clock, lacking, note_licences, plain, searcher, unless_missing
@@ -34,9 +35,11 @@ LONGEST_DRAWN = 900.0
 
 
 @st.cache_data(max_entries=64, show_spinner="Searching …")
-def alike(snapshot: tuple, _view: View, track_id: str, model: str | None) -> list[neighbours.Neighbour]:
-    """Neighbours of a track, once per publication."""
-    return searcher(_view).similar(track_id, k=NEIGHBOURS, model_or_run=model)
+def alike(
+    snapshot: tuple, _view: View, track_id: str, model: str | None, where: str | None
+) -> list[neighbours.Neighbour]:
+    """Neighbours of a track among those that fulfil a condition, once per publication."""
+    return searcher(_view).similar(track_id, k=NEIGHBOURS, model_or_run=model, where=where)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -63,8 +66,8 @@ def read_taggram(snapshot: tuple, _view: View, track_id: str) -> "TrackTaggram":
     return taggrams.of_track(_view.lake, _view.connection, track_id)
 
 
-def show_track(view: View, track_id: str) -> None:
-    """Everything about one track."""
+def show_track(view: View, track_id: str, wanted: browse.Filter) -> None:
+    """Everything about one track; neighbours can be kept to a selection."""
     facts = browse.facts(view.connection, track_id)
     player.head(facts)
     show_labels(facts)
@@ -76,7 +79,7 @@ def show_track(view: View, track_id: str) -> None:
     with left:
         show_predictions(view, track_id)
     with right:
-        show_neighbours(view, track_id)
+        show_neighbours(view, track_id, selection.condition(view, wanted))
     where_from(view, "track", ("tracks", "audio", "labels", "predictions"), sql=sql_of(track_id))
 
 
@@ -208,13 +211,15 @@ def predictor(training: Training) -> str:
     return f"{training.model}, {training.input}, {training.main} {score.mean:.3f} ({training.n_tracks:,} tracks)"
 
 
-def show_neighbours(view: View, track_id: str) -> None:
+def show_neighbours(view: View, track_id: str, where: str | None) -> None:
     """What sounds alike, each with a play button and a way to go there."""
     st.markdown("**Sounds alike** (cosine similarity)")
     with unless_missing():
         model = choose_embedder(view, track_id)
+        if where is not None and not st.toggle("Only in the selection", key="within", bind="query-params"):
+            where = None
         with st.container(gap=None):
-            for found in alike(view.snapshot, view, track_id, model):
+            for found in alike(view.snapshot, view, track_id, model, where):
                 show_neighbour(view, found)
         note_licences(view, [model] if model else [])
 

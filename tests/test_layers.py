@@ -56,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     "acquisition": FOUNDATION | {"audio", "execution", "sources", "store", "transfer"},
     "analysis": FOUNDATION | {"audio", "features", "inference", "lookup", "metrics", "models", "search", "store"},
     # It writes what people say, in tables of its own, one answer at a time: no stage, since nothing is computed.
-    "annotation": FOUNDATION | {"store"},
+    "annotation": FOUNDATION | {"lookup", "store"},
     "studies": BELOW_STAGES | {"execution", "stages", "analysis"},
     # The contracts as checks, for parts from outside.
     "testing": FOUNDATION | {"features", "inference", "models", "sources", "training"},

@@ -1,50 +1,45 @@
 """Find a track: by its names and facts, by a condition, on a map, by a recording of your own, or by a description."""
 
 import io
+from collections import Counter
 from functools import partial
 from pathlib import PurePath
+from typing import Any
 
-import charts
+import map_view
 import pandas as pd
 import player
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+import selection
 import streamlit as st
 from common import View, note_licences, page, plain, searcher, unless_missing
 from origin import where_from
 from track_view import NEIGHBOURS, TRACK, show_track
 
-from phonolake.analysis.collection import embedding_map, neighbours, overview
-from phonolake.lookup import browse
+from phonolake.analysis.collection import embedding_map, neighbours
+from phonolake.lookup import browse, measures
 from phonolake.store import query
 from phonolake.store.lake import Lake
 
 LINES = 100
-MOST_LABELS = 1000
 MOST_GROUPS = 8
 UPLOAD_MB = 30
 WAYS = ("List", "Map", "Recording", "Words")
 CLICKED = "clicked"
 PICK = {
     "List": "Pick a track from the list. The address of this page then leads straight to it.",
-    "Map": "Click a point, or draw around some with the lasso, to list their tracks, and open one from there.",
+    "Map": "Click a point, or draw around some to list their tracks, and open one from there.",
     "Recording": "What sounds like your recording is listed; open one of the tracks from there.",
     "Words": "What sounds as you describe it is listed; open one of the tracks from there.",
 }
 LAYOUTS = {"pca": "Principal components", "tsne": "t-SNE (takes seconds)"}
 COLUMNS = {"title": "Track", "artist": "Artist", "album": "Album", "year": "Year", "labels": "Labels",
-           "duration_seconds": "Seconds"}  # fmt: skip
+           "duration_seconds": "Seconds", "track_id": "Id"}  # fmt: skip
+SHOWN = [name for name in COLUMNS if name != "track_id"]
+SQL = "views/sql.py"
 EXPORTS = {"CSV": "text/csv", "Parquet": "application/vnd.apache.parquet", "M3U playlist": "audio/x-mpegurl"}
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def choices(snapshot: tuple, _view: View) -> tuple[dict[str, int], dict[str, int], float, float]:
-    """Datasets and the commonest labels with their tracks, and the range of durations."""
-    datasets = {d.dataset: d.n_tracks for d in overview.datasets(_view.connection)}
-    labels = {c.label: c.n_tracks for c in overview.label_counts(_view.connection, top=MOST_LABELS)}
-    bins = overview.duration_histogram(_view.connection)
-    return datasets, labels, float(bins[0].start_seconds), float(bins[-1].end_seconds)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -59,6 +54,23 @@ def read_map(snapshot: tuple, _view: View, method: str) -> embedding_map.Embeddi
     return embedding_map.embedding_map(_view.connection, method=method)
 
 
+@st.cache_data(max_entries=8, show_spinner=False)
+def read_points(snapshot: tuple, _view: View, method: str, wanted: browse.Filter) -> tuple[list[int], dict[str, Any]]:
+    """Which of the tracks on a map pass a filter, by their numbers, and the figure of them."""
+    found = read_map(snapshot, _view, method)
+    shown = list(range(len(found.track_ids)))
+    if wanted != browse.Filter():
+        passing = set(browse.ids(_view.connection, wanted))
+        shown = [n for n in shown if found.track_ids[n] in passing]
+    if not shown:
+        return [], {}
+    # A label keeps its colour, whatever is selected.
+    common = Counter(label for label in found.labels if label is not None).most_common(MOST_GROUPS)
+    coloured = [label for label, _ in common]
+    names, labels = [found.titles[n] for n in shown], [found.labels[n] for n in shown]
+    return shown, map_view.figure(found.places[shown], names, labels, coloured)
+
+
 @st.cache_data(max_entries=8, show_spinner="Listening …")
 def like_upload(snapshot: tuple, _view: View, data: bytes, extension: str) -> list[neighbours.Neighbour]:
     """Tracks that sound like a recording that was handed in."""
@@ -66,69 +78,9 @@ def like_upload(snapshot: tuple, _view: View, data: bytes, extension: str) -> li
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading …")
-def like_words(snapshot: tuple, _view: View, text: str) -> list[neighbours.Neighbour]:
-    """Tracks that sound as a text says."""
-    return searcher(_view).ask(neighbours.SimilarityQuestion(text=text, k=NEIGHBOURS))
-
-
-def facet(title: str, counts: dict[str, int], *, key: str, placeholder: str) -> str | None:
-    """A choice with the number of tracks beside each; it stands in the address by its name alone."""
-    wanted = st.query_params.get(key)
-    # A rare label is not among the commonest.
-    names = [*counts, *([wanted] if wanted and wanted not in counts else [])]
-    chosen = st.selectbox(
-        title,
-        names,
-        index=names.index(wanted) if wanted else None,
-        placeholder=placeholder,
-        key=key,
-        format_func=lambda name: f"{name} ({counts[name]:,})" if name in counts else name,
-        accept_new_options=len(counts) >= MOST_LABELS,
-    )
-    if chosen is None:
-        st.query_params.pop(key, None)
-    elif chosen != wanted:
-        st.query_params[key] = chosen
-    return chosen
-
-
-def choose_filter(view: View) -> browse.Filter:
-    """The selection that list, map and exports share."""
-    datasets, labels, least, most = choices(view.snapshot, view)
-    bound = {"bind": "query-params"}
-    text = st.text_input(
-        "Search", placeholder="Words of title, artist, album or id", icon=":material/search:", key="text", **bound
-    )
-    left, right = st.columns(2)
-    with left:
-        dataset = facet("Dataset", datasets, key="dataset", placeholder="All")
-    with right:
-        label = facet("Label", labels, key="label", placeholder="Any")
-    with st.expander("More conditions", expanded="where" in st.query_params):
-        where = st.text_input(
-            "Condition",
-            placeholder="year > 2000 AND artist IS NOT NULL",
-            help="SQL over the table tracks; other tables by `track_id IN (SELECT …)`.",
-            icon=":material/filter_alt:",
-            key="where",
-            **bound,
-        )
-        shortest, longest = least, most
-        if most - least > 1:
-            shortest, longest = st.slider(
-                "Duration (s)", least, most, (least, most), step=1.0, format="%d", key=f"duration-{least}-{most}",
-                **bound,
-            )  # fmt: skip
-    wanted = browse.Filter(
-        dataset,
-        label,
-        text,
-        None if shortest == least else shortest,
-        None if longest == most else longest,
-        where.strip() or None,
-    )
-    browse.check(view.connection, wanted)
-    return wanted
+def like_words(snapshot: tuple, _view: View, text: str, where: str | None) -> list[neighbours.Neighbour]:
+    """Tracks that sound as a text says, among those that fulfil a condition."""
+    return searcher(_view).ask(neighbours.SimilarityQuestion(text=text, k=NEIGHBOURS, where=where))
 
 
 def remember(key: str, track_ids: list[str]) -> None:
@@ -144,8 +96,22 @@ def list_tracks(view: View, wanted: browse.Filter) -> None:
     if not n:
         st.info("No track passes these filters.", icon=":material/filter_alt_off:")
         return
-    left, right = st.columns([3, 1], vertical_alignment="bottom")
-    order = left.selectbox("Sort by", list(browse.ORDERS), key="sort", bind="query-params")
+    known = selection.choices(view.snapshot, view)[2]
+    left, middle, right = st.columns([3, 2, 2], vertical_alignment="bottom")
+    with middle.popover("Columns", icon=":material/view_column:", width="stretch"):
+        columns = st.multiselect(
+            "Columns",
+            [*COLUMNS, *(name for name in known if name not in browse.ORDERS)],
+            default=SHOWN,
+            format_func=lambda name: COLUMNS.get(name) or known[name].title,
+            key="columns",
+            bind="query-params",
+        )
+    numbers = [name for name in columns if name in known and name not in COLUMNS]
+    order = left.selectbox(
+        "Sort by", [*browse.ORDERS, *numbers], key="sort", bind="query-params",
+        format_func=lambda name: name if name in browse.ORDERS else known[name].title,
+    )  # fmt: skip
     descending = right.toggle("Down", key="down", bind="query-params", help="The largest or last first")
     n_pages = -(-n // LINES)
     # The numbering starts anew when the filter or the order changes.
@@ -155,19 +121,22 @@ def list_tracks(view: View, wanted: browse.Filter) -> None:
         view.connection, wanted, limit=LINES, offset=(number - 1) * LINES, order=order, descending=descending
     )
     table = pd.DataFrame(lines)
+    for name in numbers:
+        table[name] = table["track_id"].map(measures.values(view.connection, name, table["track_id"].tolist()))
     key = f"lines-{wanted}-{order}-{descending}-{number}"
     st.dataframe(
         table,
         hide_index=True,
         placeholder="",
         height=min(600, 35 * (len(lines) + 1) + 2),
-        column_order=[name for name in COLUMNS if table[name].notna().any()],
+        column_order=[name for name in columns if columns != SHOWN or table[name].notna().any()],
         column_config={name: st.column_config.TextColumn(title, width=85) for name, title in COLUMNS.items()}
         | {
             "title": "Track",
             "year": st.column_config.NumberColumn("Year", format="%d", width=45),
             "duration_seconds": st.column_config.NumberColumn("Seconds", format="%.0f", width=55),
-        },
+        }
+        | {name: st.column_config.NumberColumn(known[name].title, format="%.4g", width=85) for name in numbers},
         on_select=lambda: remember(key, [line.track_id for line in lines]),
         selection_mode="single-row",
         key=key,
@@ -191,6 +160,11 @@ def take_out(view: View, wanted: browse.Filter, n: int) -> None:
                 on_click="ignore",
                 width="stretch",
             )
+        condition = browse.condition(view.connection, wanted)
+        st.page_link(
+            SQL, label="Ask more in SQL", icon=":material/database:",
+            query_params={"sql": f"SELECT track_id, title, artist\nFROM tracks\nWHERE {condition}\nORDER BY track_id"},
+        )  # fmt: skip
         name = st.text_input("A label for all of them", placeholder="to listen again", key="export-label").strip()
         st.download_button(
             "Label file (CSV)",
@@ -221,27 +195,20 @@ def exported(lake: Lake, wanted: browse.Filter, kind: str, label: str = "") -> b
     return sink.getvalue()
 
 
-def show_map(view: View) -> None:
+def show_map(view: View, wanted: browse.Filter) -> None:
     """Tracks of the selection as points, near each other where a model takes them for alike; a lasso lists some."""
-    with st.expander("Selection", icon=":material/filter_alt:"):
-        wanted = choose_filter(view)
     layout = st.segmented_control(
         "Laid out by", list(LAYOUTS), default="pca", required=True, format_func=LAYOUTS.__getitem__, key="layout",
         bind="query-params",
     )  # fmt: skip
     found = read_map(view.snapshot, view, layout)
-    shown = list(range(len(found.track_ids)))
-    if wanted != browse.Filter():
-        among = set(browse.ids(view.connection, wanted))
-        shown = [n for n in shown if found.track_ids[n] in among]
+    shown, points = read_points(view.snapshot, view, layout, wanted)
     if not shown:
         st.info("No track on the map passes these filters.", icon=":material/filter_alt_off:")
         return
-    figure = charts.scatter(
-        found.places[shown], [found.titles[n] for n in shown], [found.labels[n] for n in shown],
-        most_groups=MOST_GROUPS, titled=layout == "pca", marked=opened(found, shown),
-    )  # fmt: skip
-    chosen = charts.lasso(figure, height=560, key=f"map-{layout}-{found.run_id}-{wanted}")
+    n_chosen, numbers = map_view.show(
+        points, marked=opened(found, shown), height=560, key=f"{layout}-{found.run_id}-{wanted}"
+    )
     n = len(found.track_ids)
     which = f"{n:,} tracks" if n == found.n_total else f"A fixed sample of {n:,} of {found.n_total:,} tracks"
     if len(shown) < n:
@@ -252,9 +219,10 @@ def show_map(view: View) -> None:
         else f"the two axes hold {found.explained:.0%} of what the embeddings differ in"
     )
     st.caption(
-        f"{which}; {axes}. Click points, or draw around them with the lasso, to list them; shift and the wheel zoom."
+        f"{which}; {axes}. Click a point to open its track, or draw around some to list them; shift and the wheel "
+        "zoom, shift and the mouse move."
     )
-    track_ids = [found.track_ids[shown[k]] for k in chosen if k < len(shown)]
+    track_ids = [found.track_ids[shown[k]] for k in numbers]
     if len(track_ids) == 1:
         # One that was clicked plays, and opens beside the map; what is opened from there later stays open.
         if st.session_state.get(CLICKED) != track_ids[0]:
@@ -263,7 +231,8 @@ def show_map(view: View) -> None:
     else:
         st.session_state[CLICKED] = None
     if len(track_ids) > 1:
-        st.markdown(f"**{len(track_ids):,} chosen**")
+        listed = "" if n_chosen == len(track_ids) else f", the first {len(track_ids):,} are listed"
+        st.markdown(f"**{n_chosen:,} chosen**{listed}")
         player.playlist(view, track_ids, key="lassoed", beside=True)
     where_from(view, "map", ("embeddings",), run_id=found.run_id)
 
@@ -287,15 +256,15 @@ def show_upload(view: View) -> None:
     show_found(view, uploaded.name, found, key="like-upload")
 
 
-def show_words(view: View) -> None:
-    """What sounds as somebody describes it."""
+def show_words(view: View, wanted: browse.Filter) -> None:
+    """What of the selection sounds as somebody describes it."""
     text = st.text_input(
         "It sounds like", placeholder="slow piano at night", icon=":material/hearing:", key="words", bind="query-params"
     ).strip()
     if not text:
         st.caption("Describe a sound in words: a model with a text tower answers with the tracks that come nearest.")
         return
-    show_found(view, text, like_words(view.snapshot, view, text), key="like-words")
+    show_found(view, text, like_words(view.snapshot, view, text, selection.condition(view, wanted)), key="like-words")
 
 
 def show_found(view: View, asked: str, found: list[neighbours.Neighbour], *, key: str) -> None:
@@ -321,18 +290,24 @@ with page("Explore", "Find a track, listen to it, and see what the models make o
             bind="query-params",
             label_visibility="collapsed",
         )
+        wanted = browse.Filter()
         with unless_missing():
             if way == "List":
-                list_tracks(view, choose_filter(view))
+                wanted = selection.choose(view)
+            else:
+                with st.expander("Selection", icon=":material/filter_alt:"):
+                    wanted = selection.choose(view)
+            if way == "List":
+                list_tracks(view, wanted)
             elif way == "Map":
-                show_map(view)
+                show_map(view, wanted)
             elif way == "Recording":
                 show_upload(view)
             else:
-                show_words(view)
+                show_words(view, wanted)
     with right, unless_missing():
         chosen = st.query_params.get(TRACK)
         if chosen is None:
             st.info(PICK[way], icon=":material/info:")
         else:
-            show_track(view, chosen)
+            show_track(view, chosen, wanted)

@@ -12,7 +12,7 @@ from common import View, lacking, page, plain, unless_missing
 from evaluation_view import show_evaluation
 from origin import where_from
 
-from phonolake.analysis.results import coverage, runs, trainings
+from phonolake.analysis.results import coverage, runs, trainings, triplet_agreement
 from phonolake.analysis.results.trainings import FoldScore, Training
 
 FIGURES = {"accuracy": "Accuracy", "macro-f1": "Macro F1", "roc-auc": "ROC-AUC", "pr-auc": "PR-AUC"}
@@ -62,16 +62,24 @@ def read_coverage(snapshot: tuple, _view: View) -> list[coverage.SplitCoverage]:
     return coverage.runs(_view.connection)
 
 
+@st.cache_data(**CACHED)
+def read_heard(snapshot: tuple, annotated: int, _view: View) -> dict[str, str]:
+    """By run, how far its embeddings agree with what was heard in triplets; of both ways to draw, at random first."""
+    found = reversed(triplet_agreement.agreement(_view.connection))
+    return {one.run_id: f"{one.agreed:.2f} ({one.low:.2f} to {one.high:.2f})" for one in found}
+
+
 def describe(training: Training) -> str:
     """A training on one line."""
     labels = "" if training.label_source == "dataset" else f" on {training.label_source}"
     return f"{training.model}{labels}, {training.input}, {training.split}"
 
 
-def choose_trainings(found: list[Training]) -> tuple[Training, Training | None]:
+def choose_trainings(view: View, found: list[Training]) -> tuple[Training, Training | None]:
     """The table of all, a line each: the one that is ticked, and the one that it is compared with."""
     named = [next((n for n, t in enumerate(found) if st.query_params.get(key) in t.run_ids), None) for key in NAMES]
     first = [n for n in named if n is not None] or [0]
+    heard = read_heard(view.snapshot, view.annotated, view)
     table = pd.DataFrame(
         {
             "training": f"{t.model}" + ("" if t.label_source == "dataset" else f" on {t.label_source}"),
@@ -82,6 +90,7 @@ def choose_trainings(found: list[Training]) -> tuple[Training, Training | None]:
             "chance": t.scores[t.main].chance if t.main else None,
             "seconds": t.seconds,
             "finished": t.finished_at,
+            "heard": next((heard[run_id] for run_id in t.run_ids if run_id in heard), None),
         }
         | {metric: written(t.scores.get(metric)) for metric in FIGURES}
         for t in found
@@ -92,12 +101,26 @@ def choose_trainings(found: list[Training]) -> tuple[Training, Training | None]:
         hide_index=True,
         placeholder="-",
         height=min(400, 35 * (len(found) + 1) + 2),
-        column_order=["training", *measured, "chance", "n", "folds", "input", "split", "seconds", "finished"],
+        column_order=[
+            "training",
+            *measured,
+            "chance",
+            "n",
+            "folds",
+            *(["heard"] if heard else []),
+            "input",
+            "split",
+            "seconds",
+            "finished",
+        ],
         column_config={metric: st.column_config.TextColumn(title, width=110) for metric, title in FIGURES.items()}
         | {
             "training": st.column_config.TextColumn("Model", width=150),
             "input": st.column_config.TextColumn("Reads", width=150),
             "split": st.column_config.TextColumn("Split", width=130),
+            "heard": st.column_config.TextColumn(
+                "Triplets by ear", width=130, help="Share on which its embedding agrees with raters (page Neighbours)"
+            ),
             "folds": st.column_config.NumberColumn("Folds", width=50),
             "n": st.column_config.NumberColumn("Test tracks", format="localized", width=85),
             "chance": st.column_config.NumberColumn(
@@ -322,7 +345,7 @@ with page("Runs", "What each trained model reached, where it goes wrong, and whi
     if not found:
         lacking("No model was trained yet.", "train k2c2")
         st.stop()
-    training, other = choose_trainings(found)
+    training, other = choose_trainings(view, found)
     show_figures(training)
     if other is None:
         part = st.segmented_control("Show", PARTS, default=PARTS[0], required=True, key="show", bind="query-params")

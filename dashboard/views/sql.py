@@ -4,6 +4,7 @@ import io
 from functools import partial
 
 import charts
+import completion
 import frame
 import pandas as pd
 import player
@@ -25,7 +26,7 @@ SHOWN_MB, DOWNLOADED_MB, LONGEST_TEXT = 16, 512, 2000
 REMEMBERED = 30
 # Most answers come before anybody could press a key.
 AT_ONCE = 1.5
-SHARED, TRACK = "sql", "track_id"
+SHARED, EDITOR, TRACK = "sql", "sql", "track_id"
 EXAMPLES = {
     "Tracks with their labels": "SELECT t.track_id, t.title, t.artist, l.label, t.duration_seconds\n"
     "FROM tracks t JOIN labels l USING (track_id)\nWHERE l.value = 1\nORDER BY t.track_id",
@@ -51,6 +52,13 @@ EXAMPLES = {
 def columns(snapshot: tuple, _view: View) -> pd.DataFrame:
     """Every column that can be asked for, once per publication."""
     return pd.DataFrame(answers.columns(_view.connection))
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def words(snapshot: tuple, _view: View) -> answers.SqlWords:
+    """What can be completed, once per publication."""
+    with similar_sql.connecting(_view.lake, files=False) as connection:
+        return answers.words(connection)
 
 
 def take_example() -> None:
@@ -109,7 +117,8 @@ def edit(view: View) -> None:
     # A link brings the question along; it is asked when the reader says so.
     st.session_state.setdefault("sql", st.query_params.get(SHARED, ""))
     with st.form("editor", border=False):
-        st.text_area("SQL", key="sql", height=190, placeholder="SELECT …", label_visibility="collapsed")
+        st.text_area("SQL", key=EDITOR, height=190, placeholder="SELECT …", label_visibility="collapsed")
+        completion.propose(words(view.snapshot, view), editor=EDITOR)
         if st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", help="Ctrl+Enter"):
             asked = st.session_state.sql
             st.query_params[SHARED] = asked

@@ -129,6 +129,31 @@ class NeighbourQuestions:
             )
             return query.arrow(found).to_pandas()
 
+    def triplet_agreement(self, model: str | None = None, *, confidence: float = 0.95) -> "pd.DataFrame":
+        """How far embeddings agree with people about which of two tracks sounds more like a third; guessing gives 1/2.
+
+        Parameters
+        ----------
+        model : str, optional
+            Model or run; all that have embeddings by default.
+        confidence : float
+            Chance that an interval holds the true share, in (0, 1).
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns model, run_id, drawn ("random" or "neighbours"), n_triplets, n_answers, n_raters, agreed, low, high,
+            raters_agreed; shares in [0, 1], with a Wilson interval over triplets.
+        """
+        import pandas as pd
+
+        from phonolake.analysis.results import triplet_agreement
+        from phonolake.store import query
+
+        with query.connect(self._lake) as connection:
+            found = triplet_agreement.agreement(connection, model, confidence=confidence)
+        return pd.DataFrame(found, columns=list(triplet_agreement.TripletAgreement.__dataclass_fields__))
+
     def neighbour_path(self, start: str, end: str, *, model: str | None = None) -> "pd.DataFrame":
         """The way from one track to another along the neighbour graph, by steps that sound alike.
 

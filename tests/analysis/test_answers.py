@@ -107,3 +107,12 @@ def test_what_takes_too_long_is_stopped(lake: duckdb.DuckDBPyConnection) -> None
 
 def test_columns_come_with_their_meaning(lake: duckdb.DuckDBPyConnection) -> None:
     assert answers.columns(lake) == [answers.ColumnNote("t", "a", "INTEGER", "Length in seconds")]
+
+
+def test_what_can_be_completed(lake: duckdb.DuckDBPyConnection) -> None:
+    lake.execute("CREATE MACRO alike(id, k := 5) AS TABLE SELECT id, k")
+    found = answers.words(lake)
+    assert found.tables["t"][0] == "a"
+    assert found.macros == {"alike": "alike(id, k)"}
+    assert {"SELECT", "ORDER", "BY", "LEFT"} <= set(found.keywords)
+    assert {"count", "round"} <= set(found.functions)

@@ -1,11 +1,16 @@
 """Filters, pages and facts of tracks, against tables written by hand."""
 
+import itertools
+
 import duckdb
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from phonolake.errors import UsageError
-from phonolake.lookup import browse
+from phonolake.lookup import browse, measures
 from phonolake.lookup.browse import Filter
+from phonolake.lookup.measures import Range
 from phonolake.store import schema
 
 TRACKS = [
@@ -38,6 +43,9 @@ def lake() -> duckdb.DuckDBPyConnection:
         "'MP3' AS container, 'MPEG_LAYER_III' AS codec, 44100 AS sr, 2 AS channels, 441000 AS n_samples, "
         "-1 AS peak_dbfs, -12 AS rms_dbfs, '' AS sha256, '' AS source_path, 1 AS source_bytes, 1 AS source_mtime"
     )
+    connection.execute("UPDATE tracks SET year = CASE track_id WHEN 'b:1' THEN 1995 ELSE 2005 END WHERE dataset = 'b'")
+    # Of a track with several rows the mean counts.
+    connection.execute("CREATE TABLE features_toy AS SELECT 'b:1' AS track_id, unnest([100, 120])::DOUBLE AS tempo")
     return connection
 
 
@@ -60,8 +68,13 @@ def lake() -> duckdb.DuckDBPyConnection:
         (Filter(text="0% off_"), ["b:1"]),
         (Filter(text="_%"), []),
         (Filter(text="'; DROP TABLE tracks; --"), []),
-        (Filter(min_seconds=20, max_seconds=30), ["a:2", "b:1"]),
-        (Filter(dataset="a", text="anna", max_seconds=10), ["a:1"]),
+        (Filter(ranges=(Range("duration", 20, 30),)), ["a:2", "b:1"]),
+        (Filter(dataset="a", text="anna", ranges=(Range("duration", high=10),)), ["a:1"]),
+        (Filter(ranges=(Range("duration", 20), Range("year", 1990, 1999.5))), ["b:1"]),
+        (Filter(ranges=(Range("year"),)), ["b:1", "b:2"]),
+        (Filter(ranges=(Range("loudness", -12, -12),)), ["a:1"]),
+        (Filter(ranges=(Range("features_toy.tempo", 100.5),)), ["b:1"]),
+        (Filter(text="it's"), []),
         (Filter(where="title LIKE '%Song' OR artist IS NULL"), ["a:1", "a:2"]),
         (Filter(where="duration_seconds > 15 -- long", dataset="a"), ["a:2"]),
         (Filter(where="track_id IN (SELECT track_id FROM labels WHERE label = 'folk')"), ["b:1"]),
@@ -146,3 +159,54 @@ def test_tracks_of_two_labels(lake: duckdb.DuckDBPyConnection) -> None:
 def test_lines_of_known_tracks(lake: duckdb.DuckDBPyConnection) -> None:
     found = browse.lines(lake, ["b:1", "zzz", "a:1"])
     assert [(line.track_id, line.labels) for line in found] == [("a:1", "rock"), ("b:1", "acoustic, folk")]
+
+
+def test_a_filter_is_one_condition_for_whoever_asks(lake: duckdb.DuckDBPyConnection) -> None:
+    wanted = Filter(dataset="b", text="anna", ranges=(Range("duration", 40),), where="year > 2000 -- late")
+    sql = f"SELECT track_id FROM tracks WHERE {browse.condition(lake, wanted)}"
+    assert lake.execute(sql).fetchall() == [("b:2",)]
+    assert browse.condition(lake, Filter()) == "true"
+
+
+def test_lists_are_sorted_by_measures_and_show_them(lake: duckdb.DuckDBPyConnection) -> None:
+    found = browse.page(lake, Filter(), limit=9, order="year", descending=True)
+    assert [line.track_id for line in found] == ["b:2", "b:1", "a:1", "a:2"]
+    found = browse.page(lake, Filter(), limit=9, order="features_toy.tempo")
+    assert [line.track_id for line in found] == ["b:1", "a:1", "a:2", "b:2"]
+    assert measures.values(lake, "features_toy.tempo", ["a:1", "b:1"]) == {"b:1": 110}
+
+
+@given(
+    values=st.lists(st.floats(-1e6, 1e6, width=32).map(float), min_size=1, max_size=40),
+    cut=st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)).map(sorted),
+)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_histograms_count_every_track_once(
+    lake: duckdb.DuckDBPyConnection, values: list[float], cut: list[float]
+) -> None:
+    lake.execute("CREATE OR REPLACE TABLE features_toy AS SELECT 't' || n AS track_id, v AS tempo FROM "
+                 "(SELECT unnest($1) AS n, unnest($2::DOUBLE[]) AS v)", [list(range(len(values))), values])  # fmt: skip
+    found = measures.histogram(lake, "features_toy.tempo")
+    assert sum(one.n_tracks for one in found) == len(values)
+    assert len(found) <= measures.MOST_BINS
+    assert found[0].low <= min(values)
+    assert found[-1].high >= max(values) - 1e-9 * abs(max(values))
+    assert all(one.high == other.low for one, other in itertools.pairwise(found))
+    inside = sum(cut[0] <= value <= cut[1] for value in values)
+    condition = measures.condition(lake, Range("features_toy.tempo", *cut))
+    assert lake.execute(f"SELECT count(*) FROM features_toy WHERE {condition}").fetchall() == [(inside,)]
+
+
+def test_a_histogram_of_some_tracks_keeps_its_bins(lake: duckdb.DuckDBPyConnection) -> None:
+    every, some = (measures.histogram(lake, "duration", among) for among in (None, "dataset = 'a'"))
+    assert [(b.low, b.high) for b in every] == [(b.low, b.high) for b in some]
+    assert [(b.low, b.n_tracks) for b in some if b.n_tracks] == [(10, 1), (20, 1)]
+    assert measures.histogram(lake, "peak", "dataset = 'b'")[0].n_tracks == 0
+    lake.execute("DELETE FROM audio")
+    assert measures.histogram(lake, "peak") == []
+
+
+@pytest.mark.parametrize("wrong", [Range("no such", 1), Range("duration", float("nan")), Range("year", float("inf"))])
+def test_a_range_that_is_none_is_refused(lake: duckdb.DuckDBPyConnection, wrong: Range) -> None:
+    with pytest.raises(UsageError):
+        browse.count(lake, Filter(ranges=(wrong,)))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests import in_browser
 
-from phonolake.annotation import journal, sampling
+from phonolake.annotation import drawing, journal, sampling
 from phonolake.store.lake import Lake
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -29,6 +29,7 @@ PAGES = {
     "label_vectors": "Label vectors",
     "label_noise": "Label noise",
     "reannotate": "Re-annotate",
+    "neighbours": "Neighbours",
     "runs": "Runs",
     "sql": "SQL",
 }
@@ -195,6 +196,36 @@ def test_sql_runs_and_its_rows_are_downloaded(tab, server: str, picture) -> None
     assert lines == ['"track_id","label"', '"toy:000","Folk"', '"toy:001","Rock"']
 
 
+@pytest.mark.slow
+def test_sql_is_completed(tab, server: str, picture) -> None:
+    """Tables, columns of what the question names, macros and keywords; what was completed is what is asked."""
+    visit(tab, f"{server}/sql")
+    editor = tab.get_by_placeholder("SELECT …")
+    proposed = tab.get_by_role("listbox", name="Proposals")
+    editor.press_sequentially("SELECT t.du FROM tra")
+    assert proposed.get_by_role("option").first.inner_text().startswith("tracks")
+    editor.press("Tab")
+    editor.press_sequentially(" t WHERE ye")
+    proposed.get_by_role("option").first.wait_for()
+    picture(tab, "sql completion")
+    editor.press("Tab")
+    editor.press_sequentially(" > 2028")
+    for _ in range(len(" FROM tracks t WHERE year > 2028")):
+        editor.press("ArrowLeft")
+    editor.press_sequentially("r")
+    editor.press("Tab")
+    expected = "SELECT t.duration_seconds FROM tracks t WHERE year > 2028"
+    assert editor.input_value() == expected
+    editor.press("Control+Enter")
+    tab.get_by_text("1 rows").wait_for()
+    tab.wait_for_url(re.compile(re.escape("duration_seconds")))
+    for typed, first in (("SELECT 'tra", None), ("ORD", "ORDER"), ("FROM top_", "top_tags("), ("-- tra", None)):
+        editor.fill("")
+        editor.press_sequentially(typed)
+        found = [option.inner_text() for option in proposed.get_by_role("option").all()]
+        assert found[0].startswith(first) if first else not found, (typed, found)
+
+
 def answers_of(lake: Path, rater: str) -> list:
     return journal.standing(Lake.open(lake), rater)
 
@@ -262,6 +293,36 @@ def test_five_hundred_answers_in_two_windows_with_reloads(tab, context, server: 
 
 
 @pytest.mark.slow
+def test_triplets_are_played_and_answered_by_keyboard(tab, server: str, own_lake: Path, picture) -> None:
+    """One sound plays at a time; answers, a reload and a way back lose nothing."""
+    drawing.run(drawing.Config(str(own_lake), "alike", 6))
+    visit(tab, f"{server}/neighbours?rater=anna&sample=alike")
+    tab.get_by_text("Triplet 1 of 6").wait_for()
+    playing = "[...document.querySelectorAll('audio')].map(sound => !sound.paused)"
+    for n in (1, 2, 3, 2):
+        tab.keyboard.press(str(n))
+        tab.wait_for_function(f"{playing}.map((on, n) => on === (n === {n - 1})).every(right => right)")
+    lake = Lake.open(own_lake)
+    for n, key in enumerate("ABSBA", start=1):
+        tab.keyboard.press(key)
+        tab.get_by_text(f"Triplet {n + 1} of 6").wait_for()
+        assert len(journal.compared(lake, "anna")) == n
+        if n == 3:
+            tab.reload()
+            tab.get_by_text("Triplet 4 of 6").wait_for()
+        settle(tab)
+    tab.keyboard.press("U")
+    tab.get_by_text("Triplet 5 of 6").wait_for()
+    settle(tab)
+    for key in "BA":
+        tab.keyboard.press(key)
+        settle(tab)
+    tab.get_by_text("anna has answered every triplet").wait_for()
+    assert [answer.value for answer in journal.compared(lake, "anna")] == [1, 0, None, 0, 0, 1]
+    picture(tab, "neighbours answered", full_page=True)
+
+
+@pytest.mark.slow
 def test_after_a_name_is_typed_keys_answer(tab, server: str, own_lake: Path) -> None:
     sampling.draw(sampling.Config(str(own_lake), "typing", n_positive=1, n_negative=1))
     visit(tab, f"{server}/reannotate?sample=typing")
@@ -283,10 +344,8 @@ def test_tracks_inside_a_lasso_are_listed(tab, server: str, picture) -> None:
     tab.set_viewport_size({"width": 1280, "height": 1200})
     visit(tab, f"{server}/explore?by=Map")
     settle(tab)
-    box = tab.locator("[data-testid=stEChartsChart] canvas").first.bounding_box()
-    # The lasso is the first of the three tools at the right.
-    tab.mouse.click(box["x"] + box["width"] - 93, box["y"] + 25)
-    corners = [(0.97, 0.93), (0.07, 0.93), (0.07, 0.12), (0.97, 0.12), (0.97, 0.92)]
+    box = tab.locator("canvas[aria-label^='Map of 30 tracks']").bounding_box()
+    corners = [(0.995, 0.995), (0.005, 0.995), (0.005, 0.005), (0.995, 0.005), (0.995, 0.99)]
     (x, y), *rest = [(box["x"] + a * box["width"], box["y"] + b * box["height"]) for a, b in corners]
     tab.mouse.move(x, y)
     tab.mouse.down()
@@ -297,6 +356,27 @@ def test_tracks_inside_a_lasso_are_listed(tab, server: str, picture) -> None:
     settle(tab)
     picture(tab, "map")
     assert tab.locator("[data-testid=stDataFrame]").count() == 1
+
+
+@pytest.mark.slow
+def test_a_click_on_bars_chooses_their_tracks(tab, server: str, picture) -> None:
+    """Of a histogram, in the list and on the map; the address keeps it."""
+    visit(tab, f"{server}/explore?dataset=toy")
+    tab.get_by_text("More conditions").click()
+    settle(tab)
+    chart = tab.get_by_test_id("stEChartsChart").first
+    chart.locator("canvas").wait_for()
+    box = chart.bounding_box()
+    # 15 bins of 2 s, one of them after the other.
+    for n in (3, 5):
+        tab.mouse.click(box["x"] + 8 + (box["width"] - 24) * (n + 0.5) / 15, box["y"] + box["height"] - 32)
+        settle(tab)
+    tab.wait_for_url(re.compile(r"ranges=duration%3A6%3A12"))
+    tab.get_by_text("7 tracks", exact=True).wait_for()
+    picture(tab, "explore histograms", full_page=True)
+    tab.get_by_text("Map", exact=True).click()
+    settle(tab)
+    tab.get_by_text(re.compile("7 of 30 tracks")).wait_for()
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from phonolake.features import contract
 sys.path.insert(0, str(dashboard_launcher.app().parent))
 import charts
 import interval_charts
+import map_view
 import sound_view
 from frame import Figure, name
 
@@ -90,18 +91,18 @@ def test_scores_stand_by_metric_with_a_mark_where_chance_is():
     assert chances["data"] == [[0.1, 1], [0.2, 4]]
 
 
-def test_points_keep_their_numbers_whatever_their_group():
+def test_points_on_a_map_lie_in_the_unit_square_with_the_colours_of_their_groups():
     places_N2 = np.arange(14.0).reshape(7, 2)
     groups = ["a", "b", "a", None, "c", "b", "a"]
-    figure = charts.scatter(places_N2, NAMES, groups, most_groups=2, titled=True)
-    assert [series["name"] for series in figure["series"]] == ["a", "b", "other"]
-    numbers = [dataset["source"]["number"].to_pylist() for dataset in figure["dataset"]]
-    assert numbers == [[0, 2, 6], [1, 5], [3, 4]]
-    for dataset in figure["dataset"]:
-        for point in dataset["source"].to_pylist():
-            assert [point["x"], point["y"]] == places_N2[point["number"]].tolist()
-            told = f"{name(NAMES[point['number']])}: {groups[point['number']] or 'no label'}"
-            assert point["told"] == told
+    figure = map_view.figure(places_N2, NAMES, groups, ["a", "b"])
+    found_N2 = np.frombuffer(base64.b64decode(figure["places"]), "<f4").reshape(-1, 2)
+    np.testing.assert_allclose(found_N2, (places_N2 - places_N2.min(axis=0)) / 12, atol=1e-6)
+    assert list(base64.b64decode(figure["groups"])) == [0, 1, 0, 2, 2, 1, 0]
+    assert figure["names"] == ["a", "b", "other"]
+    assert len(figure["colors"]) == len(set(figure["colors"])) == 3
+    assert figure["told"] == [
+        f"{name(title)}: {group or 'no label'}" for title, group in zip(NAMES, groups, strict=True)
+    ]
 
 
 def test_confusions_are_counted_in_the_cells_and_coloured_by_row():

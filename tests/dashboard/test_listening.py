@@ -165,6 +165,33 @@ def test_an_answer_that_cannot_be_kept_is_a_message(lake: Lake, monkeypatch: pyt
     assert "Question 1 of 12" in words(app)
 
 
+def test_triplets_are_drawn_answered_and_measured(lake: Lake) -> None:
+    """Two windows of one rater: the later answer to the same triplet is refused."""
+    app = opened(lake.root, "neighbours")
+    next(button for button in app.button if button.label == "Draw").click().run()
+    assert not app.exception
+    assert "Say who you are" in told(app)
+    first, second = (opened(lake.root, "neighbours", rater="anna") for _ in range(2))
+    with query.connect(lake) as connection:
+        secrets = {
+            word for row in connection.execute("SELECT track_id, title, artist FROM tracks").fetchall() for word in row
+        }
+    assert not [word for word in secrets if word in words(first)]
+    assert len(first.get("audio")) == 3
+    first = click(first, "answer-a")
+    assert "Triplet 2 of 30" in words(first)
+    second = click(second, "answer-b")
+    assert "answered this question in another window" in told(second)
+    click(second, "answer-skip")
+    assert [answer.value for answer in journal.compared(lake, "anna")] == [1, None]
+    app = opened(lake.root, "neighbours", rater="anna")
+    figures = next(frame.value for frame in app.dataframe if "agreed" in frame.value)
+    assert figures.loc[0, ["model", "n_triplets", "n_raters", "drawn"]].tolist() == ["k2c2", 1, 1, "at random"]
+    assert figures.loc[0, "agreed"] in (0, 0.5, 1)
+    app = click(app, "undo")
+    assert [answer.value for answer in journal.compared(lake, "anna")] == [1]
+
+
 def test_several_samples_wait_for_a_choice(lake: Lake) -> None:
     sampling.draw(sampling.Config(str(lake.root), "another", n_positive=1, n_negative=1))
     assert "Choose a sample" in told(opened(lake.root, "reannotate", rater="anna"))

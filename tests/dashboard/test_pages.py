@@ -20,6 +20,7 @@ PAGES = {
     "label_vectors": "Label vectors",
     "label_noise": "Label noise",
     "reannotate": "Re-annotate",
+    "neighbours": "Neighbours",
     "runs": "Runs",
     "studies": "Studies",
     "sql": "SQL",
@@ -44,7 +45,7 @@ def test_a_lake_with_recordings_only_names_what_to_run(open_page, toy, half_lake
     app = open_page(half_lake, page, track=toy.track_id(0))
     assert not app.exception
     assert not app.error
-    if page not in ("cooccurrence", "reannotate", "sql"):
+    if page not in ("cooccurrence", "reannotate", "neighbours", "sql"):
         assert "phonolake " in told(app)
 
 
@@ -156,11 +157,38 @@ def test_the_list_is_filtered_by_label_and_duration(open_page, toy, full_lake: P
     app.selectbox(key="label").set_value(toy.CLASSES[2]).run()
     assert listed(app) == [toy.track_id(n) for n in range(2, toy.N_TRACKS, 3)]
     assert app.query_params["label"] in (toy.CLASSES[2], [toy.CLASSES[2]])
-    app.slider[0].set_value((10.0, 15.0)).run()
+    app = open_page(full_lake, "explore", label=toy.CLASSES[2], ranges="duration:10:15;year:no:")
+    assert not app.exception
     assert listed(app) == [toy.track_id(11), toy.track_id(14)]
+    assert app.slider[0].value == (10.0, 15.0)
+    app.slider[0].set_value((10.0, 13.0)).run()
+    assert listed(app) == [toy.track_id(11)]
+    app.slider[1].set_value((2014.0, app.slider[1].value[1])).run()
+    assert "No track passes" in told(app)
+    assert app.query_params["ranges"] in ("duration:10:13;year:2014:", ["duration:10:13;year:2014:"])
+    app.slider[0].set_value((0.0, 15.0)).run()
+    assert listed(app) == [toy.track_id(14)]
     app.selectbox(key="dataset").set_value("toy").run()
-    assert listed(app) == [toy.track_id(11), toy.track_id(14)]
+    assert listed(app) == [toy.track_id(14)]
     assert [button.label for button in app.download_button] == ["CSV", "Parquet", "M3U playlist", "Label file (CSV)"]
+
+
+def test_columns_are_chosen_and_sorted_by(open_page, toy, full_lake: Path) -> None:
+    app = open_page(full_lake, "explore")
+    app.multiselect(key="columns").set_value(["title", "track_id", "loudness"]).run()
+    assert not app.exception
+    assert (app.dataframe[0].value["loudness"] == -9).all()
+    app.selectbox(key="sort").set_value("loudness").run()
+    assert listed(app)[:2] == [toy.track_id(0), toy.track_id(1)]
+
+
+def test_neighbours_keep_to_the_selection(open_page, toy, full_lake: Path) -> None:
+    app = open_page(full_lake, "explore", track=toy.track_id(4), ranges="duration:10:15")
+    app.toggle(key="within").set_value(True).run()
+    assert not app.exception
+    opened = {button.key.removeprefix("open-") for button in app.button if (button.key or "").startswith("open-")}
+    assert opened <= {toy.track_id(n) for n in range(9, 15)}
+    assert opened
 
 
 def test_the_map_shows_the_selection(open_page, toy, full_lake: Path) -> None:

@@ -17,13 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 from phonolake.annotation import batches
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.files import lock, sync
 from phonolake.lineage import digest
 from phonolake.store.lake import Lake
+from phonolake.store.naming import NAMING
 
 FOLDER = "annotations"
 SUFFIX = ".jsonl"
@@ -45,6 +46,8 @@ class Answer:
         Sample that asked for it; None for an answer that was given otherwise.
     """
 
+    ABOUT: ClassVar = ("track_id", "label")
+
     track_id: str
     label: str
     value: int | None
@@ -53,7 +56,33 @@ class Answer:
     sample: str | None = None
 
 
-def record(lake: Lake, answers: Iterable[Answer]) -> None:
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Which of two tracks one rater takes for more like a third.
+
+    Parameters
+    ----------
+    value : {1, 0, None}
+        1 the first of the two, 0 the second, None the rater passed over it.
+    annotated_at, sample
+        As of `Answer`.
+    """
+
+    ABOUT: ClassVar = ("track_id", "first_id", "second_id")
+
+    track_id: str
+    first_id: str
+    second_id: str
+    value: int | None
+    rater: str
+    annotated_at: datetime
+    sample: str | None = None
+
+
+Reply = Answer | Comparison
+
+
+def record(lake: Lake, answers: Iterable[Reply]) -> None:
     """Append answers, each to its rater's journal; they are on the disk when this returns.
 
     Raises
@@ -74,7 +103,7 @@ def record(lake: Lake, answers: Iterable[Answer]) -> None:
             _append(journal, lines)
 
 
-def reply(lake: Lake, answer: Answer, *, before: Answer | None) -> None:
+def reply(lake: Lake, answer: Reply, *, before: Reply | None) -> None:
     """Append the answer to a question that was asked when `before` held; it is on the disk when this returns.
 
     Raises
@@ -85,28 +114,28 @@ def reply(lake: Lake, answer: Answer, *, before: Answer | None) -> None:
     line = _line(answer)
 
     def said(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        held = _newest(entries).get((answer.track_id, answer.label))
+        held = _newest(entries).get(_key(line))
         if (None if held is None else _answer(held)) != before:
             raise UsageError(
-                f"{answer.rater} answered this question in another window meanwhile: what you just said about "
-                f"{answer.label!r} was not kept"
+                f"{answer.rater} answered this question in another window meanwhile: what you just said"
+                f"{f' about {answer.label!r}' if isinstance(answer, Answer) else ''} was not kept"
             )
         return [line]
 
     _add(lake, check_rater(answer.rater), said)
 
 
-def undo(lake: Lake, rater: str, sample: str | None = None, *, expected: Answer | None = None) -> Answer | None:
+def undo(lake: Lake, rater: str, sample: str | None = None, *, expected: Reply | None = None) -> Reply | None:
     """Take back the newest standing answer of a rater (to a sample, where one is named).
 
     Parameters
     ----------
-    expected : Answer, optional
-        The answer that is meant.
+    expected : Answer or Comparison, optional
+        The answer that is meant; those of the other kind are passed over.
 
     Returns
     -------
-    Answer or None
+    Answer, Comparison or None
         What was taken back; None when there was nothing. An answer that it had replaced holds again.
 
     Raises
@@ -117,7 +146,8 @@ def undo(lake: Lake, rater: str, sample: str | None = None, *, expected: Answer 
     back: list[dict[str, Any]] = []
 
     def said(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        back[:] = [e for e in _alive(entries) if sample is None or e["sample"] == sample][-1:]
+        asked = [e for e in _alive(entries) if sample is None or e["sample"] == sample]
+        back[:] = [e for e in asked if expected is None or _kind(e) is type(expected)][-1:]
         if expected is not None and (not back or _answer(back[0]) != expected):
             raise UsageError(f"{rater} went on in another window meanwhile: nothing was taken back")
         return [{"undo": e["n"], "rater": rater, "at": datetime.now(UTC).isoformat()} for e in back]
@@ -128,6 +158,15 @@ def undo(lake: Lake, rater: str, sample: str | None = None, *, expected: Answer 
 
 def standing(lake: Lake, rater: str) -> list[Answer]:
     """The answers of a rater that hold: the newest for each track and label, in the order in which they were given."""
+    return [reply for reply in _standing(lake, rater) if isinstance(reply, Answer)]
+
+
+def compared(lake: Lake, rater: str) -> list[Comparison]:
+    """The comparisons of a rater that hold, likewise."""
+    return [reply for reply in _standing(lake, rater) if isinstance(reply, Comparison)]
+
+
+def _standing(lake: Lake, rater: str) -> list[Reply]:
     check_rater(rater)
     if lake.place.is_remote:
         return _fold(_entries(batches.read(lake.place, _folder(rater))[0]))
@@ -137,7 +176,12 @@ def standing(lake: Lake, rater: str) -> list[Answer]:
 
 def everyone(lake: Lake) -> dict[str, list[Answer]]:
     """Standing answers by rater, in order of their names; raters who took all of theirs back included."""
-    found: dict[str, list[Answer]] = {}
+    return {rater: [r for r in held if isinstance(r, Answer)] for rater, held in everything(lake).items()}
+
+
+def everything(lake: Lake) -> dict[str, list[Reply]]:
+    """What every rater says, answers and comparisons, as `everyone`."""
+    found: dict[str, list[Reply]] = {}
     for data in _all(lake):
         entries = _entries(data)
         if entries:
@@ -230,7 +274,7 @@ def _about(data: bytes, track_ids: Collection[str]) -> Iterator[tuple[int, int]]
     start = 0
     for line in data.split(b"\n"):
         entry = _entry(line)
-        if line.strip() and (entry is None or entry.get("track_id") in track_ids):
+        if line.strip() and (entry is None or any(entry.get(name) in track_ids for name in NAMING)):
             yield start, len(line)
         start += len(line) + 1
 
@@ -317,27 +361,36 @@ def _alive(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [entry for entry in entries if "undo" not in entry and entry["n"] not in undone]
 
 
-def _newest(entries: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
-    """What holds now for each track and label, in the order in which it was said."""
-    newest: dict[tuple[str, str], dict[str, Any]] = {}
+def _kind(entry: dict[str, Any]) -> type[Answer] | type[Comparison]:
+    return Answer if "label" in entry else Comparison
+
+
+def _key(entry: dict[str, Any]) -> tuple[str, ...]:
+    """What an entry is about."""
+    return tuple(entry[name] for name in _kind(entry).ABOUT)
+
+
+def _newest(entries: Sequence[dict[str, Any]]) -> dict[tuple[str, ...], dict[str, Any]]:
+    """What holds now for each question, in the order in which it was said."""
+    newest: dict[tuple[str, ...], dict[str, Any]] = {}
     for entry in _alive(entries):
-        key = entry["track_id"], entry["label"]
-        newest.pop(key, None)
-        newest[key] = entry
+        newest.pop(_key(entry), None)
+        newest[_key(entry)] = entry
     return newest
 
 
-def _fold(entries: Sequence[dict[str, Any]]) -> list[Answer]:
+def _fold(entries: Sequence[dict[str, Any]]) -> list[Reply]:
     return [_answer(entry) for entry in _newest(entries).values()]
 
 
-def _line(answer: Answer) -> dict[str, Any]:
+def _line(answer: Reply) -> dict[str, Any]:
     if answer.value not in VALUES or isinstance(answer.value, bool):
         raise UsageError(f"an answer is 1, 0 or None (passed over), received {answer.value!r}")
-    said = {"track_id": answer.track_id, "label": answer.label, "value": answer.value, "sample": answer.sample}
+    said = {name: getattr(answer, name) for name in answer.ABOUT} | {"value": answer.value, "sample": answer.sample}
     return said | {"rater": check_rater(answer.rater), "at": answer.annotated_at.astimezone(UTC).isoformat()}
 
 
-def _answer(entry: dict[str, Any]) -> Answer:
-    at = datetime.fromisoformat(entry["at"])
-    return Answer(entry["track_id"], entry["label"], entry["value"], entry["rater"], at, entry["sample"])
+def _answer(entry: dict[str, Any]) -> Reply:
+    about: dict[str, Any] = {name: entry[name] for name in _kind(entry).ABOUT}
+    said = {"value": entry["value"], "rater": entry["rater"], "sample": entry["sample"]}
+    return _kind(entry)(**about, **said, annotated_at=datetime.fromisoformat(entry["at"]))

@@ -1,4 +1,4 @@
-"""From the journals of the raters into the table `annotations`: one shard for each rater, all in one commit.
+"""From the journals of the raters into the tables `annotations` and `comparisons`: a shard for each rater, one commit.
 
 Journals are on the disk at once; SQL sees an answer when it is published. The page publishes every few answers, when a
 sample is done and whenever it is opened, and every command about annotations publishes first.
@@ -6,9 +6,10 @@ sample is done and whenever it is opened, and every command about annotations pu
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 from phonolake.annotation import journal
-from phonolake.annotation.journal import Answer
+from phonolake.annotation.journal import Answer, Comparison
 from phonolake.errors import PhonolakeError
 from phonolake.files import locked
 from phonolake.lineage import digest
@@ -17,7 +18,8 @@ from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.shards import SEPARATOR, SUFFIX, keep_rows
 
-TABLE = "annotations"
+# A table for each kind of answer.
+TABLES: dict[str, type[Answer] | type[Comparison]] = {"annotations": Answer, "comparisons": Comparison}
 
 
 def publish(lake: Lake) -> int:
@@ -38,33 +40,42 @@ def publish(lake: Lake) -> int:
     with _alone(lake):
         for attempt in attempts(lake):
             with attempt as seen:
-                change, changed = _changes(seen)
-                if changed:
-                    lake.commit({TABLE: change}, Reads({TABLE: seen.versions().get(TABLE, -1)}))
-                    _forget(lake, change)
-                return changed
+                changes, changed = _changes(seen)
+                if changes:
+                    lake.commit(changes, Reads({table: seen.versions().get(table, -1) for table in changes}))
+                    for table, change in changes.items():
+                        _forget(lake, table, change)
+                return len(changed)
     raise AssertionError("the last attempt raises")
 
 
-def _changes(lake: Lake) -> tuple[Change, int]:
-    """What the journals say beyond what a lake shows, and of how many raters."""
-    table = schema.table(TABLE)
-    change, changed = Change(table), 0
-    published = list(lake.shards(TABLE))
+def _changes(lake: Lake) -> tuple[dict[str, Change], set[str]]:
+    """What the journals say beyond what a lake shows, by table, and whose answers changed."""
+    changes, changed = {}, set()
     gone = set(naming.buried(lake).to_pylist())
-    for rater, answers in journal.everyone(lake).items():
-        prefix = journal.stem(rater) + SEPARATOR
-        heard = [answer for answer in answers if answer.track_id not in gone]
-        rows = [_row(answer) for answer in sorted(heard, key=lambda a: (a.track_id, a.label))]
-        stem = prefix + digest(rows)
-        old = [file for file in published if file.startswith(prefix) and (not rows or file != stem + SUFFIX)]
-        if rows and stem + SUFFIX not in published:
-            change.add.append(keep_rows(lake.path(TABLE, stem), table.arrow, rows))
-        elif not old:
-            continue
-        change.remove += old
-        changed += 1
-    return change, changed
+    everything = journal.everything(lake)
+    for name, kind in TABLES.items():
+        table = schema.table(name)
+        change = Change(table)
+        published = list(lake.shards(name))
+        for rater, replies in everything.items():
+            prefix = journal.stem(rater) + SEPARATOR
+            own = [asdict(reply) for reply in replies if isinstance(reply, kind)]
+            rows = sorted(
+                (row for row in own if gone.isdisjoint(row.get(column) for column in naming.NAMING)),
+                key=lambda row: [str(row[column]) for column in kind.ABOUT],
+            )
+            stem = prefix + digest(rows)
+            old = [file for file in published if file.startswith(prefix) and (not rows or file != stem + SUFFIX)]
+            if rows and stem + SUFFIX not in published:
+                change.add.append(keep_rows(lake.path(name, stem), table.arrow, rows))
+            elif not old:
+                continue
+            change.remove += old
+            changed.add(rater)
+        if change.add or change.remove:
+            changes[name] = change
+    return changes, changed
 
 
 @contextmanager
@@ -86,26 +97,15 @@ def _alone(lake: Lake) -> Iterator[None]:
         ) from error
 
 
-def _forget(lake: Lake, change: Change) -> None:
+def _forget(lake: Lake, table: str, change: Change) -> None:
     """Remove the shards of earlier publications. Those of the last one stay: somebody may be reading them.
 
     On object storage they stay for `phonolake verify --mend`: another job may be publishing one of them again.
     """
     if lake.place.is_remote:
         return
-    kept = {*lake.shards(TABLE), *change.remove}
+    kept = {*lake.shards(table), *change.remove}
     prefixes = tuple({file.split(SEPARATOR)[0] + SEPARATOR for file in change.remove})
-    for path in lake.folder(TABLE).glob(f"*{SUFFIX}"):
+    for path in lake.folder(table).glob(f"*{SUFFIX}"):
         if path.name not in kept and path.name.startswith(prefixes):
             path.unlink(missing_ok=True)
-
-
-def _row(answer: Answer) -> dict[str, object]:
-    return {
-        "track_id": answer.track_id,
-        "label": answer.label,
-        "value": answer.value,
-        "rater": answer.rater,
-        "annotated_at": answer.annotated_at,
-        "sample": answer.sample,
-    }

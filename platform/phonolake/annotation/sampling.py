@@ -6,6 +6,7 @@ A sample is drawn once and kept in the table `samples`, in the order in which it
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -15,6 +16,7 @@ from phonolake.lineage import CODE_VERSION, canonical, digest, settings
 from phonolake.store import query, schema
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Change, Lake, Reads
+from phonolake.store.schema import TableSchema
 from phonolake.store.shards import SUFFIX, keep_rows
 
 TABLE = "samples"
@@ -48,7 +50,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        check_name(self.name)
         if min(self.n_positive, self.n_negative) < 0 or not self.n_positive + self.n_negative:
             raise UsageError(f"a sample has tracks, received {self.n_positive} and {self.n_negative} for each label")
 
@@ -77,7 +79,7 @@ class BlindCheck:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        check_name(self.name)
         if not self.asked:
             raise UsageError("no label is in doubt, so there is none to hear again")
 
@@ -98,7 +100,8 @@ class _Drawn:
     strata: list[Stratum] = field(default_factory=list)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise a `UsageError` for what cannot be the name of a sample."""
     if not NAME.fullmatch(name):
         raise UsageError(f"a sample's name has letters, digits, '.', '_' and '-' only, received {name!r}")
 
@@ -126,22 +129,51 @@ def draw(config: Config | BlindCheck) -> list[Stratum]:
 def _publish(published: Lake, lake: Lake, config: Config | BlindCheck) -> list[Stratum]:
     with query.connect(lake) as connection:
         drawn = _draw(connection, config) if isinstance(config, Config) else _draw_blind(connection, config)
-    table = schema.table(TABLE)
-    stamp = {"config": canonical(settings(config)), "config_hash": digest(settings(config))}
-    rows = [
-        {"sample": config.name, "position": n, "track_id": track_id, "label": label, "value": value}
-        | {"source": config.source, "code_version": CODE_VERSION}
-        | stamp
-        for n, (track_id, label, value) in enumerate(drawn.items, start=1)
-    ]
-    stem = f"{config.name}--{stamp['config_hash']}--{digest(drawn.items, length=8)}"
-    before = [file for file in lake.shards(TABLE) if file.startswith(f"{config.name}--")]
-    if before and before != [stem + SUFFIX]:
-        raise UsageError(f"there is another sample called {config.name!r}: its raters rely on it, choose a new name")
-    shard = keep_rows(lake.path(TABLE, stem), table.arrow, rows)
-    # Nobody else may have drawn one of this name.
-    published.commit({TABLE: Change(table, [shard])}, Reads({TABLE: lake.versions().get(TABLE, -1)}))
+    columns = ("track_id", "label", "value")
+    keep(published, lake, schema.table(TABLE), config, columns, drawn.items, source=config.source)
     return drawn.strata
+
+
+def keep(
+    published: Lake,
+    seen: Lake,
+    table: TableSchema,
+    config: Any,
+    columns: Sequence[str],
+    items: Sequence[tuple[Any, ...]],
+    **same: str,
+) -> None:
+    """Publish what was drawn, in this order, as a sample of a table.
+
+    Parameters
+    ----------
+    seen : Lake
+        What it was drawn from.
+    config : dataclass
+        Of the draw, with the sample's name and the seed.
+    columns, items
+        Names of the columns of what is asked, and a value of each for each question.
+    **same : str
+        Columns that are the same for all.
+
+    Raises
+    ------
+    UsageError
+        For a name that is taken by another sample.
+    """
+    name, said = config.name, settings(config)
+    stamp = {"config": canonical(said), "config_hash": digest(said), "code_version": CODE_VERSION} | same
+    stem = f"{name}--{stamp['config_hash']}--{digest(items, length=8)}"
+    before = [file for file in seen.shards(table.name) if file.startswith(f"{name}--")]
+    if before and before != [stem + SUFFIX]:
+        raise UsageError(f"there is another sample called {name!r}: its raters rely on it, choose a new name")
+    rows = [
+        {"sample": name, "position": n} | dict(zip(columns, item, strict=True)) | stamp
+        for n, item in enumerate(items, start=1)
+    ]
+    shard = keep_rows(seen.path(table.name, stem), table.arrow, rows)
+    # Nobody else may have drawn one of this name.
+    published.commit({table.name: Change(table, [shard])}, Reads({table.name: seen.versions().get(table.name, -1)}))
 
 
 def _draw(connection: duckdb.DuckDBPyConnection, config: Config) -> _Drawn:

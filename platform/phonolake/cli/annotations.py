@@ -58,19 +58,41 @@ def _suspects(lake: str, source: str, labels: tuple[str, ...], n: int) -> tuple[
     return tuple((s.track_id, s.label) for s in found if not labels or s.label in labels)[:n]
 
 
+@annotations.command(epilog=options.example("phonolake annotations triplets alike --count 50 --lake lake"))
+@click.argument("name")
+@click.option("--count", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="How many.")
+@click.option("--near", metavar="MODEL", help="One of the two is a near neighbour by MODEL; at random by default.")
+@click.option(
+    "-k", type=click.IntRange(1), default=10, show_default=True, metavar="K", help="Neighbours that are near."
+)
+@options.lake
+@options.seed
+@options.form
+def triplets(name: str, count: int, near: str | None, k: int, lake: str, seed: int, form: str) -> None:
+    """Draw the sample NAME of triplets: which of two tracks sounds more like a third?
+
+    The page Neighbours asks them, and `runs heard` says how far each embedding agrees with the answers. No two tracks
+    of a triplet are by one artist.
+    """
+    from phonolake.annotation import drawing
+
+    emit([drawing.run(drawing.Config(lake, name, count, near, k, seed))], form)
+
+
 @annotations.command(epilog=options.example("phonolake annotations progress --lake lake"))
 @options.lake
 @options.form
 def progress(lake: str, form: str) -> None:
     """Print how far every rater is with every sample."""
-    from phonolake.annotation import publication, queue
+    from phonolake.annotation import publication, queue, triplets
     from phonolake.store import query
     from phonolake.store.lake import Lake
 
     opened = Lake.open(lake)
     publication.publish(opened)
     with query.connect(opened) as connection:
-        emit(queue.progress(opened, connection), form, of=queue.Progress)
+        found = [*queue.progress(opened, connection), *triplets.progress(opened, connection)]
+    emit(found, form, of=queue.Progress)
 
 
 @annotations.command(epilog=options.example("phonolake annotations agreement --lake lake"))

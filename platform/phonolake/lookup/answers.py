@@ -45,6 +45,26 @@ class ColumnNote:
     comment: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class SqlWords:
+    """What can stand in a question.
+
+    Parameters
+    ----------
+    tables : dict of str to list of str
+        Columns of every table and view.
+    macros : dict of str to str
+        The lake's own functions, each with the names of its arguments.
+    keywords, functions : list of str
+        Those of DuckDB.
+    """
+
+    tables: dict[str, list[str]]
+    macros: dict[str, str]
+    keywords: list[str]
+    functions: list[str]
+
+
 def ask(
     connection: duckdb.DuckDBPyConnection,
     sql: str,
@@ -106,6 +126,24 @@ def columns(connection: duckdb.DuckDBPyConnection) -> list[ColumnNote]:
         "ORDER BY table_name, column_index"
     ).fetchall()
     return [ColumnNote(*row) for row in rows]
+
+
+def words(connection: duckdb.DuckDBPyConnection) -> SqlWords:
+    """Everything that can be completed in a question on this connection."""
+    tables: dict[str, list[str]] = {}
+    for note in columns(connection):
+        tables.setdefault(note.table, []).append(note.column)
+    rows = connection.execute(
+        "SELECT DISTINCT ON (function_name) function_name, parameters, internal FROM duckdb_functions() "
+        "WHERE function_type IN ('scalar', 'aggregate') OR NOT internal ORDER BY function_name, internal"
+    ).fetchall()
+    macros = {name: f"{name}({', '.join(parameters)})" for name, parameters, internal in rows if not internal}
+    functions = [name for name, _, internal in rows if internal and name.isidentifier() and not name.startswith("_")]
+    keywords = connection.execute(
+        "SELECT DISTINCT upper(keyword_name) FROM duckdb_keywords() "
+        "WHERE keyword_category IN ('reserved', 'type_function') OR keyword_name IN ('by', 'over') ORDER BY 1"
+    ).fetchall()
+    return SqlWords(tables, macros, [word for (word,) in keywords], functions)
 
 
 def _shown(names: Sequence[str], types: Sequence[str], max_text: int | None) -> Iterator[str]:

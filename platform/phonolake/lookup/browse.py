@@ -7,7 +7,10 @@ import duckdb
 import pyarrow as pa
 
 from phonolake.errors import unknown
+from phonolake.lookup import measures
+from phonolake.lookup.measures import Range
 from phonolake.store import query, tracks
+from phonolake.store.schema import literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +25,8 @@ class Filter:
         Tracks that have this label, whoever says so.
     text : str, optional
         Tracks whose id, title, artist and album contain each of these words, in any case and without accents.
-    min_seconds, max_seconds : float, optional
-        Least and greatest duration, both included.
+    ranges : tuple of Range
+        Tracks whose measures lie in all of these: see `phonolake.lookup.measures`.
     where : str, optional
         SQL condition over `tracks`, such as ``year > 2000``; other tables by subqueries on `track_id`. See `check`.
     """
@@ -31,13 +34,8 @@ class Filter:
     dataset: str | None = None
     label: str | None = None
     text: str | None = None
-    min_seconds: float | None = None
-    max_seconds: float | None = None
+    ranges: tuple[Range, ...] = ()
     where: str | None = None
-
-    @property
-    def _parameters(self) -> list[str | float | list[str] | None]:
-        return [self.dataset, self.label, (self.text or "").split(), self.min_seconds, self.max_seconds]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +80,6 @@ class TrackFacts:
     splits: dict[str, str]
 
 
-_WHERE = """
-    ($1 IS NULL OR t.dataset = $1)
-    AND ($2 IS NULL OR t.track_id IN (SELECT track_id FROM labels WHERE label = $2 AND value = 1))
-    AND (len($3) = 0 OR len(list_filter($3::VARCHAR[], lambda word: NOT contains(
-        strip_accents(lower(concat_ws(' ', t.track_id, t.title, t.artist, t.album))), strip_accents(lower(word))
-    ))) = 0)
-    AND ($4 IS NULL OR t.duration_seconds >= $4) AND ($5 IS NULL OR t.duration_seconds <= $5)
-"""
 # What a list can be sorted by, in the words of SQL; the id decides between equals.
 ORDERS = {
     "id": "t.track_id",
@@ -108,16 +98,34 @@ def check(connection: duckdb.DuckDBPyConnection, wanted: Filter) -> None:
         query.select(connection, f"SELECT track_id FROM tracks WHERE (\n{wanted.where}\n)")
 
 
-def _where(wanted: Filter) -> str:
-    if not wanted.where:
-        return _WHERE
-    return f"{_WHERE} AND t.track_id IN (SELECT track_id FROM tracks WHERE (\n{wanted.where}\n))"
+def condition(connection: duckdb.DuckDBPyConnection, wanted: Filter) -> str:
+    """A filter as one SQL condition over `tracks`, complete in itself: for SQL, for neighbours, and for whatever else.
+
+    Raises
+    ------
+    UsageError
+        For a range of an unknown measure.
+    """
+    parts = []
+    if wanted.dataset is not None:
+        parts.append(f"dataset = {literal(wanted.dataset)}")
+    if wanted.label is not None:
+        parts.append(f"track_id IN (SELECT track_id FROM labels WHERE label = {literal(wanted.label)} AND value = 1)")
+    names = "strip_accents(lower(concat_ws(' ', track_id, title, artist, album)))"
+    parts += [f"contains({names}, strip_accents(lower({literal(word)})))" for word in (wanted.text or "").split()]
+    parts += [measures.condition(connection, one) for one in wanted.ranges]
+    if wanted.where:
+        parts.append(f"(\n{wanted.where}\n)")
+    return "\nAND ".join(parts) or "true"
 
 
 def count(connection: duckdb.DuckDBPyConnection, wanted: Filter) -> int:
     """How many tracks pass a filter."""
-    sql = f"SELECT count(*) FROM tracks AS t WHERE {_where(wanted)}"
-    return int(connection.execute(sql, wanted._parameters).fetchall()[0][0])
+    return int(connection.execute(f"SELECT count(*) FROM {_passing(connection, wanted)}").fetchall()[0][0])
+
+
+def _passing(connection: duckdb.DuckDBPyConnection, wanted: Filter) -> str:
+    return f"(FROM tracks WHERE {condition(connection, wanted)})"
 
 
 def page(
@@ -136,18 +144,20 @@ def page(
     Parameters
     ----------
     order : str
-        One of `ORDERS`; what has no such value comes last.
+        One of `ORDERS`, or the name of a measure; what has no such value comes last.
 
     Raises
     ------
     UsageError
         For an unknown order.
     """
-    if order not in ORDERS:
-        raise unknown("order", order, ORDERS)
-    by = f"{ORDERS[order]} {'DESC' if descending else 'ASC'} NULLS LAST, t.track_id"
-    chosen = f"FROM tracks AS t WHERE {_where(wanted)} ORDER BY {by} LIMIT $6 OFFSET $7"
-    return _lines(connection, chosen, [*wanted._parameters, limit, offset], by)
+    known = measures.measures(connection)
+    if order not in ORDERS and order not in known:
+        raise unknown("order", order, ORDERS | known)
+    value = ORDERS.get(order) or measures.order(connection, order)
+    by = f"{value} {'DESC' if descending else 'ASC'} NULLS LAST, t.track_id"
+    chosen = f"FROM {_passing(connection, wanted)} AS t ORDER BY {by} LIMIT $1 OFFSET $2"
+    return _lines(connection, chosen, [limit, offset], by)
 
 
 def _lines(connection: duckdb.DuckDBPyConnection, chosen: str, parameters: list, by: str) -> list[TrackLine]:
@@ -172,7 +182,7 @@ def table(connection: duckdb.DuckDBPyConnection, wanted: Filter) -> pa.Table:
     """All tracks that pass a filter, in order of their ids, with the dataset's labels and the path of each file."""
     return connection.sql(
         f"""
-        WITH chosen AS (SELECT t.* FROM tracks AS t WHERE {_where(wanted)}), said AS (
+        WITH chosen AS {_passing(connection, wanted)}, said AS (
             SELECT track_id, string_agg(DISTINCT label, ', ' ORDER BY label) AS labels FROM labels
             WHERE value = 1 AND source = 'dataset' AND track_id IN (SELECT track_id FROM chosen) GROUP BY track_id
         ), stored AS (
@@ -182,8 +192,7 @@ def table(connection: duckdb.DuckDBPyConnection, wanted: Filter) -> pa.Table:
         SELECT c.track_id, c.dataset, c.title, c.artist, c.album, c.year, c.licence, c.duration_seconds, s.labels,
             a.source_path
         FROM chosen AS c LEFT JOIN said AS s USING (track_id) LEFT JOIN stored AS a USING (track_id) ORDER BY c.track_id
-        """,
-        params=wanted._parameters,
+        """
     ).to_arrow_table()
 
 
@@ -200,8 +209,8 @@ def playlist(tracks: pa.Table) -> str:
 
 def ids(connection: duckdb.DuckDBPyConnection, wanted: Filter) -> list[str]:
     """Ids of all tracks that pass a filter, in order."""
-    sql = f"SELECT t.track_id FROM tracks AS t WHERE {_where(wanted)} ORDER BY t.track_id"
-    return [track_id for (track_id,) in connection.execute(sql, wanted._parameters).fetchall()]
+    sql = f"SELECT track_id FROM {_passing(connection, wanted)} ORDER BY track_id"
+    return [track_id for (track_id,) in connection.execute(sql).fetchall()]
 
 
 def lines(connection: duckdb.DuckDBPyConnection, track_ids: Sequence[str]) -> list[TrackLine]:

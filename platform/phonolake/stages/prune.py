@@ -15,7 +15,16 @@ from phonolake.store.attempts import attempts
 from phonolake.store.lake import Lake
 from phonolake.store.outcomes import Outcome, finish
 
-KEPT = {"annotations", "samples", "official_splits", "wanted", "availability", forget.TOMBSTONES}
+KEPT = {
+    "annotations",
+    "comparisons",
+    "samples",
+    "triplets",
+    "official_splits",
+    "wanted",
+    "availability",
+    forget.TOMBSTONES,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 if TYPE_CHECKING:
     from phonolake.store.lake import Lake
 
-# Columns that name a track: a row about two tracks goes with either of them.
-NAMING = ("track_id", "other_id")
+# Columns that name a track: a row about several tracks goes with any of them.
+NAMING = ("track_id", "other_id", "first_id", "second_id")
 # The table of those that were taken down.
 TOMBSTONES = "forgotten"
 

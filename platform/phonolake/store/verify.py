@@ -41,6 +41,8 @@ KEYS = {
     "activations": "track_id, run_id, layer, segment",
     "annotations": "track_id, label, rater",
     "samples": "sample, position",
+    "triplets": "sample, position",
+    "comparisons": "track_id, first_id, second_id, rater",
     "models": "run_id",
     "runs": "run_id",
     "wanted": "track_id",

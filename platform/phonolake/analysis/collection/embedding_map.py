@@ -1,17 +1,24 @@
 """A map of the tracks: their embeddings in two dimensions, for a bounded number of tracks.
 
-Shape suffixes: N tracks, D embedding values.
+Shape suffixes: N tracks, M of them, D embedding values.
 """
 
 from dataclasses import dataclass
 
 import duckdb
 import numpy as np
+import pyarrow.compute as pc
 
 from phonolake.analysis.results.class_views import project
 from phonolake.errors import PhonolakeError
+from phonolake.search.vectors import unit
 
-MOST_TRACKS = 2000
+# A t-SNE of more takes minutes; of the components, reading the vectors is what takes time.
+MOST_TRACKS = {"pca": 100_000, "tsne": 2000}
+# Numbers that are read at most: 128 MB.
+MOST_VALUES = 1 << 25
+# Vectors that decide on the components, at most.
+FITTED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +45,14 @@ class EmbeddingMap:
 
 
 def embedding_map(
-    connection: duckdb.DuckDBPyConnection, *, run: str | None = None, most: int = MOST_TRACKS, method: str = "pca"
+    connection: duckdb.DuckDBPyConnection, *, run: str | None = None, most: int | None = None, method: str = "pca"
 ) -> EmbeddingMap:
     """Lay out the embeddings of a run, of the newest one by default.
 
     Parameters
     ----------
+    most : int, optional
+        Tracks that are shown at most; by default 100,000, and 2,000 for a t-SNE.
     method : {"pca", "tsne"}
         t-SNE keeps near tracks near, and takes seconds (see `class_views.project`).
 
@@ -55,44 +64,60 @@ def embedding_map(
         When there are no embeddings (of that run).
     """
     chosen = connection.execute(
-        "SELECT run_id, n_tracks FROM embedding_models WHERE $1 IS NULL OR run_id = $1 LIMIT 1", [run]
+        "SELECT m.run_id, m.n_tracks, (SELECT len(embedding) FROM embeddings AS e WHERE e.run_id = m.run_id LIMIT 1) "
+        "FROM embedding_models AS m WHERE $1 IS NULL OR m.run_id = $1 LIMIT 1",
+        [run],
     ).fetchall()
     if not chosen:
         raise PhonolakeError("the lake has no embeddings yet: `phonolake score` makes them")
-    run_id, n_total = chosen[0]
-    # The sample is chosen by the ids alone, so that only its own vectors are read.
-    ids = connection.execute(
-        "SELECT track_id FROM embeddings WHERE run_id = $1 ORDER BY hash(track_id), track_id LIMIT $2", [run_id, most]
-    ).fetchall()
-    rows = connection.sql(
+    run_id, n_total, n_values = chosen[0]
+    most = MOST_TRACKS.get(method, MOST_TRACKS["tsne"]) if most is None else most
+    most = max(2, min(most, MOST_VALUES // max(1, n_values)))
+    # A sample is chosen by the ids alone.
+    sampled = "" if n_total <= most else "QUALIFY row_number() OVER (ORDER BY hash(track_id), track_id) <= $2"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE on_map AS SELECT track_id FROM embeddings WHERE run_id = $1 {sampled}",
+        [run_id, most] if sampled else [run_id],
+    )
+    said = connection.sql(
         """
-        WITH shown AS (SELECT unnest($2) AS track_id), said AS (
-            SELECT track_id, min(label) AS label FROM labels
-            WHERE value = 1 AND source = 'dataset' AND track_id IN (SELECT track_id FROM shown) GROUP BY track_id
+        WITH said AS (
+            SELECT track_id, min(label) AS label FROM labels SEMI JOIN on_map USING (track_id)
+            WHERE value = 1 AND source = 'dataset' GROUP BY track_id
         )
-        SELECT e.track_id, coalesce(t.title, t.source_id, e.track_id) AS title, s.label, e.embedding
-        FROM embeddings e LEFT JOIN tracks t USING (track_id) LEFT JOIN said s USING (track_id)
-        WHERE e.run_id = $1 AND e.track_id IN (SELECT track_id FROM shown) ORDER BY e.track_id
-        """,
-        params=[run_id, [track_id for (track_id,) in ids]],
+        SELECT track_id, coalesce(t.title, t.source_id, track_id) AS title, s.label
+        FROM on_map LEFT JOIN tracks t USING (track_id) LEFT JOIN said s USING (track_id) ORDER BY track_id
+        """
     ).to_arrow_table()
-    track_ids, titles, labels = (tuple(rows[name].to_pylist()) for name in ("track_id", "title", "label"))
-    values = rows["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    e_ND = values.astype(np.float64).reshape(len(rows), -1)
+    vectors = connection.sql(
+        "SELECT track_id, embedding FROM embeddings SEMI JOIN on_map USING (track_id) WHERE run_id = $1",
+        params=[run_id],
+    ).to_arrow_table()
+    values = vectors["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    # Sorting the ids here spares the database from carrying the vectors along.
+    order_N = pc.sort_indices(vectors["track_id"]).to_numpy()
+    e_ND = values.astype(np.float32, copy=False).reshape(len(vectors), -1)[order_N]
     x_N2, explained = principal_components(e_ND) if method == "pca" else (project(e_ND, method=method), None)
+    track_ids, titles, labels = (tuple(said[name].to_pylist()) for name in ("track_id", "title", "label"))
     return EmbeddingMap(run_id, track_ids, titles, labels, x_N2.astype(np.float32), explained, n_total)
 
 
 def principal_components(e_ND: np.ndarray) -> tuple[np.ndarray, float]:
-    """Two principal components x_N2 of vectors that are brought to unit length, and the share of variance they hold."""
-    unit_ND = e_ND / np.maximum(np.linalg.norm(e_ND, axis=1, keepdims=True), np.finfo(float).tiny)
-    centred_ND = unit_ND - unit_ND.mean(axis=0)
-    u_NR, s_R, _ = np.linalg.svd(centred_ND, full_matrices=False)
-    x_N2 = np.zeros((len(e_ND), 2))
-    n = min(2, len(s_R))
-    x_N2[:, :n] = u_NR[:, :n] * s_R[:n]
+    """Two principal components x_N2 of vectors that are brought to unit length, and the share of variance they hold.
+
+    Of more than 20,000 vectors, evenly spread ones of about that number decide on the components.
+    """
+    unit_ND = unit(e_ND)
+    fitted_MD = unit_ND[:: -(-len(unit_ND) // FITTED)].astype(np.float64)
+    mean_D = fitted_MD.mean(axis=0)
+    fitted_MD -= mean_D
+    value_D, vector_DD = np.linalg.eigh(fitted_MD.T @ fitted_MD)
+    axes_D2 = vector_DD[:, ::-1][:, :2]
+    x_N2 = np.zeros((len(unit_ND), 2))
+    x_N2[:, : axes_D2.shape[1]] = unit_ND @ axes_D2.astype(np.float32) - mean_D @ axes_D2
     # The sign of a component is free: its longest arm points to the right and up, on every machine.
     longest = np.abs(x_N2).argmax(axis=0)
     x_N2 *= np.where(x_N2[longest, [0, 1]] < 0, -1, 1)
-    total = float(np.square(s_R).sum())
-    return x_N2.astype(np.float32), float(np.square(s_R[:2]).sum()) / total if total else 0.0
+    variance_D = np.maximum(value_D[::-1], 0)
+    total = float(variance_D.sum())
+    return x_N2.astype(np.float32), float(variance_D[:2].sum()) / total if total else 0.0
