@@ -215,6 +215,7 @@ def test_tags_are_compared_by_their_areas(here: pytest.MonkeyPatch, tmp_path: Pa
 def test_protocols_name_splits_that_their_datasets_have(protocol: Protocol) -> None:
     named = {name for name, _ in sources.get(protocol.dataset).CARD.splits}
     assert protocol.split in named or protocol.split.startswith("random-")
+    assert protocol.published
     assert all(0 < figure.value < 1 and figure.source for figure in protocol.published)
     stated = {(figure.system, figure.metric) for figure in protocol.published}
     assert len(stated) == len(protocol.published)
