@@ -94,7 +94,7 @@ def page(title: str, about: str, *, empty_too: bool = False) -> Iterator[View]:
             # Raters publish every few answers: what does not depend on them stays in the cache.
             annotated = versions.pop("annotations", -1) + versions.pop("comparisons", -1)
             if kind is not None:
-                st.caption(f"Only what stands under a {plain(kind)} licence is shown.")
+                st.caption(f"Only what stands under licences of the kind {plain(kind)} is shown.")
             place = f"{lake.place} {kind}" if kind else str(lake.place)
             yield View(lake, connection, (place, tuple(sorted(versions.items()))), annotated)
 

@@ -40,7 +40,7 @@ class OpenLake(NeighbourQuestions):
     def __init__(self, path: str | Path, *, licence: str | None = None) -> None:
         from phonolake.lookup import licensed
 
-        super().__init__(licensed.opened(path, licence))
+        super().__init__(licensed.opened(path, licence), licence)
 
     @property
     def path(self) -> Path:
@@ -265,9 +265,10 @@ class OpenLake(NeighbourQuestions):
         UsageError
             For an unknown split, part or input.
         """
-        from phonolake.stages import datasets
+        from phonolake.stages import datasets, input_choice
 
-        asked = datasets.Config(self._address, split, input, part, fold, labels, seconds, seed)
+        read = input_choice.restricted(self._lake.place, input, self._licence) or input
+        asked = datasets.Config(self._address, split, read, part, fold, labels, seconds, seed)
         return datasets.of(asked)
 
     def train(self, model: str, **options: object) -> "pd.DataFrame":
@@ -284,7 +285,7 @@ class OpenLake(NeighbourQuestions):
         from phonolake.stages import train
         from phonolake.store import query
 
-        outcomes = train.run(_config(train.Config, lake=self._address, model=model, **options))
+        outcomes = train.run(self._training(train.Config, model=model, **options))
         with query.connect(self._lake) as connection:
             found = evaluation.on_test(connection, [o.run_id for o in outcomes if o.run_id])
         return pd.DataFrame(found, columns=list(evaluation.FigureOnTest.__dataclass_fields__))
@@ -303,7 +304,7 @@ class OpenLake(NeighbourQuestions):
         from phonolake.stages import crossval
         from phonolake.store import query
 
-        outcomes = crossval.run(_config(crossval.Config, lake=self._address, models=models, **options))
+        outcomes = crossval.run(self._training(crossval.Config, models=models, **options))
         with query.connect(self._lake) as connection:
             found = evaluation.over_folds(connection, [o.run_id for o in outcomes if o.run_id])
         return pd.DataFrame(found, columns=list(evaluation.FoldSummary.__dataclass_fields__))
@@ -315,8 +316,19 @@ class OpenLake(NeighbourQuestions):
         from phonolake.stages import score
         from phonolake.store.outcomes import Outcome
 
-        done = score.run(score.Config(self._address, runs))
+        done = score.run(score.Config(self._address, runs, licence=self._licence))
         return pd.DataFrame(done, columns=list(Outcome.__dataclass_fields__))
+
+    def _training(self, kind: type, **given: Any) -> Any:
+        """A stage's configuration that reads nothing which this lake does not show; an unknown name: `UsageError`."""
+        from phonolake.errors import unknown
+        from phonolake.stages import input_choice
+
+        for name in given:
+            if name not in kind.__dataclass_fields__:  # type: ignore[attr-defined]
+                raise unknown("option", name, set(kind.__dataclass_fields__) - {"lake"})  # type: ignore[attr-defined]
+        read = input_choice.restricted(self._lake.place, given.get("input"), self._licence)
+        return kind(lake=self._address, **given | ({"input": read} if read else {}))
 
     # -- in a notebook ------------------------------------------------------------------------------------------------
 
@@ -326,16 +338,6 @@ class OpenLake(NeighbourQuestions):
     def _repr_html_(self) -> str:
         rows = self.sql('SELECT "table", n_rows AS rows FROM lake_tables WHERE n_rows > 0 ORDER BY "table"').df()
         return f"<b>{escape(self._address)}</b>{rows.to_html(index=False)}"
-
-
-def _config(kind: type, **given: object) -> Any:
-    """A stage's configuration of what was named; an unknown name is a `UsageError`."""
-    from phonolake.errors import unknown
-
-    for name in given:
-        if name not in kind.__dataclass_fields__:  # type: ignore[attr-defined]
-            raise unknown("option", name, set(kind.__dataclass_fields__) - {"lake"})  # type: ignore[attr-defined]
-    return kind(**given)
 
 
 def open(path: str | Path, *, licence: str | None = None) -> OpenLake:

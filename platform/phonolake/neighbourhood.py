@@ -18,11 +18,14 @@ class NeighbourQuestions:
     Parameters
     ----------
     lake : Lake
+    licence : str, optional
+        The kind of licences that the lake shows, where it does not show all.
     """
 
     # The libraries behind each question are imported when it is asked: `import phonolake` stays instant.
 
-    def __init__(self, lake: "Lake") -> None:
+    def __init__(self, lake: "Lake", licence: str | None = None) -> None:
+        self._licence = licence
         self._lake = lake
         # Opened by the first question, since it is what takes long.
         self._searcher: Searcher | None = None
@@ -120,7 +123,7 @@ class NeighbourQuestions:
         from phonolake.stages import neighbour_graph
         from phonolake.store import query
 
-        outcome = neighbour_graph.run(neighbour_graph.Config(self._address, k, model))
+        outcome = neighbour_graph.run(neighbour_graph.Config(self._address, k, model, self._licence))
         with query.connect(self._lake) as connection:
             found = connection.sql(
                 "SELECT track_id, rank, other_id, similarity FROM neighbours "

@@ -201,6 +201,11 @@ def test_counts_are_those_of_coins() -> None:
         assert np.mean(n_N >= high) >= 0.024
 
 
+def test_nothing_is_counted_where_no_scenario_is_known() -> None:
+    noise = noise_rates.NoiseEstimate((), (), True, True)
+    assert count_wrong(noise, np.zeros(3, int), np.arange(3)) == []
+
+
 def test_models_that_err_where_they_are_sure_know_nothing() -> None:
     """Sigmoids on few tracks are as sure of wrong classes as of right ones: what such a model doubts may be either."""
     x, true, given = planted("anywhere", 0.0, seed=1, sep=2, n=400)

@@ -528,6 +528,8 @@ def test_what_is_not_for_commercial_use_says_so_or_is_left_out(
         assert any("is not for commercial use" in caption for caption in captions), page
     monkeypatch.setenv("PHONOLAKE_LICENCE", "permissive")
     app = open_page(lake.root, "explore", **track)
-    assert any("Only what stands under a permissive licence" in str(caption.value) for caption in app.caption)
+    assert any(
+        "Only what stands under licences of the kind permissive" in str(caption.value) for caption in app.caption
+    )
     assert not any("is not for commercial use" in str(caption.value) for caption in app.caption)
     assert any("No model has predicted" in box.value for box in app.info)

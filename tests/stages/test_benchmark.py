@@ -1,5 +1,10 @@
 """The benchmark of vectors: good ones win, floors are floors, intervals hold the truth, and nothing is done twice."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -149,6 +154,41 @@ def test_what_was_answered_is_not_asked_again_and_what_changed_is(
         assert asked == [("noise", "mlp")]
 
 
+@pytest.mark.slow
+def test_a_benchmark_that_was_killed_goes_on(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lake = small_lake.make(tmp_path / "lake", n_tracks=N)
+    for name in ("one", "two"):
+        bring(lake, tmp_path, name, IDS, np.random.default_rng(len(name)).normal(size=(N, 6)))
+    answers = lake.folder(benchmark_cells.TABLE)
+    words = [sys.executable, "-m", "phonolake.cli.main", "benchmark", "--workers", "0", "--lake", str(lake.root)]
+    killed = subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while len(lake.ready(benchmark_cells.TABLE)) < 2:
+            assert killed.poll() is None
+            time.sleep(0.005)
+    finally:
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait()
+    assert not lake.shards(benchmark_cells.TABLE)
+    before = {name: (answers / name).stat().st_mtime_ns for name in lake.ready(benchmark_cells.TABLE)}
+    asked: list[str] = []
+    plain = execution.imap
+
+    def watched(function, payloads, **rest):  # type: ignore[no-untyped-def]
+        asked.extend(cell.file for cell in payloads if function is benchmark_cells.answer)
+        return plain(function, payloads, **rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execution, "imap", watched)
+        done = benchmark.run(Config(str(lake.root)))
+    # Two rows under three probes, the label prior and chance: those that were there are not done again.
+    assert len(done.cells) == 8
+    assert {name: (answers / name).stat().st_mtime_ns for name in before} == before
+    assert (len(asked), set(asked) & set(before)) == (8 - len(before), set())
+    assert set(lake.shards(benchmark_cells.TABLE)) == {*asked, *before}
+    assert verify(lake) == []
+
+
 def test_doubt_takes_away_relatives_and_deforms_what_is_heard(
     here: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -215,6 +255,7 @@ def test_tags_are_compared_by_their_areas(here: pytest.MonkeyPatch, tmp_path: Pa
 def test_protocols_name_splits_that_their_datasets_have(protocol: Protocol) -> None:
     named = {name for name, _ in sources.get(protocol.dataset).CARD.splits}
     assert protocol.split in named or protocol.split.startswith("random-")
+    assert protocol.published
     assert all(0 < figure.value < 1 and figure.source for figure in protocol.published)
     stated = {(figure.system, figure.metric) for figure in protocol.published}
     assert len(stated) == len(protocol.published)

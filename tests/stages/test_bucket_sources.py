@@ -259,3 +259,41 @@ def test_a_whole_bucket_is_validated_and_refused_for_what_it_is_not(bucket: tupl
     assert checks["files", "named by the dataset"] == 6
     with pytest.raises(UsageError, match=f"{url} does not hold ESC-50"):
         validate.run(validate.Config("esc50", url))
+
+
+def test_tables_of_labels_and_splits_are_taken_from_a_bucket(
+    bucket: tuple[str, Faults], music: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    tables = tmp_path / "tables"
+    (tables / "lists").mkdir(parents=True)
+    (tables / "moods.csv").write_text("file,mood\n0.wav,calm\n1.wav,calm\n2.wav,wild\n")
+    (tables / "empty.csv").write_text("")
+    (tables / "sides.csv").write_text("file,part\n0.wav,train\n1.wav,valid\n2.wav,test\n")
+    for part, n in (("train", 0), ("valid", 1), ("test", 3)):
+        (tables / "lists" / f"{part}.txt").write_text(f"{n}.wav\n")
+    at = bucket[0].rpartition("/")[0] + "/tables"
+    upload(tables, at)
+    for lake, where in ((tmp_path / "here", str(tables)), (tmp_path / "there", at)):
+        given = ["--labels", f"{where}/moods.csv", "--splits", f"{where}/sides.csv"]
+        assert main(["ingest", "folder", str(music), *given, "--lake", str(lake)]) == 0
+        assert main(["splits", "import", f"{where}/lists", "--lake", str(lake)]) == 0
+        assert (
+            main(["labels", "import", f"{where}/moods.csv", "--source", "again", "--dry-run", "--lake", str(lake)]) == 0
+        )
+    for name, n in (("labels", 3), ("splits", 6)):
+        imported = (
+            f"SELECT * FROM {name} WHERE {'source' if name == 'labels' else 'split'} IN ('moods', 'sides', 'lists')"
+        )
+        assert len(rows(Lake.open(tmp_path / "there"), imported)) == n
+        assert table(Lake.open(tmp_path / "there"), name) == table(Lake.open(tmp_path / "here"), name)
+    ((config,),) = rows(
+        Lake.open(tmp_path / "there"), "SELECT config->>'$.file' FROM runs WHERE stage = 'labels import'"
+    )
+    assert config == f"{at}/moods.csv"
+    capsys.readouterr()
+    for file, says in (("empty.csv", f"{at}/empty.csv"), ("gone.csv", "gone.csv")):
+        assert main(["labels", "import", f"{at}/{file}", "--lake", str(tmp_path / "there")]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert says in line
+    # No copy of a single table is left.
+    assert [path for path in (tmp_path / "cache").rglob("moods.csv") if "lists" not in str(path)] == []

@@ -86,6 +86,12 @@ def test_an_encoder_of_waveforms_answers_as_the_library_does(homely: Path, kind:
 
 def test_an_encoder_of_spectrograms_answers_as_the_library_does(homely: Path) -> None:
     model, extractor = encoder_folders.encoder(homely / "folder", "audio-spectrogram-transformer")
+    kept = (homely / "folder" / "preprocessor_config.json").read_text()
+    for wrong in ("long", -1, 10**9, True):
+        spoilt(homely / "folder", "preprocessor_config.json", max_length=wrong)
+        with pytest.raises(PhonolakeError, match=f"max_length of {wrong!r}|makes no AST"):
+            bring(homely / "folder")
+    (homely / "folder" / "preprocessor_config.json").write_text(kept)
     # It reads 64 frames of 10 ms at once, and no more.
     with pytest.raises(UsageError, match=r"reads 0.64 s at once, .* received 1 s"):
         bring(homely / "folder", seconds=1.0)
@@ -247,11 +253,16 @@ def test_a_folder_that_does_not_fit_together_is_refused_in_one_line(homely: Path
         (lambda f: (f / "preprocessor_config.json").unlink(), "no preprocessor_config.json"),
         (lambda f: (f / "model.safetensors").unlink(), "has no model.safetensors"),
         (lambda f: (f / "model.safetensors").write_bytes(data[: len(data) // 2]), "cannot be read as a model"),
-        (lambda f: (f / "model.safetensors").write_bytes(b""), "cannot be read as a model"),
+        (lambda f: (f / "model.safetensors").write_bytes(b""), "and 0 bytes are there"),
         (lambda f: spoilt(f, "config.json", hidden_size=32), "wavlm|folder"),
-        (lambda f: spoilt(f, "config.json", num_hidden_layers=5), "lacks .* weights"),
+        (lambda f: spoilt(f, "config.json", num_hidden_layers=5), "lacks"),
         (lambda f: spoilt(f, "config.json", num_hidden_layers=10**9), "speaks of 1000000000 layers"),
         (lambda f: spoilt(f, "config.json", num_hidden_layers="many"), "speaks of 'many' layers"),
+        (lambda f: spoilt(f, "config.json", hidden_size=2 * 10**6), r"lacks weights: .* speaks of \d{13,}"),
+        (lambda f: spoilt(f, "config.json", attn_implementation="kernels-community/x"), "code from elsewhere"),
+        (lambda f: spoilt(f, "config.json", a={"b": {"_attn_implementation": {"": "x/y"}}}), "code from elsewhere"),
+        (lambda f: spoilt(f, "config.json", quantization_config={"bits": 4}), "quantized weights"),
+        (lambda f: (f / "adapter_config.json").write_text('{"base_model_name_or_path": ".."}'), "lie elsewhere"),
         (lambda f: spoilt(f, "config.json", model_type="bert"), "unknown kind of encoder"),
         (lambda f: spoilt(f, "config.json", model_type=7), "unknown kind of encoder"),
         (lambda f: spoilt(f, "preprocessor_config.json", sampling_rate="fast"), "sampling rate of 'fast'"),
@@ -275,6 +286,8 @@ def test_a_folder_that_does_not_fit_together_is_refused_in_one_line(homely: Path
     for choice, says in (
         ({"layer": 4}, "layers 0 to 3, or -1 to -4"),
         ({"seconds": 0.0001}, "does not take windows of 2 samples"),
+        ({"seconds": float("inf")}, "at most 600 s; received inf s"),
+        ({"seconds": float("nan")}, "at most 600 s; received nan s"),
         ({"name": "k2c2"}, "'k2c2' is not that of an imported"),
     ):
         with pytest.raises(PhonolakeError, match=says):

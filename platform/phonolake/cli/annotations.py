@@ -19,6 +19,7 @@ def annotations() -> None:
 @click.option("--source", default="dataset", show_default=True, metavar="SOURCE", help="Whose labels to check.")
 @click.option("--suspects", type=click.IntRange(1), metavar="N",
               help="Instead: the first N labels that look wrong, among as many that nobody doubts.")  # fmt: skip
+@options.licence
 @options.lake
 @options.seed
 @options.form
@@ -29,6 +30,7 @@ def sample(
     negative: int,
     source: str,
     suspects: int | None,
+    licence: str | None,
     lake: str,
     seed: int,
     form: str,
@@ -37,7 +39,7 @@ def sample(
     from phonolake.annotation import sampling
 
     if suspects is not None:
-        asked = _suspects(lake, source, labels, suspects)
+        asked = _suspects(lake, licence, source, labels, suspects)
         emit(sampling.draw(sampling.BlindCheck(lake, name, asked, source, seed)), form, of=sampling.Stratum)
         return
     emit(
@@ -45,14 +47,15 @@ def sample(
     )
 
 
-def _suspects(lake: str, source: str, labels: tuple[str, ...], n: int) -> tuple[tuple[str, str], ...]:
+def _suspects(
+    lake: str, licence: str | None, source: str, labels: tuple[str, ...], n: int
+) -> tuple[tuple[str, str], ...]:
     """Tracks and labels that look wrong, the most doubtful first; of some labels only where they are named."""
     from phonolake.analysis.labels import noise_rates, noise_suspects
-    from phonolake.lookup import held_out
+    from phonolake.lookup import held_out, licensed
     from phonolake.store import query
-    from phonolake.store.lake import Lake
 
-    with query.connect(Lake.open(lake)) as connection:
+    with query.connect(licensed.opened(lake, licence)) as connection:
         held = held_out.read_held_out(connection, source=source)
     found = noise_suspects.suspects(held, noise_rates.estimate(held))
     return tuple((s.track_id, s.label) for s in found if not labels or s.label in labels)[:n]

@@ -77,12 +77,12 @@ def export_embeddings(
 ) -> None:
     """Write embeddings to FILE: .parquet, .npz, .npy with a .txt of ids, or .csv."""
     from phonolake.analysis.collection import embedding_files
+    from phonolake.lookup import licensed
     from phonolake.lookup.licences import NON_COMMERCIAL
     from phonolake.store import query
-    from phonolake.store.lake import Lake
 
-    with query.connect(Lake.open(lake), confined=False) as connection:
-        done = embedding_files.export(connection, file, model_or_run=model, dataset=dataset, licence=licence)
+    with query.connect(licensed.opened(lake, licence), confined=False) as connection:
+        done = embedding_files.export(connection, file, model_or_run=model, dataset=dataset)
     emit([done], form)
     if done.kind == NON_COMMERCIAL:
         click.echo(f"The vectors of {done.model} are not for commercial use ({done.licence}).", err=True)

@@ -132,9 +132,10 @@ def check(config: Any, labels: Sequence[str], splits: Sequence[str]) -> None:
     from phonolake.sources import contract
     from phonolake.sources.label_sheets import SheetColumns
     from phonolake.stages import import_labels, import_splits, imported
+    from phonolake.store import mirror
 
     for file in (*labels, *splits):
-        if not Path(file).expanduser().exists():
+        if not mirror.is_remote(file) and not Path(file).expanduser().exists():
             raise UsageError(f"{file} is no file: of {config.source} a table of labels or splits is taken in beside it")
     if labels or splits:
         names = imported.planned(contract.get(config.source), config.root, config.options)

@@ -26,14 +26,13 @@ def classes() -> None:
 
 
 def _held_out(
-    lake: str, source: str, dataset: str | None, model: str | None, *, single: bool = True
+    lake: str, source: str, dataset: str | None, model: str | None, licence: str | None, *, single: bool = True
 ) -> "tuple[HeldOut, dict[str, int]]":
-    from phonolake.lookup import held_out
+    from phonolake.lookup import held_out, licensed
     from phonolake.stages import analyse
     from phonolake.store import query
-    from phonolake.store.lake import Lake
 
-    opened = Lake.open(lake)
+    opened = licensed.opened(lake, licence)
     versions = analyse.versions(opened, "predictions", "labels", "tracks")
     with query.connect(opened) as connection:
         held = held_out.read_held_out(connection, source=source, dataset=dataset, model=model)
@@ -47,17 +46,20 @@ def _held_out(
 @model
 @options.dataset
 @options.top(50)
+@options.licence
 @options.lake
 @save
 @options.form
-def confusion(source: str, model: str | None, dataset: str | None, top: int, lake: str, save: bool, form: str) -> None:
+def confusion(
+    source: str, model: str | None, dataset: str | None, top: int, licence: str | None, lake: str, save: bool, form: str
+) -> None:
     """Print which classes are taken for which, the commonest mistakes first."""
     from phonolake.analysis.results import problem_classes
 
-    held, versions = _held_out(lake, source, dataset, model)
+    held, versions = _held_out(lake, source, dataset, model, licence)
     found = problem_classes.confusions(held.labels, held.classes, held.P_NL)
     if save:
-        keep(lake, "confusions", {"labels": source, "model": model, "dataset": dataset}, versions, found)
+        keep(lake, "confusions", {"labels": source, "model": model, "dataset": dataset}, versions, found, licence)
     emit(found[:top], form, of=problem_classes.ConfusedPair)
 
 
@@ -70,6 +72,7 @@ def confusion(source: str, model: str | None, dataset: str | None, top: int, lak
 @model
 @options.dataset
 @options.seed
+@options.licence
 @options.lake
 @save
 @options.form
@@ -82,6 +85,7 @@ def removal(
     model: str | None,
     dataset: str | None,
     seed: int,
+    licence: str | None,
     lake: str,
     save: bool,
     form: str,
@@ -91,7 +95,7 @@ def removal(
     from phonolake.stages import analyse
     from phonolake.store.lake import Lake
 
-    held, versions = _held_out(lake, source, dataset, model)
+    held, versions = _held_out(lake, source, dataset, model, licence)
     suspected = [name.strip() for name in without.split(",")] if without else None
     if suspected is None:
         suspected = problem_classes.suspected_classes(held.labels, held.classes, held.P_NL)
@@ -104,7 +108,7 @@ def removal(
     else:
         found = problem_classes.rescore_without(held.labels, held.classes, held.P_NL, suspected)
     if save:
-        keep(lake, "class_removals", asked, versions, found)
+        keep(lake, "class_removals", asked, versions, found, licence)
     emit(found, form, of=problem_classes.Removal)
 
 
@@ -113,18 +117,28 @@ def removal(
 @source
 @model
 @options.dataset
+@options.licence
 @options.lake
 @save
 @options.form
-def roc(points: int, source: str, model: str | None, dataset: str | None, lake: str, save: bool, form: str) -> None:
+def roc(
+    points: int,
+    source: str,
+    model: str | None,
+    dataset: str | None,
+    licence: str | None,
+    lake: str,
+    save: bool,
+    form: str,
+) -> None:
     """Print the ROC curve of every label against the rest."""
     from phonolake.analysis.results import problem_classes
 
-    held, versions = _held_out(lake, source, dataset, model, single=False)
+    held, versions = _held_out(lake, source, dataset, model, licence, single=False)
     found = problem_classes.roc_curves(held.labels, held.Y_NL, held.P_NL, points=points)
     if save:
         asked = {"labels": source, "model": model, "dataset": dataset, "points": points}
-        keep(lake, "roc_points", asked, versions, found)
+        keep(lake, "roc_points", asked, versions, found, licence)
     emit(found, form, of=problem_classes.RocPoint)
 
 
@@ -139,6 +153,7 @@ def roc(points: int, source: str, model: str | None, dataset: str | None, lake: 
 @options.dataset
 @options.seed
 @options.top(None)
+@options.licence
 @options.lake
 @save
 @options.form
@@ -151,16 +166,17 @@ def map_(
     dataset: str | None,
     seed: int,
     top: int | None,
+    licence: str | None,
     lake: str,
     save: bool,
     form: str,
 ) -> None:
     """Lay tracks on a plane by features or embeddings, so that near ones are alike."""
     from phonolake.analysis.results import class_features
+    from phonolake.lookup import licensed
     from phonolake.stages import analyse
-    from phonolake.store.lake import Lake
 
-    opened = Lake.open(lake)
+    opened = licensed.opened(lake, licence)
     versions = analyse.versions(opened, "labels", "tracks", "embeddings", *class_features.tables_like(opened, of))
     found = class_features.track_map(
         opened, of, source=source, dataset=dataset, most=tracks, method=method, perplexity=perplexity, seed=seed
@@ -168,7 +184,7 @@ def map_(
     if save:
         asked = {"of": of, "method": method, "perplexity": perplexity, "tracks": tracks, "labels": source,
                  "dataset": dataset, "seed": seed}  # fmt: skip
-        keep(lake, "track_maps", asked, versions, found)
+        keep(lake, "track_maps", asked, versions, found, licence)
     emit(found[:top], form, of=class_features.MapPoint)
 
 

@@ -76,24 +76,35 @@ def validate(
 @click.option("--source", default="dataset", show_default=True, metavar="SOURCE", help="Given labels, by who says so.")
 @click.option("--annotator", metavar="NAME", help="Who listened again; the majority of all by default.")
 @click.option("--run", "runs", multiple=True, metavar="RUN_ID", help="Run to measure; all that can be by default.")
+@options.licence
 @options.lake
 @save
 @options.form
-def evaluation(source: str, annotator: str | None, runs: tuple[str, ...], lake: str, save: bool, form: str) -> None:
+def evaluation(
+    source: str,
+    annotator: str | None,
+    runs: tuple[str, ...],
+    licence: str | None,
+    lake: str,
+    save: bool,
+    form: str,
+) -> None:
     """Print the ROC-AUC of runs by given and by annotated labels, and whether they put the runs in the same order."""
     from phonolake.analysis.labels import evaluation_check, reannotation
+    from phonolake.lookup import licensed
     from phonolake.stages import analyse
     from phonolake.store import query
-    from phonolake.store.lake import Lake
 
-    opened = Lake.open(lake)
+    opened = licensed.opened(lake, licence)
     versions = analyse.versions(opened, "annotations", "labels", "predictions")
     with query.connect(opened) as connection:
         answers = reannotation.read_answers(connection, source=source, rater=annotator)
         found = evaluation_check.check_runs(connection, answers, source=source, runs=runs)
     rows = evaluation_check.as_rows(found)
     if save:
-        keep(lake, "evaluation_checks", {"labels": source, "annotator": annotator, "runs": runs}, versions, rows)
+        keep(
+            lake, "evaluation_checks", {"labels": source, "annotator": annotator, "runs": runs}, versions, rows, licence
+        )
     for rho in (found.rho_1, found.rho_2):
         click.echo(
             f"{rho.name} ({rho.between}): {rho.value:.3f} [{rho.low:.3f}, {rho.high:.3f}], {rho.n_runs} runs", err=True
@@ -112,6 +123,7 @@ def evaluation(source: str, annotator: str | None, runs: tuple[str, ...], lake: 
 @click.option("--truth", metavar="FILE", help="CSV of true labels: print how good suspects and estimates are.")
 @options.dataset
 @options.top(20)
+@options.licence
 @options.lake
 @save
 @options.form
@@ -124,18 +136,18 @@ def noise(
     truth: str | None,
     dataset: str | None,
     top: int,
+    licence: str | None,
     lake: str,
     save: bool,
     form: str,
 ) -> None:
     """Print the labels that look wrong, with the evidence, or how many are; needs predictions of `crossval`."""
     from phonolake.analysis.labels import noise_grading, noise_rates, noise_suspects
-    from phonolake.lookup import embeddings, held_out
+    from phonolake.lookup import embeddings, held_out, licensed
     from phonolake.stages import analyse
     from phonolake.store import query
-    from phonolake.store.lake import Lake
 
-    opened = Lake.open(lake)
+    opened = licensed.opened(lake, licence)
     versions = analyse.versions(opened, "predictions", "labels", "embeddings", "tracks")
     asked: dict[str, Any] = {"labels": source, "model": model, "dataset": dataset}
     with query.connect(opened) as connection:
@@ -148,13 +160,13 @@ def noise(
     noise = noise_rates.estimate(held)
     if rates:
         if save:
-            keep(lake, "noise_rates", asked, versions, noise.rates)
+            keep(lake, "noise_rates", asked, versions, noise.rates, licence)
         emit(noise.rates, form, of=noise_rates.NoiseRate)
         click.echo(noise.said, err=True)
         return
     found = noise_suspects.suspects(held, noise, kind=kind, label=label, top=top, embeddings=near)
     if save:
-        keep(lake, "label_suspects", asked | {"kind": kind, "label": label, "top": top}, versions, found)
+        keep(lake, "label_suspects", asked | {"kind": kind, "label": label, "top": top}, versions, found, licence)
     emit(found, form, of=noise_suspects.LabelSuspect)
     click.echo(noise_suspects.headline(held, noise, kind=kind, label=label), err=True)
 

@@ -123,6 +123,7 @@ def cooccurrence(
 @said_by("dataset")
 @options.dataset
 @options.top(20)
+@options.licence
 @options.lake_or_home
 @save
 @options.form
@@ -135,6 +136,7 @@ def vectors(
     source: str,
     dataset: str | None,
     top: int,
+    licence: str | None,
     lake: str | None,
     save: bool,
     form: str,
@@ -142,12 +144,12 @@ def vectors(
     """Print pairs of labels by the similarity of a network's output weights, or beside how people use them."""
     from phonolake.analysis.labels import label_vectors as analysis
 
-    labels, W_KD, versions = _vectors_of(lake, model)
+    labels, W_KD, versions = _vectors_of(lake, model, licence)
     S_KK = analysis.label_vector_similarity(W_KD, kind=similarity)
     asked = {"model": model, "similarity": similarity}
     if show == "pairs":
         if save and lake is not None:
-            keep(lake, "label_similarities", asked, versions, analysis.ranked_pairs(labels, S_KK))
+            keep(lake, "label_similarities", asked, versions, analysis.ranked_pairs(labels, S_KK), licence)
         emit(analysis.ranked_pairs(labels, S_KK, top), form, of=analysis.SimilarLabels)
         return
     found, read = _labels_of(None if matrix else lake, matrix, names, source, dataset)
@@ -156,25 +158,37 @@ def vectors(
     rho = analysis.rank_correlation(S_KK, C_KK)
     click.echo(f"Rank correlation of similarity and co-occurrence over {len(compared)} pairs: {rho:.3f}", err=True)
     if save and lake is not None and matrix is None:
-        keep(lake, "label_similarities", asked | {"labels": source, "dataset": dataset}, versions | read, compared)
+        keep(
+            lake,
+            "label_similarities",
+            asked | {"labels": source, "dataset": dataset},
+            versions | read,
+            compared,
+            licence,
+        )
     if show == "beside":
         emit(compared[:top], form, of=analysis.VectorPair)
         return
     emit(_with_tracks(found, analysis.disagreements(compared, top)), form, columns=DISAGREEMENT)
 
 
-def _vectors_of(lake: str | None, model: str | None) -> "tuple[tuple[str, ...], np.ndarray, dict[str, int]]":
+def _vectors_of(
+    lake: str | None, model: str | None, licence: str | None
+) -> "tuple[tuple[str, ...], np.ndarray, dict[str, int]]":
     """Labels and output weights of a network of a lake, with the versions of its tables, or of the model home."""
     from phonolake.analysis.labels import label_vectors as analysis
+    from phonolake.lookup import licences, licensed
+    from phonolake.models import home
     from phonolake.stages import analyse
     from phonolake.store import query
-    from phonolake.store.lake import Lake
 
     if lake is None:
         if model is None:
             raise UsageError("name a --lake, or a --model of the model home, such as choi-msd")
-        return *analysis.label_vectors_at_home(model), {}
-    opened = Lake.open(lake)
+        found = analysis.label_vectors_at_home(model)
+        licences.check_card(model, home.card(model), licence)
+        return *found, {}
+    opened = licensed.opened(lake, licence)
     versions = analyse.versions(opened, "models")
     with query.connect(opened) as connection:
         return *analysis.label_vectors(opened, connection, model), versions
@@ -194,6 +208,7 @@ def _vectors_of(lake: str | None, model: str | None) -> "tuple[tuple[str, ...], 
 @names_file
 @said_by("dataset")
 @options.dataset
+@options.licence
 @options.lake_or_home
 @options.form
 def networks(
@@ -205,13 +220,14 @@ def networks(
     names: str | None,
     source: str,
     dataset: str | None,
+    licence: str | None,
     lake: str | None,
     form: str,
 ) -> None:
     """Compare label vectors of several networks: whether those trained apart take the same labels for alike."""
     from phonolake.analysis.labels import network_agreement as analysis
 
-    vectors = {model: _vectors_of(lake, model)[:2] for model in models}
+    vectors = {model: _vectors_of(lake, model, licence)[:2] for model in models}
     used = _labels_of(None if matrix else lake, matrix, names, source, dataset)[0] if matrix or lake else None
     rankings = analysis.align(vectors, used)
     found = analysis.correlations(rankings)

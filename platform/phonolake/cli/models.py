@@ -135,14 +135,15 @@ def fetch(name: str, url: str | None, calibrate: str | None, lake: str | None, f
 @click.argument("model", metavar="RUN_OR_MODEL")
 @click.option("--out", required=True, metavar="DIR", help="Folder for filters.png and filters.parquet.")
 @click.option("--steps", type=click.IntRange(1), default=30, show_default=True, metavar="N", help="Of gradient ascent.")
+@options.licence
 @options.lake_or_home
 @options.seed
 @options.form
-def filters(model: str, out: str, steps: int, lake: str | None, seed: int, form: str) -> None:
+def filters(model: str, out: str, steps: int, licence: str | None, lake: str | None, seed: int, form: str) -> None:
     """Picture what the filters of a sample-level network listen for."""
     from phonolake.stages import filters as stage
 
-    emit(stage.run(stage.Config(model, out, lake, steps, seed)), form, of=stage.LayerSummary)
+    emit(stage.run(stage.Config(model, out, lake, steps, seed, licence)), form, of=stage.LayerSummary)
     click.echo(f"Wrote {stage.FIGURE} and {stage.TABLE} to {out}.", err=True)
 
 
@@ -150,11 +151,16 @@ def filters(model: str, out: str, steps: int, lake: str | None, seed: int, form:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--model", default="choi-msd", show_default=True, metavar="NAME", help="Tagger in the model home.")
 @options.top(5)
+@options.licence
 @options.form
-def tag(files: tuple[str, ...], model: str, top: int, form: str) -> None:
+def tag(files: tuple[str, ...], model: str, top: int, licence: str | None, form: str) -> None:
     """Print the tags of audio files by a tagger that needs no training."""
     from phonolake.inference import tagging
+    from phonolake.lookup import licences
+    from phonolake.models import home
 
+    if licence is not None:
+        licences.check_card(model, home.card(model), licence)
     emit(tagging.tag(files, model=model, top=top), form, of=tagging.Tag)
 
 

@@ -6,7 +6,6 @@ import click
 
 from phonolake.cli import options
 from phonolake.cli.output import emit
-from phonolake.errors import PhonolakeError
 
 
 @click.command(epilog=options.example('phonolake similar fma:000002 -k 5 --where "year > 2000" --lake lake'))
@@ -40,32 +39,16 @@ def similar(
 ) -> None:
     """Find the tracks that sound like stored tracks, audio files, or what a text says."""
     from phonolake.analysis.collection.neighbours import Neighbour, Searcher, SimilarityQuestion
-    from phonolake.store.lake import Lake
+    from phonolake.lookup import licensed
 
-    if licence is not None:
-        model = _licensed(lake, model, licence)
     combine = "best" if best else "centroid"
     span = None if start is None and end is None else (start or 0.0, math.inf if end is None else end)
-    with Searcher(Lake.open(lake)) as searcher:
+    with Searcher(licensed.opened(lake, licence)) as searcher:
         asked = SimilarityQuestion(track_or_file, unlike, k, where, model, combine, per_artist, span, text)
         emit(searcher.ask(asked), form, of=Neighbour)
         recall = searcher.recall(model, text=text is not None)
     if recall is not None and recall < 1:
         click.echo(f"The index finds {recall:.1%} of the 10 nearest (measured).", err=True)
-
-
-def _licensed(lake: str, model: str | None, kind: str) -> str:
-    """The run whose embeddings count, of those under licences of a kind."""
-    from phonolake.lookup import licences, runs
-    from phonolake.store import query
-    from phonolake.store.lake import Lake
-
-    with query.connect(Lake.open(lake)) as connection:
-        known, able = runs.with_embeddings(connection), licences.allowed(connection, kind)
-    found = runs.find(known, model, what=f"model with embeddings under a {kind} licence", among=able)
-    if found is None:
-        raise PhonolakeError(f"the lake has no embeddings under a {kind} licence: `phonolake status` lists licences")
-    return found.run_id
 
 
 @click.group()
@@ -76,28 +59,30 @@ def neighbours() -> None:
 @neighbours.command(epilog=options.example("phonolake neighbours graph -k 20 --lake lake"))
 @click.option("-k", type=int, default=20, show_default=True, metavar="K", help="Neighbours of each track.")
 @click.option("--model", metavar="NAME", help="Model or run whose embeddings count; the newest by default.")
+@options.licence
 @options.lake
 @options.workers
 @options.form
-def graph(k: int, model: str | None, lake: str, form: str) -> None:
+def graph(k: int, model: str | None, licence: str | None, lake: str, form: str) -> None:
     """Write the nearest neighbours of every track to the table `neighbours`."""
     from phonolake.stages import neighbour_graph as stage
 
-    emit([stage.run(stage.Config(lake, k, model))], form)
+    emit([stage.run(stage.Config(lake, k, model, licence))], form)
 
 
 @neighbours.command(epilog=options.example("phonolake neighbours duplicates --min-similarity 0.99 --lake lake"))
 @click.option("--min-similarity", type=float, default=0.98, show_default=True, metavar="S", help="Cosine similarity.")
 @click.option("--model", metavar="NAME", help="Model or run whose graph counts; all by default.")
 @options.top(100)
+@options.licence
 @options.lake
 @options.form
-def duplicates(min_similarity: float, model: str | None, top: int, lake: str, form: str) -> None:
+def duplicates(min_similarity: float, model: str | None, top: int, licence: str | None, lake: str, form: str) -> None:
     """Print pairs of the neighbour graph that are nearly the same."""
+    from phonolake.lookup import licensed
     from phonolake.store import query
-    from phonolake.store.lake import Lake
 
-    with query.connect(Lake.open(lake)) as connection:
+    with query.connect(licensed.opened(lake, licence)) as connection:
         relation = connection.sql(
             "FROM near_duplicates(min_similarity := $1, model_or_run := $2) LIMIT $3",
             params=[min_similarity, model, top],
@@ -109,15 +94,16 @@ def duplicates(min_similarity: float, model: str | None, top: int, lake: str, fo
 @click.argument("start")
 @click.argument("end")
 @click.option("--model", metavar="NAME", help="Model or run whose graph counts; the newest by default.")
+@options.licence
 @options.lake
 @options.form
-def path(start: str, end: str, model: str | None, lake: str, form: str) -> None:
+def path(start: str, end: str, model: str | None, licence: str | None, lake: str, form: str) -> None:
     """Print a way from one track to another by steps that sound alike."""
     from phonolake.analysis.collection import neighbour_paths
+    from phonolake.lookup import licensed
     from phonolake.store import query
-    from phonolake.store.lake import Lake
 
-    with query.connect(Lake.open(lake)) as connection:
+    with query.connect(licensed.opened(lake, licence)) as connection:
         emit(neighbour_paths.path(connection, start, end, model_or_run=model), form, of=neighbour_paths.PathStep)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from phonolake.errors import PhonolakeError
+
 lake = click.option(
     "--lake",
     required=True,
@@ -62,9 +64,34 @@ labels = click.option(
 )
 split = click.option("--split", metavar="NAME", help="Split to use; the dataset's own, else the random folds.")
 max_epochs = click.option("--max-epochs", type=click.IntRange(1), metavar="N", help="Instead of the network's recipe.")
-licence = click.option(
-    "--licence", metavar="KIND", help="Only what stands under licences of this kind, such as permissive."
-)
+
+
+def _check_licence(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        from phonolake.lookup import licences
+
+        licences.check_kind(value)
+    return value
+
+
+def licence(command: Any) -> Any:
+    """The option ``--licence KIND``; what the command fails for then says that it did not look at everything."""
+
+    @wraps(command)
+    def restricted(*arguments: Any, licence: str | None, **others: Any) -> Any:
+        try:
+            return command(*arguments, licence=licence, **others)
+        except PhonolakeError as error:
+            if licence is not None:
+                error.args = (f"{error} (of what stands under licences of the kind {licence!r})",)
+            raise
+
+    return click.option(
+        "--licence", metavar="KIND", callback=_check_licence,
+        help="Only what stands under licences of this kind, such as permissive.",
+    )(restricted)  # fmt: skip
+
+
 pretrained = click.option(
     "--pretrained",
     metavar="NAME",

@@ -78,35 +78,37 @@ def check(context: click.Context, split: str | None, lake: str, form: str) -> No
 
 @click.group(invoke_without_command=True)
 @click.option("--metric", default="accuracy", show_default=True, metavar="NAME", help="Figure to show.")
+@options.licence
 @click.option("--lake", envvar="PHONOLAKE_LAKE", show_envvar=True, metavar="L", help="Folder of the lake.")
 @options.form
 @click.pass_context
-def runs(context: click.Context, metric: str, lake: str | None, form: str) -> None:
+def runs(context: click.Context, metric: str, licence: str | None, lake: str | None, form: str) -> None:
     """List trained runs with their test figure and the clips that it was computed on."""
     from phonolake.analysis.results import coverage
+    from phonolake.lookup import licensed
     from phonolake.store import query
-    from phonolake.store.lake import Lake
 
     if context.invoked_subcommand is not None:
         return
     if not lake:
         raise click.UsageError("Missing option '--lake'")
-    with query.connect(Lake.open(lake)) as connection:
+    with query.connect(licensed.opened(lake, licence)) as connection:
         emit(coverage.runs(connection, metric=metric), form, of=coverage.SplitCoverage)
 
 
 @runs.command(epilog=options.example("phonolake runs compare random-forest svm-rbf --lake lake"))
 @click.argument("first")
 @click.argument("second")
+@options.licence
 @options.lake
 @options.form
-def compare(first: str, second: str, lake: str, form: str) -> None:
+def compare(first: str, second: str, licence: str | None, lake: str, form: str) -> None:
     """Compare two runs, or two cross-validated models, on the clips that both were tested on."""
     from phonolake.analysis.results import coverage
+    from phonolake.lookup import licensed
     from phonolake.store import query
-    from phonolake.store.lake import Lake
 
-    with query.connect(Lake.open(lake)) as connection:
+    with query.connect(licensed.opened(lake, licence)) as connection:
         found = coverage.compare(connection, first, second)
     emit(found, form, of=coverage.FigureComparison)
     if said := coverage.warning(found):

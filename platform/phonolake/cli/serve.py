@@ -24,6 +24,7 @@ SHORTEST = 16
 @click.option("--tagger", metavar="NAME", help="Tagger of the model home; by default the newest model of the lake.")
 @click.option("--sql", is_flag=True, help="Answer SELECTs at /sql too.")
 @click.option("--token-file", type=click.Path(path_type=Path), metavar="F", help=f"File with the token, or {TOKEN}.")
+@options.licence
 @options.lake
 def serve(
     host: str,
@@ -34,20 +35,26 @@ def serve(
     tagger: str | None,
     sql: bool,
     token_file: Path | None,
+    licence: str | None,
     lake: str,
 ) -> None:
     """Answer questions over HTTP, with Ray Serve: neighbours, tags and tracks."""
     from phonolake.dashboard_launcher import check_port
+    from phonolake.lookup import licences, licensed
+    from phonolake.models import home
     from phonolake.serve import service
     from phonolake.serve.answers import ServiceConfig
-    from phonolake.store.lake import Lake
 
     service.check()
+    if tagger is not None:
+        licences.check_card(tagger, home.card(tagger), licence)
     token = _token(token_file)
     if token is None and host not in LOCAL:
         raise UsageError(f"{host} can be reached by others: set {TOKEN} or --token-file, or leave --host out")
     checksum = None if token is None else hashlib.sha256(token.encode()).hexdigest()
-    config = ServiceConfig(Lake.open(lake).place, sql, tagger, replicas, queue, max_upload_mb << 20, checksum)
+    config = ServiceConfig(
+        licensed.opened(lake, licence).place, sql, tagger, replicas, queue, max_upload_mb << 20, checksum, licence
+    )
     check_port(port)
     with service.serving(config, host=host, port=port):
         click.echo(f"Serving at http://{host}:{port}, what can be asked is at /docs; Ctrl-C ends it.", err=True)

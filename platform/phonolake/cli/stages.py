@@ -143,18 +143,21 @@ def learning_options(command: Any) -> Any:
         workers: int | None,
         device: str,
         compile: bool,
+        licence: str | None,
         **others: Any,
     ) -> None:
         from phonolake import execution
+        from phonolake.stages import input_choice
         from phonolake.training.recipe import Hardware
 
         if workers == 0:
             execution.use(0)
         read = _input(features=features, embeddings=embeddings, spectrogram=spectrogram)
+        read = input_choice.restricted(others["lake"], read, licence)
         command(input=read, hardware=Hardware(workers or None, device, compile=compile), **others)
 
     with_options: Any = gathered
-    own = (options.lake, options.seed, options.max_epochs)
+    own = (options.licence, options.lake, options.seed, options.max_epochs)
     # The last one that is applied comes first in the help.
     for option in reversed((*READ, *LEARNED, *own, *WHERE, options.dry_run, options.form)):
         with_options = option(with_options)

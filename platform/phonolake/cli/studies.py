@@ -255,15 +255,16 @@ def ablate(configuration: Path, form: str, dry_run: bool, claims: bool, figure: 
     help="Mean probability, or majority vote with ties broken by it.",
 )
 @options.labels
+@options.licence
 @options.lake
 @options.form
-def ensemble(members: tuple[str, ...], method: str, labels: str, lake: str, form: str) -> None:
+def ensemble(members: tuple[str, ...], method: str, labels: str, licence: str | None, lake: str, form: str) -> None:
     """Join runs, or all runs of models, on the tracks that each held out; print it beside its members."""
     from phonolake.analysis.results import ensembles
+    from phonolake.lookup import licensed
     from phonolake.store import query
-    from phonolake.store.lake import Lake
 
-    with query.connect(Lake.open(lake)) as connection:
+    with query.connect(licensed.opened(lake, licence)) as connection:
         common = ensembles.common_clips(connection, members, source=labels)
     emit(ensembles.compare(common, method), form, of=ensembles.Member)
     counts = ", ".join(f"{n} by {member}" for member, n in zip(common.members, common.n_each, strict=True))

@@ -1,14 +1,13 @@
 """Under which licence a model, its vectors and its predictions stand, and where they come from."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
-from phonolake.errors import unknown
-from phonolake.lookup.runs import ModelRun
+from phonolake.errors import UsageError, unknown
 
 PERMISSIVE, NON_COMMERCIAL, OTHER, NOT_STATED = "permissive", "non-commercial", "other", "not stated"
 KINDS = (PERMISSIVE, NON_COMMERCIAL, OTHER, NOT_STATED)
@@ -78,19 +77,14 @@ def of_runs(connection: duckdb.DuckDBPyConnection) -> dict[str, ModelLicence]:
     }
 
 
-def allowed(connection: duckdb.DuckDBPyConnection, wanted: str | None) -> Callable[[ModelRun], bool] | None:
-    """Whether a run stands under a licence of a kind, for `phonolake.lookup.runs.find`; None where all do.
-
-    Raises
-    ------
-    UsageError
-        For an unknown kind.
-    """
+def check_card(model: str, card: Mapping[str, Any], wanted: str | None) -> None:
+    """Raise a `UsageError` where a model that is in no lake stands under a licence of another kind than `wanted`."""
     if wanted is None:
-        return None
+        return
     check_kind(wanted)
-    stated = of_runs(connection)
-    return lambda run: stated[run.run_id].kind == wanted
+    stated, _ = of_card(card)
+    if (kind := kind_of(stated)) != wanted:
+        raise UsageError(f"{model} stands under a licence of the kind {kind!r} ({stated or NOT_STATED})")
 
 
 def check_kind(wanted: str) -> None:

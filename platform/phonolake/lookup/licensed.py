@@ -1,7 +1,8 @@
 """A lake as it is without what stands under other licences: models, vectors, predictions and what was made of them."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from phonolake.lookup import licences
@@ -10,12 +11,24 @@ from phonolake.store.lake import NOTHING, Change, Lake, Reads
 from phonolake.store.place import Place
 from phonolake.store.shards import SEPARATOR, SUFFIX, Shard
 
-# Tables whose shards are called by the run that they are of.
+# Tables whose shards are called by the run that they are of, or as that run's shard of `models` is.
 MADE = ("activations", "embeddings", "metrics", "models", "neighbours", "predictions")
+# Kept answers of analyses that ask models, which are called by the run of the analysis.
+KEPT = (
+    "class_removals", "confusions", "evaluation_checks", "label_similarities", "label_suspects", "noise_rates",
+    "roc_points", "track_maps",
+)  # fmt: skip
+# Tables with a column that says by which vectors a shard is.
+COMPARED = ("benchmark_answers", "benchmark_vectors")
+# How those begin that models gave: runs of the lake, and networks of the model home.
+EMBEDDINGS, HOME = "embeddings", "home"
 
 
 class LicensedLake(Lake):
     """A lake that shows, beside all that no model made, what stands under licences of one kind; writing sees it whole.
+
+    Of analyses that were kept while models under other licences were there, it shows those that were asked under the
+    same restriction.
 
     Parameters
     ----------
@@ -35,8 +48,8 @@ class LicensedLake(Lake):
         super().__init__(place, versions)
         licences.check_kind(kind)
         self.kind = kind
-        # Runs that are left out, by the version of `models`.
-        self._left_out: dict[int, frozenset[str]] = {}
+        # What was decided, by the table and the versions that decide it.
+        self._decided: dict[tuple[str, int, int], frozenset[str]] = {}
 
     @property
     def is_whole(self) -> bool:
@@ -44,10 +57,17 @@ class LicensedLake(Lake):
 
     def shards(self, table: str, version: int | None = None) -> dict[str, Shard]:
         found = super().shards(table, version)
-        if table not in MADE or not found:
+        if not found or table not in (*MADE, *KEPT, *COMPARED):
             return found
-        hidden = self._hidden()
-        return {file: shard for file, shard in found.items() if _run_of(file) not in hidden}
+        versions = self.versions() | ({} if version is None else {table: version})
+        hidden = self._once("models", versions, self._hidden_runs)
+        if table in KEPT and hidden:
+            shown = self._once("runs", versions, self._asked_alike)
+            return {file: shard for file, shard in found.items() if file.removesuffix(SUFFIX) in shown}
+        if table in COMPARED:
+            hidden = self._once(table, versions, partial(self._compared, table, hidden))
+            return {file: shard for file, shard in found.items() if file not in hidden}
+        return {file: shard for file, shard in found.items() if not hidden & {file, _run_of(file)}}
 
     def commit(self, changes: Mapping[str, Change], reads: Reads = NOTHING) -> dict[str, int]:
         return Lake(self.place).commit(changes, reads)
@@ -63,19 +83,43 @@ class LicensedLake(Lake):
     def build_catalog(self) -> None:
         Lake(self.place).build_catalog()
 
-    def _hidden(self) -> frozenset[str]:
-        versions = self.versions()
-        number = versions.get("models", -1)
-        if number not in self._left_out:
-            with catalog.connect(Lake(self.place, versions)) as connection:
-                stated = licences.of_runs(connection)
-            self._left_out[number] = frozenset(run_id for run_id, found in stated.items() if found.kind != self.kind)
-        return self._left_out[number]
+    def _once(self, table: str, versions: Mapping[str, int], find: Callable[[Lake], frozenset[str]]) -> frozenset[str]:
+        """What `find` finds in the whole lake; once for each version of a table, and of the models."""
+        key = (table, versions.get(table, -1), versions.get("models", -1))
+        if key not in self._decided:
+            self._decided[key] = find(Lake(self.place, versions))
+        return self._decided[key]
+
+    def _hidden_runs(self, lake: Lake) -> frozenset[str]:
+        """Runs under other licences, and their shards of `models`: of what was imported all shards are called so."""
+        with catalog.connect(lake) as connection:
+            stated = licences.of_runs(connection)
+            hidden = {run_id for run_id, found in stated.items() if found.kind != self.kind}
+            if not hidden:
+                return frozenset()
+            source = catalog.reading(lake, "models", list(lake.shards("models")), names=True)
+            rows = connection.execute(f"SELECT filename, run_id FROM {source}").fetchall()
+        return frozenset(hidden | {path.rpartition("/")[2] for path, run_id in rows if run_id in hidden})
+
+    def _asked_alike(self, lake: Lake) -> frozenset[str]:
+        """Runs of analyses that looked at no more than this lake shows."""
+        with catalog.connect(lake) as connection:
+            rows = connection.execute(
+                "SELECT run_id FROM runs WHERE stage = 'analyse' AND config->>'$.parameters.licence' = $1", [self.kind]
+            ).fetchall()
+        return frozenset(run_id for (run_id,) in rows)
+
+    def _compared(self, table: str, hidden: frozenset[str], lake: Lake) -> frozenset[str]:
+        """Shards of a benchmark that are about vectors of models under other licences."""
+        source = catalog.reading(lake, table, list(lake.shards(table)), names=True)
+        with catalog.connect(lake) as connection:
+            rows = connection.execute(f"SELECT DISTINCT filename, representation FROM {source}").fetchall()
+        return frozenset(path.rpartition("/")[2] for path, text in rows if _is_hidden(text, hidden))
 
     def _another(self, versions: Mapping[str, int] | None = None) -> "LicensedLake":
         lake = LicensedLake(self.place, self.kind, versions)
         lake._known = self._known
-        lake._left_out = self._left_out
+        lake._decided = self._decided
         return lake
 
 
@@ -83,6 +127,12 @@ def opened(path: str | Path | Place, kind: str | None) -> Lake:
     """A lake, or what of it stands under licences of a kind; the errors are those of `Lake.open` and of the kind."""
     lake = Lake.open(path)
     return lake if kind is None else LicensedLake(lake.place, kind)
+
+
+def _is_hidden(representation: str, hidden: frozenset[str]) -> bool:
+    """Whether a row of a benchmark is by a run that is hidden, or by a network outside: no lake knows its licence."""
+    kind, _, name = representation.partition(":")
+    return kind == HOME or (kind == EMBEDDINGS and name in hidden)
 
 
 def _run_of(file: str) -> str:

@@ -5,6 +5,7 @@ It is the folder in the environment variable ``PHONOLAKE_MODELS``, by default ``
 
 import os
 from pathlib import Path
+from typing import Any
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.models import storage
@@ -49,6 +50,12 @@ def has(name: str) -> bool:
     return (place(name) / storage.CARD_FILE).is_file()
 
 
+def card(name: str) -> dict[str, Any]:
+    """The card of the model called `name`; the errors are those of `load`."""
+    _check_there(name)
+    return storage.read_card(place(name))
+
+
 def load(name: str, *, device: str = "cpu") -> LoadedModel:
     """Load the model called `name`.
 
@@ -59,9 +66,13 @@ def load(name: str, *, device: str = "cpu") -> LoadedModel:
     PhonolakeError
         If its files are damaged.
     """
+    _check_there(name)
+    return storage.load(place(name), device=device)
+
+
+def _check_there(name: str) -> None:
     if not has(name):
         raise UsageError(
             f"there is no {name!r} in {folder()}: `phonolake models fetch {name}` downloads it, "
             f"`phonolake models import {name} FILE` takes a file that you have"
         )
-    return storage.load(place(name), device=device)

@@ -12,11 +12,10 @@ from phonolake.inference.outside import Upload
 from phonolake.inference.predictor import Predictor
 from phonolake.inference.tagging import most_probable
 from phonolake.lineage import CODE_VERSION
-from phonolake.lookup import answers, browse, runs
+from phonolake.lookup import answers, browse, licences, licensed, runs
 from phonolake.models import home
 from phonolake.records import plain
 from phonolake.store import query, trained
-from phonolake.store.lake import Lake
 from phonolake.store.place import Place
 
 # How long a condition or a query may take, and what it may give.
@@ -43,6 +42,8 @@ class ServiceConfig:
         The largest upload.
     token_sha256 : str, optional
         Checksum of the token that requests have to bear; None for none.
+    licence : str, optional
+        Only models, vectors and predictions under licences of this kind.
     """
 
     lake: Place
@@ -52,6 +53,7 @@ class ServiceConfig:
     queue: int = 256
     upload_bytes: int = 30 << 20
     token_sha256: str | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class LakeAnswers:
 
     def __init__(self, config: ServiceConfig) -> None:
         self._config = config
-        self._lake = Lake.open(config.lake)
+        self._lake = licensed.opened(config.lake, config.licence)
         self._searcher = Searcher(self._lake, files=False, seconds=MOST_SECONDS)
         self._tagging = threading.Lock()
         self._taggers: dict[str, Predictor] = {}
@@ -116,6 +118,8 @@ class LakeAnswers:
         name = self._config.tagger or self._newest()
         if name not in self._taggers:
             load = home.load(name) if self._config.tagger else None
+            if load is not None:
+                licences.check_card(name, load.card, self._config.licence)
             loaded = Predictor.load(trained.weights(self._lake.place, name)) if load is None else Predictor.of(load)
             self._taggers = {name: loaded}
         return self._taggers[name]

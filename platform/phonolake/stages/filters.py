@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.files import replacing
-from phonolake.lookup import runs
+from phonolake.lookup import licences, licensed, runs
 from phonolake.models import filters as listening
 from phonolake.models import home, storage
 from phonolake.models.filters import Layer
@@ -40,6 +40,8 @@ class Config:
         Steps of gradient ascent.
     seed : int
         Decides the noise that it starts from.
+    licence : str, optional
+        Only models under licences of this kind.
     """
 
     model: str
@@ -47,6 +49,7 @@ class Config:
     lake: str | None = None
     steps: int = 30
     seed: int = 0
+    licence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,11 @@ def run(config: Config) -> list[LayerSummary]:
     PhonolakeError
         When the lake has no models.
     """
-    loaded = home.load(config.model) if config.lake is None else _of_lake(Lake.open(config.lake), config.model)
+    if config.lake is None:
+        loaded = home.load(config.model)
+        licences.check_card(config.model, loaded.card, config.licence)
+    else:
+        loaded = _of_lake(licensed.opened(config.lake, config.licence), config.model)
     if not isinstance(loaded, LoadedNetwork) or not isinstance(loaded.network, SampleCNN):
         raise UsageError(f"{config.model} is not one of the sample-level networks, whose filters can be shown")
     layers = list(listening.listen(loaded.network, steps=config.steps, seed=config.seed))

@@ -12,6 +12,7 @@ from phonolake.sources.label_sheets import Given, Keyed, Labels, SheetColumns
 from phonolake.sources.names import Names
 from phonolake.stages import imported
 from phonolake.stages.imported import Matcher, Report
+from phonolake.store import mirror
 from phonolake.store.lake import Change, Lake
 from phonolake.store.outcomes import Outcome, now
 
@@ -63,10 +64,15 @@ def run(config: Config) -> tuple[Outcome, Report]:
     UsageError
         If the table cannot be read or understood, names none of the recordings, or contradicts itself.
     """
+    with mirror.brought(config.file) as path:
+        return _run(config, path)
+
+
+def _run(config: Config, path: Path) -> tuple[Outcome, Report]:
     started, reports = now(), []
 
     def make(seen: Lake) -> tuple[Mapping[str, Change], Outcome, Config]:
-        table, report = _read(seen, config)
+        table, report = _read(seen, config, path)
         reports.append(report)
         version = digest([config.name, imported.file_digest(table.path), config.choice, sorted(table.tracks.items())])
         change = imported.replacing(seen, TABLE, {config.name: _rows(table, config.name)}, version)
@@ -81,14 +87,16 @@ def run(config: Config) -> tuple[Outcome, Report]:
 
 def plan(config: Config) -> Report:
     """What an import would find, without writing anything; the errors are those of `run`."""
-    return _read(Lake.open(config.lake), config)[1]
+    with mirror.brought(config.file) as path:
+        return _read(Lake.open(config.lake), config, path)[1]
 
 
 def check(file: str, names: Names, choice: SheetColumns) -> None:
     """Raise the `UsageError` that an import would raise for a table about these recordings."""
-    keyed = label_sheets.key(Path(file).expanduser(), names, choice.id_column)
-    for _ in label_sheets.given(keyed, label_sheets.labels(keyed, choice)):
-        pass
+    with mirror.brought(file) as path:
+        keyed = label_sheets.key(path, names, choice.id_column)
+        for _ in label_sheets.given(keyed, label_sheets.labels(keyed, choice)):
+            pass
 
 
 def remove(lake_path: str, source: str) -> Outcome:
@@ -106,9 +114,9 @@ class _Table:
     tracks: dict[str, str]
 
 
-def _read(lake: Lake, config: Config) -> tuple[_Table, Report]:
+def _read(lake: Lake, config: Config, path: Path) -> tuple[_Table, Report]:
     """The table, and what has no counterpart."""
-    path, report = Path(config.file).expanduser(), Report()
+    report = Report()
     matcher = Matcher(lake, config.dataset)
     keyed = label_sheets.key(path, matcher.names, config.choice.id_column)
     found = label_sheets.labels(keyed, config.choice)

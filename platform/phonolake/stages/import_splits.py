@@ -11,7 +11,7 @@ from phonolake.sources import split_sheets
 from phonolake.sources.names import Names
 from phonolake.stages import imported
 from phonolake.stages.imported import Matcher, Report
-from phonolake.store import catalog
+from phonolake.store import catalog, mirror
 from phonolake.store.lake import Change, Lake
 from phonolake.store.outcomes import Outcome, now
 
@@ -49,10 +49,15 @@ def run(config: Config) -> tuple[Outcome, Report]:
     UsageError
         If a table cannot be read or understood, names none of the recordings, or puts one on two sides.
     """
+    with mirror.brought(config.file) as path:
+        return _run(config, path)
+
+
+def _run(config: Config, path: Path) -> tuple[Outcome, Report]:
     started, reports = now(), []
 
     def make(seen: Lake) -> tuple[Mapping[str, Change], Outcome, Config]:
-        found, report = _read(seen, config)
+        found, report = _read(seen, config, path)
         reports.append(report)
         version = digest(found)
         n, names = sum(map(len, found.values())), ", ".join(map(repr, found))
@@ -67,12 +72,14 @@ def run(config: Config) -> tuple[Outcome, Report]:
 
 def plan(config: Config) -> Report:
     """What an import would find, without writing anything; the errors are those of `run`."""
-    return _read(Lake.open(config.lake), config)[1]
+    with mirror.brought(config.file) as path:
+        return _read(Lake.open(config.lake), config, path)[1]
 
 
 def check(file: str, names: Names) -> None:
     """Raise the `UsageError` that an import would raise for a table about these recordings."""
-    split_sheets.read(Path(file).expanduser(), names)
+    with mirror.brought(file) as path:
+        split_sheets.read(path, names)
 
 
 def remove(lake_path: str, split: str) -> Outcome:
@@ -80,13 +87,11 @@ def remove(lake_path: str, split: str) -> Outcome:
     return imported.remove(lake_path, [TABLE], "split", split)
 
 
-def _read(lake: Lake, config: Config) -> tuple[dict[str, list[dict[str, Any]]], Report]:
+def _read(lake: Lake, config: Config, path: Path) -> tuple[dict[str, list[dict[str, Any]]], Report]:
     """Rows of `splits` by the split, in order of the tracks, and what has no counterpart."""
     report = Report()
     matcher = Matcher(lake, config.dataset)
-    tables = split_sheets.read(
-        Path(config.file).expanduser(), matcher.names, name=config.split, id_column=config.id_column
-    )
+    tables = split_sheets.read(path, matcher.names, name=config.split, id_column=config.id_column)
     sides: dict[str, dict[str, dict[str, Any]]] = {}
     for one in tables:
         report.understood.append(f"{config.file}: {one.said}")

@@ -80,8 +80,7 @@ def run(config: Config) -> list[Outcome]:
     lake = Lake.open(config.lake)
     groups = licensed.opened(config.lake, config.licence).shards_by_family("embeddings")
     if not groups:
-        under = f" under a {config.licence} licence" if config.licence else ""
-        raise PhonolakeError(f"the lake has no embeddings{under} yet: run `phonolake score` first")
+        raise PhonolakeError("the lake has no embeddings yet: run `phonolake score` first")
     with jobs.working(lake.place, "index"), progress.task("index", len(groups)) as advance:
         outcomes = [_index(lake, run_id, config) for run_id in _counted(groups, advance)]
         lake.commit({"runs": finish(lake, config, outcomes, started)})

@@ -4,6 +4,7 @@ Apart from `phonolake.inference.inputs`, since only a lake knows which runs and 
 """
 
 import json
+from pathlib import Path
 
 from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.features import contract
@@ -13,11 +14,13 @@ from phonolake.inference import inputs
 from phonolake.inference.model_input import ModelInput
 from phonolake.inference.series_inputs import StoredSpectrogram
 from phonolake.inference.vector_inputs import Embeddings, Features
-from phonolake.lookup import runs
+from phonolake.lookup import licensed, runs
+from phonolake.lookup.runs import ModelRun
 from phonolake.models import registry
 from phonolake.models.registry import ModelCard, NetworkCard
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
+from phonolake.store.place import Place
 
 
 def chosen(lake: Lake, card: ModelCard, wanted: str | None) -> ModelInput:
@@ -44,13 +47,33 @@ def chosen(lake: Lake, card: ModelCard, wanted: str | None) -> ModelInput:
         raise UsageError(f"{card.name} reads {card.input} only: --features and --embeddings are for estimators")
     if kind == Features.kind:
         return inputs.parse(wanted)
-    with catalog.connect(lake) as connection:
-        run = runs.find(runs.with_embeddings(connection), name, what="model with embeddings")
-    if run is None:
-        raise PhonolakeError("the lake has no embeddings yet: run `phonolake score` first")
+    run = _with_embeddings(lake, name)
     if run.has_weights and not isinstance(registry.get(run.architecture).CARD, NetworkCard):
         raise UsageError(f"{name} is no network: --embeddings takes the vectors of one")
     return Embeddings(run.run_id)
+
+
+def restricted(path: str | Path | Place, wanted: str | None, licence: str | None) -> str | None:
+    """The same choice, with the run in the place of a model's name, found among those under licences of a kind.
+
+    Raises
+    ------
+    UsageError
+        For an unknown kind, or a run that does not stand under such a licence.
+    PhonolakeError
+        When no embeddings do.
+    """
+    if licence is None or wanted is None or not wanted.startswith(f"{Embeddings.kind}:"):
+        return wanted
+    return Embeddings(_with_embeddings(licensed.opened(path, licence), wanted.partition(":")[2]).run_id).text
+
+
+def _with_embeddings(lake: Lake, model_or_run: str) -> ModelRun:
+    with catalog.connect(lake) as connection:
+        run = runs.find(runs.with_embeddings(connection), model_or_run, what="model with embeddings")
+    if run is None:
+        raise PhonolakeError("the lake has no embeddings yet: run `phonolake score` first")
+    return run
 
 
 def _spectrogram(lake: Lake, card: ModelCard, name: str) -> StoredSpectrogram:

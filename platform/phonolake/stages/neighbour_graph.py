@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from phonolake import execution, progress
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.lineage import CODE_VERSION, digest
-from phonolake.lookup import indexed, runs
+from phonolake.lookup import indexed, licensed, runs
 from phonolake.lookup.runs import ModelRun
 from phonolake.lookup.searched import Searched
 from phonolake.search.index import SourceShard
@@ -30,11 +30,20 @@ BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """How many neighbours, and by whose embeddings: those of the newest model by default."""
+    """How many neighbours, and by whose embeddings.
+
+    Parameters
+    ----------
+    model_or_run : str, optional
+        The newest model by default.
+    licence : str, optional
+        Only embeddings under licences of this kind.
+    """
 
     lake: str
     k: int = 20
     model_or_run: str | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +65,14 @@ def run(config: Config) -> Outcome:
     Raises
     ------
     UsageError
-        For an unknown model, or no neighbours.
+        For an unknown model or kind of licence, or no neighbours.
     PhonolakeError
         When the lake has no embeddings.
     """
     if config.k < 1:
         raise UsageError(f"k is the number of neighbours, at least 1; received {config.k}")
     started = now()
-    lake = Lake.open(config.lake)
+    lake = licensed.opened(config.lake, config.licence)
     with jobs.working(lake.place, "neighbours"):
         for attempt in attempts(lake):
             with attempt as seen:

@@ -14,7 +14,7 @@ from phonolake.errors import PhonolakeError, UsageError
 from phonolake.inference import inputs
 from phonolake.inference.vector_inputs import Embeddings
 from phonolake.lineage import CODE_VERSION, digest
-from phonolake.lookup import licences, runs
+from phonolake.lookup import licensed, runs
 from phonolake.lookup.runs import ModelRun
 from phonolake.models import registry
 from phonolake.models.loaded import EMBEDDING
@@ -235,16 +235,15 @@ def _reads_embeddings(run: ModelRun) -> bool:
 
 def _models(lake: Lake, wanted: tuple[str, ...], licence: str | None = None) -> dict[str, ModelRun]:
     """By run: those asked for, or the newest of each model and input that is not one of several folds."""
-    with catalog.connect(lake) as connection:
-        everything, able = runs.model_runs(connection), licences.allowed(connection, licence)
-    known = [run for run in everything if run.has_weights and (able is None or able(run))]
+    with catalog.connect(licensed.opened(lake.place, licence)) as connection:
+        everything = runs.model_runs(connection)
+    known = [run for run in everything if run.has_weights]
     for other in everything:
         if not other.has_weights and {other.run_id, other.model} & set(wanted):
             what = "predictions" if other.labels else "vectors"
             raise UsageError(f"of {other.model} the lake has {what} that were imported, and no model to score with")
     if not known:
-        under = f" under a {licence} licence" if licence else ""
-        raise PhonolakeError(f"no model{under} was trained yet: run `phonolake train` first")
+        raise PhonolakeError("no model was trained yet: run `phonolake train` first")
     if wanted:
         found = [run for name in wanted if (run := runs.find(known, name, what="run"))]
         return {run.run_id: run for run in found}

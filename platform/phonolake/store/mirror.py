@@ -96,12 +96,47 @@ def standing(text: str, kind: str, brought: Callable[[str], bool]) -> Iterator[M
     mirror.folder.mkdir(parents=True, exist_ok=True)
     with files.locked(home / ".lock"):
         _Copying(mirror, Place(bucket), f"{prefix}/" if prefix else "", brought).bring_up_to_date()
-        try:
+        with _said(mirror):
             yield mirror
-        except PhonolakeError as error:
-            if os.fspath(mirror.folder) not in str(error):
-                raise
-            raise type(error)(mirror.said(str(error))) from error
+
+
+@contextmanager
+def brought(text: str) -> Iterator[Path]:
+    """A file or folder on this machine: what a path names, or what is at an address, copied while the block runs.
+
+    Raises
+    ------
+    UsageError
+        When nothing is at the address.
+    StorageError
+        When it cannot be had.
+    """
+    if not is_remote(text):
+        yield Place.at(text).root if text.lower().startswith("file://") else Path(text).expanduser()
+        return
+    bucket, name = split(text)
+    if not name or not Place(bucket).exists(name):
+        with standing(text, "tables", lambda _: True) as mirror:
+            yield mirror.folder
+        return
+    (caches() / FOLDER).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=caches() / FOLDER) as folder:
+        entry, mirror = objects.entry(bucket, name), Mirror(Path(folder), text.rpartition("/")[0])
+        path = mirror.folder / name.rpartition("/")[2]
+        Place(bucket).bring(name, path, entry.size, entry.tag)
+        with _said(mirror):
+            yield path
+
+
+@contextmanager
+def _said(mirror: Mirror) -> Iterator[None]:
+    """Call files in errors of the block as the user knows them."""
+    try:
+        yield
+    except PhonolakeError as error:
+        if os.fspath(mirror.folder) not in str(error):
+            raise
+        raise type(error)(mirror.said(str(error))) from error
 
 
 def split(url: str) -> tuple[str, str]:

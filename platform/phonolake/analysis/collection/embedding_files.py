@@ -44,7 +44,6 @@ def export(
     *,
     model_or_run: str | None = None,
     dataset: str | None = None,
-    licence: str | None = None,
 ) -> ExportedEmbeddings:
     """Write the embeddings of a run to a file, whole or not at all.
 
@@ -55,13 +54,11 @@ def export(
         with the ids one a line in a ``.txt`` of the same name, or ``.csv`` (a column for each number).
     model_or_run : str, optional
         The newest by default.
-    licence : str, optional
-        Only vectors under a licence of this kind.
 
     Raises
     ------
     UsageError
-        For another ending, a model without embeddings, or an unknown kind of licence.
+        For another ending, or a model without embeddings.
     PhonolakeError
         When there are none (of the dataset).
     """
@@ -70,15 +67,13 @@ def export(
         raise unknown("ending of a file of embeddings", path.suffix, _WRITERS)
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent} for {path.name}")
-    able = licences.allowed(connection, licence)
-    run = runs.find(runs.with_embeddings(connection), model_or_run, what="model with embeddings", among=able)
+    run = runs.find(runs.with_embeddings(connection), model_or_run, what="model with embeddings")
     rows = connection.execute("SELECT track_id FROM tracks WHERE $1 IS NULL OR dataset = $1", [dataset]).fetchall()
     found = None
     if run is not None:
         found = embeddings.read(connection, [track_id for (track_id,) in rows], model=run.run_id)
     if run is None or found is None:
         of = f" for tracks of {dataset!r}" if dataset else ""
-        of += f" under a {licence} licence" if licence else ""
         raise PhonolakeError(f"the lake has no embeddings{of} yet: `phonolake score` makes them")
     stated = licences.of_runs(connection)[run.run_id]
     about = {

@@ -32,15 +32,15 @@ def count_wrong(
     Returns
     -------
     list of (expected, low, high)
-        The mean, and the ends of a 95 % interval; one for each of the first `most` suspects.
+        The mean, and the ends of a 95 % interval; one for each of the first `most` suspects. Nothing where no scenario
+        is known.
     """
+    if not noise.scenarios:
+        return []
     rows, columns = rows[:most], columns[:most]
-    weight_W = np.concatenate(
-        [np.full(len(one.real_D), one.weight / len(one.real_D)) for one in noise.scenarios] or [np.zeros(0)]
-    )
+    weight_W = np.concatenate([np.full(len(one.real_D), one.weight / len(one.real_D)) for one in noise.scenarios])
     p_WS = np.concatenate(
         [one.real_D[:, None] * one.wrong[rows, columns].astype(np.float64) for one in noise.scenarios]
-        or [np.zeros((0, len(rows)))]
     )
     found = []
     chance_WC = np.ones((len(weight_W), 1))

@@ -35,8 +35,12 @@ CONFIG, EXTRACTOR, WEIGHTS, SHARDS = (
 )
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
-# Windows of encoders that take any length.
-SECONDS = 10.0
+# Beside a model it names weights that lie elsewhere.
+ADAPTER = "adapter_config.json"
+# Ways to compute attention that the library has itself: it fetches others, which are code.
+BUILT_IN = (None, "eager", "sdpa")
+# Windows of encoders that take any length, and the longest that is cut.
+SECONDS, MOST_SECONDS = 10.0, 600.0
 # A tenth of a millisecond, for lengths that are not whole samples.
 CLOSE = 1e-4
 RATES = (1_000, 384_000)
@@ -95,14 +99,11 @@ def read(folder: Path, choice: EncoderChoice) -> tuple[TransformersEncoder, dict
     if kind not in (*ENCODERS, WITH_TEXT):
         coded = ": code that comes with a folder is not run" if "auto_map" in config else ""
         raise unknown(f"kind of encoder{coded}", str(kind), (*ENCODERS, WITH_TEXT))
-    for part in (config, config.get("text_config"), config.get("audio_config")):
-        n = part.get("num_hidden_layers", 0) if isinstance(part, dict) else 0
-        if not isinstance(n, int) or not 0 <= n <= MOST_LAYERS:
-            raise PhonolakeError(f"{folder / CONFIG} speaks of {n!r} layers: an encoder has at most {MOST_LAYERS}")
+    _check_config(folder, config)
     files = _weight_files(folder)
     with library() as transformers:
         extractor = _extractor(transformers, folder, kind)
-        model = _model(transformers, folder)
+        model = _model(transformers, folder, sum(file.stat().st_size for file in files))
         tokenizer = _tokenizer(transformers, folder, model) if kind == WITH_TEXT and choice.text else b""
     known: dict[str, Any] = json.loads(model.config.to_json_string(use_diff=False))
     known.pop("transformers_version", None)
@@ -150,6 +151,24 @@ def _json(folder: Path, name: str) -> dict[str, Any]:
     return content
 
 
+def _check_config(folder: Path, config: dict[str, Any]) -> None:
+    """Refuse what would have the library build too much, or look for code or weights outside of the folder."""
+    parts: list[Any] = [config]
+    while parts:
+        part = parts.pop()
+        n = part.get("num_hidden_layers", 0)
+        if not isinstance(n, int) or not 0 <= n <= MOST_LAYERS:
+            raise PhonolakeError(f"{folder / CONFIG} speaks of {n!r} layers: an encoder has at most {MOST_LAYERS}")
+        for key, value in part.items():
+            if "attn_implementation" in key and value not in BUILT_IN:
+                raise UsageError(f"{folder / CONFIG} asks for {key} {value!r}: code from elsewhere is not run")
+        if part.get("quantization_config") is not None:
+            raise UsageError(f"{folder / CONFIG} speaks of quantized weights, which are not read: save it in float32")
+        parts += [value for value in part.values() if isinstance(value, dict)]
+    if (folder / ADAPTER).exists():
+        raise UsageError(f"{folder} has an {ADAPTER}, so its weights lie elsewhere: merge them first")
+
+
 def _weight_files(folder: Path) -> list[Path]:
     """The files of the weights, in order of their names."""
     if (folder / WEIGHTS).is_file():
@@ -192,8 +211,19 @@ def _extractor(transformers: Any, folder: Path, kind: str) -> dict[str, Any]:
     return found | {"feature_extractor_type": named}
 
 
-def _model(transformers: Any, folder: Path) -> Any:
-    """The encoder with its weights, all of them."""
+def _model(transformers: Any, folder: Path, n_bytes: int) -> Any:
+    """The encoder with its weights, all of them, which lie in files of so many bytes."""
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        # Without memory: what a configuration speaks of may be far larger than what is there.
+        with torch.device("meta"):
+            spoken = transformers.AutoModel.from_config(config, trust_remote_code=False)
+        n_spoken = sum(value.numel() for value in spoken.parameters())
+    # The library raises whatever its parts raise.
+    except Exception as error:
+        raise PhonolakeError(f"{folder} cannot be read as a model: {first_line(error)}") from error
+    if n_spoken > n_bytes:
+        raise PhonolakeError(f"{folder} lacks weights: {CONFIG} speaks of {n_spoken}, and {n_bytes} bytes are there")
     try:
         model, facts = transformers.AutoModel.from_pretrained(
             folder,
@@ -240,10 +270,17 @@ def _tokenizer(transformers: Any, folder: Path, model: Any) -> bytes:
 
 def _window(extractor: dict[str, Any], seconds: float | None) -> int:
     """Samples of a window."""
-    most = extractor.get("max_length_s")
-    if extractor["feature_extractor_type"] == "ASTFeatureExtractor":
-        most = extractor["max_length"] * FRAME_SECONDS
+    name, unit = (
+        ("max_length", FRAME_SECONDS) if "AST" in extractor["feature_extractor_type"] else ("max_length_s", 1.0)
+    )
+    most = extractor.get(name)
+    if most is not None:
+        if isinstance(most, bool) or not isinstance(most, int | float) or not 0 < most * unit <= MOST_SECONDS:
+            raise PhonolakeError(f"the {EXTRACTOR} has a {name} of {most!r}: a window has at most {MOST_SECONDS:g} s")
+        most *= unit
     wanted = seconds or most or SECONDS
+    if not 0 < wanted <= MOST_SECONDS:
+        raise UsageError(f"a window is longer than 0 s and has at most {MOST_SECONDS:g} s; received {wanted:g} s")
     if most is not None and wanted > most + CLOSE:
         raise UsageError(f"the encoder reads {most:g} s at once, which is the longest window; received {wanted:g} s")
     return max(1, round(wanted * extractor["sampling_rate"]))
