@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from phonolake.lookup import licences
-from phonolake.store import catalog
+from phonolake.store import catalog, views
 from phonolake.store.lake import NOTHING, Change, Lake, Reads
 from phonolake.store.place import Place
 from phonolake.store.shards import SEPARATOR, SUFFIX, Shard
@@ -97,7 +97,7 @@ class LicensedLake(Lake):
             hidden = {run_id for run_id, found in stated.items() if found.kind != self.kind}
             if not hidden:
                 return frozenset()
-            source = catalog.reading(lake, "models", list(lake.shards("models")), names=True)
+            source = views.reading(lake, "models", list(lake.shards("models")), names=True)
             rows = connection.execute(f"SELECT filename, run_id FROM {source}").fetchall()
         return frozenset(hidden | {path.rpartition("/")[2] for path, run_id in rows if run_id in hidden})
 
@@ -111,7 +111,7 @@ class LicensedLake(Lake):
 
     def _compared(self, table: str, hidden: frozenset[str], lake: Lake) -> frozenset[str]:
         """Shards of a benchmark that are about vectors of models under other licences."""
-        source = catalog.reading(lake, table, list(lake.shards(table)), names=True)
+        source = views.reading(lake, table, list(lake.shards(table)), names=True)
         with catalog.connect(lake) as connection:
             rows = connection.execute(f"SELECT DISTINCT filename, representation FROM {source}").fetchall()
         return frozenset(path.rpartition("/")[2] for path, text in rows if _is_hidden(text, hidden))
