@@ -33,7 +33,9 @@ OPTIONS = (
     "--client.showErrorDetails=none",
     # Light or dark as the system has it.
     "--theme.light.primaryColor=#0f766e",
-    "--theme.dark.primaryColor=#2dd4bf",
+    # White letters stand on it, so links, which stand on the page, have a lighter one.
+    "--theme.dark.primaryColor=#0c8579",
+    "--theme.dark.linkColor=#2dd4bf",
     "--theme.baseRadius=small",
     '--theme.headingFontSizes=["2rem", "1.5rem", "1.3rem"]',
 )

@@ -130,10 +130,12 @@ def test_a_benchmark_is_that_of_a_lake_in_a_folder(walked: tuple[Lake, Lake], mo
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_study_is_that_of_a_lake_in_a_folder(walked: tuple[Lake, Lake], capsys: pytest.CaptureFixture) -> None:
     printed = []
     for lake in walked:
         split.run(split.Config(str(lake.place)))
+        extract.run(extract.Config(str(lake.place), spectrograms=("mel-96-12k", "stft-257-12k")))
         words = ["study", "robustness", "--lake", str(lake.place), "--size", "tiny", "--format", "json"]
         assert main(words) == 0
         first = capsys.readouterr().out

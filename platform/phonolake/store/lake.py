@@ -38,8 +38,9 @@ from phonolake.store.shards import SEPARATOR, SUFFIX, Shard
 __all__ = ["MARKER", "Change", "Lake", "OvertakenError", "Reads"]
 
 NONE: Mapping[str, Shard] = {}
-# Publications on object storage that others may win before one gives up, and that may fail on the way.
-RACES, FAULTS = 40, 5
+# Publications on object storage that others may win before one gives up, and that may fail on the way. Each that is
+# lost is another job's that is done: this many are no fault, but the end of a busy quarter of an hour.
+RACES, FAULTS = 400, 5
 LONGEST_WAIT = 2.0
 
 
