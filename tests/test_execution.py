@@ -4,6 +4,7 @@ The functions that run on workers are defined inside the tests: they travel by v
 test module.
 """
 
+import gc
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from phonolake import execution
@@ -283,6 +285,26 @@ def test_what_is_made_once_is_kept_for_the_next_payload() -> None:
 
 
 @here
+@here
+def test_a_child_leaves_alone_what_its_parent_threw_away() -> None:
+    """A DuckDB that nobody can reach waits for its threads when it is taken down, and no thread survives a fork."""
+    gc.disable()
+    try:
+        for _ in range(3):
+            thrown_away: list = [duckdb.connect()]
+            thrown_away[0].execute("SELECT count(*) FROM range(1000000)").fetchall()
+            thrown_away.append(thrown_away)
+            del thrown_away
+        assert sorted(result for _, result in execution.imap(_collect, [1, 2])) == [1, 2]
+    finally:
+        gc.enable()
+
+
+def _collect(number: int) -> int:
+    gc.collect()
+    return number
+
+
 def test_little_work_starts_no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a process of its own, since this one has a Ray, which is used where it is."""
     code = (

@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,9 +133,9 @@ def stops() -> Iterator[None]:
         Driver.stop()
         return commit(self, *arguments, **options)
 
-    def stopping_pinned(self: Lake) -> Lake:
+    def stopping_pinned(self: Lake, *versions: Mapping[str, int]) -> Lake:
         Driver.stop()
-        return pinned(self)
+        return pinned(self, *versions)
 
     publish = publication.publish
 

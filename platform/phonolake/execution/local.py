@@ -4,6 +4,7 @@ A child takes payloads, as a worker of Ray does: it has the threads of its cores
 of the work is final. Work that wants several cores is done in this process: threads of libraries do not survive a fork.
 """
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -149,6 +150,8 @@ def _work(
     watched: bool,
 ) -> None:
     """What a child does."""
+    # What the parent threw away is not taken down here: it may wait for threads that did not survive the fork.
+    gc.freeze()
     _become_worker(parent)
     on_step = (lambda n: connection.send((TICK, n))) if watched else None
     with _threads(1):
