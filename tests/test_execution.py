@@ -285,7 +285,6 @@ def test_what_is_made_once_is_kept_for_the_next_payload() -> None:
 
 
 @here
-@here
 def test_a_child_leaves_alone_what_its_parent_threw_away() -> None:
     """A DuckDB that nobody can reach waits for its threads when it is taken down, and no thread survives a fork."""
     gc.disable()
@@ -305,6 +304,7 @@ def _collect(number: int) -> int:
     return number
 
 
+@here
 def test_little_work_starts_no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a process of its own, since this one has a Ray, which is used where it is."""
     code = (

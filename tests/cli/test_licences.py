@@ -53,6 +53,8 @@ ANSWERED = {
 }
 REFUSED = {
     "runs compare": "says-free says-bound",
+    "runs heard": "--model bound",
+    "annotations triplets": "near --near bound",
     "ensemble": "says-free says-bound",
     "neighbours graph": "--model bound",
     "neighbours path": "toy:000 toy:003 --model bound",

@@ -23,11 +23,10 @@ import numpy as np
 from phonolake.annotation import sampling
 from phonolake.annotation.triplets import TABLE
 from phonolake.errors import PhonolakeError, UsageError
-from phonolake.lookup import kinship, runs
+from phonolake.lookup import kinship, licensed, runs
 from phonolake.lookup.searched import Searched
 from phonolake.store import query, schema
 from phonolake.store.attempts import attempts
-from phonolake.store.lake import Lake
 
 COLUMNS = ("track_id", "first_id", "second_id", "run_id")
 # Neighbours of one artist are passed over: so many times more are looked at.
@@ -50,6 +49,8 @@ class Config:
         How many neighbours count as near.
     seed : int
         Decides which tracks, and in which order.
+    licence : str, optional
+        Kind of licences (`licences.KINDS`) of the models that may be asked for neighbours.
     """
 
     lake: str
@@ -58,6 +59,7 @@ class Config:
     near: str | None = None
     k: int = 10
     seed: int = 0
+    licence: str | None = None
 
     def __post_init__(self) -> None:
         sampling.check_name(self.name)
@@ -93,7 +95,7 @@ def run(config: Config) -> DrawnTriplets:
     PhonolakeError
         When there are not three tracks of different artists that can be heard, or no embeddings to draw by.
     """
-    lake = Lake.open(config.lake)
+    lake = licensed.opened(config.lake, config.licence)
     for attempt in attempts(lake):
         with attempt as seen:
             rng = np.random.default_rng(config.seed)

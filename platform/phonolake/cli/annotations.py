@@ -68,10 +68,13 @@ def _suspects(
 @click.option(
     "-k", type=click.IntRange(1), default=10, show_default=True, metavar="K", help="Neighbours that are near."
 )
+@options.licence
 @options.lake
 @options.seed
 @options.form
-def triplets(name: str, count: int, near: str | None, k: int, lake: str, seed: int, form: str) -> None:
+def triplets(
+    name: str, count: int, near: str | None, k: int, licence: str | None, lake: str, seed: int, form: str
+) -> None:
     """Draw the sample NAME of triplets: which of two tracks sounds more like a third?
 
     The page Neighbours asks them, and `runs heard` says how far each embedding agrees with the answers. No two tracks
@@ -79,7 +82,7 @@ def triplets(name: str, count: int, near: str | None, k: int, lake: str, seed: i
     """
     from phonolake.annotation import drawing
 
-    emit([drawing.run(drawing.Config(lake, name, count, near, k, seed))], form)
+    emit([drawing.run(drawing.Config(lake, name, count, near, k, seed, licence))], form)
 
 
 @annotations.command(epilog=options.example("phonolake annotations progress --lake lake"))

@@ -119,21 +119,22 @@ def compare(first: str, second: str, licence: str | None, lake: str, form: str) 
 @click.option("--model", metavar="NAME", help="Model or run; all that have embeddings by default.")
 @click.option("--sample", metavar="NAME", help="Only answers to this sample of triplets.")
 @options.confidence
+@options.licence
 @options.lake
 @options.form
-def heard(model: str | None, sample: str | None, confidence: float, lake: str, form: str) -> None:
+def heard(model: str | None, sample: str | None, confidence: float, licence: str | None, lake: str, form: str) -> None:
     """Print how far each embedding agrees with what people heard: which of two tracks sounds more like a third.
 
     Guessing reaches 0.5. `annotations triplets` draws what they are asked.
     """
     from phonolake.analysis.results import triplet_agreement
     from phonolake.annotation import publication
+    from phonolake.lookup import licensed
     from phonolake.store import query
     from phonolake.store.lake import Lake
 
-    opened = Lake.open(lake)
-    publication.publish(opened)
-    with query.connect(opened) as connection:
+    publication.publish(Lake.open(lake))
+    with query.connect(licensed.opened(lake, licence)) as connection:
         found = triplet_agreement.agreement(connection, model, sample=sample, confidence=confidence)
     emit(found, form, of=triplet_agreement.TripletAgreement)
 

@@ -31,11 +31,10 @@ DEEPER = 4
 Shown = tuple[str | None, ...]
 
 
+# Not frozen: that would take longer to make than half of a question by an index.
 @dataclass(slots=True)
 class Neighbour:
     """A track that sounds alike, with its cosine similarity in [-1, 1]."""
-
-    # Not frozen: that would take longer to make than half of a question by an index.
 
     rank: int
     track_id: str
