@@ -4,42 +4,29 @@ from datetime import UTC, datetime
 
 import pandas as pd
 import player
+import rating
 import streamlit as st
-from common import View, failed, name_rater, page, plain, said
+from common import View, failed, name_rater, page
 from origin import where_from
 
 from phonolake.analysis.results import triplet_agreement
-from phonolake.annotation import drawing, journal, publication, triplets
-from phonolake.annotation.journal import Comparison
-from phonolake.annotation.triplets import Turn
+from phonolake.annotation import drawing, publication, triplets
+from phonolake.annotation.journal import TripletAnswer
+from phonolake.annotation.queue import Turn
+from phonolake.annotation.triplets import Triplet
 from phonolake.errors import PhonolakeError
 from phonolake.lookup import runs
 from phonolake.store.lake import Lake
 
-# As on the page Re-annotate.
-PUBLISH_EVERY = 20
-ANSWERS = (("A", "A", 1), ("B", "B", 0), ("Skip", "S", None))
+ANSWERS = (("A", "A", 1, None), ("B", "B", 0, None), ("Skip", "S", None, None))
 AT_RANDOM = "at random"
-TROUBLE = "trouble"
 DRAWN = {triplet_agreement.RANDOM: "at random", triplet_agreement.NEIGHBOURS: "around its neighbours"}
 
 
-def answer(lake: Lake, sample: str, rater: str, turn: Turn, value: int | None) -> None:
-    """Keep the answer to the triplet that was shown; it is on the disk before the next one appears."""
-    assert turn.triplet is not None
-    try:
-        said = Comparison(*turn.triplet.key, value, rater, datetime.now(UTC), sample)
-        journal.reply(lake, said, before=turn.before)
-    except PhonolakeError as error:
-        st.session_state[TROUBLE] = str(error)
-
-
-def undo(lake: Lake, sample: str, rater: str, last: Comparison) -> None:
-    """Take the last answer back; its triplet comes again."""
-    try:
-        journal.undo(lake, rater, sample, expected=last)
-    except PhonolakeError as error:
-        st.session_state[TROUBLE] = str(error)
+def answer(lake: Lake, sample: str, rater: str, turn: Turn[Triplet, TripletAnswer], value: int | None) -> None:
+    """Keep the answer to the triplet that was shown."""
+    assert turn.question is not None
+    rating.keep(lake, TripletAnswer(*turn.question.key, value, rater, datetime.now(UTC), sample), turn.before)
 
 
 def draw(view: View) -> None:
@@ -71,50 +58,14 @@ def draw(view: View) -> None:
 def ask(view: View, sample: str, rater: str) -> None:
     """The three sounds and the answers."""
     turn = triplets.turn(view.lake, view.connection, sample, rater)
-    progress = turn.progress
-    st.progress(
-        progress.answered / progress.total,
-        text=f"{progress.answered:,} of {progress.total:,} answered, {progress.skipped:,} of them skipped",
-    )
-    if TROUBLE in st.session_state:
-        st.error(said(st.session_state.pop(TROUBLE)), icon=":material/error:")
-    if turn.triplet is None:
-        publication.publish(view.lake)
-        st.success(f"{plain(rater)} has answered every triplet of {plain(sample)}.", icon=":material/task_alt:")
-    else:
-        if progress.answered % PUBLISH_EVERY == 0:
-            publication.publish(view.lake)
+    rating.show_state(view, sample, rater, turn, "triplet")
+    triplet = turn.question
+    if triplet is not None:
         with st.container(border=True):
-            st.markdown(f"Triplet {turn.triplet.position} of {progress.total}: which of the two sounds more like this?")
+            st.markdown(f"Triplet {triplet.position} of {turn.progress.total}: which of the two sounds more like this?")
             # Neither names nor ids are shown: an artist's gives away what to say.
-            player.listen_in_turn(view, dict(zip(("This", "A", "B"), turn.triplet.key, strict=True)))
-    show_buttons(view, sample, rater, turn)
-
-
-def show_buttons(view: View, sample: str, rater: str, turn: Turn) -> None:
-    """Answers by click or key, and the way back; a button belongs to the triplet that is shown."""
-    columns = st.columns(len(ANSWERS) + 1)
-    asked = 0 if turn.triplet is None else turn.triplet.position
-    for column, (title, key, value) in zip(columns, ANSWERS, strict=False):
-        column.button(
-            title,
-            key=f"answer-{title.lower()}-{asked}",
-            shortcut=key,
-            disabled=turn.triplet is None,
-            on_click=answer,
-            args=(view.lake, sample, rater, turn, value),
-            width="stretch",
-        )
-    columns[-1].button(
-        "Undo",
-        key="undo-none" if turn.last is None else f"undo-{turn.last.annotated_at.isoformat()}",
-        icon=":material/undo:",
-        shortcut="U",
-        disabled=turn.last is None,
-        on_click=undo,
-        args=(view.lake, sample, rater, turn.last),
-        width="stretch",
-    )
+            player.listen_in_turn(view, dict(zip(("This", "A", "B"), triplet.key, strict=True)))
+    rating.show_buttons(view, sample, rater, turn, ANSWERS, answer)
 
 
 def show_agreement(view: View) -> None:
@@ -157,12 +108,7 @@ def show_raters(view: View, sample: str) -> None:
     begun = [p for p in triplets.progress(view.lake, view.connection) if p.sample == sample]
     if begun:
         st.subheader("Raters", anchor=False)
-        st.dataframe(
-            pd.DataFrame(begun),
-            hide_index=True,
-            column_order=["rater", "answered", "skipped", "total"],
-            column_config={"rater": "Rater", "answered": "Answered", "skipped": "Skipped", "total": "Triplets"},
-        )
+        rating.show_raters(begun, "Triplets")
 
 
 with page("Neighbours", "Do embeddings hear what people hear? Which of two tracks sounds more like a third?") as view:

@@ -6,41 +6,28 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 import player
+import rating
 import streamlit as st
-from common import View, failed, name_rater, page, plain, said
+from common import View, failed, name_rater, page, plain
 from origin import where_from
 
 from phonolake.analysis.collection import overview
 from phonolake.analysis.labels import agreement
-from phonolake.annotation import exchange, journal, publication, queue, sampling
+from phonolake.annotation import exchange, publication, queue, sampling
 from phonolake.annotation.journal import Answer
-from phonolake.annotation.queue import Turn
+from phonolake.annotation.queue import Question, Turn
 from phonolake.errors import PhonolakeError
 from phonolake.store.lake import Lake
 
-# A publication costs a moment and a line in the table's log: not for every answer.
-PUBLISH_EVERY = 20
 UPLOAD_MB = 10
 ANSWERS = (("Yes", "Y", 1, ":material/check:"), ("No", "N", 0, ":material/close:"), ("Skip", "S", None, None))
-TROUBLE = "trouble"
 
 
-def answer(lake: Lake, sample: str, rater: str, turn: Turn, value: int | None) -> None:
-    """Keep the answer to the question that was shown; it is on the disk before the next question appears."""
+def answer(lake: Lake, sample: str, rater: str, turn: Turn[Question, Answer], value: int | None) -> None:
+    """Keep the answer to the question that was shown."""
     assert turn.question is not None
     about = turn.question.track_id, turn.question.label
-    try:
-        journal.reply(lake, Answer(*about, value, rater, datetime.now(UTC), sample), before=turn.before)
-    except PhonolakeError as error:
-        st.session_state[TROUBLE] = str(error)
-
-
-def undo(lake: Lake, sample: str, rater: str, last: Answer) -> None:
-    """Take the last answer back; its question comes again."""
-    try:
-        journal.undo(lake, rater, sample, expected=last)
-    except PhonolakeError as error:
-        st.session_state[TROUBLE] = str(error)
+    rating.keep(lake, Answer(*about, value, rater, datetime.now(UTC), sample), turn.before)
 
 
 def draw(view: View) -> None:
@@ -76,63 +63,17 @@ def ask(view: View, sample: str, rater: str) -> None:
     """The question, its sound and the answers."""
     again = st.session_state.get("again", False)
     turn = queue.turn(view.lake, view.connection, sample, rater, skipped_again=again)
-    show_progress(turn)
-    if TROUBLE in st.session_state:
-        st.error(said(st.session_state.pop(TROUBLE)), icon=":material/error:")
+    rating.show_state(view, sample, rater, turn, "question")
     question = turn.question
-    if question is None:
-        publication.publish(view.lake)
-        st.success(f"{plain(rater)} has answered every question of {plain(sample)}.", icon=":material/task_alt:")
-    else:
-        if turn.progress.answered % PUBLISH_EVERY == 0:
-            publication.publish(view.lake)
+    if question is not None:
         with st.container(border=True):
             st.markdown(f"Question {question.position} of {turn.progress.total}: does this sound like")
             st.subheader(plain(question.label), anchor=False)
             # Neither the name nor the id is shown: a folder's name, or an artist's, gives the label away.
             player.listen_blind(view, question.track_id)
-    show_buttons(view, sample, rater, turn)
+    rating.show_buttons(view, sample, rater, turn, ANSWERS, answer)
     if turn.progress.skipped:
         st.toggle(f"Ask what was skipped ({turn.progress.skipped:,}) again at the end", key="again")
-
-
-def show_buttons(view: View, sample: str, rater: str, turn: Turn) -> None:
-    """Answers by click or key, and the way back.
-
-    A button belongs to what is shown beside it: one that is pressed twice in haste does not answer the next question.
-    """
-    columns = st.columns(len(ANSWERS) + 1)
-    asked = 0 if turn.question is None else turn.question.position
-    for column, (title, key, value, icon) in zip(columns, ANSWERS, strict=False):
-        column.button(
-            title,
-            key=f"answer-{title.lower()}-{asked}",
-            icon=icon,
-            shortcut=key,
-            disabled=turn.question is None,
-            on_click=answer,
-            args=(view.lake, sample, rater, turn, value),
-            width="stretch",
-        )
-    columns[-1].button(
-        "Undo",
-        key="undo-none" if turn.last is None else f"undo-{turn.last.annotated_at.isoformat()}",
-        icon=":material/undo:",
-        shortcut="U",
-        disabled=turn.last is None,
-        on_click=undo,
-        args=(view.lake, sample, rater, turn.last),
-        width="stretch",
-    )
-
-
-def show_progress(turn: Turn) -> None:
-    """How far this rater is."""
-    progress = turn.progress
-    st.progress(
-        progress.answered / progress.total,
-        text=f"{progress.answered:,} of {progress.total:,} answered, {progress.skipped:,} of them skipped",
-    )
 
 
 def show_everyone(view: View, sample: str) -> None:
@@ -142,12 +83,7 @@ def show_everyone(view: View, sample: str) -> None:
     if not begun:
         st.caption("Nobody has answered yet.")
         return
-    st.dataframe(
-        pd.DataFrame(begun),
-        hide_index=True,
-        column_order=["rater", "answered", "skipped", "total"],
-        column_config={"rater": "Rater", "answered": "Answered", "skipped": "Skipped", "total": "Questions"},
-    )
+    rating.show_raters(begun, "Questions")
     found = agreement.between_raters(view.connection, sample=sample)
     if not found:
         st.caption("Agreement appears when two raters have answered the same questions.")

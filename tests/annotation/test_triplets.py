@@ -11,7 +11,7 @@ import pytest
 import phonolake
 from phonolake.analysis.results.triplet_agreement import TripletAgreement, agreement
 from phonolake.annotation import drawing, journal, publication, triplets
-from phonolake.annotation.journal import Answer, Comparison
+from phonolake.annotation.journal import Answer, TripletAnswer
 from phonolake.annotation.triplets import Triplet
 from phonolake.cli.main import main
 from phonolake.errors import PhonolakeError, UsageError
@@ -79,7 +79,7 @@ def draw(lake: Lake, name: str = "alike", **more: object) -> list[Triplet]:
 
 
 def answer(lake: Lake, asked: list[Triplet], rater: str, says: Rater) -> None:
-    said = [Comparison(*t.key, says(t), rater, NOON + timedelta(seconds=t.position), "alike") for t in asked]
+    said = [TripletAnswer(*t.key, says(t), rater, NOON + timedelta(seconds=t.position), "alike") for t in asked]
     journal.record(lake, said)
 
 
@@ -171,14 +171,14 @@ def test_an_answer_names_its_triplet_and_a_stale_one_is_refused(lake: Lake) -> N
     draw(lake, n_triplets=3)
     with query.connect(lake) as connection:
         first, second = (triplets.turn(lake, connection, "alike", "anna") for _ in range(2))
-        assert first.triplet is not None
-        said = Comparison(*first.triplet.key, 1, "anna", NOON, "alike")
+        assert first.question is not None
+        said = TripletAnswer(*first.question.key, 1, "anna", NOON, "alike")
         journal.reply(lake, said, before=first.before)
         with pytest.raises(UsageError, match="in another window meanwhile"):
-            journal.reply(lake, Comparison(*first.triplet.key, 0, "anna", NOON, "alike"), before=second.before)
+            journal.reply(lake, TripletAnswer(*first.question.key, 0, "anna", NOON, "alike"), before=second.before)
         assert journal.compared(lake, "anna") == [said]
         then = triplets.turn(lake, connection, "alike", "anna")
-        assert (then.triplet and then.triplet.position, then.last, then.progress.answered) == (2, said, 1)
+        assert (then.question and then.question.position, then.last, then.progress.answered) == (2, said, 1)
         # An answer about a label, even to a sample of the same name, is another matter.
         journal.record(lake, [Answer("toy:001", "rock", 1, "anna", NOON, "alike")])
         assert journal.undo(lake, "anna", "alike", expected=said) == said
@@ -213,11 +213,11 @@ def test_the_command_line_and_python(lake: Lake, vectors: dict[str, np.ndarray],
     assert json.loads(capsys.readouterr().out)[0]["n_triplets"] == 10
     with query.connect(lake) as connection:
         for _ in range(10):
-            triplet = triplets.turn(lake, connection, "alike", "anna").triplet
+            triplet = triplets.turn(lake, connection, "alike", "anna").question
             assert triplet is not None
             value = following(vectors["planted-1"])(triplet)
-            journal.record(lake, [Comparison(*triplet.key, value, "anna", NOON, "alike")])
-        assert triplets.turn(lake, connection, "alike", "anna").triplet is None
+            journal.record(lake, [TripletAnswer(*triplet.key, value, "anna", NOON, "alike")])
+        assert triplets.turn(lake, connection, "alike", "anna").question is None
     assert main(["annotations", "progress", *where]) == 0
     assert json.loads(capsys.readouterr().out)[0]["answered"] == 10
     assert main(["runs", "heard", "--model", "planted", *where]) == 0

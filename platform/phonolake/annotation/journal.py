@@ -57,7 +57,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class TripletAnswer:
     """Which of two tracks one rater takes for more like a third.
 
     Parameters
@@ -79,7 +79,7 @@ class Comparison:
     sample: str | None = None
 
 
-Reply = Answer | Comparison
+Reply = Answer | TripletAnswer
 
 
 def record(lake: Lake, answers: Iterable[Reply]) -> None:
@@ -130,12 +130,12 @@ def undo(lake: Lake, rater: str, sample: str | None = None, *, expected: Reply |
 
     Parameters
     ----------
-    expected : Answer or Comparison, optional
+    expected : Answer or TripletAnswer, optional
         The answer that is meant; those of the other kind are passed over.
 
     Returns
     -------
-    Answer, Comparison or None
+    Answer, TripletAnswer or None
         What was taken back; None when there was nothing. An answer that it had replaced holds again.
 
     Raises
@@ -161,9 +161,9 @@ def standing(lake: Lake, rater: str) -> list[Answer]:
     return [reply for reply in _standing(lake, rater) if isinstance(reply, Answer)]
 
 
-def compared(lake: Lake, rater: str) -> list[Comparison]:
+def compared(lake: Lake, rater: str) -> list[TripletAnswer]:
     """The comparisons of a rater that hold, likewise."""
-    return [reply for reply in _standing(lake, rater) if isinstance(reply, Comparison)]
+    return [reply for reply in _standing(lake, rater) if isinstance(reply, TripletAnswer)]
 
 
 def _standing(lake: Lake, rater: str) -> list[Reply]:
@@ -361,8 +361,8 @@ def _alive(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [entry for entry in entries if "undo" not in entry and entry["n"] not in undone]
 
 
-def _kind(entry: dict[str, Any]) -> type[Answer] | type[Comparison]:
-    return Answer if "label" in entry else Comparison
+def _kind(entry: dict[str, Any]) -> type[Answer] | type[TripletAnswer]:
+    return Answer if "label" in entry else TripletAnswer
 
 
 def _key(entry: dict[str, Any]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from phonolake.annotation import journal
-from phonolake.annotation.journal import Answer, Comparison
+from phonolake.annotation.journal import Answer, TripletAnswer
 from phonolake.errors import PhonolakeError
 from phonolake.files import locked
 from phonolake.lineage import digest
@@ -19,7 +19,7 @@ from phonolake.store.lake import Change, Lake, Reads
 from phonolake.store.shards import SEPARATOR, SUFFIX, keep_rows
 
 # A table for each kind of answer.
-TABLES: dict[str, type[Answer] | type[Comparison]] = {"annotations": Answer, "comparisons": Comparison}
+TABLES: dict[str, type[Answer] | type[TripletAnswer]] = {"annotations": Answer, "comparisons": TripletAnswer}
 
 
 def publish(lake: Lake) -> int:

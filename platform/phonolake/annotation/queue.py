@@ -1,13 +1,17 @@
 """What a rater is asked next, and how far everybody is. Whoever asks does not learn what the given label says."""
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import duckdb
 
 from phonolake.annotation import journal
-from phonolake.annotation.journal import Answer
+from phonolake.annotation.journal import Answer, Reply
 from phonolake.errors import unknown
 from phonolake.store.lake import Lake
+
+Asked = TypeVar("Asked")
+Said = TypeVar("Said", bound=Reply)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +35,18 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Generic[Asked, Said]):
     """Where a rater stands: the next question (None when there is none left), the last answer, and the progress.
 
     Parameters
     ----------
-    before : Answer or None
+    before : Answer or TripletAnswer or None
         What the rater said about the question so far: that it be passed over, or nothing.
     """
 
-    question: Question | None
-    before: Answer | None
-    last: Answer | None
+    question: Asked | None
+    before: Said | None
+    last: Said | None
     progress: Progress
 
 
@@ -54,7 +58,7 @@ def names(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 def turn(
     lake: Lake, connection: duckdb.DuckDBPyConnection, sample: str, rater: str, *, skipped_again: bool = False
-) -> Turn:
+) -> Turn[Question, Answer]:
     """The next question of a sample for a rater, from the journal: right up to the last answer.
 
     Parameters

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import duckdb
 
 from phonolake.annotation import journal
-from phonolake.annotation.journal import Comparison
-from phonolake.annotation.queue import Progress
+from phonolake.annotation.journal import TripletAnswer
+from phonolake.annotation.queue import Progress, Turn
 from phonolake.errors import unknown
 from phonolake.store.lake import Lake
 
@@ -28,29 +28,13 @@ class Triplet:
         return self.track_id, self.first_id, self.second_id
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """Where a rater stands: the next triplet (None when there is none left), the last answer, and the progress.
-
-    Parameters
-    ----------
-    before : Comparison or None
-        What the rater said about the triplet so far: that it be passed over, or nothing.
-    """
-
-    triplet: Triplet | None
-    before: Comparison | None
-    last: Comparison | None
-    progress: Progress
-
-
 def names(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Names of the samples of triplets."""
     rows = connection.execute("SELECT DISTINCT sample FROM triplets ORDER BY sample").fetchall()
     return [name for (name,) in rows]
 
 
-def turn(lake: Lake, connection: duckdb.DuckDBPyConnection, sample: str, rater: str) -> Turn:
+def turn(lake: Lake, connection: duckdb.DuckDBPyConnection, sample: str, rater: str) -> Turn[Triplet, TripletAnswer]:
     """The next triplet of a sample for a rater, from the journal: right up to the last answer.
 
     Raises
@@ -75,13 +59,13 @@ def progress(lake: Lake, connection: duckdb.DuckDBPyConnection) -> list[Progress
     for sample in names(connection):
         asked = {triplet.key for triplet in _asked(connection, sample)}
         for rater, replies in everything.items():
-            own = [r for r in replies if isinstance(r, Comparison) and _key(r) in asked]
+            own = [r for r in replies if isinstance(r, TripletAnswer) and _key(r) in asked]
             if own:
                 found.append(Progress(sample, rater, len(asked), len(own), sum(r.value is None for r in own)))
     return found
 
 
-def _key(answer: Comparison) -> tuple[str, str, str]:
+def _key(answer: TripletAnswer) -> tuple[str, str, str]:
     return answer.track_id, answer.first_id, answer.second_id
 
 

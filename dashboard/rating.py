@@ -1,0 +1,93 @@
+"""What pages share that ask a rater one question after another: answers by click or key, the way back, the progress."""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import streamlit as st
+from common import View, plain, said
+
+from phonolake.annotation import journal, publication
+from phonolake.annotation.journal import Reply
+from phonolake.annotation.queue import Progress, Turn
+from phonolake.errors import PhonolakeError
+from phonolake.store.lake import Lake
+
+# A publication costs a moment and a line in the table's log: not for every answer.
+PUBLISH_EVERY = 20
+TROUBLE = "trouble"
+# Title, key, value and icon of a button.
+Choice = tuple[str, str, int | None, str | None]
+
+
+def keep(lake: Lake, answer: Reply, before: Reply | None) -> None:
+    """Keep the answer to the question that was shown; it is on the disk before the next question appears."""
+    try:
+        journal.reply(lake, answer, before=before)
+    except PhonolakeError as error:
+        st.session_state[TROUBLE] = str(error)
+
+
+def undo(lake: Lake, sample: str, rater: str, last: Reply) -> None:
+    """Take the last answer back; its question comes again."""
+    try:
+        journal.undo(lake, rater, sample, expected=last)
+    except PhonolakeError as error:
+        st.session_state[TROUBLE] = str(error)
+
+
+def show_state(view: View, sample: str, rater: str, turn: Turn, asked: str) -> None:
+    """How far this rater is, what went wrong with the last answer, and whether all of what is asked is answered."""
+    progress = turn.progress
+    st.progress(
+        progress.answered / progress.total,
+        text=f"{progress.answered:,} of {progress.total:,} answered, {progress.skipped:,} of them skipped",
+    )
+    if TROUBLE in st.session_state:
+        st.error(said(st.session_state.pop(TROUBLE)), icon=":material/error:")
+    if turn.question is None:
+        publication.publish(view.lake)
+        st.success(f"{plain(rater)} has answered every {asked} of {plain(sample)}.", icon=":material/task_alt:")
+    elif progress.answered % PUBLISH_EVERY == 0:
+        publication.publish(view.lake)
+
+
+def show_buttons(
+    view: View, sample: str, rater: str, turn: Turn, choices: Sequence[Choice], answer: Callable[..., None]
+) -> None:
+    """Answers by click or key, and the way back.
+
+    A button belongs to what is shown beside it: one that is pressed twice in haste does not answer the next question.
+    """
+    columns = st.columns(len(choices) + 1)
+    asked = 0 if turn.question is None else turn.question.position
+    for column, (title, key, value, icon) in zip(columns, choices, strict=False):
+        column.button(
+            title,
+            key=f"answer-{title.lower()}-{asked}",
+            icon=icon,
+            shortcut=key,
+            disabled=turn.question is None,
+            on_click=answer,
+            args=(view.lake, sample, rater, turn, value),
+            width="stretch",
+        )
+    columns[-1].button(
+        "Undo",
+        key="undo-none" if turn.last is None else f"undo-{turn.last.annotated_at.isoformat()}",
+        icon=":material/undo:",
+        shortcut="U",
+        disabled=turn.last is None,
+        on_click=undo,
+        args=(view.lake, sample, rater, turn.last),
+        width="stretch",
+    )
+
+
+def show_raters(begun: Sequence[Progress], asked: str) -> None:
+    """How far everybody is with a sample."""
+    st.dataframe(
+        pd.DataFrame(begun),
+        hide_index=True,
+        column_order=["rater", "answered", "skipped", "total"],
+        column_config={"rater": "Rater", "answered": "Answered", "skipped": "Skipped", "total": asked},
+    )
