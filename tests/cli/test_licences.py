@@ -129,7 +129,7 @@ def test_what_is_bound_is_not_to_be_had_by_name(
     printed = capsys.readouterr()
     assert printed.out == ""
     (line,) = printed.err.splitlines()
-    assert line.endswith("(of what stands under licences of the kind 'permissive')")
+    assert line.endswith("(only with licences of the kind 'permissive')")
     assert (lake.versions(), list(tmp_path.iterdir())) == (before, [])
 
 
