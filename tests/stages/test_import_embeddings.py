@@ -154,7 +154,7 @@ def test_they_are_a_run_like_any_other(
     # There is no model behind them that could be asked.
     file = tmp_path / "x.wav"
     file.write_bytes(rows(lake, "SELECT bytes FROM audio LIMIT 1")[0][0])
-    with pytest.raises(UsageError, match="were imported, so there is no model that could hear a file"):
+    with pytest.raises(UsageError, match="were imported, so there is no model that can read a file"):
         neighbours.similar(lake, str(file), model_or_run="mine")
     with pytest.raises(UsageError, match="of mine the lake has vectors that were imported, and no model"):
         score.run(score.Config(str(lake.root), ("mine",)))

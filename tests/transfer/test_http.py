@@ -126,7 +126,7 @@ def test_a_server_that_stalls_is_given_up_and_gone_on_with(server: Server, tmp_p
 @pytest.mark.parametrize(
     ("promise", "says"),
     [
-        ({"size": 5}, "5 were promised"),
+        ({"size": 5}, "instead of 5"),
         ({"checksum": "md5:" + "0" * 32}, "md5"),
         ({"checksum": "crc:1"}, "unknown kind"),
     ],
