@@ -164,7 +164,7 @@ def _plan(config: Config, lake: Lake | None) -> planning.IngestPlan:
     source = contract.get(config.source)
     if ":" in config.dataset_name or not config.dataset_name.isprintable():
         raise UsageError(
-            f"dataset name {config.dataset_name!r} may hold no colon and no control characters: use --name"
+            f"dataset name {config.dataset_name!r} must not contain colons or control characters: use --name"
         )
     with source_root.opened(config.root, source) as root:
         return _plan_under(root, source, config, lake)

@@ -135,7 +135,7 @@ def wants_gpu(todo: Sequence[Task], hardware: Hardware) -> bool:
     if hardware.workers is not None and not is_network:
         raise UsageError(f"{todo[0].config.model} learns in one process: leave --workers out")
     if (hardware.workers or 1) > 1 and card.frozen_base:
-        raise UsageError(f"only the head of {card.name} learns, and one worker does that: leave --workers out")
+        raise UsageError(f"only the head of {card.name} is trained, by one worker: leave --workers out")
     found = execution.gpus()
     gpu = is_network and (hardware.device.startswith("cuda") or (hardware.device == AUTO and found > 0))
     if gpu and found < (hardware.workers or 1):
