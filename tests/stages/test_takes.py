@@ -95,7 +95,7 @@ def test_what_has_no_spectrogram_to_compute(lake: Lake) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             train.plan(train.Config(str(lake.root), model, from_audio=True))
-    with pytest.raises(UsageError, match="is no network"):
+    with pytest.raises(UsageError, match="is not a network"):
         train.plan(train.Config(str(lake.root), "random-forest", augment=("gain",)))
     with pytest.raises(UsageError, match="are computed once"):
         train.plan(train.Config(str(lake.root), "vgg16-random", augment=("mixup",)))
