@@ -344,7 +344,7 @@ def test_wrong_requests(classes, tags, tmp_path):
     with pytest.raises(UsageError, match="expected true labels"):
         noise_grading.grade(held, true[:5])
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UsageError, match="holds no truth"):
+    with pytest.raises(UsageError, match="has no truth"):
         noise_grading.read_truth(tmp_path / "other.csv")
 
 

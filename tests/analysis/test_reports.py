@@ -273,7 +273,7 @@ def test_runs_that_cannot_be_compared_say_why(lake: duckdb.DuckDBPyConnection) -
     train(lake, "r2", "svm", {"a:2": {"x": 1.0, "y": 0.0}})
     train(lake, "r3", "net", {"a:1": {"x": 1.0, "z": 0.0}})
     train(lake, "r4", "tree", {})
-    for other, says in (("r2", "no common clip"), ("r3", "different labels"), ("r4", "phonolake score --run r4")):
+    for other, says in (("r2", "no common test clip"), ("r3", "different labels"), ("r4", "phonolake score --run r4")):
         with pytest.raises(PhonolakeError, match=says):
             coverage.compare(lake, "r1", other)
     with pytest.raises(UsageError, match="unknown run or model"):

@@ -102,7 +102,7 @@ def test_what_cannot_be_asked_is_said_on_one_line(
 def test_files_can_be_left_out(lake: Lake) -> None:
     with query.connect(lake) as connection, Searcher(lake, files=False) as searcher:
         similar_sql.install(connection, searcher)
-        with pytest.raises(UsageError, match="files cannot be heard here"):
+        with pytest.raises(UsageError, match="files cannot be read here"):
             query.fetch(query.select(connection, "FROM similar_to_file('a.wav')"))
 
 

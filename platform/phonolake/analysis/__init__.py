@@ -1,1 +1,1 @@
-"""Read-only questions over the lake: what sounds alike, which labels go together, which labels are doubtful."""
+"""Read-only analyses of the lake: similar tracks, co-occurring labels, suspect labels, results."""

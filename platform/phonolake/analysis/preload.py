@@ -1,4 +1,4 @@
-"""Load, before anyone waits for it, what analyses import late because it takes a second or more."""
+"""Import in advance the modules that analyses import late because they take a second or more."""
 
 
 def load() -> None:

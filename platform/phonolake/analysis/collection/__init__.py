@@ -1,1 +1,1 @@
-"""What the lake holds: at a glance, as a map, by splits and licences, and what sounds like what."""
+"""Analyses of the collection: overview, map, splits, licences, and similar tracks."""

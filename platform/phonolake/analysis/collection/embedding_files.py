@@ -1,4 +1,4 @@
-"""Embeddings of a lake as a file, for programs that know no lake; `phonolake embeddings import` reads each of them."""
+"""Export embeddings of a lake to a file for other programs; `phonolake embeddings import` reads each format."""
 
 import csv
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from phonolake.lookup import embeddings, licences, runs
 
 @dataclass(frozen=True, slots=True)
 class ExportedEmbeddings:
-    """What was written, and the licence that it stands under; `kind` is one of `licences.KINDS`."""
+    """The export and its licence; `kind` is one of `licences.KINDS`."""
 
     run_id: str
     model: str
@@ -45,7 +45,7 @@ def export(
     model_or_run: str | None = None,
     dataset: str | None = None,
 ) -> ExportedEmbeddings:
-    """Write the embeddings of a run to a file, whole or not at all.
+    """Write the embeddings of a run to a file, completely or not at all.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def export(
         found = embeddings.read(connection, [track_id for (track_id,) in rows], model=run.run_id)
     if run is None or found is None:
         of = f" for tracks of {dataset!r}" if dataset else ""
-        raise PhonolakeError(f"the lake has no embeddings{of} yet: `phonolake score` makes them")
+        raise PhonolakeError(f"the lake has no embeddings{of} yet: run `phonolake score`")
     stated = licences.of_runs(connection)[run.run_id]
     about = {
         "run_id": run.run_id,

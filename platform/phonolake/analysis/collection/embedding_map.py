@@ -15,9 +15,9 @@ from phonolake.search.vectors import unit
 
 # A t-SNE of more takes minutes; of the components, reading the vectors is what takes time.
 MOST_TRACKS = {"pca": 100_000, "tsne": 2000}
-# Numbers that are read at most: 128 MB.
+# Maximum size of the vectors to read: 128 MB.
 MOST_VALUES = 1 << 25
-# Vectors that decide on the components, at most.
+# Maximum number of vectors for computing the components.
 FITTED = 20_000
 
 
@@ -28,9 +28,9 @@ class EmbeddingMap:
     Parameters
     ----------
     places : ndarray of float32, shape (N, 2)
-        The two principal components of the embeddings, each of which was brought to unit length; or a t-SNE of them.
+        The two principal components of the embeddings, each scaled to unit length; or a t-SNE of them.
     explained : float or None
-        Share of the variance that the two components hold, in [0, 1]; the axes of a t-SNE mean nothing.
+        Share of the variance that the two components hold, in [0, 1]; the axes of a t-SNE have no meaning.
     n_total : int
         Tracks that have an embedding; those shown are the same sample of them every time.
     """
@@ -47,7 +47,7 @@ class EmbeddingMap:
 def embedding_map(
     connection: duckdb.DuckDBPyConnection, *, run: str | None = None, most: int | None = None, method: str = "pca"
 ) -> EmbeddingMap:
-    """Lay out the embeddings of a run, of the newest one by default.
+    """Map the embeddings of a run to two dimensions, by default of the newest.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def embedding_map(
         [run],
     ).fetchall()
     if not chosen:
-        raise PhonolakeError("the lake has no embeddings yet: `phonolake score` makes them")
+        raise PhonolakeError("the lake has no embeddings yet: run `phonolake score`")
     run_id, n_total, n_values = chosen[0]
     most = MOST_TRACKS.get(method, MOST_TRACKS["tsne"]) if most is None else most
     most = max(2, min(most, MOST_VALUES // max(1, n_values)))
@@ -103,7 +103,7 @@ def embedding_map(
 
 
 def principal_components(e_ND: np.ndarray) -> tuple[np.ndarray, float]:
-    """Two principal components x_N2 of vectors that are brought to unit length, and the share of variance they hold.
+    """Two principal components x_N2 of vectors scaled to unit length, and their share of the variance.
 
     Of more than 20,000 vectors, evenly spread ones of about that number decide on the components.
     """
@@ -115,7 +115,7 @@ def principal_components(e_ND: np.ndarray) -> tuple[np.ndarray, float]:
     axes_D2 = vector_DD[:, ::-1][:, :2]
     x_N2 = np.zeros((len(unit_ND), 2))
     x_N2[:, : axes_D2.shape[1]] = unit_ND @ axes_D2.astype(np.float32) - mean_D @ axes_D2
-    # The sign of a component is free: its longest arm points to the right and up, on every machine.
+    # Fix the arbitrary sign of a component: its longest arm points to the right and up, on every machine.
     longest = np.abs(x_N2).argmax(axis=0)
     x_N2 *= np.where(x_N2[longest, [0, 1]] < 0, -1, 1)
     variance_D = np.maximum(value_D[::-1], 0)

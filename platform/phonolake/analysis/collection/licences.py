@@ -1,4 +1,4 @@
-"""Under which licences the tracks of a lake stand."""
+"""The licences of the tracks of a lake."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from phonolake.errors import unknown
 
 @dataclass(frozen=True, slots=True)
 class LicenceCount:
-    """Tracks under one licence; `licence` is None where the dataset states none."""
+    """Tracks under one licence; `licence` is None if the dataset states none."""
 
     dataset: str
     licence: str | None
@@ -21,7 +21,7 @@ class LicenceCount:
 def listing(
     connection: duckdb.DuckDBPyConnection, *, pattern: str | None = None, dataset: str | None = None
 ) -> list[LicenceCount]:
-    """Licences by number of tracks, the commonest first; `share` is of the tracks of the dataset.
+    """Licences by number of tracks, the most frequent first; `share` is of the tracks of the dataset.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def listing(
     Raises
     ------
     UsageError
-        For a dataset that the lake has no track of.
+        For a dataset without tracks in the lake.
     """
     _check(connection, dataset)
     rows = connection.execute(

@@ -11,7 +11,7 @@ from phonolake.errors import PhonolakeError, UsageError
 from phonolake.lookup import runs
 from phonolake.store import tracks
 
-# The distance of two steps that sound the same: zeros are no edges.
+# Distance of identical steps, because zeros would mean no edge.
 LEAST = 1e-9
 
 
@@ -29,7 +29,7 @@ class PathStep:
 def path(
     connection: duckdb.DuckDBPyConnection, start: str, end: str, *, model_or_run: str | None = None
 ) -> list[PathStep]:
-    """The path along the table `neighbours` whose steps are shortest, taken together, as angles between vectors.
+    """The path along the table `neighbours` with the smallest sum of angles between vectors.
 
     Raises
     ------
@@ -55,12 +55,12 @@ def path(
     _, before = dijkstra(graph.maximum(graph.T), directed=False, indices=ends[0], return_predecessors=True)
     places_of = _walk(before, *ends)
     if not places_of:
-        raise PhonolakeError(f"no path leads from {start} to {end}: make a graph with more neighbours, -k")
+        raise PhonolakeError(f"there is no path from {start} to {end}: make a graph with more neighbours, -k")
     return _told(connection, [str(ids[place]) for place in places_of], run_id)
 
 
 def _graph(connection: duckdb.DuckDBPyConnection, model_or_run: str | None) -> str:
-    """The run whose graph counts."""
+    """The run of the graph."""
     rows = connection.execute("SELECT DISTINCT run_id FROM neighbours").fetchall()
     known = [run for run in runs.model_runs(connection) if (run.run_id,) in rows]
     found = runs.find(known, model_or_run, what="model with a neighbour graph")

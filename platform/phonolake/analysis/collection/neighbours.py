@@ -1,4 +1,4 @@
-"""Which tracks sound like one: by a stored track, by an audio file never seen before, or by a text."""
+"""Find similar tracks: by a stored track, by a new audio file, or by a text."""
 
 import threading
 import time
@@ -21,17 +21,17 @@ from phonolake.store import tracks
 from phonolake.store.lake import Lake
 
 COMBINATIONS = ("centroid", "best")
-# Weight of what a question should not sound like.
+# Weight of tracks to move away from.
 UNLIKE = 0.5
-# What is published is seen so much later at most: to look at each question can take a tenth of FAISS's own time.
+# Longest delay until a publication is seen: checking at each query can take a tenth of FAISS's own time.
 GLANCE_SECONDS = 0.01
-# Where one artist has most of the neighbours, so many times more are looked at.
+# If one artist has most of the neighbours, search this many times more.
 DEEPER = 4
 
 Shown = tuple[str | None, ...]
 
 
-# Not frozen: that would take longer to make than half of a question by an index.
+# Not frozen: making a frozen one takes longer than half of an indexed query.
 @dataclass(slots=True)
 class Neighbour:
     """A track that sounds alike, with its cosine similarity in [-1, 1]."""
@@ -46,28 +46,28 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class SimilarityQuestion:
-    """Which tracks sound like some, and not like others.
+    """A query for tracks that sound like some tracks, and unlike others.
 
     Parameters
     ----------
     like : tuple of str
         Track ids, or paths of audio files, which are embedded by the same model.
     unlike : tuple of str
-        Likewise: their mean is taken away from that of `like`, with half the weight (after Rocchio 1971).
+        Likewise: their mean is subtracted from that of `like`, with half the weight (after Rocchio 1971).
     k : int
-        How many; fewer come back only when fewer exist (that fulfil the condition).
+        How many; fewer are returned only if fewer exist (that meet the condition).
     where : str, optional
         SQL condition over `tracks`, such as ``"year > 2000"``; other tables by subqueries on `track_id`.
     model_or_run : str, optional
-        Whose embeddings; the newest model's by default.
+        Model or run of the embeddings; the newest model by default.
     combine : {"centroid", "best"}
-        Whether several tracks stand for their mean direction, or each for itself: then the most alike to any of them.
+        Whether to search near the mean of several tracks, or near any of them.
     per_artist : int, optional
         At most so many tracks of one artist; tracks without an artist count as one each.
     span : (float, float), optional
-        Start and end in seconds: only this part of the one track or file in `like` is heard.
+        Start and end in seconds: use only this part of the one track or file in `like`.
     text : str, optional
-        What it should sound like in words, beside the tracks of `like` or alone; a model that reads texts answers.
+        Description of the sound, with the tracks of `like` or alone; needs a model that reads texts.
     """
 
     like: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class SimilarityQuestion:
     text: str | None = None
 
     def check(self) -> None:
-        """Raise a `UsageError` for what cannot be asked."""
+        """Raise a `UsageError` for an invalid query."""
         if self.k < 1:
             raise UsageError(f"k is the number of neighbours, at least 1; received {self.k}")
         if not self.like and self.text is None:
@@ -101,7 +101,7 @@ class SimilarityQuestion:
             raise UsageError("what it should not sound like is taken from a centroid: leave `best` out")
 
     def queries(self, like: list[np.ndarray], unlike: list[np.ndarray]) -> list[np.ndarray]:
-        """The vectors to search for, given those of the tracks."""
+        """The query vectors, given those of the tracks."""
         if self.combine == "best" or (len(like) == 1 and not unlike):
             return like
         wanted_D = unit(np.mean(like, axis=0)[None])[0]
@@ -111,19 +111,18 @@ class SimilarityQuestion:
 
 
 class Searcher:
-    """Answers questions about the neighbours in one lake, and keeps open what each question needs.
+    """Searches neighbours in one lake, and keeps its index open for the next query.
 
-    When something was published since the last question, or an index was built, the next one is answered from that.
-    Several threads may ask; one at a time is answered.
+    A query uses the newest publication and index. Thread-safe; queries run one at a time.
 
     Parameters
     ----------
     lake : Lake
-        One that is pinned shows its moment for ever.
+        A pinned lake always gives results of its state.
     files : bool
-        Whether a question may name audio files of this machine.
+        Whether a query may name audio files of this machine.
     seconds : float, optional
-        What a condition may take.
+        Time limit of a condition.
     """
 
     def __init__(self, lake: Lake, *, files: bool = True, seconds: float | None = None) -> None:
@@ -139,7 +138,7 @@ class Searcher:
         self.close()
 
     def close(self) -> None:
-        """Let go of the files; another question opens them again."""
+        """Close the files; the next query opens them again."""
         with self._lock:
             if self._opened is not None:
                 self._opened.close()
@@ -148,13 +147,13 @@ class Searcher:
     def similar(
         self, track_or_file: str, *, k: int = 10, where: str | None = None, model_or_run: str | None = None
     ) -> list[Neighbour]:
-        """The k tracks most alike: `ask` about one track or file."""
+        """The k most similar tracks: `ask` about one track or file."""
         return self.ask(SimilarityQuestion((track_or_file,), k=k, where=where, model_or_run=model_or_run))
 
     def nearest(
         self, track_id: str, *, k: int = 10, where: str | None = None, model_or_run: str | None = None
     ) -> tuple[list[str], np.ndarray]:
-        """The k tracks most alike to one, without titles: the quickest way to ask; the errors are those of `ask`.
+        """The k tracks most similar to one, without titles: the fastest query; the errors are those of `ask`.
 
         Returns
         -------
@@ -174,12 +173,12 @@ class Searcher:
         return [hit.track_id for hit in found], np.array([-hit.distance for hit in found])
 
     def ask(self, question: SimilarityQuestion) -> list[Neighbour]:
-        """The tracks that a question asks for, best first; fewer than k only when fewer exist.
+        """The tracks of a query, best first; fewer than k only if fewer exist.
 
         Raises
         ------
         UsageError
-            For a track or file that is not there, a condition that is no SQL, an unknown model, k below 1, or a text
+            For an unknown track or file, an invalid SQL condition, an unknown model, k below 1, or a text
             that is empty or too long.
         PhonolakeError
             When the lake has no embeddings, or none of a model that reads texts; when a file cannot be decoded.
@@ -201,7 +200,7 @@ class Searcher:
     def similar_many(
         self, track_ids: Sequence[str], *, k: int = 10, where: str | None = None, model_or_run: str | None = None
     ) -> list[list[Neighbour]]:
-        """The k tracks most alike to each of many; the errors are those of `ask`."""
+        """The k tracks most similar to each of many; the errors are those of `ask`."""
         question = SimilarityQuestion(tuple(track_ids) or ("",), k=k, where=where, model_or_run=model_or_run)
         question.check()
         with self._lock:
@@ -215,14 +214,14 @@ class Searcher:
             return [_named(each, shown) for each in found]
 
     def path(self, start: str, end: str, *, model_or_run: str | None = None) -> list[neighbour_paths.PathStep]:
-        """The way from one track to another by steps that sound alike: see `neighbour_paths.path`."""
+        """The path from one track to another in steps that sound alike: see `neighbour_paths.path`."""
         with self._lock:
             return neighbour_paths.path(self._current().connection, start, end, model_or_run=model_or_run)
 
     def recall(self, model_or_run: str | None = None, *, text: bool = False) -> float | None:
-        """The measured share of the 10 nearest that an answer holds; None where it was not measured.
+        """The measured share of the 10 nearest in a result; None if not measured.
 
-        Tracks that no segment of an index has, and all where there is no index, are searched exactly.
+        Tracks outside the index are searched exactly.
         """
         with self._lock:
             opened = self._current()
@@ -231,14 +230,14 @@ class Searcher:
     def similar_to_upload(
         self, data: bytes, *, extension: str, k: int = 10, model_or_run: str | None = None
     ) -> list[Neighbour]:
-        """The k tracks most alike to audio that somebody handed in; it is decoded in a confined process.
+        """The k tracks most similar to uploaded audio, which is decoded in a confined process.
 
         Parameters
         ----------
         data : bytes
             The file as received.
         extension : str
-            Ending of its name without the dot.
+            Its file extension without the dot.
 
         Raises
         ------
@@ -260,7 +259,7 @@ class Searcher:
             return _answer(opened, opened.searched(run_id), [vector_D], SimilarityQuestion(("",), k=k), set())
 
     def _current(self) -> "Publication":
-        """What is published now."""
+        """The current publication."""
         if self._opened is not None and time.monotonic() < self._glanced + GLANCE_SECONDS:
             return self._opened
         self._glanced = time.monotonic()
@@ -275,7 +274,7 @@ class Searcher:
 def similar(
     lake: Lake, track_or_file: str, *, k: int = 10, where: str | None = None, model_or_run: str | None = None
 ) -> list[Neighbour]:
-    """One question of `Searcher.similar`, after which all is closed."""
+    """One query of `Searcher.similar`, which then closes everything."""
     with Searcher(lake) as searcher:
         return searcher.similar(track_or_file, k=k, where=where, model_or_run=model_or_run)
 
@@ -283,7 +282,7 @@ def similar(
 def similar_to_upload(
     lake: Lake, data: bytes, *, extension: str, k: int = 10, model_or_run: str | None = None
 ) -> list[Neighbour]:
-    """One question of `Searcher.similar_to_upload`, after which all is closed."""
+    """One query of `Searcher.similar_to_upload`, which then closes everything."""
     with Searcher(lake) as searcher:
         return searcher.similar_to_upload(data, extension=extension, k=k, model_or_run=model_or_run)
 
@@ -299,7 +298,7 @@ def _check_file(opened: Publication, file: str, run_id: str) -> None:
 
 def _embed_file(opened: Publication, file: str, run_id: str) -> np.ndarray:
     _check_file(opened, file, run_id)
-    # Late: this brings torch, and neighbours of stored tracks need no network.
+    # Late: this imports torch, and neighbours of stored tracks need no network.
     from phonolake.inference import embedding, outside
 
     with outside.opened(file) as recording:
@@ -314,7 +313,7 @@ def _check_known(connection: duckdb.DuckDBPyConnection, track_or_file: str) -> N
 
 
 def _same_content(connection: duckdb.DuckDBPyConnection, file: str) -> set[str]:
-    """Tracks of the lake that are this very file."""
+    """Tracks of the lake with the same bytes as this file."""
     with OnDisk(Path(file).expanduser()) as data:
         rows = connection.execute("SELECT DISTINCT track_id FROM audio WHERE sha256 = $1", [sha256(data)]).fetchall()
     found = {track_id for (track_id,) in rows}
@@ -324,7 +323,7 @@ def _same_content(connection: duckdb.DuckDBPyConnection, file: str) -> set[str]:
 
 
 def _vector(opened: Publication, searched: Searched, track_or_file: str, exclude: set[str]) -> np.ndarray:
-    """The vector of a track or file; those that are the same are excluded."""
+    """The vector of a track or file; identical tracks are excluded."""
     vector_D = searched.vector(track_or_file)
     if vector_D is not None:
         exclude.add(track_or_file)
@@ -362,7 +361,7 @@ def _answer(
     question: SimilarityQuestion,
     exclude: set[str],
 ) -> list[Neighbour]:
-    """The tracks most alike to any of some vectors, of each artist no more than are wanted."""
+    """The tracks most similar to any of some vectors, with a limit per artist."""
     among, depth = opened.among(searched, question.where), question.k
     while True:
         found = searched.nearest(queries[0], depth, among=among, exclude=exclude)

@@ -1,4 +1,4 @@
-"""What a lake holds at a glance: datasets, labels, durations, rejects, test figures, and what is still to be done."""
+"""An overview of a lake: datasets, labels, durations, rejects, test figures, and next steps."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from phonolake.analysis.results.evaluation import FoldSummary
 from phonolake.lookup import runs
 
 METRICS = ("accuracy", "macro-f1", "roc-auc", "pr-auc")
-# Widths that read well on an axis; music is not told apart by fractions of a second.
+# Round widths of bins for an axis; fractions of a second do not matter for music.
 BIN_SECONDS = tuple(step * 10**power for power in range(6) for step in (1, 2, 5))
 
 
@@ -52,7 +52,7 @@ class TableCoverage:
 
 @dataclass(frozen=True, slots=True)
 class RejectReason:
-    """How many inputs a stage left out for one reason, with the first of them as an example."""
+    """How many inputs a stage rejected for one reason, with the first of them as an example."""
 
     stage: str
     reason: str
@@ -98,7 +98,7 @@ def datasets(connection: duckdb.DuckDBPyConnection) -> list[DatasetSize]:
 
 
 def label_sources(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Who says something about the tracks: the dataset first, then by number of labels."""
+    """The sources of labels: the dataset first, then by number of labels."""
     rows = connection.execute(
         "SELECT source FROM labels WHERE value = 1 GROUP BY source ORDER BY source <> 'dataset', count(*) DESC, source"
     ).fetchall()
@@ -108,7 +108,7 @@ def label_sources(connection: duckdb.DuckDBPyConnection) -> list[str]:
 def label_counts(
     connection: duckdb.DuckDBPyConnection, *, source: str | None = None, top: int | None = None
 ) -> list[LabelCount]:
-    """Positive labels by number of tracks, the commonest first.
+    """Positive labels by number of tracks, the most frequent first.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def duration_histogram(connection: duckdb.DuckDBPyConnection, *, max_bins: int =
 
 
 def coverage(connection: duckdb.DuckDBPyConnection, *, most_runs: int = 10) -> list[TableCoverage]:
-    """How far labels, features and spectrograms reach, and the predictions and embeddings of the newest runs."""
+    """The coverage of labels, features and spectrograms, and of the predictions and embeddings of the newest runs."""
     rows = connection.execute(
         """
         WITH newest AS (SELECT run_id, model, finished_at FROM models JOIN runs USING (run_id)
@@ -165,7 +165,7 @@ def coverage(connection: duckdb.DuckDBPyConnection, *, most_runs: int = 10) -> l
 
 
 def reject_reasons(connection: duckdb.DuckDBPyConnection) -> list[RejectReason]:
-    """Rejects by stage and reason, the commonest first."""
+    """Rejects by stage and reason, the most frequent first."""
     rows = connection.execute(
         "SELECT stage, reason, count(*) AS n, min(track_id), arg_min(detail, track_id) FROM rejects "
         "GROUP BY stage, reason ORDER BY n DESC, stage, reason"
@@ -176,7 +176,7 @@ def reject_reasons(connection: duckdb.DuckDBPyConnection) -> list[RejectReason]:
 def newest_figures(connection: duckdb.DuckDBPyConnection) -> list[FoldSummary]:
     """Test figures of the newest training of each model on each split; the mean over its folds where it had several.
 
-    A model that learned other labels than the dataset's is another one: ``k2c2 on tags``.
+    A model trained on other labels than the dataset's is listed separately: ``k2c2 on tags``.
 
     Figures that are not defined, such as the ROC-AUC of a test part with one class, are left out.
     """
@@ -202,7 +202,7 @@ def newest_figures(connection: duckdb.DuckDBPyConnection) -> list[FoldSummary]:
 
 
 def held_out(connection: duckdb.DuckDBPyConnection, *, source: str = "dataset") -> tuple[int, int]:
-    """How many labelled tracks a model judged that had not seen them, and how many labelled tracks there are."""
+    """Number of labelled tracks with a held-out prediction, and of all labelled tracks."""
     ((judged, labelled),) = connection.execute(
         "WITH labelled AS (SELECT DISTINCT track_id FROM labels WHERE value = 1 AND source = $1), "
         "judged AS (SELECT DISTINCT track_id FROM predictions WHERE part = 'test') "

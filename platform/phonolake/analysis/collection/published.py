@@ -15,16 +15,16 @@ from phonolake.search.allowed import Allowed
 from phonolake.store import query
 from phonolake.store.lake import Lake
 
-# A table of a connection that only conditions are joined with.
+# A table of a connection that conditions are joined with.
 INDEXED = "indexed_tracks"
-# How often an index is looked at again while nothing is published.
+# Interval of checks for a new index without a new publication.
 LOOK_SECONDS = 1.0
-# Conditions, and tracks that are not beside an index, that are remembered until something is published.
+# Cached conditions, and cached tracks outside the index, until the next publication.
 CONDITIONS, REMEMBERED = 32, 10_000
 
 
 class Publication:
-    """One publication of a lake: a connection to it, and the embeddings that were asked for."""
+    """One publication of a lake: a connection to it, and the requested embeddings."""
 
     def __init__(
         self, lake: Lake, published: tuple[int, int] | None, *, files: bool = True, seconds: float | None = None
@@ -40,7 +40,7 @@ class Publication:
 
     @cached_property
     def connection(self) -> duckdb.DuckDBPyConnection:
-        """What SQL is asked through; a question by an index does without."""
+        """The connection for SQL, which an indexed query does not need."""
         return query.connect(self.lake)
 
     def close(self) -> None:
@@ -49,7 +49,7 @@ class Publication:
             self.connection.close()
 
     def choose(self, model_or_run: str | None, *, text: bool = False) -> str:
-        """The run whose embeddings count; with `text` of those whose models read texts."""
+        """The run of the embeddings; with `text` one whose model reads texts."""
         asked = model_or_run, text
         if asked not in self._chosen:
             self._chosen[asked] = self._choose(*asked)
@@ -75,7 +75,7 @@ class Publication:
         return found.run_id
 
     def searched(self, run_id: str) -> Searched:
-        """The embeddings of a run, and its index as it lies there now."""
+        """The embeddings of a run with its current index."""
         known = self._searched.get(run_id)
         # An index that is built is published soon after: to look at each question would take longer than the rest.
         if known is not None and time.monotonic() < self._looked + LOOK_SECONDS:
@@ -86,7 +86,7 @@ class Publication:
         return known
 
     def text_reader(self, run_id: str) -> Callable[[str], np.ndarray]:
-        """What gives the vector of a text by the model of a run, which stays in memory for the next one."""
+        """A function from a text to its vector by the model of a run, which stays in memory."""
         if run_id not in self._readers:
             from phonolake.inference import embedding  # late: this brings torch
 
@@ -94,12 +94,12 @@ class Publication:
         return self._readers[run_id]
 
     def among(self, searched: Searched, where: str | None) -> list[Allowed | None]:
-        """The vectors whose tracks fulfil a condition, for each piece of what is searched; None where all may be found.
+        """The vectors whose tracks meet a condition, for each searched part; None if all are allowed.
 
         Raises
         ------
         UsageError
-            For a condition that is no SQL.
+            For an invalid SQL condition.
         """
         if where is None:
             return searched.among(None)

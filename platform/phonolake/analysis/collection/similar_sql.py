@@ -69,7 +69,7 @@ C: TypeAlias = pa.ChunkedArray
 
 @contextmanager
 def connecting(lake: Lake, *, files: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to a lake that knows these functions, while the block runs; see `install`."""
+    """A connection to a lake with these functions, while the block runs; see `install`."""
     with query.connect(lake) as connection, Searcher(lake, files=files) as searcher:
         install(connection, searcher)
         yield connection
@@ -90,7 +90,7 @@ def install(connection: duckdb.DuckDBPyConnection, searcher: Searcher) -> None:
 
     def by_file(path: C, depth: C, conditions: C, models: C, per_artist: C) -> pa.Array:
         if not searcher.files:
-            raise UsageError("files cannot be heard here: use `phonolake sql` or `phonolake similar FILE`")
+            raise UsageError("files cannot be read here: use `phonolake sql` or `phonolake similar FILE`")
         rows = _rows(path, depth, conditions, models, per_artist)
         found = [
             _one(searcher, [file], [], k, where, model, most, "centroid", None) for file, k, where, model, most in rows
@@ -130,7 +130,7 @@ def _rows(*columns: C) -> list[Any]:
 
 
 def _many(searcher: Searcher, rows: list[tuple]) -> list[list[dict] | None]:
-    """The answers to some questions; those that differ in nothing but one track are asked together."""
+    """The results of some queries; those that differ only in one track run together."""
     alike: dict[tuple, list[int]] = {}
     found: list[list[dict] | None] = [None] * len(rows)
     for place, (like, unlike, k, where, model, per_artist, combine, span) in enumerate(rows):
@@ -158,7 +158,7 @@ def _one(
     combine: str,
     span: list[float] | None,
 ) -> list[dict] | None:
-    """The answer to one question; what is like NULL is nothing."""
+    """The result of one query; empty for NULL."""
     named = [track_id for track_id in like or [] if track_id is not None]
     if not named or k is None:
         return None

@@ -1,4 +1,4 @@
-"""Splits: which there are, and whether an artist, an album or a recording stands on both sides of one."""
+"""List splits, and check whether an artist, an album or a recording is on both sides of one."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class SplitFacts:
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """What stands on more than one side of a split: an artist, an album or a duplicate, with two of its tracks."""
+    """An artist, an album or a duplicate on more than one side of a split, with two of its tracks."""
 
     split: str
     kind: str
@@ -35,14 +35,14 @@ class Leak:
     other_id: str
 
 
-# A side is a part, or a fold where the split has folds.
+# A side is a part, or a fold if the split has folds.
 SIDES = """
     CREATE OR REPLACE TEMP TABLE sided AS
     SELECT s.split, coalesce(s.part, 'fold ' || s.fold) AS side, a.*
     FROM splits AS s JOIN artist_of AS a USING (track_id)
     WHERE coalesce(s.part, 'fold ' || s.fold) IS NOT NULL AND ($1 IS NULL OR s.split = $1)
 """
-# Of a group that stands on several sides: the first track, and the first one on another side.
+# For a group on several sides: the first track, and the first one on another side.
 GROUPS = """
     SELECT split, '{kind}' AS kind, min({kind}_name) AS what, string_agg(DISTINCT side, ', ' ORDER BY side) AS sides,
         count(*) AS n, min(track_id) AS one, min(track_id) FILTER (side <> first_side) AS two
@@ -80,7 +80,7 @@ def _facts(split: str, members: list[tuple[str, str]], version: int) -> SplitFac
 
 
 def check(connection: duckdb.DuckDBPyConnection, split: str | None = None) -> list[Leak]:
-    """What stands on both sides of a split (of every split by default); an empty list means that nothing leaks.
+    """Find everything on both sides of a split (of every split by default); an empty list means no leaks.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def check(connection: duckdb.DuckDBPyConnection, split: str | None = None) -> li
 
 
 def unknown_artists(connection: duckdb.DuckDBPyConnection, split: str | None = None) -> int:
-    """Tracks in a split whose artist nobody states: of those only duplicates can be found."""
+    """Number of tracks in a split without a known artist, for which only duplicates can be found."""
     kinship.relate(connection)
     ((n,),) = connection.execute(
         "SELECT count(DISTINCT track_id) FROM splits JOIN artist_of USING (track_id) "

@@ -1,1 +1,1 @@
-"""Which labels go together, which are wrong, and what people said who listened again."""
+"""Analyses of labels: co-occurrence, label vectors, noise, and answers of raters."""

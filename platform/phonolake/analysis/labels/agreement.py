@@ -1,4 +1,4 @@
-"""How far raters agree with each other on what they both answered."""
+"""Agreement of raters on questions that both answered."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Agreement:
     agreed : float
         Share of them with the same answer, in [0, 1].
     kappa : float or None
-        Cohen's kappa: what they agree beyond chance, at most 1; None where both always gave one same answer.
+        Cohen's kappa: agreement beyond chance, at most 1; None if both always gave the same single answer.
     """
 
     rater_a: str
@@ -29,12 +29,12 @@ class Agreement:
 
 
 def between_raters(connection: duckdb.DuckDBPyConnection, *, sample: str | None = None) -> list[Agreement]:
-    """Every pair of raters over all labels, followed by each label; questions that one passed over do not count.
+    """Every pair of raters over all labels, followed by each label; questions that one of them skipped do not count.
 
     Parameters
     ----------
     sample : str, optional
-        Only questions of this sample, whoever asked them first.
+        Only questions of this sample, even if another sample contained them first.
     """
     from sklearn.metrics import cohen_kappa_score  # late: it takes a second to import
 

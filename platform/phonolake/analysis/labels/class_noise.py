@@ -1,8 +1,8 @@
-"""How many labels are wrong where each track has one, told apart from what the models do not know.
+"""Estimate how many labels are wrong if each track has one, separately from errors of the models.
 
-A model that did not learn from a track errs for two reasons: the label is wrong, or the model is. Its own errors come
-where its probabilities say so, near the border of two classes; a wrong label can lie anywhere. So a track with true
-class k and held-out probabilities p was given label y with probability
+A held-out prediction differs from the label for two reasons: the label is wrong, or the model is. The model's own
+errors occur where its probabilities are unsure, near the border of two classes; a wrong label can occur anywhere. So a
+track with true class k and held-out probabilities p was given label y with probability
 
     q(y | p) = sum over k of eta_k(p) T_ky,    eta(p) = softmax(b log p + a),    T = (1 - e) I + e R
 
@@ -13,7 +13,7 @@ likelihood, a mixture of noise as in Mnih and Hinton, "Learning to label aerial 
 e is as likely as its profile likelihood says.
 
 What this rests on: whether a label is wrong does not depend on how the track sounds beyond its class, and models err
-less where they are surer. The second is looked at, and where it does not hold the interval says that nothing is known.
+less where they are surer. The second is tested, and if it does not hold, the interval covers everything.
 
 How much of e is noise is not known to the last track: now and then a model errs where it is sure, which looks the same.
 Such blunders are a share d of the tracks that the labels cannot tell from e. It is taken to be exponential, with a mean
@@ -56,7 +56,7 @@ BLUNDERS, N_BLUNDERS = 0.075, 8
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One of the things that may be the case.
+    """One possible explanation of the data.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class ClassNoise:
-    """What was found.
+    """The noise of classes.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def quantile(
 
 
 def _scenario(model: "_Mixture", y_N: np.ndarray, trial: float, weight: float) -> Scenario:
-    """What is the case if a share of the labels looks wrong."""
+    """The scenario in which a given share of the labels looks wrong."""
     true_NK = model.posterior(trial)
     given_NK = y_N[:, None] == np.arange(true_NK.shape[1])
     wrong_NK = np.where(given_NK, 1 - true_NK, true_NK).astype(np.float32)

@@ -1,10 +1,10 @@
-"""Count how many tracks have each two labels: exactly, fast, and in memory that does not grow with the tracks.
+"""Count how many tracks have each two labels: exactly, fast, and with memory independent of the number of tracks.
 
 Shape suffixes: N tracks, L labels.
 
 The matrix is taken block by block of rows. A block with few labels to a track is counted pair by pair (a sparse
 product), one with many by a matrix product in single precision, which is exact as long as no count in a block passes
-2^24. Either way the block is all that is ever converted, so a memory-mapped file works as well as an array.
+2^24. Only one block at a time is converted, so a memory-mapped file works as well as an array.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
-"""Can results on doubtful labels be trusted? (Choi et al. 2018, Sec. III-B2, Fig. 2.)
+"""Can results on noisy labels be trusted? (Choi et al. 2018, Sec. III-B2, Fig. 2.)
 
-A set of runs is measured three times: with the given labels of all tags, with the given labels of the tags that people
-listened to again, and with what they answered. rho_1 is the Pearson correlation, over the runs, of the last two: near 1
-the given labels put models in the right order. rho_2 is that of the first two: near 1 the few tags speak for all.
+A set of runs is evaluated three times: with the given labels of all tags, with the given labels of the checked tags,
+and with the raters' answers. rho_1 is the Pearson correlation, over the runs, of the last two: near 1 the given labels
+rank models correctly. rho_2 is that of the first two: near 1 the few tags are representative of all.
 
 Shape suffixes: N tracks, L labels, R runs.
 """
@@ -228,7 +228,7 @@ def _common_scores(said: pa.Table, names: Sequence[str]) -> tuple[list[str], lis
 
 @dataclass(frozen=True, slots=True)
 class ScoredRuns:
-    """What can be measured: a run, or all folds of one cross-validation, and its annotated test tracks."""
+    """A run, or all folds of one cross-validation, with its annotated test tracks."""
 
     name: str
     run_ids: tuple[str, ...]

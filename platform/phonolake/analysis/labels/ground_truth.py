@@ -1,7 +1,7 @@
-"""How far given labels hold, from a sample that people listened to again (Choi et al. 2018, Sec. III-B, Table I).
+"""How often given labels are right, from a sample that raters checked (Choi et al. 2018, Sec. III-B, Table I).
 
-The sample is stratified: for each label some tracks that have it and some that have not. What the listeners say counts
-as true, so each label has two error rates: p+, of the tracks with the label that should not have it, and p-, of those
+The sample is stratified: for each label some tracks that have it and some that have not. The raters' answers count as
+true, so each label has two error rates: p+, of the tracks with the label that should not have it, and p-, of those
 without that should.
 
 Shape suffixes: A answers, B bootstrap samples.
@@ -41,7 +41,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """One row of Table I. What the sample cannot tell is NaN.
+    """One row of Table I. NaN for values that the sample does not determine.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class SecondSample:
-    """An estimate held against another sample, drawn at random from all tracks.
+    """A comparison of an estimate with another sample, drawn at random from all tracks.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def validate(
     n_bootstrap: int = 10_000,
     seed: int = 0,
 ) -> Validation:
-    """Judge one label by its sample.
+    """Validate one label by its sample.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def validate(
 
 
 def check(validation: Validation, *, n: int, n_positive: int, confidence: float = CONFIDENCE) -> SecondSample:
-    """Hold an estimate against a second sample, drawn at random: the label holds for `n_positive` of `n` tracks."""
+    """Compare an estimate with a second, random sample: the label holds for `n_positive` of `n` tracks."""
     low, high = _wilson(n_positive, n, confidence)
     share = _share(n_positive, n)
     n_tracks = validation.n_given / validation.share_given if validation.share_given else float("nan")
@@ -235,7 +235,7 @@ def check(validation: Validation, *, n: int, n_positive: int, confidence: float 
 def validate_all(
     answers: Answers, counts: CollectionCounts, *, confidence: float = CONFIDENCE, seed: int = 0
 ) -> list[Validation]:
-    """Judge every label that somebody answered about, in order of their names.
+    """Validate every label with answers, in order of their names.
 
     Raises
     ------
@@ -262,7 +262,7 @@ def validate_all(
 def check_all(
     validations: Sequence[Validation], second: Answers, *, confidence: float = CONFIDENCE
 ) -> list[SecondSample]:
-    """Hold estimates against a second sample, for the labels that both are about.
+    """Compare estimates with a second sample, for their common labels.
 
     Raises
     ------

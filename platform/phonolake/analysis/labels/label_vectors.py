@@ -1,4 +1,4 @@
-"""Label vectors: the output weights of a network say which labels it takes for alike (Choi et al. 2018, Sec. V-A).
+"""Label vectors: the output weights of a network show which labels it finds similar (Choi et al. 2018, Sec. V-A).
 
 Shape suffixes: K labels, D values of a label vector.
 """
@@ -40,9 +40,9 @@ class VectorPair:
     cooccurrence : float
         The greater of C(i, j) and C(j, i); `cooccurrence_rank` is its rank, from 1, the mean one of equal values.
     surplus : float
-        log2 of `cooccurrence_rank` over `rank`: how many doublings the pair stands higher by sound than by use, so that
-        the first places count most. Positive where labels sound alike but seldom come together, negative where they
-        come together but do not sound alike.
+        log2 of `cooccurrence_rank` over `rank`: how many doublings of rank the pair is higher by sound than by use, so
+        that the first ranks count most. Positive for labels that sound alike but seldom occur together, negative for
+        the opposite.
     """
 
     label_i: str
@@ -88,7 +88,7 @@ def label_vectors(
     PhonolakeError
         When the lake has no network.
     """
-    # Late: these bring torch, and what is made of the weights needs numpy only.
+    # Late: these import torch, and the rest needs numpy only.
     from phonolake.models import registry, storage
     from phonolake.models.loaded import LoadedNetwork
     from phonolake.models.registry import NetworkCard
@@ -99,7 +99,7 @@ def label_vectors(
     )
     if run is None:
         raise PhonolakeError(
-            "label vectors are the output weights of a network, and none was trained: `phonolake train k2c2`"
+            "label vectors are the output weights of a network, but none was trained: run `phonolake train k2c2`"
         )
     loaded = storage.load(trained.weights(lake.place, run.run_id))
     assert isinstance(loaded, LoadedNetwork)
@@ -119,7 +119,7 @@ def label_vectors_at_home(model: str) -> tuple[tuple[str, ...], np.ndarray]:
 
     loaded = home.load(model)
     if not isinstance(loaded, LoadedNetwork):
-        raise UsageError(f"{model} is no network, so it has no label vectors")
+        raise UsageError(f"{model} is not a network, so it has no label vectors")
     return loaded.classes, loaded.network.label_vectors()
 
 
@@ -207,13 +207,13 @@ def disagreements(compared: Sequence[VectorPair], top: int) -> tuple[list[Vector
     """
     ranked = sorted(compared, key=lambda pair: (-pair.surplus, pair.label_i, pair.label_j))
     alike = [pair for pair in ranked[:top] if pair.surplus > 0]
-    # What never comes together is not together, wherever its rank lies.
+    # Labels that never occur together do not count as together, whatever their rank.
     together = [pair for pair in reversed(ranked) if pair.surplus < 0 and pair.cooccurrence > 0][:top]
     return alike, together
 
 
 def tracks_to_hear(matrix: LabelMatrix, label_i: str, label_j: str, *, most: int = 3) -> dict[str, list[str]]:
-    """Some tracks with both labels, with the first alone, and with the second alone, in order of their ids.
+    """Some tracks with both labels, with the first only, and with the second only, in order of their ids.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Whether networks that were trained apart take the same labels for alike, beside how people use them.
+"""Compare which labels separately trained networks find similar, and how people use them.
 
 Shape suffixes: K labels, D values of a label vector.
 """
@@ -36,7 +36,7 @@ class RankCorrelation:
 
 @dataclass(frozen=True, slots=True)
 class PairRanks:
-    """Where a pair of labels stands.
+    """The ranks of a pair of labels.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def correlations(rankings: Rankings) -> list[RankCorrelation]:
 
 
 def places(rankings: Rankings, asked: Sequence[tuple[str, str]], *, share: float) -> list[PairRanks]:
-    """Where pairs of labels stand by each network; a pair holds that all have among the first `share` of all pairs.
+    """Ranks of pairs of labels by each network; a pair holds if all have it among the first `share` of all pairs.
 
     Without a pair that is asked for, those of `SURPRISING` whose labels are there.
 

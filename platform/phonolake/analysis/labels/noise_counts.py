@@ -1,9 +1,9 @@
-"""How many of the first suspects are wrong: what to expect, and between what ends.
+"""How many of the first suspects are wrong: expectation and interval.
 
-Each scenario (see `class_noise.Scenario`) says of each suspect how probably it is wrong. Under one scenario the number
-of wrong ones among the first is a sum of independent events (the Poisson binomial distribution); what is known is the
-mixture over the scenarios. Its interval is wider than chance alone makes it, since all suspects stand or fall together
-with the share of wrong labels and with how often models err where they are sure.
+Each scenario (see `class_noise.Scenario`) gives each suspect a probability of being wrong. Under one scenario the
+number of wrong ones among the first is a sum of independent events (the Poisson binomial distribution); what is known
+is the mixture over the scenarios. Its interval is wider than chance alone makes it, since all suspects stand or fall
+together with the share of wrong labels and with how often models err where they are sure.
 
 Shape suffixes: S suspects, W ways in which things may be, C counts.
 """

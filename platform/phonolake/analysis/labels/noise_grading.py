@@ -1,4 +1,4 @@
-"""How good the search for wrong labels is, on collections whose truth is known."""
+"""Evaluate the search for wrong labels on collections with known truth."""
 
 import csv
 import io
@@ -50,14 +50,14 @@ class Grade:
 
 
 def grade(held: HeldOut, true_NL: np.ndarray, *, depths: Sequence[int] = DEPTHS) -> list[Grade]:
-    """Hold suspects and estimated rates against the truth.
+    """Compare suspects and estimated rates with the truth.
 
     Parameters
     ----------
     true_NL : ndarray of bool
         True labels, in the rows and columns of `held`.
     depths : sequence of int
-        How many of the first suspects to look at; the number of labels that are wrong is added.
+        Numbers of first suspects to evaluate; the number of wrong labels is added.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def read_truth(path: str | Path) -> dict[str, set[str]]:
     names = reader.fieldnames or ()
     column = next((name for name in ("genre_true", "label") if name in names), None)
     if column is None or "track_id" not in names:
-        raise UsageError(f"{path} holds no truth: it needs track_id and genre_true, or track_id and label")
+        raise UsageError(f"{path} has no truth: it needs track_id and genre_true, or track_id and label")
     truth: dict[str, set[str]] = {}
     for row in reader:
         mine = truth.setdefault(row["track_id"], set())
@@ -132,7 +132,7 @@ def read_truth(path: str | Path) -> dict[str, set[str]]:
 def align_truth(
     connection: duckdb.DuckDBPyConnection, held: HeldOut, truth: Mapping[str, Iterable[str]]
 ) -> tuple[HeldOut, np.ndarray]:
-    """Bring the truth into the rows and columns of `held`, and leave out tracks that it does not tell about.
+    """Align the truth with the rows and columns of `held`, and leave out tracks without truth.
 
     Tracks are found by their id, or by their name in the dataset, whose leading zeros do not count: ``2`` is
     ``fma:000002``.
@@ -140,7 +140,7 @@ def align_truth(
     Raises
     ------
     UsageError
-        If the truth tells about none of the tracks.
+        If the truth contains none of the tracks.
     """
     rows = connection.execute(
         "SELECT track_id, source_id FROM tracks WHERE track_id IN (SELECT unnest($1))", [list(held.track_ids)]

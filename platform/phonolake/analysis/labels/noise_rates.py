@@ -1,7 +1,7 @@
-"""How many labels are wrong, label by label: missing positives apart from false positives, and which ones.
+"""Estimate how many labels are wrong, label by label: missing and false positives separately, and which ones.
 
-`class_noise` and `tag_noise` say what is assumed and how it is estimated. Both tell the noise of the labels from what
-the models do not know, so that the mistakes of a model do not count as noise.
+`class_noise` and `tag_noise` describe assumptions and estimation. Both separate the noise of the labels from errors of
+the models, so that the latter do not count as noise.
 
 Shape suffixes: N tracks, L labels.
 """
@@ -15,7 +15,7 @@ from phonolake.analysis.labels import class_noise, tag_noise
 from phonolake.analysis.labels.class_noise import Scenario
 from phonolake.lookup.held_out import HeldOut
 
-# An interval that is wider than this says too little to be called an estimate.
+# An interval wider than this is not called an estimate.
 WIDEST = 0.25
 NORMAL = 1.96
 # How probable the lower ends of the intervals of tags are, the estimates, and the upper ends: three points for a normal
@@ -37,7 +37,7 @@ class NoiseRate:
         Of those that have it, the share that should not (1 - precision); of those that should, the share that do not
         (1 - recall). NaN where there are none.
     false_low, false_high, missing_low, missing_high : float
-        95 % intervals of the two shares; NaN where nothing can be told.
+        95 % intervals of the two shares; NaN if unknown.
     """
 
     label: str | None
@@ -79,14 +79,14 @@ class NoiseEstimate:
 
     @property
     def wrong_NL(self) -> np.ndarray:  # noqa: N802
-        """Probability that a value of Y is wrong, over all that may be the case."""
+        """Probability that a value of Y is wrong, over all scenarios."""
         each = [one.weight * one.real_D.mean() * one.wrong.astype(np.float64) for one in self.scenarios]
         wrong_NL: np.ndarray = np.sum(each, axis=0)
         return wrong_NL
 
     @property
     def known(self) -> bool:
-        """Whether the share of wrong labels was narrowed down to something that can be called an estimate."""
+        """Whether the interval of the share of wrong labels is narrow enough for an estimate."""
         whole = self.rates[0]
         return not self.errs_when_sure and bool(whole.false_high - whole.false_low <= WIDEST)
 
@@ -116,7 +116,7 @@ class NoiseEstimate:
 
 def estimate(held: HeldOut) -> NoiseEstimate:
     """Estimate the noise of every label. Where each track has one, they are classes that exclude each other."""
-    from threadpoolctl import threadpool_limits  # late: a page without this question does without it
+    from threadpoolctl import threadpool_limits  # late: pages without this analysis do not need it
 
     P_MNL = held.by_model or (held.P_NL,)
     # The optimiser's vectors are short: threads that share them wait for each other.
@@ -127,7 +127,7 @@ def estimate(held: HeldOut) -> NoiseEstimate:
 
 
 def truly(labels: Sequence[str], given_NL: np.ndarray, true_NL: np.ndarray) -> list[NoiseRate]:
-    """The same figures where the truth is known."""
+    """The same figures from a known truth."""
     given, true = np.asarray(given_NL, bool), np.asarray(true_NL, bool)
     false_L, missing_L = (given & ~true).sum(axis=0), (true & ~given).sum(axis=0)
     given_L = given.sum(axis=0)

@@ -1,8 +1,8 @@
-"""Single labels to listen to again, the most doubtful first, with what speaks against them.
+"""Single labels to listen to again, the most doubtful first, with the evidence against them.
 
-A label that a track has may be false; one that it lacks may be missing. Both are ranked apart, since collections err
-far more often by leaving labels out (Choi et al. 2018, Table I: 42.5 % against 3.5 %). Listed is only what models speak
-against: where they take something else for more probable, and more of that than their own errors explains.
+A label that a track has may be false; one that it lacks may be missing. Both are ranked separately, because collections
+omit labels far more often than they give wrong ones (Choi et al. 2018, Table I: 42.5 % against 3.5 %). The list has
+only labels with which models disagree: something else is more probable, by more than their own errors explain.
 
 Shape suffixes: N tracks, L labels, S suspects, D values of an embedding.
 """
@@ -22,14 +22,14 @@ KINDS = ("false-positive", "missing-positive")
 NEIGHBOURS = 10
 # What is less probably wrong than this is not listed; what is more probably wrong than right looks wrong.
 LEAST, LOOKS_WRONG = 0.1, 0.5
-# Of so many of the first it is said how many are wrong; an interval of more than this share of them says too little.
+# The number of wrong ones is given for this many of the first; an interval wider than this share of them is too wide.
 FIRST, WIDEST = 24, 0.75
 _BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True)
 class LabelSuspect:
-    """A doubtful label, with the evidence.
+    """A suspect label, with the evidence.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ class LabelSuspect:
         Probability that what was given is wrong, the models' own errors taken into account (see `noise_rates`); None
         where that cannot be told.
     n_wrong, n_wrong_low, n_wrong_high : float, int, int or None
-        How many of the suspects up to this one are wrong, expected and in a 95 % interval (see `noise_counts`); None
-        where that cannot be told, and after the first 500.
+        Expected number of wrong ones among the suspects up to this one, and its 95 % interval (see `noise_counts`);
+        None if unknown, and after the first 500.
     neighbours : float or None
         Share of the nearest other tracks that have the label; None without embeddings.
     expected : float or None
@@ -147,7 +147,7 @@ def suspects(
     embeddings: TrackVectors | None = None,
     k: int = NEIGHBOURS,
 ) -> list[LabelSuspect]:
-    """The labels of a kind that models speak against, with the evidence; arguments and errors as `rank`.
+    """The labels of a kind with which models disagree, with the evidence; arguments and errors as `rank`.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def suspects(
     counts = [] if noise.errs_when_sure else count_wrong(noise, all_rows[:top], all_columns[:top])
     near = _neighbour_shares(held, rows, columns, embeddings, k)
     single = held.single
-    # Classes exclude each other: of those, none makes another likely.
+    # Classes exclude each other, so that none makes another likely.
     C_LL = None if single else normalized_cooccurrence(held.Y_NL)
     found = []
     for place, (n, c) in enumerate(zip(rows, columns, strict=True)):
@@ -197,7 +197,7 @@ def count(held: HeldOut, noise: NoiseEstimate, *, kind: str = "false-positive", 
 
 
 def headline(held: HeldOut, noise: NoiseEstimate, *, kind: str = "false-positive", label: str | None = None) -> str:
-    """How many labels look wrong, or missing, and how many of the first of them are; arguments as `suspects`."""
+    """A sentence: how many labels look wrong, or missing, and how many of the first are; arguments as `suspects`."""
     rows, columns, _, p_wrong = _listed(held, noise, kind, label)
     word = "wrong" if kind == KINDS[0] else "missing"
     if noise.errs_when_sure:

@@ -1,4 +1,4 @@
-"""Answers of people who listened again, beside the labels that were given: from `annotations`, or from CSV files."""
+"""Answers of raters beside the given labels: from `annotations`, or from CSV files."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from phonolake.lookup.label_matrix import check_source
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """One entry for each track and label that somebody decided about.
+    """One entry for each answered pair of track and label.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class Answers:
     given : ndarray of float64
         1 where the track was given the label, else 0; NaN where it is not known.
     answer : ndarray of float64
-        1 where it holds, 0 where it does not.
+        1 if the label is right, 0 if it is wrong.
     """
 
     track_id: tuple[str, ...]
@@ -50,8 +50,8 @@ def read_answers(
 ) -> Answers:
     """Answers of one rater, or of most of them.
 
-    What somebody said last about a track and a label counts, and a later skip takes it back. Where raters disagree the
-    majority decides; a draw is left out.
+    A rater's last answer about a track and a label counts, and a later skip undoes it. If raters disagree, the majority
+    decides; ties are left out.
 
     Raises
     ------

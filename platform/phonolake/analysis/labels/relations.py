@@ -1,8 +1,8 @@
-"""What two labels may be to each other: a part of the other, or another word for it.
+"""Possible relations of two labels: hierarchy or synonyms.
 
-Both are suggestions for a person. Labels that many people give by hand are incomplete: even of two words for one thing
-few tracks have both (Choi et al. 2018, Sec. III-A: 30 % of `female vocalist` are also `female vocalists`). So the
-thresholds are low, the shares are taken at the lower end of their interval, and spelling counts as well.
+Both are suggestions for a person. Labels by many annotators are incomplete: even of two synonyms few tracks have both
+(Choi et al. 2018, Sec. III-A: 30 % of `female vocalist` are also `female vocalists`). So the thresholds are low, the
+shares are taken at the lower end of their interval, and spelling counts as well.
 """
 
 import re
@@ -57,7 +57,7 @@ def suggest(
     asymmetry: float = ASYMMETRY,
     confidence: float = CONFIDENCE,
 ) -> list[Relation]:
-    """Suggest parts of others, or other words, the surest first.
+    """Suggest hierarchies or synonyms, the surest first.
 
     Parameters
     ----------

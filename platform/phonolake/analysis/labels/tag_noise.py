@@ -1,4 +1,4 @@
-"""How many positives of a tag are false and how many are missing, told apart from what the models do not know.
+"""Estimate how many positives of a tag are false and how many are missing, separately from errors of the models.
 
 Of a tag that a track may have beside others, the chance that it was given, by the held-out probability p, is
 
@@ -7,8 +7,8 @@ Of a tag that a track may have beside others, the chance that it was given, by t
 where eta is the probability recalibrated (of several models with a slope b each), f the share of tracks without the tag
 that were given it and m the share of those with it that lack it: a logistic curve that ends at f and at 1 - m, as of
 observers who now and then press the wrong key (Wichmann and Hill, "The psychometric function", Perception &
-Psychophysics 63, 2001). The ends are what models that are sure leave unexplained. All of it is fitted by maximum
-likelihood, intervals are those of the profile likelihood.
+Psychophysics 63, 2001). The ends are what confident models leave unexplained. Everything is fitted by maximum
+likelihood, with intervals from the profile likelihood.
 
 Shape suffixes: M models, N tracks.
 """
@@ -42,7 +42,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class TagNoise:
-    """What was found of one tag.
+    """The noise of one tag.
 
     Parameters
     ----------

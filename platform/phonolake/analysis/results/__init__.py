@@ -1,1 +1,1 @@
-"""What models reached, on which clips, and what it would be with others."""
+"""Analyses of results: figures of models, their clips, comparisons and ensembles."""

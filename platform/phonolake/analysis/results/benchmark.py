@@ -1,8 +1,8 @@
-"""What a benchmark found: figures with intervals, differences to the best, and what doubt leaves of them.
+"""Results of a benchmark: figures with intervals, differences to the best, and figures under doubt.
 
 All intervals are of one set of draws of clusters of test tracks (see `phonolake.metrics.bootstrap`); where a probe has
-several seeds, a figure is the mean over them. The folds of a cross-validation are one test part, each track of which
-was judged by probes that had not learned from it.
+several seeds, a figure is the mean over them. The folds of a cross-validation form one test part with held-out
+predictions.
 
 Shape suffixes: N tracks, K labels, R draws.
 """
@@ -72,7 +72,7 @@ class BenchmarkLine:
 
 @dataclass(frozen=True, slots=True)
 class DoubtLine:
-    """What a figure becomes under one doubt: `change` is on the tracks that were judged both times."""
+    """A figure under one doubt: `change` is on the tracks of both evaluations."""
 
     vectors: str
     probe: str
@@ -157,7 +157,7 @@ class Comparison:
             "SELECT track_id, min(cluster) FROM answered GROUP BY track_id ORDER BY track_id"
         ).fetchall()
         if not tracks:
-            raise PhonolakeError("the lake has no answers of this benchmark: run `phonolake benchmark` again")
+            raise PhonolakeError("the lake has no results of this benchmark: run `phonolake benchmark` again")
         self._place = {track_id: n for n, (track_id, _) in enumerate(tracks)}
         self._W_RN = bootstrap.draws([cluster for _, cluster in tracks])
         self._read: dict[tuple[str, str, str, str], _Answers] = {}
@@ -206,7 +206,7 @@ class Comparison:
         return found
 
     def doubts(self) -> list[DoubtLine]:
-        """What is left of each line without relatives in training, with corrected labels, and of deformed audio."""
+        """The figures of each line without relatives in training, with corrected labels, and on deformed audio."""
         metric = self.metrics[0]
         kinds = self._connection.execute(
             "SELECT DISTINCT training, condition FROM answered WHERE (training, condition) <> ('as-given', 'clean') "

@@ -1,4 +1,4 @@
-"""What makes classes alike, on features: a map of the tracks, and the features that tell them apart.
+"""Views of classes by features: a map of the tracks, and the importance of features.
 
 Shape suffixes: N tracks, D features, F folds.
 """
@@ -26,7 +26,7 @@ class ClassVectors:
 
 @dataclass(frozen=True, slots=True)
 class MapPoint:
-    """A track on the map; only nearness means something, not the axes."""
+    """A track on the map; only nearness has a meaning, not the axes."""
 
     track_id: str
     label: str | None
@@ -44,7 +44,7 @@ class Importance:
 
 
 def project(x_ND: np.ndarray, *, method: str = "tsne", perplexity: float = 30.0, seed: int = 0) -> np.ndarray:
-    """Lay tracks on a plane so that near ones stay near.
+    """Map tracks to two dimensions so that near ones stay near.
 
     t-SNE is that of van der Maaten and Hinton (JMLR 9, 2008), UMAP that of McInnes, Healy and Melville
     (arXiv:1802.03426). Values are standardised, and more than 50 of them reduced to 50 principal components first, as
@@ -114,7 +114,7 @@ def feature_importance(
 ) -> list[Importance]:
     """Permutation importance of features for a random forest, on folds that it did not learn from, greatest first.
 
-    Features that say the same share their importance: shuffling one of them loses little.
+    Redundant features share their importance: shuffling one of them loses little.
 
     Parameters
     ----------

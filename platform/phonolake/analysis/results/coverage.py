@@ -1,4 +1,4 @@
-"""On which clips a figure was computed, and what two runs reach on the clips that both were tested on.
+"""The clips of a figure, and the figures of two runs on their common test clips.
 
 Shape suffixes: N clips, K labels.
 """
@@ -125,7 +125,7 @@ class FigureComparison:
 
 
 def compare(connection: duckdb.DuckDBPyConnection, first: RunIds, second: RunIds) -> list[FigureComparison]:
-    """Hold two runs, or two cross-validated models, against each other on their common test clips.
+    """Compare two runs, or two cross-validated models, on their common test clips.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def compare(connection: duckdb.DuckDBPyConnection, first: RunIds, second: RunIds
         raise PhonolakeError(f"{a.name} and {b.name} know different labels: {different}")
     common = sorted(set(a.clips) & set(b.clips))
     if not common:
-        raise PhonolakeError(f"{a.name} and {b.name} were tested on no common clip")
+        raise PhonolakeError(f"{a.name} and {b.name} have no common test clip")
     Y_NK = _truth(connection, common, a.labels, a.source)
     P_NK, Q_NK = (run.P_NK[places(common, run.clips)] for run in (a, b))
     figures = _figures(Y_NK, P_NK), _figures(Y_NK, Q_NK)
@@ -159,7 +159,7 @@ def compare(connection: duckdb.DuckDBPyConnection, first: RunIds, second: RunIds
 
 
 def differences(Y_NK: np.ndarray, P_NK: np.ndarray, Q_NK: np.ndarray) -> dict[str, Estimate]:
-    """How much more the second of two models reaches than the first, by figure, with 95 % intervals.
+    """Differences of the second model to the first, by figure, with 95 % intervals.
 
     Each of 20 groups of clips is left out in turn, the same for both models: what they have in common cancels. The
     spread of the differences gives the standard error (the jackknife of Quenouille and Tukey), Student's t the
@@ -215,7 +215,7 @@ class _HeldOut:
 
 
 def warning(found: list[FigureComparison]) -> str:
-    """What to say beside a comparison of runs that learned by different splits; nothing where they share one."""
+    """A warning for a comparison of runs with different splits; otherwise empty."""
     if not found or AGAINST not in found[0].splits:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""Several models as one: mean probability and majority vote, on the clips that all of them scored unseen.
+"""Several models as one: mean probability and majority vote, on the clips that all of them held out.
 
 Shape suffixes: R members, N clips, K classes.
 """
@@ -48,7 +48,7 @@ def _checked(P_RNK: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """How one member, or the ensemble of all, did on the common clips."""
+    """The figures of one member, or of the ensemble, on the common clips."""
 
     member: str
     accuracy: float
@@ -59,7 +59,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What all members scored without having learned from it.
+    """The common held-out clips of all members.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Common:
 
 
 def compare(common: Common, method: str) -> list[Member]:
-    """Measure every member, and last the ensemble."""
+    """Evaluate every member, and last the ensemble."""
     if method not in METHODS:
         raise unknown("method", method, METHODS)
     scores = [*common.probabilities, METHODS[method](common.probabilities)]

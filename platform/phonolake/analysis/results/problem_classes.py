@@ -1,4 +1,4 @@
-"""Which classes spoil a classification: confusions, ROC curves, and what is gained without some of them.
+"""Find classes that hurt a classification: confusions, ROC curves, and the gain without some of them.
 
 Shape suffixes: N tracks, K classes, D features, T distinct scores.
 """
@@ -30,7 +30,7 @@ class ConfusedPair:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """How well the other classes are told apart without some.
+    """The figures of the other classes without some.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class RocPoint:
 
 
 def confusions(labels: Sequence[str], y_N: np.ndarray, P_NK: np.ndarray) -> list[ConfusedPair]:
-    """Every cell of the confusion matrix that is not empty, the commonest mistakes first, then what was right.
+    """Every non-empty cell of the confusion matrix, the most frequent errors first, then the correct ones.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def rescore_without(
 ) -> list[Removal]:
     """Leave out every subset of the suspected classes, and share out the probabilities among the other classes.
 
-    No model learns again: this is what the one at hand would reach if it were told which classes cannot be.
+    No model is trained again: these are the figures of the existing one with the classes excluded.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What trained models reached: figures, learning curves, per class, confusions, ROC curves, and two runs side by side.
+"""Results of trained models: figures, learning curves, classes, confusions, ROC curves, and comparisons of two runs.
 
 Shape suffixes: N tracks, K classes.
 """
@@ -122,7 +122,7 @@ def training_runs(connection: duckdb.DuckDBPyConnection) -> list[TrainingRun]:
 
 
 def chance(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, float]:
-    """What guessing reaches on the test tracks of a run, by metric."""
+    """Chance on the test tracks of a run, by metric."""
     rows = connection.execute(
         "SELECT metric, chance FROM metrics WHERE run_id = $1 AND part = 'test' AND label IS NULL AND epoch IS NULL "
         "AND chance IS NOT NULL",
@@ -132,7 +132,7 @@ def chance(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, floa
 
 
 def curve(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[CurvePoint]:
-    """The learning curve of a run; empty for a model that learns in one go."""
+    """The learning curve of a run; empty for a model that trains in one step."""
     rows = connection.execute(
         "SELECT part, metric, epoch, value FROM metrics WHERE run_id = $1 AND epoch IS NOT NULL AND value IS NOT NULL "
         "ORDER BY metric, part, epoch",
@@ -238,7 +238,7 @@ def roc(connection: duckdb.DuckDBPyConnection, run_ids: RunIds, label: str) -> R
 
 
 def compare(connection: duckdb.DuckDBPyConnection, run_a: RunIds, run_b: RunIds) -> RunComparison:
-    """Hold two runs, or two cross-validated models, against each other, track by track.
+    """Compare two runs, or two cross-validated models, track by track.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What studies printed in a lake: figures of papers beside ours, and claims with their verdicts."""
+"""Stored results of studies in a lake: published figures beside ours, and claims with their verdicts."""
 
 from dataclasses import dataclass
 from itertools import groupby
@@ -43,7 +43,7 @@ class StudyTable:
 
 @dataclass(frozen=True, slots=True)
 class StudyClaim:
-    """A sentence of a paper, the difference that it stands or falls with, and whether it holds."""
+    """A sentence of a paper, the difference that tests it, and whether it holds."""
 
     part: str
     claim: str

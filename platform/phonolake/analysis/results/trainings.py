@@ -1,4 +1,4 @@
-"""Trainings side by side: one line for a model, what it read and its split, with the folds of a cross-validation."""
+"""A table of trainings: one line for each model, input and split, with the folds of a cross-validation."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,7 +56,7 @@ class Training:
 
     @property
     def skill(self) -> float:
-        """How far its main figure lies between guessing (0) and perfection (1); -inf where nothing was measured."""
+        """Position of its main figure between chance (0) and perfect (1); -inf without figures."""
         if self.main is None:
             return float("-inf")
         score = self.scores[self.main]
@@ -113,7 +113,7 @@ def _row(
 
 
 def best_for(connection: duckdb.DuckDBPyConnection, track_id: str) -> list[tuple[str, Training]]:
-    """Who predicted labels of a track, the best first: the run of each training that speaks for it.
+    """Models with predictions for a track, the best first: the relevant run of each training.
 
     Of the folds of a cross-validation that is the one that held the track out.
     """

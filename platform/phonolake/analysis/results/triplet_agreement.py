@@ -1,8 +1,8 @@
-"""How far embeddings agree with people about which of two tracks sounds more like a third.
+"""How often embeddings agree with people about which of two tracks sounds more like a third.
 
-Of each triplet the embedding takes for nearer what has the greater cosine similarity to the track; a tie counts half.
-The figure is the share of triplets where raters say the same: of several raters of one triplet the mean. Guessing
-reaches 1/2. Raters do not agree with each other on everything either, so that their own agreement stands beside it.
+For each triplet the track with the greater cosine similarity counts as nearer; a tie counts half. The figure is the
+share of triplets where raters agree, with the mean over several raters of one triplet. Chance is 1/2. Raters do not
+always agree with each other either, so their own agreement is reported, too.
 
 Shape suffixes: T tracks, Q triplets, A answers, D values.
 """
@@ -25,14 +25,14 @@ CHANCE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class TripletAgreement:
-    """How far the embeddings of one run agree with what raters heard.
+    """The agreement of one run's embeddings with raters.
 
     Parameters
     ----------
     drawn : {"random", "neighbours"}
         How the triplets were drawn: see `phonolake.annotation.drawing`. Those around neighbours are of this run.
     n_triplets, n_answers, n_raters : int
-        What was answered, passed over not counted, and by how many.
+        Numbers of answered triplets, answers without skips, and raters.
     agreed, low, high : float
         Share of the triplets where raters and embedding say the same, in [0, 1], with a Wilson interval over triplets.
     raters_agreed : float or None
@@ -70,7 +70,7 @@ def agreement(
     sample : str, optional
         Only answers to this sample.
     confidence : float
-        Chance that an interval holds the true share, in (0, 1).
+        Probability that an interval covers the true share, in (0, 1).
 
     Raises
     ------
