@@ -174,7 +174,7 @@ def test_a_configuration_is_read_from_json_and_from_one_line() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "no JSON"),
+        ("{", "not JSON"),
         ("x:sr=16000", "lacks n_fft, hop_length"),
         ("x:sr=16000,n_fft=512,hop_length=256,n_mel=3", "Did you mean 'n_mels'"),
         ("x:sr=16000,n_fft=512,hop_length=1024", "hop_length .* at most n_fft = 512"),

@@ -1,10 +1,10 @@
-"""Bytes of a file that hold no sound: tags in front, between and behind, and padding."""
+"""Bytes of a file without audio: tags before, between and after it, and padding."""
 
 from phonolake.audio.encoded import AT_ONCE, Encoded
 
 
 def skip(data: Encoded, place: int, stop: int) -> int:
-    """Where tags and padding that begin at a place come to an end; the place itself where none begin.
+    """The end of tags and padding that begin at a position; the position itself if there are none.
 
     Known are ID3v2 and ID3v1 (with TAG+ in front of it), APEv1 and APEv2, Lyrics3, and bytes that are all 0 or 255.
     """

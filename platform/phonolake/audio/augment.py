@@ -1,7 +1,7 @@
-"""Other takes of a recording, to learn from: crops, pitch, tempo, gain and noise.
+"""Augmentation of a recording: crops, pitch, tempo, gain and noise.
 
-All take and give mono float32 of shape (n,). What is random is drawn from a generator that the caller gives, such as
-that of `phonolake.seeds.track_rng`: a run can then be repeated.
+All take and give mono float32 of shape (n,). Random values come from a generator of the caller, such as that of
+`phonolake.seeds.track_rng`, so that a run can be repeated.
 """
 
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ def add_noise(y: np.ndarray, *, snr_db: float, rng: np.random.Generator) -> np.n
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """Ranges from which each take is drawn evenly; the default leaves everything as it is.
+    """Ranges of uniformly drawn changes; the default changes nothing.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Augmentation:
     snr_db : (float, float), optional
         Noise below the signal, in decibels; none by default.
     n : int, optional
-        Samples to cut out in the end, all by default.
+        Length of the final crop in samples, all by default.
     """
 
     semitones: tuple[float, float] = (0.0, 0.0)
@@ -88,7 +88,7 @@ class Augmentation:
             raise UsageError(f"rate is a range of factors above 0; received {self.rate}")
 
     def take(self, y: np.ndarray, *, sr: Hertz, track_id: str, epoch: int, seed: int = 0) -> np.ndarray:
-        """Give the take of a track that belongs to an epoch, always the same one."""
+        """The augmented track for an epoch, always the same one."""
         rng = track_rng(seed, epoch, track_id, "augment")
         # All are drawn, also those that change nothing: the chance of one does not hang on the ranges of another.
         semitones, rate, decibels, snr, place = (float(x) for x in rng.random(5))

@@ -23,7 +23,7 @@ class Box:
 
 
 def boxes(data: Encoded, container: str) -> Iterator[Box]:
-    """Outermost boxes as far as their lengths lead."""
+    """Outermost boxes, found by following their lengths."""
     place = 0
     read = {"MP4": _mp4, "ASF": _asf, "MATROSKA": _ebml}[container]
     for _ in range(MOST_BOXES):
@@ -66,7 +66,7 @@ def _ebml(head: bytes, place: int, end: int) -> Box | None:
 
 
 def extents(data: Encoded, container: str) -> list[tuple[int, int]]:
-    """Where each recording in a file begins and its last box ends; nothing where no box can be read."""
+    """Start and end of each recording in a file; empty if no box can be read."""
     found: list[tuple[int, int]] = []
     before: set[bytes] = set()
     for box in boxes(data, container):

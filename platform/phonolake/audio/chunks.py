@@ -1,8 +1,8 @@
-"""Lengths that WAV, RF64, Wave64, AIFF, AU and CAF files claim for their samples, held against the bytes there are.
+"""Check the lengths of samples in WAV, RF64, Wave64, AIFF, AU and CAF headers against the actual bytes.
 
 Writers that were stopped, or wrote into a pipe, leave 0 or the largest number as the length of the samples: these last
-to the end of the file. What follows the samples is other chunks, tags, padding, or another recording; if it is none of
-these, something was lost that the decoder would pass over in silence.
+to the end of the file. After the samples come other chunks, tags, padding, or another recording; anything else means
+lost audio that the decoder would skip silently.
 """
 
 import struct
@@ -68,7 +68,7 @@ class Chunk:
 
 @dataclass(slots=True)
 class FoundChunks:
-    """The recordings in a file, and the first thing that is wrong with their lengths."""
+    """The recordings in a file, and the first fault of their lengths."""
 
     parts: list[Encoded] = field(default_factory=list)
     fault: AudioError | None = None
@@ -88,7 +88,7 @@ def named(data: Encoded, start: int = 0) -> str | None:
 
 
 def chunks(data: Encoded, layout: ChunkFormat, start: int = 0) -> Iterator[Chunk]:
-    """Chunks of a file as far as their lengths lead."""
+    """Chunks of a file, found by following their lengths."""
     place = start + layout.first
     for _ in range(MOST_CHUNKS):
         chunk = _chunk(data, layout, place)
@@ -113,7 +113,7 @@ def _end(chunk: Chunk, layout: ChunkFormat, start: int) -> int:
 
 
 def examine(data: Encoded) -> FoundChunks:
-    """All recordings in a file, each with a length that its bytes bear out.
+    """All recordings in a file, each with a length that matches its bytes.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def _au(data: Encoded, start: int) -> Chunk | None:
 
 
 def _is_unknown(data: Encoded, layout: ChunkFormat, samples: Chunk, size: int, there: int, start: int) -> bool:
-    """Whether the writer did not know how many samples there would be."""
+    """Whether the writer did not know the number of samples."""
     if size > there + HEADERS:
         return size >= (UNKNOWN_32 if layout.size == 4 else UNKNOWN_64)
     lead = 8 if layout.samples == b"SSND" else 4 if layout.magic == b"caff" else 0
@@ -207,7 +207,7 @@ def _put(layout: ChunkFormat, samples: Chunk, known: dict[bytes, Chunk], size: i
 
 
 def _what_follows(data: Encoded, layout: ChunkFormat, place: int, start: int) -> tuple[int, int | None]:
-    """How far what follows the samples is understood, and where another recording begins behind them.
+    """The end of the known data after the samples, and the start of another recording after them.
 
     The first is the length of the file, or the second, where all of it is.
     """

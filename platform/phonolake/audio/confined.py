@@ -1,6 +1,6 @@
-"""Decode audio that a stranger handed in: in a process of its own, which may use so much time and memory and no more.
+"""Decode untrusted audio in a separate process with limited time and memory.
 
-Decoders are large programs in C; whatever a crafted file makes of one ends with that process.
+Decoders are large C programs; a crafted file can only harm that process.
 """
 
 import resource
@@ -30,11 +30,11 @@ def decode_confined(
     sr : Hertz
         Sampling rate wanted.
     extension : str
-        Ending of its name without the dot.
+        Its file extension without the dot.
     seconds : float
-        Time that it may take.
+        Time limit.
     memory : int
-        Bytes of address space that it may take.
+        Limit of address space in bytes.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def decode_confined(
     if done.returncode == REFUSED:
         reason, _, detail = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1].partition("\t")
         raise AudioError(reason, detail)
-    raise AudioError("corrupt", f"the decoder broke down (exit code {done.returncode})")
+    raise AudioError("corrupt", f"the decoder crashed (exit code {done.returncode})")
 
 
 REFUSED = 3
@@ -68,7 +68,7 @@ def _main(sr: str, extension: str, memory: str, seconds: str) -> int:
         data = sys.stdin.buffer.read()
         facts = probe(data, extension=extension)
         if facts.duration > LONGEST:
-            raise AudioError("too-large", f"{facts.duration:.0f} s, and at most {LONGEST:.0f} s are taken")
+            raise AudioError("too-large", f"{facts.duration:.0f} s, but at most {LONGEST:.0f} s are taken")
         samples = decode(data, sr=Hertz(int(sr)))
     except MemoryError:
         refusal = AudioError("too-large", f"decoding took more than {int(memory) >> 20} MiB")

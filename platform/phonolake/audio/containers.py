@@ -1,4 +1,4 @@
-"""What the first and last bytes of a file say about it, before any decoder looks."""
+"""Identify a file by its first and last bytes, before decoding."""
 
 from collections.abc import Iterator
 
@@ -84,14 +84,14 @@ def sniff(data: Encoded) -> str | None:
 
 
 def check_container(data: Encoded, extension: str) -> None:
-    """Raise an `AudioError` for bytes that are no audio, or not of the kind that the file name promises.
+    """Raise an `AudioError` for bytes that are not audio, or not of the type of the file name.
 
     Parameters
     ----------
     data : Encoded
         The whole file.
     extension : str
-        Ending of its name without the dot; an unknown ending promises nothing.
+        Its file extension without the dot; an unknown extension is not checked.
 
     Raises
     ------
@@ -104,10 +104,10 @@ def check_container(data: Encoded, extension: str) -> None:
 
 
 def check_promise(found: str | None, extension: str) -> None:
-    """Raise ``wrong-extension`` when a file name promises another container than was found."""
+    """Raise ``wrong-extension`` if the file name has the extension of another container."""
     promised = EXTENSIONS.get(extension.lower())
     if promised and found in EXTENSIONS.values() and promised != found:
-        raise AudioError("wrong-extension", f"{found} data under the name .{extension}: rename the file to take it in")
+        raise AudioError("wrong-extension", f"{found} data under the name .{extension}: rename the file to ingest it")
 
 
 def chunks(data: Encoded, container: str) -> Iterator[bytes]:

@@ -1,8 +1,7 @@
-"""Some seconds out of a stream that lies elsewhere, without fetching the rest of it.
+"""Read some seconds of a remote stream, without downloading the rest.
 
-FFmpeg, which PyAV brings along, seeks in a stream over HTTP by byte ranges: that is also how yt-dlp fetches sections
-where there is an ffmpeg program. Servers that do not keep connections open or know no ranges may confuse it; a file
-that was fetched whole is cut in the same way.
+PyAV's FFmpeg seeks in a stream over HTTP by byte ranges, as yt-dlp does for sections with an ffmpeg program. Servers
+that close connections or do not support ranges may confuse it; then a whole download is cut in the same way.
 """
 
 from collections.abc import Iterator, Mapping
@@ -68,7 +67,7 @@ def read_seconds(
     start, end : Seconds
         Counted from the stream's own beginning.
     headers : mapping, optional
-        HTTP headers to ask with.
+        HTTP headers of the request.
     timeout : float
         Seconds without a byte after which reading ends.
 
@@ -105,7 +104,7 @@ def read_seconds(
         known_end = _end_of(container, stream)
     reached = float(start) + len(x_TC) / sr
     if known_end is not None and reached < min(float(end), known_end) - 0.25:
-        raise StreamError(f"the stream broke off at {reached:.2f} s, and the recording lasts {known_end:.2f} s")
+        raise StreamError(f"the stream ended at {reached:.2f} s, and the recording lasts {known_end:.2f} s")
     return Cut(x_TC, sr)
 
 

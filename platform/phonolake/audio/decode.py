@@ -1,8 +1,9 @@
 """Decode audio from bytes, block by block, so that memory does not grow with the length of a recording.
 
 libsndfile (soundfile) reads WAV, FLAC, Ogg, MP3, AIFF, AU and CAF; FFmpeg (PyAV) reads the rest (m4a, wma, webm), and
-MP3 whose header does not state its length, or states it wrong. What a file consists of is found in its bytes, since
-both trust headers and stop where these say. Channels are averaged: FFmpeg's own down-mix to mono is 3 dB louder.
+MP3 whose header does not state its length, or states it wrong. The structure of a file is found in its bytes, because
+both decoders trust headers and stop where these say. Channels are averaged: FFmpeg's own down-mix to mono is 3 dB
+louder.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -35,11 +36,11 @@ FOREIGN, FOREIGN_SECONDS = 1 << 12, 0.5
 
 @dataclass(frozen=True, slots=True)
 class AudioFacts:
-    """What decoding a recording to its end showed.
+    """Facts from decoding a recording to its end.
 
     Levels are in dB relative to full scale over all channels; digital silence is -200. `clipped` is the share of
-    samples at full scale in tops of at most 1.5 ms, in [0, 1]; `mix_dbfs` is the root mean square of the mean of the
-    channels, which is what everything but the stored bytes is made of.
+    samples at full scale in peaks of at most 1.5 ms, in [0, 1]; `mix_dbfs` is the root mean square of the mean of the
+    channels, from which everything except the stored bytes is computed.
     """
 
     container: str
@@ -65,7 +66,7 @@ def probe(data: Encoded, *, extension: str = "") -> AudioFacts:
     data : Encoded
         The file as received, in memory or not.
     extension : str
-        Ending of the file name without the dot, to be held against the content.
+        The file extension without the dot, to compare with the content.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def probe_and_decode(
     extension: str = "",
     max_seconds: float | None = None,
 ) -> tuple[AudioFacts, dict[Hertz, np.ndarray]]:
-    """Do what `probe` and `decode_rates` do while the file is decoded once; errors and values are theirs.
+    """`probe` and `decode_rates` in one pass; errors and values are theirs.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ def probe_and_decode(
     for _ in blocks:
         pass
     if not levels.is_finite:
-        raise AudioError("not-finite", "the recording holds NaN or infinite samples")
+        raise AudioError("not-finite", "the recording contains NaN or infinite samples")
     if reading.fault:
         raise reading.fault
     facts = AudioFacts(

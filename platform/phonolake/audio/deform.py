@@ -1,6 +1,6 @@
-"""What happens to a recording between a label and a listener, each in one strength: does an answer survive it?
+"""Deformations of a recording for robustness tests, each in one strength.
 
-All take and give mono float32 of shape (n,), and draw nothing but from the generator that they are given.
+All take and return mono float32 of shape (n,), and draw only from the given generator.
 """
 
 import io
@@ -50,7 +50,7 @@ def trimmed(y: np.ndarray, sr: Hertz, rng: np.random.Generator) -> np.ndarray:
 
 
 def mp3(y: np.ndarray, sr: Hertz, rng: np.random.Generator) -> np.ndarray:
-    """Through an MP3 of 64 kbit/s and back; what the encoder puts before the beginning is in it."""
+    """Through an MP3 of 64 kbit/s and back; including the encoder's delay."""
     file = io.BytesIO()
     at_44100 = np.asarray(soxr.resample(y, sr, MP3_SR), np.float32)
     with av.open(file, "w", format="mp3") as container:

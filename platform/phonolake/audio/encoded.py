@@ -1,4 +1,4 @@
-"""Encoded recordings that need not be in memory: whatever has a length and gives slices of bytes, as `bytes` do."""
+"""Encoded recordings that need not be in memory: objects with a length and slices of bytes, like `bytes`."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ class Encoded(Protocol):
 
 
 class OnDisk:
-    """A file that is read where and when it is asked for, inside a ``with``.
+    """A file that is read on demand, inside a ``with``.
 
     Raises
     ------

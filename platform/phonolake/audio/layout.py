@@ -1,4 +1,4 @@
-"""What a file consists of: one recording, or several that were joined, whatever its headers claim."""
+"""The structure of a file: one recording, or several joined ones, whatever its headers claim."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ FOREIGN = 1 << 12
 
 @dataclass(frozen=True, slots=True)
 class FileLayout:
-    """The recordings in a file, each for a decoder to open, and what the bytes show to be missing or damaged."""
+    """The recordings in a file, each for a decoder, and missing or damaged parts."""
 
     container: str | None
     parts: Sequence[Encoded]

@@ -1,4 +1,4 @@
-"""How loud a recording is, how much of it is cut off at full scale, and what is left of it in mono.
+"""Levels of a recording: loudness, clipping, and the level of its mono mix.
 
 Shape suffixes: T samples, C channels.
 """

@@ -1,4 +1,4 @@
-"""Frames of MPEG audio, found by their headers: what is in an MP3, whatever its first frame claims.
+"""Frames of MPEG audio, found by their headers: the content of an MP3, whatever its first frame claims.
 
 The frame header is that of ISO/IEC 11172-3 and 13818-3. The first frame of many files holds no sound but a Xing, Info
 or VBRI header, which counts the frames, and LAME's tag, which says how many samples the encoder put before and behind.
@@ -128,7 +128,7 @@ class MpegRecording:
 
 @dataclass(frozen=True, slots=True)
 class MpegStream:
-    """All recordings in a file, and what the bytes show to be missing."""
+    """All recordings in a file, and missing parts."""
 
     songs: tuple[MpegRecording, ...]
     fault: AudioError | None
@@ -147,7 +147,7 @@ def examine(data: Encoded) -> MpegStream:
     Parameters
     ----------
     data : Encoded
-        The file. It is looked through in pieces; what is kept takes 16 bytes a frame.
+        The file. It is read in pieces, and the result takes 16 bytes per frame.
     """
     found = list(_joined(_runs(data)))
     if len(found) == 1 and (song := _song(data, found[0])).claim is not None:
@@ -198,7 +198,7 @@ def _parted(data: Encoded, run: Run) -> Iterator[Run]:
 
 
 def _fault(data: Encoded, songs: tuple[MpegRecording, ...]) -> AudioError | None:
-    """What the frames do not account for: bytes that hold none, and frames that are counted and not there."""
+    """The first fault: bytes without frames, or missing frames that the header counts."""
     if not songs:
         return AudioError("not-audio", "there are no MPEG frames inside")
     place = 0

@@ -1,4 +1,4 @@
-"""Pages of Ogg files (RFC 3533): where one recording ends and the next begins, and what is damaged."""
+"""Pages of Ogg files (RFC 3533): the bounds of recordings, and damage."""
 
 import zlib
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ def checksum(page: bytes) -> bytes:
 
 
 def links(data: Encoded, *, check: bool) -> tuple[list[int], AudioError | None]:
-    """Where each recording of a chain begins, and what is wrong with the pages.
+    """The start of each recording of a chain, and the first fault of the pages.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What browsers play: the MIME type of each container that the decoder names; the others have to be decoded first."""
+"""MIME types of the containers that browsers can play; the others must be decoded first."""
 
 MIME = {
     "MP3": "audio/mpeg",

@@ -1,4 +1,4 @@
-"""A recording that is being decoded: what its container claims, its samples, and what turns out to be missing."""
+"""A recording during decoding: the claims of its container, its samples, and missing parts."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ FORGIVEN = 10
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the container claims; `expected` is its number of samples per channel, or None where it does not tell."""
+    """The claims of the container; `expected` is its number of samples per channel, or None if unknown."""
 
     container: str
     codec: str

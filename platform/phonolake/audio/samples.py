@@ -1,4 +1,4 @@
-"""What a recording is apart from its file: a hash of its decoded samples."""
+"""The identity of a recording independent of its file: a hash of its decoded samples."""
 
 import hashlib
 from collections.abc import Iterable

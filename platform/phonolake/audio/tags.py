@@ -41,14 +41,14 @@ Tags = Mapping[str, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class FileTags:
-    """What the file says about itself; None where it says nothing.
+    """The metadata in a file; None for missing values.
 
     Parameters
     ----------
     year : int, optional
         From 1000 to 2999.
     genres : tuple of str
-        Every value that is stored as one of its own, as it is stored: ``"Rock; Pop / Indie"`` is one.
+        Every separately stored value, unchanged: ``"Rock; Pop / Indie"`` is one.
     """
 
     title: str | None = None
@@ -59,7 +59,7 @@ class FileTags:
 
 
 def read_tags(data: Encoded) -> FileTags:
-    """Read the tags of a file; a file without tags, or with broken ones, says nothing."""
+    """Read the tags of a file; empty for a file without tags, or with broken ones."""
     found = [_texts(tags) for tags in _tags_of(data) if tags]
 
     def said(field: str) -> list[str]:
@@ -87,7 +87,7 @@ def split_genres(genres: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _tags_of(data: Encoded) -> list[Any]:
-    """The tags of every kind that the file may have, as mutagen or FFmpeg has them; those believed first come first."""
+    """All kinds of tags in the file, from mutagen or FFmpeg, in order of precedence."""
     container = containers.sniff(data)
     if container in ("WAV", "AIFF"):
         # To see that a short WAV has no tags takes mutagen longer than decoding takes.

@@ -1,6 +1,6 @@
-"""Other takes of a spectrogram, to learn from: SpecAugment (Park et al. 2019) and mixup (Zhang et al. 2018).
+"""Augmentation of spectrograms: SpecAugment (Park et al. 2019) and mixup (Zhang et al. 2018).
 
-Both run on numpy arrays and on torch tensors; what is random is drawn from a generator that the caller gives.
+Both run on numpy arrays and on torch tensors; random values come from a generator of the caller.
 """
 
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ def spec_augment(
     longest_time: int = 40,
     fill: float | None = None,
 ) -> Values:
-    """Blank out bands of frequency and stretches of time.
+    """Mask bands of frequency and stretches of time.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def spec_augment(
         Each mask is 0 ... this many bands or frames wide, all widths and places being equally likely; never all of
         the spectrogram.
     fill : float, optional
-        What stands there instead; the mean by default.
+        Value of the mask; the mean by default.
     """
     spec: Any = spec_FT
     result: Any = spec.copy() if isinstance(spec, np.ndarray) else spec.clone()

@@ -1,4 +1,4 @@
-"""One clip of audio and the transforms of it, each computed once however many recipes ask for it."""
+"""One clip of audio with its transforms, each computed once for all recipes."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ LOUDEST = 1e12  # the power of louder samples might be more than float32 can hol
 class Clip:
     """Mono audio at one sampling rate, with its transforms computed on demand and shared by all recipes.
 
-    Nobody may write into the arrays that it gives. Frames come first in them, shape (T, ...): one frame lies together
+    Do not write into the arrays that it returns. Frames come first in them, shape (T, ...): one frame lies together
     in memory.
 
     Parameters
@@ -37,10 +37,10 @@ class Clip:
         self.sr = sr
         self._known: dict[tuple, object] = {}
         if len(self.y) and not max(-self.y.min(), self.y.max()) < LOUDEST:
-            raise AudioError("not-finite", "the recording holds NaN, infinite or absurdly large samples")
+            raise AudioError("not-finite", "the recording contains NaN, infinite or absurdly large samples")
 
     def once(self, key: tuple[Any, ...], compute: Callable[[], Value]) -> Value:
-        """What `compute` gives, computed for the first who asks for `key`."""
+        """The result of `compute`, computed at the first request for `key`."""
         if key not in self._known:
             self._known[key] = compute()
         return self._known[key]  # type: ignore[return-value]

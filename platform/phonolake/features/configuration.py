@@ -19,7 +19,7 @@ _LATER = {"pad_mode": "constant"}
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """How a spectrogram is computed.
+    """Parameters of a spectrogram.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Configuration:
     n_mels : int, optional
         Number of mel bands; the bins of the Fourier transform by default.
     fmin, fmax : float
-        Where the mel bands begin and end in hertz; up to sr / 2 by default.
+        Range of the mel bands in hertz; up to sr / 2 by default.
     power : {1.0, 2.0}
         Whether magnitudes or powers are summed up in bands.
     scale : {"decibel", "log", "log10", "linear"}
@@ -38,7 +38,7 @@ class Configuration:
     ref : {"one", "max"}
         What decibels are relative to: 1, or the loudest value of the recording.
     top_db : float, optional
-        Decibels end this far below the loudest value; None for no such floor.
+        Floor of decibels relative to the loudest value; None for no floor.
     gain : float
         For the scales "log" and "log10".
     offset, duration : float
@@ -46,11 +46,11 @@ class Configuration:
         the recording where that would end before the part begins (short clips are often silent towards their end), and
         is followed by zeros where the whole recording is shorter. All of the recording by default.
     pre_emphasis : float
-        Part of each sample that is taken off the next one before all else.
+        Part of each sample that is subtracted from the next one first.
     picture : int, optional
         Draw it in colours on a square with this many pixels to the side.
     pad_mode : {"constant", "reflect"}
-        What lies beyond the ends for the first and last windows: zeros, or the recording mirrored at its end.
+        Padding of the first and last windows: zeros, or the recording mirrored at its end.
     """
 
     sr: int
@@ -105,7 +105,7 @@ class Configuration:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The parameters that tell it from others, without those that came later and are at what was usual before."""
+        """The parameters that identify it, without later ones at their default."""
         return {name: value for name, value in asdict(self).items() if name not in _LATER or value != _LATER[name]}
 
     @property
@@ -115,7 +115,7 @@ class Configuration:
 
     @property
     def n_frames(self) -> int | None:
-        """Columns of the result where they are always the same."""
+        """Columns of the result, if fixed."""
         if self.picture:
             return self.picture
         return None if self.duration is None else spectral.frame_count(round(self.duration * self.sr), self.hop_length)
@@ -215,7 +215,7 @@ def from_text(text: str) -> tuple[str, Configuration]:
         try:
             given = json.loads(text)
         except ValueError as error:
-            raise UsageError(f"a spectrogram's configuration is no JSON ({error})") from error
+            raise UsageError(f"a spectrogram's configuration is not JSON ({error})") from error
         name = given.pop("name", "")
     else:
         name, _, rest = text.partition(":")
@@ -234,7 +234,7 @@ def from_text(text: str) -> tuple[str, Configuration]:
 
 
 def as_text(name: str, config: Configuration) -> str:
-    """The text that `from_text` reads as this name and configuration: what is as by default is left out."""
+    """The text that `from_text` reads as this name and configuration, without defaults."""
     required = ("sr", "n_fft", "hop_length")
     usual = Configuration(config.sr, config.n_fft, config.hop_length)
     said = {f.name: json.dumps(getattr(config, f.name)).strip('"') for f in fields(Configuration)}

@@ -1,4 +1,4 @@
-"""What a feature set and a spectrogram configuration say about themselves."""
+"""The contracts of feature sets and spectrogram configurations."""
 
 import itertools
 import re
@@ -18,7 +18,7 @@ from phonolake.records import Hertz
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """Pieces of equal length that a recording is described by, one after the other or overlapping.
+    """Segments of equal length, consecutive or overlapping.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Segments:
 
     @property
     def suffix(self) -> str:
-        """How segments are told in the name of a recipe: ``-per-3000ms`` or ``-per-3000ms-by-1500ms``."""
+        """The suffix of segments in the name of a recipe: ``-per-3000ms`` or ``-per-3000ms-by-1500ms``."""
         overlap = "" if self.hop == self.milliseconds else f"-by-{self.hop}ms"
         return f"-per-{self.milliseconds}ms{overlap}"
 
@@ -58,8 +58,8 @@ class Spectrogram:
     name : str
         Name in the registry, such as ``mel-96-12k``.
     version : int
-        Raised when the same audio would give other values: another version is another set of shards. 0 for one that a
-        user gave, about which all parameters decide.
+        Raised when the same audio would give other values: another version is another set of shards. 0 for a user's
+        own, which all its parameters identify.
     sr : Hertz
         Sampling rate of the audio that `compute` takes.
     n_bands : int
@@ -132,7 +132,7 @@ class FeatureSet:
     compute : callable
         A `Clip` at `sr` to float64 of shape (len(columns),). An `AudioError` makes the track a reject.
     pooling : Pooling
-        How values of a recording too long for one piece are made of those of its parts.
+        How to combine the values of parts of a recording that is too long for one piece.
     segments : Segments, optional
         Where each piece of a recording gets values of its own.
     """
@@ -177,8 +177,8 @@ def feature_set(name: str) -> FeatureSet:
 def spectrogram(name: str) -> Spectrogram:
     """The spectrogram called `name`, which may end in segments, or that of a user's own configuration.
 
-    The latter is told by all of its parameters, as in ``mine:sr=16000,n_fft=512,hop_length=256``. An unknown name, and
-    parameters that cannot be right, raise a `UsageError`.
+    The latter is given by all of its parameters, as in ``mine:sr=16000,n_fft=512,hop_length=256``. An unknown name, and
+    invalid parameters, raise a `UsageError`.
     """
     if ":" in name:
         return given(name)
@@ -209,7 +209,7 @@ def given(text: str) -> Spectrogram:
     Raises
     ------
     UsageError
-        For a configuration that cannot be right, or a name that is taken or cannot be part of a file's name.
+        For an invalid configuration, or a name that is used or cannot be part of a file name.
     """
     name, config = from_text(text)
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or "-per-" in name:
@@ -222,7 +222,7 @@ def given(text: str) -> Spectrogram:
 def per_segment(recipe: Recipe, segments: Segments) -> Recipe:
     """The same recipe for each segment of a recording."""
     if recipe.segments is not None:
-        raise UsageError(f"{recipe.name} is cut into segments already")
+        raise UsageError(f"{recipe.name} already has segments")
     return replace(recipe, name=recipe.name + segments.suffix, segments=segments)
 
 

@@ -1,4 +1,4 @@
-"""Spectrograms of batches of audio on the device that trains, equal to those of `configuration` within rounding.
+"""Spectrograms of batches of audio on the training device, equal to those of `configuration` within rounding.
 
 Shape suffixes: B batch, N samples, F bands, T frames.
 """
@@ -51,15 +51,15 @@ def configuration(name: str) -> Configuration:
     """
     recipe = contract.spectrogram(name)
     if recipe.config is None or recipe.segments:
-        raise UsageError(f"{name} is not computed on a device: extract it")
+        raise UsageError(f"{name} cannot be computed on a device: extract it")
     check(recipe.config)
     return recipe.config
 
 
 def check(config: Configuration) -> None:
-    """Raise a `UsageError` for what is not computed here."""
+    """Raise a `UsageError` for a spectrogram that cannot be computed here."""
     if config.picture or config.duration is not None:
-        raise UsageError("pictures and parts of recordings are not computed on a device: extract them")
+        raise UsageError("pictures and parts of recordings cannot be computed on a device: extract them")
 
 
 def frames(y: np.ndarray, config: Configuration) -> np.ndarray:

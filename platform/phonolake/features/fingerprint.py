@@ -50,10 +50,9 @@ def sub_fingerprints(y: np.ndarray) -> np.ndarray:
 
 
 def at_speeds(y: np.ndarray, speeds: Sequence[float] = (1.0, *SPEEDS)) -> dict[float, np.ndarray]:
-    """Compute the sub-fingerprints of a recording as it would sound if it were played faster or slower.
+    """Compute the sub-fingerprints of a recording at other playback speeds.
 
-    The bands lie elsewhere then, and the frames; both are taken from the spectra of the recording as it is, between
-    whose frames is interpolated.
+    Bands and frames are then shifted; both are computed from the original spectra, with interpolation between frames.
 
     Parameters
     ----------
@@ -133,14 +132,14 @@ class _Strand:
 
 
 def compare(a: np.ndarray, b: np.ndarray, offset: int, speed: float = 1.0) -> tuple[float, int]:
-    """Hold two recordings against each other.
+    """Compare two recordings.
 
     Parameters
     ----------
     a, b : np.ndarray of uint32
         Sub-fingerprints.
     offset : int
-        Frame of `a` that is held against the first frame of `b`; negative where `b` begins earlier.
+        Frame of `a` that is aligned with the first frame of `b`; negative if `b` begins earlier.
     speed : float
         How many times faster `b` has to be played to sound like `a`.
 

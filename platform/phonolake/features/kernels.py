@@ -15,7 +15,7 @@ FASTMATH = {"reassoc", "contract", "nsz", "arcp", "nnan"}
 
 
 class Kernel:
-    """A function written as loops, which numba compiles when it is called first: listing features does without it."""
+    """A function with loops that numba compiles at the first call, so that listing features does not need numba."""
 
     def __init__(self, loops: Callable[..., Any]) -> None:
         self.loops = loops

@@ -1,4 +1,4 @@
-"""Values of a long recording from those of its parts."""
+"""Combine the values of parts of a long recording."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from phonolake.errors import AudioError
 
 @dataclass(frozen=True, slots=True)
 class Pooling:
-    """How the columns of a feature set are pooled; those that are not named here by their weighted mean.
+    """How the columns of a feature set are pooled; unnamed ones by their weighted mean.
 
     A weighted mean is exact for means, and only approximates medians, skewness and the like.
 
@@ -30,7 +30,7 @@ class Pooling:
     deviations: Mapping[str, str] = field(default_factory=dict)
 
     def pool(self, columns: tuple[str, ...], values_WK: np.ndarray, weights_W: np.ndarray) -> np.ndarray:
-        """Describe a recording by what its parts were described by.
+        """Pool the values of the parts of a recording.
 
         Parameters
         ----------
@@ -50,7 +50,7 @@ class Pooling:
             ``too-short`` when there is no part.
         """
         if not len(values_WK):
-            raise AudioError("too-short", "not one window of the recording could be described")
+            raise AudioError("too-short", "no window of the recording has features")
         share_W = np.asarray(weights_W, np.float64) / np.sum(weights_W)
         mean_K = share_W @ values_WK
         pooled_K, place = mean_K.copy(), {name: k for k, name in enumerate(columns)}

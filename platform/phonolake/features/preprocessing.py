@@ -23,7 +23,7 @@ QUIETEST = -80.0  # the A-weight of a band that reaches down to 0 Hz, in decibel
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """One point of the grid, to be applied to log-mel spectrograms in decibels.
+    """One cell of the grid, for log-mel spectrograms in decibels.
 
     Parameters
     ----------

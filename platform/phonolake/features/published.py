@@ -1,4 +1,4 @@
-"""Spectrograms of the papers beside mel-96-12k, each by its parameters."""
+"""Spectrograms of the papers besides mel-96-12k, each by its parameters."""
 
 from typing import Any
 

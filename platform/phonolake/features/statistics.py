@@ -1,4 +1,4 @@
-"""Statistics over frames: moments of a series, and how those of parts make up those of the whole."""
+"""Statistics over frames: moments of a series, and combining those of parts."""
 
 import numpy as np
 
