@@ -88,7 +88,7 @@ def test_a_home_where_nothing_can_be_kept(
     code = main(words)
     err = capsys.readouterr().err
     check(code, err, codes=(1,))
-    assert "models cannot be kept in /dev/null/.local" in err
+    assert "models cannot be stored in /dev/null/.local" in err
     assert "PHONOLAKE_MODELS" in err
 
 

@@ -142,12 +142,12 @@ def test_damaged_or_foreign_weights(stored: Path) -> None:
     whole = weights.read_bytes()
     for damage in (b"", whole[:-10], b"\xff" * 100):
         weights.write_bytes(damage)
-        with pytest.raises(PhonolakeError, match="does not hold the weights"):
+        with pytest.raises(PhonolakeError, match="does not have the weights"):
             storage.load(stored)
     weights.write_bytes(whole)
     text = (stored / storage.CARD_FILE).read_text()
     (stored / storage.CARD_FILE).write_text(text.replace('"n_classes": 2', '"n_classes": 5'))
-    with pytest.raises(PhonolakeError, match="does not hold the weights"):
+    with pytest.raises(PhonolakeError, match="does not have the weights"):
         storage.load(stored)
     (stored / storage.CARD_FILE).write_text(text.replace("n_frames", "n_flames"))
     with pytest.raises(PhonolakeError, match="arguments that k2c2 does not take"):

@@ -1,7 +1,7 @@
 """Gradient-boosted trees in XGBoost's own open format, which the models `xgboost` and `xgboost-exact` share.
 
-XGBoost's Python objects can only be kept as opaque memory dumps that belong to one version of the library. What is kept
-here instead is the model in UBJSON, XGBoost's documented and stable format: bytes that hold trees and can run nothing.
+XGBoost's Python objects can only be stored as opaque memory dumps of one version of the library. We store the model in
+UBJSON instead, XGBoost's documented and stable format, which contains trees and no code.
 
 Shape suffixes: N examples, D features, K classes.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 
 class BoostedTrees:
-    """Softmax-boosted trees with the face of a scikit-learn classifier.
+    """Softmax-boosted trees with the interface of a scikit-learn classifier.
 
     Parameters
     ----------

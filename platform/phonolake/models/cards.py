@@ -1,4 +1,4 @@
-"""A model's card for people to read, with the number of its parameters counted."""
+"""A readable card of a model, with the number of its parameters."""
 
 from phonolake.errors import PhonolakeError
 from phonolake.models import registry
@@ -38,5 +38,5 @@ def n_parameters(name: str, n_classes: int = N_CLASSES) -> int:
     model = registry.get(name)
     network = model.blank(n_classes, n_frames=model.CARD.n_frames or N_FRAMES, seed=0)
     if not isinstance(network, Network):
-        raise PhonolakeError(f"{name} is no network, so its parameters cannot be counted")
+        raise PhonolakeError(f"{name} is not a network, so its parameters cannot be counted")
     return sum(weight.numel() for weight in network.parameters())

@@ -2,8 +2,8 @@
 
 It is k2c2 behind a front end of fixed kernels: a short-time Fourier transform written as a convolution, mel bands, and
 decibels relative to the clip's maximum. Its batch normalisation is Keras 1's mode 2: the published model normalises by
-the statistics of the very batch that it tags, and the statistics in its file were never learned. Here the statistics
-of stated music are computed once (`calibrate`) and kept, so that a clip has the same tags alone and among others.
+the statistics of the batch that it tags, and the statistics in its file were never learned. Here the statistics of
+given music are computed once (`calibrate`) and stored, so that the tags of a clip do not depend on the batch.
 
 References
 ----------
@@ -70,7 +70,7 @@ class ChoiTagger(K2C2):
     cosine, sine, mel : Tensor, shapes (257, 512), (257, 512) and (257, 96)
         Fixed kernels of the spectrogram.
     calibrated : Tensor
-        Whether the batch-norm statistics mean something.
+        Whether the batch-norm statistics are valid.
     """
 
     cosine: Tensor

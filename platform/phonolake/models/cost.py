@@ -1,4 +1,4 @@
-"""What a network costs, whatever machine it runs on: its weights, and the values that it holds for an example.
+"""The cost of a network independent of the machine: its weights, and the values that it holds for an example.
 
 Shape suffixes: B batch.
 """

@@ -1,4 +1,4 @@
-"""Where networks compute."""
+"""Devices of networks."""
 
 import torch
 
@@ -11,7 +11,7 @@ def find_device(name: str) -> torch.device:
     Raises
     ------
     UsageError
-        If there is no such kind of device, or a GPU is asked for and PyTorch sees none.
+        If there is no such kind of device, or a GPU is requested and PyTorch sees none.
     """
     try:
         device = torch.device(name)
@@ -19,6 +19,6 @@ def find_device(name: str) -> torch.device:
         raise UsageError(f"no such device: {name!r}; try 'cpu' or 'cuda'.") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
-            f"device {name!r} was asked for, and PyTorch sees {torch.cuda.device_count()} GPUs; try 'cpu'."
+            f"device {name!r} was asked for, but PyTorch sees {torch.cuda.device_count()} GPUs; try 'cpu'."
         )
     return device

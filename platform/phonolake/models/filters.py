@@ -1,4 +1,4 @@
-"""What a sample-level network listens for: waveforms that excite one filter most, found by gradient ascent.
+"""Filters of a sample-level network: waveforms that excite one filter most, found by gradient ascent.
 
 References
 ----------

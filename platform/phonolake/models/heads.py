@@ -1,4 +1,4 @@
-"""What networks with a linear output layer share.
+"""The common base of networks with a linear output layer.
 
 Shape suffixes: B batch, K classes, E embedding values.
 """

@@ -1,4 +1,4 @@
-"""The model home: stored models that belong to no lake, such as those with weights that others have published.
+"""The model home: stored models outside lakes, such as those with published weights.
 
 It is the folder in the environment variable ``PHONOLAKE_MODELS``, by default ``~/.local/share/phonolake/models``.
 """
@@ -17,7 +17,7 @@ DEFAULT = "~/.local/share/phonolake/models"
 
 
 def folder() -> Path:
-    """Where the models lie; it need not exist yet."""
+    """The folder of the models; it need not exist yet."""
     try:
         return Path(os.environ.get(VARIABLE) or DEFAULT).expanduser()
     except RuntimeError as error:
@@ -30,7 +30,7 @@ def place(name: str) -> Path:
 
 
 def check_writable() -> None:
-    """Look whether models can be kept, without making anything.
+    """Check whether models can be stored, without creating anything.
 
     Raises
     ------
@@ -40,9 +40,9 @@ def check_writable() -> None:
     home = folder()
     there = next(path for path in (home, *home.parents) if path.exists())
     if not there.is_dir():
-        raise PhonolakeError(f"models cannot be kept in {home} ({there} is no folder): {ADVICE}")
+        raise PhonolakeError(f"models cannot be stored in {home} ({there} is not a folder): {ADVICE}")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise PhonolakeError(f"models cannot be kept in {home} ({there} is not writable): {ADVICE}")
+        raise PhonolakeError(f"models cannot be stored in {home} ({there} is not writable): {ADVICE}")
 
 
 def has(name: str) -> bool:

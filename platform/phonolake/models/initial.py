@@ -1,4 +1,4 @@
-"""First weights: drawn from a seed, by the rules of Keras and TensorFlow that the papers used."""
+"""Initial weights: drawn from a seed, by the rules of Keras and TensorFlow that the papers used."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from torch import nn
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw from `seed` inside; PyTorch's own random state is afterwards as it was."""
+    """Draw from `seed` inside; PyTorch's own random state is restored."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield

@@ -1,4 +1,4 @@
-"""Trained models ready to score: networks, estimators and embedders look the same from outside.
+"""Trained models ready to score: networks, estimators and embedders with one interface.
 
 Shape suffixes: B batch, N examples, F mel bands, T frames, D features, K classes, E embedding values.
 """
@@ -32,11 +32,11 @@ CHUNK = 16
 
 
 class LoadedModel(Protocol):
-    """A stored model, ready to score; networks and estimators look the same from outside."""
+    """A stored model, ready to score; the common interface of networks and estimators."""
 
     @property
     def card(self) -> Mapping[str, Any]:
-        """What `save` was given."""
+        """The card of `save`."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -46,15 +46,15 @@ class LoadedModel(Protocol):
         """Compute P_NK, float32 probabilities in [0, 1], from x_NFT (networks) or x_ND (estimators)."""
 
     def embed(self, x: np.ndarray) -> np.ndarray | None:
-        """Compute E_NE, float32; None where the model has no embedding."""
+        """Compute E_NE, float32; None if the model has no embedding."""
 
     def predict_and_embed(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Compute both at the price of one."""
+        """Compute both in one pass."""
 
 
 @dataclass(frozen=True)
 class LoadedNetwork:
-    """A stored network. Inputs are x_BFT, x_BCFT or x_BS, float32; those of any number are taken in small batches."""
+    """A stored network. Inputs are x_BFT, x_BCFT or x_BS, float32; any number of them, in small batches."""
 
     card: Mapping[str, Any]
     classes: tuple[str, ...]
@@ -85,7 +85,7 @@ class LoadedNetwork:
 
     @contextmanager
     def listening(self, layer: str) -> Iterator[list[np.ndarray]]:
-        """Collect what a layer gives for each chunk of inputs, while the block runs.
+        """Collect the output of a layer for each chunk of inputs, while the block runs.
 
         Parameters
         ----------
@@ -162,12 +162,12 @@ class LoadedEmbedder:
         return np.asarray(self.transformer.transform(x_ND), np.float32)
 
     def predict_and_embed(self, x_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return what `predict` and `embed` give."""
+        """Return the results of `predict` and `embed`."""
         return self.predict(x_ND), self.embed(x_ND)
 
 
 def wrap(model: Any, card: Mapping[str, Any], *, device: str = "cpu") -> LoadedModel:
-    """Give a trained model that is still in memory the face of a stored one."""
+    """Wrap a trained model in memory like a stored one."""
     known, classes = registry.get(card["model"]).CARD, tuple(card["classes"])
     if isinstance(known, EstimatorCard):
         return LoadedEstimator(card, classes, model)

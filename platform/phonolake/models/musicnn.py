@@ -1,8 +1,8 @@
 """Pons and Serra's musically motivated ConvNet, whose weights for two tag collections are public.
 
-Its first filters are shaped after what they listen for: some cover 7 frames and much of the spectrum (timbre), some
-cover many frames of one band (time). What each of them finds in a frame, wherever in the spectrum, goes through three
-convolutions over time; the maxima and means over time of all of it become 200 values, and these the tags.
+Its first filters have musically motivated shapes: some cover 7 frames and much of the spectrum (timbre), some cover
+many frames of one band (time). Their maxima over the spectrum in each frame go through three convolutions over time;
+the maxima and means over time of everything become 200 values, and these the tags.
 
 References
 ----------
@@ -97,7 +97,7 @@ class MusiCNN(LinearHead):
         self.head = nn.Linear(N_EMBEDDING, n_classes)
 
     def embed(self, x_BFT: Tensor) -> Tensor:
-        """Compute the 200 values that the tags are a linear map of.
+        """Compute the 200 values before the linear output layer.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class MusiCNN(LinearHead):
         return embedding_BE
 
     def classify(self, embedding_BE: Tensor) -> Tensor:
-        """Compute the logits_BK from what `embed` gave."""
+        """Compute the logits_BK from the result of `embed`."""
         return super().classify(self.dropout(embedding_BE))
 
     def _front(self, image_B1TF: Tensor) -> Tensor:

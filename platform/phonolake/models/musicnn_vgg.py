@@ -94,7 +94,7 @@ class VGG(LinearHead):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def embed(self, x_BFT: Tensor) -> Tensor:
-        """Compute the values that the tags are a linear map of: the last maps, place by place.
+        """Compute the values before the linear output layer: the last maps, flattened.
 
         Parameters
         ----------

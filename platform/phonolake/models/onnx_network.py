@@ -1,6 +1,6 @@
-"""Networks of others as ONNX files: their graph is run as it is, by ONNX Runtime, on the processor.
+"""Imported networks as ONNX files: ONNX Runtime runs the unchanged graph on the CPU.
 
-The file is kept whole among the weights, as bytes; nothing in it is Python, and nothing beside it is read.
+The whole file is stored among the weights, as bytes; it contains no Python, and no other file is read.
 
 Shape suffixes: B batch, E embedding values, K classes.
 """
@@ -48,7 +48,7 @@ class OnnxNetwork(Network):
     input, axes : str
         Name of the input, and how its axes lie: one of `AXES`.
     scores, embedding : str or None
-        Names of the outputs: of the K scores, and of the vectors. Where one is missing the other stands for it.
+        Names of the outputs: of the K scores, and of the vectors. If one is missing, the other replaces it.
     """
 
     file: Tensor
@@ -129,7 +129,7 @@ class OnnxNetwork(Network):
             # It raises kinds of its own, whose names it does not publish.
             except Exception as error:
                 said = str(error).splitlines()[0]
-                raise PhonolakeError(f"this is no ONNX file that ONNX Runtime can run: {said}") from error
+                raise PhonolakeError(f"ONNX Runtime cannot run this file: {said}") from error
         return self._session
 
     def _laid_out(self, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Probes: small models that show what frozen vectors tell about labels. They are fitted, asked, and not kept.
+"""Probes: small models that evaluate frozen vectors on labels. They are fitted and used, but not stored.
 
 Each has a grid of hyper-parameters, to be chosen on validation tracks, the simplest first; all read vectors that are
-standardised by the mean and deviation of what they learn from.
+standardised by the mean and deviation of the training tracks.
 
 Shape suffixes: N tracks, D numbers, K classes.
 
@@ -41,7 +41,7 @@ class Probe:
     learn: Fit
 
     def fit(self, x_ND: np.ndarray, Y_NK: np.ndarray, *, many: bool, chosen: Mapping[str, Any], seed: int) -> Ask:
-        """Learn from vectors.
+        """Fit the probe to vectors.
 
         Parameters
         ----------
@@ -121,7 +121,7 @@ def _perceptron(x_ND: np.ndarray, Y_NK: np.ndarray, many: bool, chosen: Mapping[
 
 
 def _in_columns(model: Any, n_classes: int) -> Ask:
-    """Answers in the columns of all classes: a model knows those that it has met."""
+    """Scores in the columns of all classes, because a model knows only those of its training."""
 
     def ask(x: np.ndarray) -> np.ndarray:
         P_NK = np.zeros((len(x), n_classes))

@@ -36,7 +36,7 @@ Maps = Iterator[tuple[str, Tensor]]
 
 
 class FrontEnd(nn.Module):
-    """From x_BFT or x_BS to maps whose means are the features.
+    """A front end from x_BFT or x_BS to maps whose means are the features.
 
     Parameters
     ----------

@@ -6,13 +6,13 @@ A module is a model when it defines `CARD`, a card of its kind, and `build`:
   steps of its input (frames, or samples of audio);
 - estimators: ``build(*, seed)`` gives an unfitted scikit-learn classifier with `fit`, `predict_proba` and
   `classes_`, to be fitted on the column numbers of the classes (0 ... K-1) rather than on their names;
-  One that cannot be fitted on few tracks defines `NEEDS`, so that this is said before it is tried;
+  One that cannot be fitted on few tracks defines `NEEDS`, so that this is reported before the training;
 - extractors: ``build(*, seed) -> Extractor``, which learns nothing.
 
 A family of models in one module defines `CARDS`, a tuple, and a `build` that takes the name of the card first.
-A module whose `build` brings foreign weights also defines `blank`, the same without them, for weights read from disk.
-One that holds networks of others as they are, whatever their shape, defines its card as `FOREIGN`: `get` knows it, and
-lists of what can be trained do not.
+A module whose `build` loads foreign weights also defines `blank`, the same without them, for weights read from disk. A
+wrapper of imported networks of any shape defines its card as `FOREIGN`: `get` finds it, but lists of trainable models
+do not contain it.
 
 The packages that only some models need are imported inside functions, so that listing the models needs nothing but
 numpy and torch.
@@ -37,7 +37,7 @@ _PACKAGE = "phonolake.models"
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model is, before anything was learned: the card of its kind, one of those below.
+    """The description of an untrained model: the card of its kind, one of those below.
 
     Parameters
     ----------
@@ -48,14 +48,14 @@ class ModelCard:
     summary : str
         One sentence.
     source : str
-        The paper it comes from.
+        Its paper.
     recipe : mapping
         Published or chosen training settings. For networks the fields of `phonolake.training.loop.Recipe`, for
         estimators the arguments that `build` gives to scikit-learn.
     deviations : tuple of str
-        Where it knowingly differs from its source, or where the source is silent.
+        Known differences from its source, and choices that the source leaves open.
     trusted_types : tuple of str
-        For estimators: the types beyond skops' own list that a stored model may hold.
+        For estimators: additional trusted types of skops that a stored model may contain.
     n_frames : int, optional
         For networks that are built for one length of input: that length. Others take any.
     frozen_base : bool
@@ -118,14 +118,14 @@ class ExtractorCard(ModelCard):
 
 
 class Network(nn.Module):
-    """What every network offers besides `forward(x) -> logits_BK`, with x_BFT, x_BCFT (images) or x_BS (audio)."""
+    """The interface of networks besides `forward(x) -> logits_BK`, with x_BFT, x_BCFT (images) or x_BS (audio)."""
 
     def embed(self, x: Tensor) -> Tensor:
         """Compute the embedding_BE of each input."""
         raise NotImplementedError
 
     def classify(self, embedding_BE: Tensor) -> Tensor:
-        """Compute the logits_BK from what `embed` gave, equal to those of `forward`."""
+        """Compute the logits_BK from the result of `embed`, equal to those of `forward`."""
         raise NotImplementedError
 
     def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,7 +144,7 @@ class Network(nn.Module):
         raise UsageError(f"{type(self).__name__} has no linear output layer, so it has no label vectors.")
 
     def embed_text(self, text: str) -> np.ndarray:
-        """The vector (E,) of a text, which lies where the vectors of audio do.
+        """The vector (E,) of a text, in the same space as those of audio.
 
         Raises
         ------
@@ -154,7 +154,7 @@ class Network(nn.Module):
         raise UsageError(f"{type(self).__name__} has no text tower, so it cannot read {text!r}.")
 
     def penalty(self) -> Tensor | None:
-        """What training adds to the loss, such as the L2 norm of some layers; None for nothing."""
+        """A term that training adds to the loss, such as the L2 norm of some layers; None for none."""
         return None
 
 
@@ -171,7 +171,7 @@ class Extractor(Protocol):
 class Needs:
     """The fewest training tracks that an estimator can be fitted on: in all, and of each class.
 
-    It is no part of the card: what a model is does not change with it, nor do the names of its runs.
+    It is not part of the card, so that it does not change the names of runs.
     """
 
     tracks: int = 0
@@ -188,7 +188,7 @@ class Model:
     build : callable
         Makes it, as this module says for each kind.
     blank : callable
-        Takes the same arguments; its weights mean nothing yet, since they are about to be read.
+        Takes the same arguments; its weights are arbitrary, because they are about to be read.
     NEEDS : Needs
     """
 
@@ -233,7 +233,7 @@ def _like(name: str) -> set[str]:
 
 @cache
 def foreign() -> dict[str, Model]:
-    """What holds networks of others, by its name."""
+    """Wrappers of imported networks, by name."""
     found = registry.modules(_PACKAGE, "FOREIGN").values()
     return {module.FOREIGN.name: Model(module.FOREIGN, module.build, module.blank) for module in found}
 

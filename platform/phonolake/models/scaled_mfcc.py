@@ -1,4 +1,4 @@
-"""Standardised clip-level features as an embedding: neighbours by timbre, with no labels to learn from."""
+"""Standardised clip-level features as an embedding: neighbours by timbre, without labels."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,7 @@
 """Trained models on disk: a folder with `card.json` and the weights, and no pickle anywhere.
 
-Networks are kept as safetensors. Estimators are kept in the skops format, which names the type of every object it
-holds: only skops' own list of harmless types and those on the model's card are ever built.
+Networks are stored as safetensors. Estimators are stored in the skops format, which names the type of every object in
+it: only types on skops' own list of trusted types and on the model's card are ever built.
 """
 
 import json
@@ -42,7 +42,7 @@ _DAMAGE = (
 def save(model: Any, card: Mapping[str, Any], folder: Path) -> Path:
     """Store a trained model. The same model and card give the same bytes.
 
-    It takes the place of a model that was there before, whole or not at all, and is on the disk when this returns.
+    It replaces an earlier model atomically, and is on the disk when this returns.
 
     Parameters
     ----------
@@ -50,10 +50,10 @@ def save(model: Any, card: Mapping[str, Any], folder: Path) -> Path:
         Estimators must have been fitted on column numbers, 0 ... K-1.
     card : mapping
         ``"model"``, the name in the registry; ``"build"``, the arguments that its `build` was given; ``"classes"``,
-        the names of the K columns; for networks ``"activation"``, ``"softmax"`` or ``"sigmoid"``. Whatever else the
-        caller wants to keep with the model may stand beside them, as long as JSON can hold it.
+        the names of the K columns; for networks ``"activation"``, ``"softmax"`` or ``"sigmoid"``. The caller may add
+        any other JSON values.
     folder : Path
-        Where to. Its parents are created.
+        Target folder. Its parents are created.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def save(model: Any, card: Mapping[str, Any], folder: Path) -> Path:
 
 
 def load(folder: Path, *, device: str = "cpu") -> LoadedModel:
-    """Load what `save` stored.
+    """Load a model stored by `save`.
 
     Parameters
     ----------
@@ -88,9 +88,10 @@ def load(folder: Path, *, device: str = "cpu") -> LoadedModel:
     Raises
     ------
     UsageError
-        If the folder holds no model, or its card names an unknown one.
+        If the folder has no model, or its card names an unknown one.
     PhonolakeError
-        If the files are damaged, belong to other build arguments, or hold types that the model's card does not trust.
+        If the files are damaged, belong to other build arguments, or contain types that the model's card does not
+        trust.
     """
     return read_folder(Path(folder), partial(_load, device=device))
 
@@ -169,7 +170,7 @@ def write_weights(model: Any, folder: Path) -> None:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """Read what `save` was given, without the weights; the errors are those of `load`."""
+    """Read the card of `save`, without the weights; the errors are those of `load`."""
     path = standing(folder) / CARD_FILE
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
@@ -189,7 +190,7 @@ def _read_weights(network: Network, path: Path) -> None:
     try:
         network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise PhonolakeError(f"{path} does not hold the weights that its card promises: {error}") from error
+        raise PhonolakeError(f"{path} does not have the weights of its card: {error}") from error
 
 
 def _read_estimator(path: Path, trusted_types: tuple[str, ...]) -> Any:

@@ -1,7 +1,7 @@
 """Encoders of audio from the library transformers, with the text tower where they have one.
 
-The architecture is the library's own, built from the folder's configuration; what comes before it is the library's
-feature extractor. No code comes with a folder, and nothing is downloaded.
+The architecture is the library's own, built from the folder's configuration; before it comes the library's feature
+extractor. Code in a folder is not used, and nothing is downloaded.
 
 Shape suffixes: B batch, S samples, T steps in time, D values of a layer, E embedding values, L tokens.
 """
@@ -55,7 +55,7 @@ blank = build
 
 @contextmanager
 def library() -> Iterator[Any]:
-    """The library transformers, without its progress bars and remarks while the block runs.
+    """The library transformers, without its progress bars and messages while the block runs.
 
     Raises
     ------
@@ -86,7 +86,7 @@ class TransformersEncoder(Network):
     config : mapping
         The folder's ``config.json``; its ``model_type`` is `WITH_TEXT` or one of `ENCODERS`.
     extractor : mapping
-        The folder's ``preprocessor_config.json``: what the samples go through first.
+        The folder's ``preprocessor_config.json``: applied to the samples first.
     n_frames : int
         Samples of a window, S.
     layer : int, optional

@@ -1,1 +1,1 @@
-"""Weights that others trained, read from the formats that they published them in; nothing in them is ever executed."""
+"""Read published weights from their original formats; nothing in them is ever executed."""

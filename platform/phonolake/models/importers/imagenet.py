@@ -1,4 +1,4 @@
-"""Convolution bases that others trained on ImageNet: where their published weights lie, and how they are checked.
+"""Convolution bases trained on ImageNet: the place of their published weights, and their check.
 
 The files are those of torchvision (BSD licence); the hexadecimal digits in a file's name begin its SHA-256 hash. They
 lie in the model home, in ``imagenet/``: put there by hand, or downloaded on first use.

@@ -1,6 +1,6 @@
-"""The files of the package musicnn 0.1.0: found in its wheel or in a folder, and held against what is known of them.
+"""The files of the package musicnn 0.1.0: in its wheel or in a folder, and checked against known sizes and hashes.
 
-The package cannot be installed any more, since it asks for a numpy of 2019. Nothing of it is installed or run here.
+The package cannot be installed any more, because it requires a numpy of 2019. Nothing of it is installed or run here.
 """
 
 import hashlib

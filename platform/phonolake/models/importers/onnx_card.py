@@ -1,7 +1,7 @@
-"""ONNX files with the card that says what they read: a JSON of our own, or what Essentia publishes beside its models.
+"""ONNX files with a card that describes their input: our own JSON, or Essentia's metadata of its models.
 
-A card is held against the graph (ranks, axes, names, labels), and a probe clip is put through both: a card that lies
-about the front end is found where shapes, numbers or the answer that it promises do not fit.
+The card is checked against the graph (ranks, axes, names, labels), and a probe clip goes through both: a wrong front
+end shows by shapes, values or a deviation from the promised output.
 
 Shape suffixes: B windows, F bands, T steps, K classes.
 """
@@ -34,12 +34,12 @@ ROUNDING = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class OnnxCard:
-    """What a card says.
+    """The content of a card.
 
     Parameters
     ----------
     input : str
-        As `phonolake.inference.inputs.parse` takes it.
+        As for `phonolake.inference.inputs.parse`.
     axes : str
         One of `AXES`.
     window, hop : int
@@ -49,9 +49,9 @@ class OnnxCard:
     scores, embedding : str or None
         Names of its outputs.
     activation : str
-        What makes probabilities of the scores.
+        Function from scores to probabilities.
     probe : tuple of float
-        What the probe clip gives; empty where the card does not promise it.
+        Scores of the probe clip; empty if not on the card.
     """
 
     name: str
@@ -82,9 +82,9 @@ def read(file: Path, card_file: Path, name: str | None = None) -> tuple[OnnxNetw
     Raises
     ------
     UsageError
-        If a file is missing, or the card is incomplete or no card.
+        If a file is missing, or the card is incomplete or invalid.
     PhonolakeError
-        If the graph cannot be run, or is not what the card says.
+        If the graph cannot be run, or does not match the card.
     """
     if not file.is_file() or file.stat().st_size > MOST_BYTES:
         raise UsageError(f"{file} is no ONNX file of at most {MOST_BYTES >> 30} GiB")
@@ -123,7 +123,7 @@ def parse(path: Path, name: str | None = None) -> OnnxCard:
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read as a card: {error}") from error
     if not isinstance(content, dict):
-        raise UsageError(f"{path} is no card: a card is a JSON object")
+        raise UsageError(f"{path} is not a card: a card is a JSON object")
     try:
         found = _essentia(path, content) if "schema" in content else _own(path, content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -196,7 +196,7 @@ def _essentia(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_graph(file: Path, network: OnnxNetwork, card: OnnxCard) -> None:
-    """Raise a `PhonolakeError` where the graph has other names or ranks than its card."""
+    """Raise a `PhonolakeError` if the graph has other names or ranks than its card."""
     session = network.session()
     inputs = {given.name: given.shape for given in session.get_inputs()}
     if len(inputs) > 1:
@@ -227,7 +227,7 @@ def bands(network: OnnxNetwork) -> int | None:
 
 
 def check_answer(card: OnnxCard, probabilities_K: np.ndarray, embedding_E: np.ndarray) -> None:
-    """Hold what the probe clip gave against the card.
+    """Compare the output for the probe clip with the card.
 
     Raises
     ------

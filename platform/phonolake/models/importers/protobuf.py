@@ -1,4 +1,4 @@
-"""Protocol buffers on the wire: what little of them the files of TensorFlow need, from bytes that nobody vouches for.
+"""Protocol buffers on the wire: the subset that TensorFlow's files need, from untrusted bytes.
 
 References
 ----------
@@ -15,7 +15,7 @@ _FIXED = {_FIXED64: 8, _FIXED32: 4}
 
 
 class MalformedError(ValueError):
-    """Bytes that are not what they should be; the message says in what way."""
+    """Malformed bytes; the message describes the fault."""
 
 
 def varint(data: memoryview, at: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Sorted string tables of LevelDB's kind, read from bytes that nobody vouches for.
+"""Read sorted string tables in LevelDB's format from untrusted bytes.
 
 A table ends with a footer of 48 bytes, which says where the index block lies; that lists the data blocks, in order, and
 these hold keys in order, each without the beginning that it shares with the one before.

@@ -1,4 +1,4 @@
-"""The graph beside a checkpoint of TensorFlow (``.meta``): what its pooling layers do, which no weight tells.
+"""The graph beside a checkpoint of TensorFlow (``.meta``): its pooling layers, which the weights do not show.
 
 References
 ----------

@@ -1,6 +1,6 @@
-"""Folders of the library transformers, as `save_pretrained` writes them: read without running anything of theirs.
+"""Read folders of the library transformers, as `save_pretrained` writes them, without running their code.
 
-Weights are taken from safetensors alone, architectures from the installed library alone.
+Weights come only from safetensors, architectures only from the installed library.
 """
 
 import json
@@ -53,20 +53,20 @@ LICENCE = re.compile(r"^licen[cs]e(?:_name)?:\s*['\"]?([^'\"\s][^'\"\n]*?)['\"]?
 
 @dataclass(frozen=True, slots=True)
 class EncoderChoice:
-    """What of a folder is wanted.
+    """What to import from a folder.
 
     Parameters
     ----------
     name : str, optional
-        What the model is called; as the folder by default.
+        Name of the model; that of the folder by default.
     layer : int, optional
         Hidden state that is pooled, negative ones from the end.
     seconds : float, optional
-        Length of a window; what the extractor reads at once by default, else `SECONDS`.
+        Length of a window; by default what the extractor reads at once, else `SECONDS`.
     licence, origin : str, optional
         Instead of what ``README.md`` states, and of the folder's name.
     text : bool
-        Whether the text tower is wanted too, where there is one.
+        Whether to import the text tower, too, if there is one.
     """
 
     name: str | None = None
@@ -89,10 +89,10 @@ def read(folder: Path, choice: EncoderChoice) -> tuple[TransformersEncoder, dict
     Raises
     ------
     UsageError
-        If this is no such folder, its weights are pickled, or it asks for code of its own; for a layer or window that
+        If this is not such a folder, its weights are pickled, or it needs code of its own; for a layer or window that
         it does not have; when the library is not installed.
     PhonolakeError
-        If what lies in the folder does not fit together.
+        If the files of the folder are inconsistent.
     """
     config = _json(folder, CONFIG)
     kind = config.get("model_type")
@@ -138,7 +138,7 @@ def read(folder: Path, choice: EncoderChoice) -> tuple[TransformersEncoder, dict
 
 def _json(folder: Path, name: str) -> dict[str, Any]:
     if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder: a model of transformers is one, with {CONFIG} and {WEIGHTS}")
+        raise UsageError(f"{folder} is not a folder: a model of transformers is one, with {CONFIG} and {WEIGHTS}")
     path = folder / name
     if not path.is_file():
         raise UsageError(f"{folder} has no {name}: a model of transformers has {CONFIG}, {EXTRACTOR} and {WEIGHTS}")
@@ -152,7 +152,7 @@ def _json(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _check_config(folder: Path, config: dict[str, Any]) -> None:
-    """Refuse what would have the library build too much, or look for code or weights outside of the folder."""
+    """Refuse configurations that make the library build too much, or look for code or weights elsewhere."""
     parts: list[Any] = [config]
     while parts:
         part = parts.pop()
@@ -212,7 +212,7 @@ def _extractor(transformers: Any, folder: Path, kind: str) -> dict[str, Any]:
 
 
 def _model(transformers: Any, folder: Path, n_bytes: int) -> Any:
-    """The encoder with its weights, all of them, which lie in files of so many bytes."""
+    """The encoder with all its weights, from files of a known total size."""
     try:
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         # Without memory: what a configuration speaks of may be far larger than what is there.
@@ -242,7 +242,7 @@ def _model(transformers: Any, folder: Path, n_bytes: int) -> Any:
         raise PhonolakeError(f"{folder} {what} {len(names)} weights that its {CONFIG} speaks of, such as {names[0]}")
     for name, value in model.state_dict().items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise PhonolakeError(f"{folder} has values in {name} that are no numbers")
+            raise PhonolakeError(f"{folder} has NaN or infinite values in {name}")
     return model.eval()
 
 
