@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class OpenLake(NeighbourQuestions):
-    """A lake to ask questions of, and to train models in. What is asked changes nothing.
+    """A lake for queries and for training models. Queries change nothing.
 
-    Tables come as pandas frames and arrays with a row for each track, in order of the ids.
+    Tables are pandas frames and arrays with a row for each track, in order of the ids.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class OpenLake(NeighbourQuestions):
 
     @property
     def path(self) -> Path:
-        """Folder of the lake, or of its copies on this machine where it lies on object storage."""
+        """Folder of the lake, or of its local copies if it is on object storage."""
         return self._lake.root
 
     def sql(self, query: str) -> "duckdb.DuckDBPyRelation":
@@ -58,7 +58,7 @@ class OpenLake(NeighbourQuestions):
         Raises
         ------
         UsageError
-            If DuckDB refuses the text, or it would change something.
+            If DuckDB refuses the text, or it is not read-only.
         """
         from phonolake.analysis.collection import similar_sql
         from phonolake.store import query as reading
@@ -70,7 +70,7 @@ class OpenLake(NeighbourQuestions):
     # -- one track ----------------------------------------------------------------------------------------------------
 
     def track(self, track_id: str, *, spectrogram: str = "mel-96-12k") -> "Track":
-        """A track with all that is known about it; a notebook shows its labels, a player and its spectrogram."""
+        """A track with all its metadata; a notebook shows its labels, a player and its spectrogram."""
         from phonolake.errors import AudioError
         from phonolake.lookup import browse
         from phonolake.notebook import MOST_BYTES, Track
@@ -87,7 +87,7 @@ class OpenLake(NeighbourQuestions):
             return Track(facts, audio, tracks.read_spectrogram(connection, track_id, spectrogram))
 
     def audio(self, track_id: str) -> bytes:
-        """The encoded audio of a track, byte for byte as it was received."""
+        """The encoded audio of a track, the original bytes."""
         from phonolake.store import query, tracks
 
         with query.connect(self._lake) as connection:
@@ -115,7 +115,7 @@ class OpenLake(NeighbourQuestions):
         return decode(found.data, sr=Hertz(sr or found.sr))
 
     def spectrogram(self, track_id: str, name: str = "mel-96-12k") -> "np.ndarray | None":
-        """The stored spectrogram of a track, float32 of shape (bands, frames); None where it was not extracted."""
+        """The stored spectrogram of a track, float32 of shape (bands, frames); None if it was not extracted."""
         from phonolake.store import query, tracks
 
         with query.connect(self._lake) as connection:
@@ -125,7 +125,7 @@ class OpenLake(NeighbourQuestions):
     # -- all tracks ---------------------------------------------------------------------------------------------------
 
     def tracks(self, where: str | None = None) -> "pd.DataFrame":
-        """The table `tracks` by track id; of those that pass an SQL condition, where one is named."""
+        """The table `tracks` by track id, optionally restricted by an SQL condition."""
         from phonolake.lookup import frames
         from phonolake.store import query
 
@@ -138,7 +138,7 @@ class OpenLake(NeighbourQuestions):
         Parameters
         ----------
         source : str, optional
-            Whose labels; None for all.
+            Source of the labels; None for all.
         min_count : int
             Leave out labels that fewer tracks have.
         """
@@ -162,9 +162,9 @@ class OpenLake(NeighbourQuestions):
         Raises
         ------
         UsageError
-            For a model that has none.
+            For a model without embeddings.
         PhonolakeError
-            When the lake has none at all.
+            When the lake has no embeddings at all.
         """
         from phonolake.errors import PhonolakeError
         from phonolake.lookup import embeddings
@@ -174,13 +174,13 @@ class OpenLake(NeighbourQuestions):
             ids = [track_id for (track_id,) in connection.execute("SELECT track_id FROM tracks").fetchall()]
             found = embeddings.read(connection, ids, model=model)
         if found is None:
-            raise PhonolakeError("the lake has no embeddings yet: `phonolake run` or `phonolake score` makes them")
+            raise PhonolakeError("the lake has no embeddings yet: run `phonolake run` or `phonolake score`")
         return found
 
     def predictions(self, model: str | None = None, *, held_out: bool = False) -> "pd.DataFrame":
         """Probabilities by track id and label, of a model or run, the newest by default.
 
-        With `held_out` only of tracks that the model had not learned from: over all folds of a cross-validation.
+        With `held_out` only for tracks that the model was not trained on, over all folds of a cross-validation.
         """
         from phonolake.lookup import frames
         from phonolake.store import query
@@ -193,7 +193,7 @@ class OpenLake(NeighbourQuestions):
     def label_noise(self, source: str = "dataset", *, model: str | None = None) -> "pd.DataFrame":
         """How many labels are wrong and missing, all together and each, with 95 % intervals.
 
-        ``frame.attrs["said"]`` says it in words, also where it cannot be known. See `analysis.labels.noise_rates`.
+        ``frame.attrs["said"]`` is the result in words, also if nothing can be known. See `analysis.labels.noise_rates`.
         """
         import pandas as pd
 
@@ -210,14 +210,14 @@ class OpenLake(NeighbourQuestions):
     def label_suspects(
         self, source: str = "dataset", *, kind: str = "false-positive", model: str | None = None
     ) -> "pd.DataFrame":
-        """Labels that models speak against, the most doubtful first, with the evidence.
+        """Labels with which models disagree, the most doubtful first, with the evidence.
 
-        ``frame.attrs["said"]`` says how many look wrong, and how many of the first are.
+        ``frame.attrs["said"]`` is a sentence: how many look wrong, and how many of the first are.
 
         Parameters
         ----------
         kind : {"false-positive", "missing-positive"}
-            Labels that are there, or that are not.
+            Given labels, or missing ones.
         """
         import pandas as pd
 
@@ -247,14 +247,14 @@ class OpenLake(NeighbourQuestions):
         seconds: float | None = None,
         seed: int = 0,
     ) -> "TrackStream | TensorDataset":
-        """Labelled tracks of a part of a split as a data set of torch: pairs of a float32 tensor and its target.
+        """Labelled tracks of a part of a split as a torch dataset: pairs of a float32 tensor and its target.
 
         Parameters
         ----------
         split : str
             Name of a split; of one with folds, `fold` is the test part, the next validates and the others train.
         input : str
-            What is read: ``spectrogram:mel-96-12k`` or ``audio:16000`` are streamed from the shards as crops, random
+            The input: ``spectrogram:mel-96-12k`` or ``audio:16000`` are streamed from the shards as crops, random
             ones of the part ``train``; ``features:NAME`` and ``embeddings:RUN`` are one row for each track.
         part : {"train", "valid", "test"}
         seconds : float, optional
@@ -272,7 +272,7 @@ class OpenLake(NeighbourQuestions):
         return datasets.of(asked)
 
     def train(self, model: str, **options: object) -> "pd.DataFrame":
-        """Train a model, as `phonolake train` does, and give its test figures.
+        """Train a model, as `phonolake train` does, and return its test figures.
 
         Parameters
         ----------
@@ -291,7 +291,7 @@ class OpenLake(NeighbourQuestions):
         return pd.DataFrame(found, columns=list(evaluation.FigureOnTest.__dataclass_fields__))
 
     def crossval(self, *models: str, **options: object) -> "pd.DataFrame":
-        """Cross-validate models, as `phonolake crossval` does, and give their figures over the folds, the best first.
+        """Cross-validate models, as `phonolake crossval` does, and return their figures over the folds, the best first.
 
         Parameters
         ----------
@@ -310,7 +310,7 @@ class OpenLake(NeighbourQuestions):
         return pd.DataFrame(found, columns=list(evaluation.FoldSummary.__dataclass_fields__))
 
     def score(self, *runs: str) -> "pd.DataFrame":
-        """Give every track predictions and embeddings of trained models, as `phonolake score` does; what was done."""
+        """Give every track predictions and embeddings of trained models, as `phonolake score` does."""
         import pandas as pd
 
         from phonolake.stages import score

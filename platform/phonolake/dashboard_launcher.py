@@ -47,11 +47,11 @@ def launch(lake: Place | Path, *, port: int = 8501, headless: bool, licence: str
     Parameters
     ----------
     lake : Place or Path
-        Where the lake lies.
+        The lake.
     port : int
-        Where on localhost to listen, 1 to 65535.
+        Port on localhost, 1 to 65535.
     headless : bool
-        Whether to leave the browser alone; otherwise it is opened at the page.
+        If False, open the page in a browser.
     licence : str, optional
         Show only models, vectors and predictions under licences of this kind.
 
@@ -82,7 +82,7 @@ def launch(lake: Place | Path, *, port: int = 8501, headless: bool, licence: str
 
 @contextmanager
 def _home() -> Iterator[dict[str, str]]:
-    """A home folder for the server where the user has none: Streamlit reads its settings there, and wants a folder."""
+    """A home folder for the server if the user has none, because Streamlit reads its settings there."""
     if os.path.isdir(os.path.expanduser("~")):
         yield {}
         return
@@ -100,7 +100,7 @@ def app() -> Path:
 
 
 def check_port(port: int) -> None:
-    """Raise a `UsageError` for a port on which nothing can be served."""
+    """Raise a `UsageError` for an unusable port."""
     if not 1 <= port <= 65535:
         raise UsageError(f"a port lies between 1 and 65535, received {port}")
     for family, kind, protocol, _, address in socket.getaddrinfo(ADDRESS, port, type=socket.SOCK_STREAM):
@@ -110,7 +110,7 @@ def check_port(port: int) -> None:
             try:
                 probe.bind(address)
             except PermissionError as error:
-                raise UsageError(f"port {port} needs rights that this user has not: use --port 8501") from error
+                raise UsageError(f"port {port} needs rights that this user does not have: use --port 8501") from error
             except OSError as error:
                 raise UsageError(f"port {port} is in use: name another with --port {_next(port)}") from error
 
@@ -120,7 +120,7 @@ def _next(port: int) -> int:
 
 
 def _serve(command: list[str], environment: dict[str, str]) -> int:
-    """Run the server; whatever ends this process ends it too."""
+    """Run the server, which ends with this process."""
 
     def stop(signum: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The demo: a synthetic corpus through every stage, and what came out beside what is known to be true."""
+"""The demo: every stage on a synthetic corpus, and the results beside the known truth."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the demo shows.
+    """The results of the demo.
 
     Parameters
     ----------
@@ -58,11 +58,11 @@ class Summary:
     track_id : str
         Track whose `neighbours` are shown; `label` is its class.
     tags : list of (model, tag, probability)
-        What the pretrained tagger hears in it; empty without one.
+        Tags by the pretrained tagger; empty without one.
     suspects : list of (LabelSuspect, bool)
-        First suspects, and whether the label is wrong in truth.
+        First suspects, and whether the label is truly wrong.
     n_planted : int
-        Wrong labels that were planted among the tracks that were taken in.
+        Planted wrong labels among the ingested tracks.
     precision, chance : float
         Share of wrong labels among the first `n_planted` suspects, and among all tracks.
     """

@@ -1,6 +1,6 @@
-"""What can go wrong, said so that the reader knows what to do.
+"""Errors, with messages that say what to do.
 
-Every message names the value received and the way out. The command line prints it on one line and exits with
+Every message names the received value and a solution. The command line prints it on one line and exits with
 `exit_code`: 2 when the request was wrong, 1 when the work failed.
 """
 
@@ -22,20 +22,20 @@ class PhonolakeError(Exception):
 
 
 class UsageError(PhonolakeError):
-    """The request cannot be right: an unknown name, a path of the wrong kind, an argument out of range."""
+    """An invalid request: an unknown name, a path of the wrong kind, an argument out of range."""
 
     exit_code = 2
 
 
 class AudioError(PhonolakeError):
-    """One recording cannot be used. It becomes a row of `rejects` and never fails a shard.
+    """An unusable recording. It goes to `rejects` and never fails a shard.
 
     Parameters
     ----------
     reason : str
         A short fixed code, such as ``"truncated"``; the values are listed in `schemas/rejects.sql`.
     detail : str
-        What was measured, for a person to read.
+        The measured value, as readable text.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -48,7 +48,7 @@ class AudioError(PhonolakeError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """Build the error for a name that no registry holds; it lists those that are known."""
+    """Build the error for a name that no registry has; it lists the known ones."""
     names = sorted(known)
     close = get_close_matches(name, names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
@@ -56,7 +56,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
 
 
 def whole_reason(error: BaseException) -> str:
-    """All that a library's error says, on one line: what counts often comes last, such as what pip complains of."""
+    """The whole message of a library's error, on one line, because the important part often comes last, as with pip."""
     lines = [line.strip() for line in COLOURS.sub("", str(error)).splitlines()]
     said = "; ".join(line for line in lines if line and not FRAME.match(line)) or type(error).__name__
     half = MOST_SAID // 2

@@ -1,7 +1,7 @@
-"""Files and folders that are there as a whole or not at all, their checksums, and locks that the kernel frees.
+"""Atomic files and folders, checksums, and locks that the kernel frees.
 
-Whatever is written goes under a hidden name first, is forced to the disk, and only then takes its place by one rename,
-which is forced to the disk too. So a kill or a loss of power at any line leaves the old or the new, never neither.
+Everything is written under a hidden name first, flushed to disk, and then renamed, and the rename is flushed, too. So a
+kill or a power failure at any line leaves the old or the new one, never neither.
 """
 
 import ctypes
@@ -75,7 +75,7 @@ def creating(path: Path) -> Iterator[Path]:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Put `data` in the place of what a file holds."""
+    """Replace the content of a file with `data`."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
@@ -84,8 +84,8 @@ def write(path: Path, data: bytes) -> None:
 def replacing_folder(folder: Path) -> Iterator[Path]:
     """Give an empty folder to write into that takes the place of `folder` and all that is in it, as `replacing` does.
 
-    The old and the new folder change places at once. Where the file system cannot do that, the old one steps aside for
-    an instant under a name that `standing` knows.
+    The old and the new folder are exchanged atomically. If the file system cannot do that, the old one is moved aside
+    for an instant to a name that `standing` knows.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = temporary_beside(folder)
@@ -114,7 +114,7 @@ def is_spare(hidden: Path) -> bool:
 
 
 def read_folder(folder: Path, read: Callable[[Path], Found]) -> Found:
-    """Read several files of a folder that somebody may replace meanwhile: all of them are of the same one.
+    """Read several files of one version of a folder that others may replace meanwhile.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def read_folder(folder: Path, read: Callable[[Path], Found]) -> Found:
 
 
 def sync(path: Path) -> None:
-    """Force a file, or the names in a folder, to the disk."""
+    """Flush a file, or the names in a folder, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -173,7 +173,7 @@ def sha256(path: Path) -> str:
 def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Hold the lock file `path` while the block runs, alone or with others that share it.
 
-    The kernel frees the lock of a process that ends, however it ends.
+    The kernel frees the lock when the process ends in any way.
     """
     with open(path, "a", encoding="utf-8") as file:
         lock(file, shared=shared)
@@ -192,7 +192,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 
 def lock(file: IO[Any], *, shared: bool = False, wait: bool = True) -> bool:
-    """Lock an open file until it is closed; False when somebody else holds it and `wait` is not wanted."""
+    """Lock an open file until it is closed; False if another process holds it and `wait` is False."""
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
         fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
@@ -202,7 +202,7 @@ def lock(file: IO[Any], *, shared: bool = False, wait: bool = True) -> bool:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds the lock file `path`; nobody holds one that is not there."""
+    """Whether a process holds the lock file `path`; False if it does not exist."""
     try:
         with open(path, encoding="utf-8") as file:
             return not lock(file, wait=False)
@@ -245,7 +245,7 @@ def _take_place(staging: Path, folder: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Let two folders change names in one step; False where the system or the file system cannot."""
+    """Exchange the names of two folders atomically; False if the system or the file system cannot."""
     call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if call is None:
         return False

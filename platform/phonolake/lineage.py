@@ -1,4 +1,4 @@
-"""Identity of work: the same configuration over the same inputs has the same name."""
+"""Identity of work: the same configuration with the same inputs has the same name."""
 
 import dataclasses
 import hashlib
@@ -22,7 +22,7 @@ def digest(value: Any, *, length: int = DIGITS) -> str:
 
 
 def fingerprint(ids: Iterable[str]) -> str:
-    """Digits that stand for a set of clips in whatever order, as in `metrics.clips`; ``""`` for none."""
+    """A fingerprint of a set of clips in any order, as in `metrics.clips`; ``""`` for none."""
     listed = sorted(set(ids))
     return digest(listed) if listed else ""
 

@@ -1,4 +1,4 @@
-"""Questions about neighbours in Python: what an open lake answers from its vectors."""
+"""Neighbours in Python: queries of an open lake's vectors."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class NeighbourQuestions:
-    """Which tracks of a lake sound alike.
+    """Searches for similar tracks of a lake.
 
     Parameters
     ----------
     lake : Lake
     licence : str, optional
-        The kind of licences that the lake shows, where it does not show all.
+        The kind of licences to which the lake is restricted, if any.
     """
 
     # The libraries behind each question are imported when it is asked: `import phonolake` stays instant.
@@ -37,9 +37,9 @@ class NeighbourQuestions:
 
     @property
     def searcher(self) -> "Searcher":
-        """What `similar` and `similar_many` ask, open for the next question; it answers with plain rows.
+        """The open searcher of `similar` and `similar_many`, which returns plain rows.
 
-        A frame of pandas takes longer to make than most of these answers to find.
+        Making a pandas frame takes longer than most searches.
         """
         from phonolake.analysis.collection.neighbours import Searcher
 
@@ -60,30 +60,30 @@ class NeighbourQuestions:
         per_artist: int | None = None,
         span: tuple[float, float] | None = None,
     ) -> "pd.DataFrame":
-        """The k tracks that sound most like stored tracks or audio files, among what is published now.
+        """The k tracks that sound most like stored tracks or audio files, among the published ones.
 
-        The index stays open for the next question.
+        The index stays open for the next query.
 
         Parameters
         ----------
         track_or_file : str or Path, or several
             Track ids or paths.
         text : str, optional
-            What it should sound like in words, alone or beside tracks; a model with a text tower (CLAP) answers.
+            Description of the sound, alone or with tracks; needs a model with a text tower (CLAP).
         k : int
             How many.
         where : str, optional
             SQL condition over `tracks`.
         model : str, optional
-            Model or run whose embeddings count; the newest by default.
+            Model or run of the embeddings; the newest by default.
         unlike : sequence of str or Path
-            Tracks or files to get away from.
+            Tracks or files to move away from.
         combine : {"centroid", "best"}
-            Whether several stand for their mean direction, or each for itself.
+            Whether to search near the mean of several, or near any of them.
         per_artist : int, optional
-            At most so many tracks of one artist.
+            Maximum number of tracks of one artist.
         span : (float, float), optional
-            Start and end in seconds of the part that is heard, of one track or file.
+            Start and end in seconds of the part to compare, of one track or file.
 
         Returns
         -------
@@ -100,7 +100,7 @@ class NeighbourQuestions:
     def similar_many(
         self, track_ids: "Sequence[str]", *, k: int = 10, where: str | None = None, model: str | None = None
     ) -> "pd.DataFrame":
-        """The k tracks that sound most like each of many, which are asked together.
+        """The k tracks that sound most like each of many, in one query.
 
         Returns
         -------
@@ -113,7 +113,7 @@ class NeighbourQuestions:
         return frame
 
     def neighbour_graph(self, k: int = 20, *, model: str | None = None) -> "pd.DataFrame":
-        """The k nearest of every track, which `phonolake neighbours graph` writes: what is missing is made.
+        """The k nearest of every track, as in `phonolake neighbours graph`; missing ones are computed.
 
         Returns
         -------
@@ -133,14 +133,14 @@ class NeighbourQuestions:
             return query.arrow(found).to_pandas()
 
     def triplet_agreement(self, model: str | None = None, *, confidence: float = 0.95) -> "pd.DataFrame":
-        """How far embeddings agree with people about which of two tracks sounds more like a third; guessing gives 1/2.
+        """How often embeddings agree with people about which of two tracks sounds more like a third; chance is 1/2.
 
         Parameters
         ----------
         model : str, optional
             Model or run; all that have embeddings by default.
         confidence : float
-            Chance that an interval holds the true share, in (0, 1).
+            Probability that an interval covers the true share, in (0, 1).
 
         Returns
         -------
@@ -158,7 +158,7 @@ class NeighbourQuestions:
         return pd.DataFrame(found, columns=list(triplet_agreement.TripletAgreement.__dataclass_fields__))
 
     def neighbour_path(self, start: str, end: str, *, model: str | None = None) -> "pd.DataFrame":
-        """The way from one track to another along the neighbour graph, by steps that sound alike.
+        """The path from one track to another along the neighbour graph, in steps that sound alike.
 
         Returns
         -------

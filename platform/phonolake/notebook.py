@@ -25,9 +25,9 @@ class Track:
     Parameters
     ----------
     facts : TrackFacts
-        What is known about it.
+        Its metadata.
     audio : StoredAudio or None
-        Its audio, unless that is too large to be shown.
+        Its audio, unless it is too large to show.
     spectrogram : ndarray or None
         The stored one, (bands, frames).
     """

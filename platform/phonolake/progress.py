@@ -1,4 +1,4 @@
-"""Messages for everyone on standard error, and live progress for people at a terminal."""
+"""Messages on standard error, and live progress at a terminal."""
 
 import os
 import sys
@@ -26,13 +26,13 @@ def console() -> Console:
 
 
 def watched() -> bool:
-    """Whether a person is at the terminal."""
+    """Whether standard error is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
 @contextmanager
 def narrated() -> Iterator[None]:
-    """While the block runs, tell of the beginning of every task also where nobody watches."""
+    """While the block runs, print the start of every task also without a terminal."""
     global _narrated
     before, _narrated = _narrated, True
     try:
@@ -52,22 +52,22 @@ def followed() -> bool:
 
 
 def say(message: str) -> None:
-    """Tell whoever reads standard error what happens, on one line."""
+    """Print a one-line message on standard error."""
     console().print(message, markup=False)
 
 
 @contextmanager
 def task(description: str, total: int, *, done: int = 0, in_bytes: bool = False) -> Iterator[Advance]:
-    """Show a bar with the time left while the block runs; the block calls what it is given with each step's size.
+    """Show a bar with the time left while the block runs; the block gets a function to call with each step's size.
 
-    Where nobody is at the terminal it is a plain line now and then, with the rate and the time left.
+    Without a terminal it prints a plain line now and then, with the rate and the time left.
 
     Parameters
     ----------
     done : int
         Steps of `total` that were done before.
     in_bytes : bool
-        Whether steps are bytes, which are told in megabytes.
+        Whether steps are bytes, which are shown in megabytes.
     """
     if not watched():
         with _lines(description, total, done, MEGABYTE if in_bytes else 1) as advance:

@@ -14,7 +14,7 @@ TRAIN, VALID, TEST = "train", "valid", "test"
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One input that a source names, whether or not its audio turns out to be usable.
+    """One input that a source names, whether or not its audio is usable.
 
     Parameters
     ----------
@@ -23,15 +23,15 @@ class Recording:
     path : Path
         Where the encoded audio should be.
     labels : tuple of str
-        The classes that the source gives it: a genre, the name of its folder.
+        Its classes in the source: a genre, the name of its folder.
     tags : tuple of str
-        Free words that the source attaches to it; kept apart from its classes.
+        Its free-form tags in the source, separate from its classes.
     splits : tuple of (split, part, fold)
         Membership in the dataset's own splits: ``("official", "train", None)`` or ``("folds", None, 3)``.
     artist_id, album_id : str, optional
-        The dataset's own numbers for them: names are spelt in several ways, numbers are not.
+        The dataset's own numbers for them, because names have several spellings.
     attributes : tuple of (name, value)
-        What else the dataset says of it: numbers, texts, or lists of them.
+        Other metadata: numbers, strings, or lists of them.
     fault : str, optional
         Why what the dataset says of it cannot be read, where `path` names the file that should say it.
     """

@@ -1,4 +1,4 @@
-"""Find the parts of a kind: modules in a folder of this package, and those that other packages bring.
+"""Find the parts of a kind: modules in a folder of this package, and those of other packages.
 
 A new dataset, feature set or model is one new file here, or one module of another package that names it as an entry
 point in the group that is called like the folder, such as ``phonolake.sources``.
@@ -67,10 +67,10 @@ def _loaded(entry: EntryPoint) -> ModuleType:
     except Exception as error:  # whatever another's code may raise
         raise PhonolakeError(
             f"{by} brings {entry.name!r} as the entry point {entry.value}, which cannot be imported "
-            f"({type(error).__name__}: {error}): mend the package or uninstall it"
+            f"({type(error).__name__}: {error}): fix the package or uninstall it"
         ) from error
     if not isinstance(found, ModuleType):
         raise PhonolakeError(
-            f"{by} brings {entry.name!r} as the entry point {entry.value}, which is no module: name the module alone"
+            f"{by} brings {entry.name!r} as the entry point {entry.value}, which is not a module: name the module only"
         )
     return found

@@ -1,4 +1,4 @@
-"""Chance that can be repeated: one random generator for each track in each epoch, whatever came before."""
+"""Reproducible randomness: one random generator for each track in each epoch."""
 
 from hashlib import blake2b
 
@@ -8,8 +8,8 @@ import numpy as np
 def track_rng(seed: int, epoch: int, track_id: str, purpose: str = "") -> np.random.Generator:
     """Make the random generator of one track in one epoch.
 
-    It depends on the arguments alone, so a track meets the same chance whatever stands before it, on whichever worker,
-    in whichever process.
+    It depends only on the arguments, so a track gets the same random values in any order, on any worker and in any
+    process.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def track_rng(seed: int, epoch: int, track_id: str, purpose: str = "") -> np.ran
     track_id : str
         Such as ``"fma:000002"``.
     purpose : str
-        What the chance decides about: other purposes are independent of each other.
+        The use of the random values; different purposes are independent.
     """
     digest = blake2b(f"{seed}/{epoch}/{track_id}{purpose and '/'}{purpose}".encode(), digest_size=16).digest()
     return np.random.default_rng(int.from_bytes(digest, "little"))

@@ -1,7 +1,7 @@
-"""The contracts of datasets, feature sets, spectrograms and models as checks, for those who bring some.
+"""Contract checks for your own datasets, feature sets, spectrograms and models.
 
-Phonolake's own parts pass them in its tests. Each check returns nothing, and raises an `AssertionError` that says which
-promise is not kept.
+Phonolake's own parts pass them in its tests. Each check returns nothing, and raises an `AssertionError` that names the
+broken rule.
 """
 
 import json
@@ -25,7 +25,7 @@ SECONDS = (0.2, 1.0, 3.3)
 
 
 def check_source(source: sources.Source, root: Path) -> None:
-    """Hold a dataset reader against the contract of `phonolake.sources.contract`.
+    """Check a dataset reader by the contract of `phonolake.sources.contract`.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def _check_recording(recording: Recording, root: Path) -> None:
 
 
 def check_feature_set(recipe: FeatureSet) -> None:
-    """Hold a feature set against what every feature set promises: finite numbers, one for each column."""
+    """Check a feature set: finite numbers, one for each column."""
     _check_recipe(recipe)
     names = [name for name, _ in recipe.columns]
     _holds(len(set(names)) == len(names) > 0, "columns have names of their own")
@@ -93,7 +93,7 @@ def check_feature_set(recipe: FeatureSet) -> None:
 
 
 def check_spectrogram(recipe: Spectrogram) -> None:
-    """Hold a spectrogram against what every spectrogram promises: the shape and the rate that it names."""
+    """Check a spectrogram: the shape and the rate that it states."""
     _check_recipe(recipe)
     _holds(bool(recipe.unit) and recipe.n_bands > 0 and recipe.frames_per_second > 0, "unit, bands and rate are given")
     channels = (recipe.n_channels,) if recipe.n_channels > 1 else ()
@@ -136,7 +136,7 @@ def _answer(recipe: FeatureSet | Spectrogram, y: np.ndarray) -> np.ndarray | Non
 
 
 def check_network(name: str, *, n_frames: int | None = None) -> None:
-    """Hold a network of the registry against the contract of `phonolake.models.registry`.
+    """Check a network of the registry by the contract of `phonolake.models.registry`.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def _windows(read: Any, length: int) -> np.ndarray:
 
 
 def check_estimator(name: str) -> None:
-    """Hold a scikit-learn classifier of the registry against the contract of `phonolake.models.registry`."""
+    """Check a scikit-learn classifier of the registry by the contract of `phonolake.models.registry`."""
     from phonolake.models import registry, storage
     from phonolake.models.registry import EstimatorCard
 

@@ -54,7 +54,7 @@ def test_estimators_and_networks_stand_in_one_grid(lake, configuration, capsys):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("model = ", "is no TOML"),
+        ("model = ", "is not TOML"),
         ("[grid]\nshare = 1.0", "with the key model"),
         ('[grid]\nmodel = "k2c2"\nshares = 1.0', "Did you mean 'share'"),
         ('metrics = "accuracy"\n[grid]\nmodel = "k2c2"', "Did you mean 'metric'"),

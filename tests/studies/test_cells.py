@@ -118,9 +118,9 @@ def test_what_no_cell_can_be_is_refused(varied, says):
     ("cell", "error", "says"),
     [
         (TrainingCell("k2c3"), UsageError, "Did you mean 'k2c2'"),
-        (TrainingCell("random-vgg-small"), UsageError, "learns no labels"),
+        (TrainingCell("random-vgg-small"), UsageError, "is not trained on labels"),
         (TrainingCell("k2c2", settings=(("C", 1.0),)), UsageError, "settings are for estimators"),
-        (TrainingCell("random-forest", trained=False), UsageError, "only networks have first weights"),
+        (TrainingCell("random-forest", trained=False), UsageError, "only networks have initial weights"),
         (TrainingCell("k2c2", share=0.05), PhonolakeError, "too few tracks"),
         (TrainingCell("k2c2", preprocessing="cubic/bypass/x1"), UsageError, "unknown preprocessing"),
         (TrainingCell("k2c2-stft"), PhonolakeError, "phonolake extract --spectrogram stft-257-12k"),

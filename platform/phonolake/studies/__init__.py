@@ -1,1 +1,1 @@
-"""Studies: one per paper, each of which runs its experiments again and sets the figures beside those printed."""
+"""Studies: one per paper, each repeats its experiments and compares the figures with the published ones."""

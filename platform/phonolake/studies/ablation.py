@@ -1,4 +1,4 @@
-"""Ablations: a grid of the user's own, with every arm held against the first and untrained networks as the floor."""
+"""Ablations: a user's own grid, with every arm compared with the first and untrained networks as the lower bound."""
 
 import tomllib
 from dataclasses import fields
@@ -21,9 +21,9 @@ VARIED = tuple(f.name for f in fields(TrainingCell) if f.name not in ("seed", "f
 def read(path: Path) -> grid.GridStudy:
     """The study that a TOML file describes.
 
-    ``[grid]`` has a value or a list of values for each of `VARIED`: all combinations are trained, and the first of
-    each list makes the arm that the others are held against. ``metric`` says what is compared: by default accuracy for
-    classes, the ROC-AUC for tags. ``floor = false`` leaves untrained networks out.
+    ``[grid]`` has a value or a list of values for each of `VARIED`: all combinations are trained, and the first of each
+    list makes the reference arm. ``metric`` says what is compared: by default accuracy for classes, the ROC-AUC for
+    tags. ``floor = false`` leaves untrained networks out.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def read(path: Path) -> grid.GridStudy:
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} is no TOML ({error})") from error
+        raise UsageError(f"{path} is not TOML ({error})") from error
     for name in given:
         if name not in ("grid", "metric", "floor", "name"):
             raise unknown(f"setting of {path.name}", name, ("grid", "metric", "floor", "name"))

@@ -1,4 +1,4 @@
-"""One cell, on a worker: learn, ask about the tracks that were held out, and keep what it reached.
+"""One cell, on a worker: train, predict the held-out tracks, and store the results.
 
 Shape suffixes: N tracks, D values, K classes.
 """
@@ -31,13 +31,13 @@ HEAD = "logistic-regression"
 
 
 def measure(work: Work) -> None:
-    """Work off a cell and keep what it reached."""
+    """Compute a cell and store its results."""
     kept.keep(work.task.lake, work.cell.model, work.cell, reached(work))
     remove(work.task.folder)
 
 
 def reached(work: Work) -> kept.Finished:
-    """Learn, and ask about the held-out tracks.
+    """Train, and predict the held-out tracks.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def _network(work: Work, figures: dict[str, float]) -> tuple[dict[str, np.ndarra
 
 
 def listened(network: Any, cell: Any) -> dict[str, float]:
-    """What the filters of each layer of a sample-level network answer to: quantiles of their peaks, in hertz."""
+    """Preferred frequencies of the filters of each layer of a sample-level network: quantiles of peaks, in hertz."""
     from phonolake.models import filters
     from phonolake.models.sample_level import SR
 
@@ -110,7 +110,7 @@ def listened(network: Any, cell: Any) -> dict[str, float]:
 
 
 def _untrained(work: Work) -> dict[str, np.ndarray]:
-    """A logistic regression over the embedding that a network's first weights give."""
+    """A logistic regression on the embedding of a network with its initial weights."""
     task = work.task
     network = task.model.build(**fitting.build_arguments(task)).eval()
     fitted = fitting.Fitted(network, fitting.build_arguments(task), "sigmoid" if task.examples.many else "softmax")
@@ -120,7 +120,7 @@ def _untrained(work: Work) -> dict[str, np.ndarray]:
 
 
 def _asked(task: Task, predictor: Predictor, parts: set[str]) -> Iterator[Scored]:
-    """What a network says of the tracks of some parts."""
+    """A network's predictions for the tracks of some parts."""
     wanted = {
         track_id for track_id, part in zip(task.examples.track_ids, task.examples.parts, strict=True) if part in parts
     }
@@ -151,7 +151,7 @@ def _estimator(work: Work) -> dict[str, np.ndarray]:
 
 
 def _rows(task: Task) -> dict[str, np.ndarray]:
-    """The vector of each track; the mean where it has several."""
+    """The vector of each track; the mean if it has several."""
     read = inputs.vectors(task.input)
     found: dict[str, np.ndarray] = {}
     for path in task.paths:
@@ -188,7 +188,7 @@ def _values(task: Task, read: StoredSpectrogram) -> dict[str, np.ndarray]:
 def _over_vectors(
     task: Task, x: dict[str, np.ndarray], model: str, settings: tuple[tuple[str, Any], ...]
 ) -> dict[str, np.ndarray]:
-    """Fit an estimator on the training tracks that have a vector, and ask it about the test tracks."""
+    """Fit an estimator on the training tracks that have a vector, and predict the test tracks."""
     examples = task.examples
     taught = {track_id: y for track_id, y in examples.of(TRAIN).items() if track_id in x}
     held_out = [track_id for track_id in examples.of(TEST) if track_id in x]
@@ -223,7 +223,7 @@ def _over_vectors(
 
 
 def timed(work: Work) -> float:
-    """Seconds that a cell takes, of which nothing is kept."""
+    """Time of a cell in seconds, without storing its results."""
     started = time.perf_counter()
     try:
         reached(work)
@@ -233,7 +233,7 @@ def timed(work: Work) -> float:
 
 
 def on_few(work: Work, n_tracks: int) -> Work:
-    """The same cell for one epoch, and of a network on so many training tracks, to see how long it takes."""
+    """The same cell for one epoch, and for a network on this many training tracks, for timing."""
     examples, learns_by_epochs = work.task.examples, isinstance(work.task.model.CARD, NetworkCard)
     most = n_tracks if learns_by_epochs and work.cell.trained else len(examples.parts)
     left, parts = {VALID: 2, TEST: 2, TRAIN: most}, []

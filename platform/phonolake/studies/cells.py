@@ -1,8 +1,8 @@
-"""Cells: what a study varies, one training each, and how a lake's tracks are dealt to it.
+"""Cells: what a study varies, one training each, and the tracks of each.
 
-A cell is planned as `phonolake train` plans a training. What no command offers comes on top: a part of the training
-tracks, labels that were made wrong at a known rate, settings of an estimator, a network that learns nothing. Cells are
-experiments: neither their weights nor their answers take part in what the lake is asked.
+A cell is planned like a training of `phonolake train`, with additional options: a part of the training tracks, labels
+corrupted at a known rate, settings of an estimator, an untrained network. Cells are experiments: other commands use
+neither their weights nor their predictions.
 
 Shape suffixes: N tracks, K classes.
 """
@@ -43,29 +43,29 @@ class TrainingCell:
     input : str, optional
         What it reads instead of its own; an estimator may read a stored spectrogram too, value by value.
     preprocessing : str, optional
-        Point of the grid of `phonolake.features.preprocessing`.
+        Cell of the grid of `phonolake.features.preprocessing`.
     augment : tuple of str
     settings : tuple of (str, value)
-        Of an estimator, as its `set_params` takes them.
+        Settings of an estimator, as for its `set_params`.
     share : float
-        Of the training tracks, in (0, 1]. Smaller shares are parts of larger ones of the same seed.
+        Share of the training tracks, in (0, 1]. Smaller shares are parts of larger ones of the same seed.
     labels, split : str, optional
-        Source of the labels that are learned, and name of the split; the scope's by default.
+        Source of the training labels, and name of the split; the scope's by default.
     missing, false : float
-        Share of the labels of training and validation tracks that are taken away, and wrong ones added for each that
-        was given, both in [0, 1). Of one label a track, `false` is the share that is replaced. Higher rates keep the
-        wrong labels of lower ones.
+        Share of the labels of training and validation tracks to remove, and wrong ones to add for each given one, both
+        in [0, 1). With one label per track, `false` is the share to replace. Higher rates keep the wrong labels of
+        lower ones.
     trained : bool
-        Else the network keeps its first weights, and a logistic regression learns from its embedding.
+        If False, the network keeps its initial weights, and a logistic regression is trained on its embedding.
     search : bool
-        The settings of an estimator are chosen from its published grid, over all folds in one cell; an extractor that
-        is drawn, such as ``features:random-vgg-small``, is drawn by the seed.
+        The settings of an estimator are chosen from its published grid, over all folds in one cell; the seed also draws
+        a random extractor such as ``features:random-vgg-small``.
     listen : int
-        Steps of gradient ascent by which a sample-level network is asked what its filters answer to.
+        Steps of gradient ascent for the preferred frequencies of a sample-level network's filters.
     fold : int, optional
         Fold that is held out.
     seed : int
-        Decides weights, order, and which tracks and labels are drawn.
+        Decides weights, order, and the drawn tracks and labels.
     """
 
     model: str
@@ -94,7 +94,7 @@ class TrainingCell:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is the same for all cells of a study.
+    """Settings that all cells of a study share.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Scope:
     max_epochs : int, optional
         Instead of the recipes'.
     most_tracks : int, optional
-        Training tracks at most.
+        Maximum number of training tracks.
     """
 
     lake: str
@@ -125,7 +125,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A cell with all that a worker needs to know; `task.run_id` names it."""
+    """A cell with its task for a worker; `task.run_id` names it."""
 
     cell: TrainingCell
     task: Task
@@ -136,12 +136,12 @@ class Work:
 
     @property
     def n_taught(self) -> int:
-        """Tracks that it learns from; where folds are held out in turn, all."""
+        """Number of its training tracks; with folds held out in turn, all."""
         return sum(part == TRAIN or part.startswith(FOLD) for part in self.task.examples.parts)
 
 
 class Planner:
-    """Plans the cells of one scope; what several have in common is read from the lake once."""
+    """Plans the cells of one scope; common data is read from the lake once."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -151,12 +151,12 @@ class Planner:
         self._vectors: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def folds(self, split: str | None = None) -> tuple[int | None, ...]:
-        """Folds to hold out in turn; the one part that a fixed split tests on is None."""
+        """Folds to hold out in turn; None for the test part of a fixed split."""
         name = split or self.scope.split or labelled.choose_split(self.lake, self.scope.dataset)
         return tuple(labelled.fold_numbers(self.lake, name)) or (None,)
 
     def plan(self, cell: TrainingCell) -> Work:
-        """What a worker needs to know of a cell.
+        """The task of a cell for a worker.
 
         Raises
         ------
@@ -186,7 +186,7 @@ class Planner:
     def _planned(self, cell: TrainingCell) -> Task:
         scope, card = self.scope, registry.get(cell.model).CARD
         if not isinstance(card, NetworkCard | EstimatorCard):
-            raise UsageError(f"{cell.model} learns no labels: a study varies networks and estimators")
+            raise UsageError(f"{cell.model} is not trained on labels: a study varies networks and estimators")
         config = Config(
             lake=scope.lake,
             model=cell.model,
@@ -256,11 +256,11 @@ def _check_kind(cell: TrainingCell) -> None:
     if is_network and cell.settings:
         raise UsageError(f"{cell.model} is a network and has a recipe: settings are for estimators")
     if not is_network and not cell.trained:
-        raise UsageError(f"{cell.model} is no network: only networks have first weights to be left at")
+        raise UsageError(f"{cell.model} is not a network: only networks have initial weights")
 
 
 def thinned(examples: Examples, share: float, most: int | None, seed: int) -> Examples:
-    """Leave training tracks out: each class keeps its share, and what a smaller share keeps a larger one has too."""
+    """Leave training tracks out: each class keeps its share, and larger shares contain the tracks of smaller ones."""
     rng = np.random.default_rng([seed, 1])
     taught = [n for n, part in enumerate(examples.parts) if part == TRAIN]
     order = rng.permutation(len(taught))
@@ -277,12 +277,12 @@ def thinned(examples: Examples, share: float, most: int | None, seed: int) -> Ex
 
 
 def mislabelled(examples: Examples, missing: float, false: float, seed: int) -> Examples:
-    """Make labels of training and validation tracks wrong, at these rates; see `TrainingCell`.
+    """Corrupt labels of training and validation tracks at these rates; see `TrainingCell`.
 
     Raises
     ------
     UsageError
-        For missing labels where a track has one.
+        For missing labels if a track has only one.
     """
     if not missing and not false:
         return examples

@@ -3,16 +3,16 @@
 A module in this folder is a study when it defines
 
     STUDY : StudyCard
-        Which paper it repeats, and on what data.
+        The paper it repeats, and the data.
     Config : a frozen dataclass
-        What to run on which folder; every field but the folder has a default.
+        What to run on which folder; every field except the folder has a default.
     PARTS : tuple of str
-        What a study can be asked for, such as ``"published"`` and ``"honest"``.
+        Parts of the study, such as ``"published"`` and ``"honest"``.
     DEVIATIONS : tuple of Deviation
-        Where paper, code and this study part ways, and what comes of it.
+        Differences of paper, code and this study, and their effects.
     run(config) -> iterator of list[Row]
-        The experiments, each a task on the cluster; the rows of one table after the other, as they are done. What is
-        wrong with `config` is raised at once.
+        The experiments, each a task on the cluster; the rows of one table after the other, as they are done. Errors of
+        `config` are raised at once.
 
 A study that varies trainings on a lake defines ``GRID``, a `phonolake.studies.grid.Study`, and takes its `Config` from
 there: planning, keeping, claims and commands are those of `grid.Session`.
@@ -31,7 +31,7 @@ from phonolake import registry
 
 @dataclass(frozen=True, slots=True)
 class StudyCard:
-    """What a person should know of a study before running it."""
+    """What users should know before running a study."""
 
     name: str
     paper: str
@@ -41,7 +41,7 @@ class StudyCard:
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """One place where paper, code and study part ways; rows refer to it by its key."""
+    """One difference of paper, code and study; rows refer to it by its key."""
 
     key: str
     text: str
@@ -60,7 +60,7 @@ class Row:
     model, metric : str
         Registry name, and what was measured.
     paper : float, optional
-        As printed; None where the paper has no such figure.
+        As printed; None if the paper has no such figure.
     ours : float
         Mean over `n` runs.
     std, low, high : float, optional
@@ -68,7 +68,7 @@ class Row:
     n : int
         Runs: seeds of the model, or splits of the data.
     notes : str
-        Keys of the deviations that touch this figure.
+        Keys of the deviations that affect this figure.
     """
 
     part: str
@@ -122,7 +122,7 @@ class ClaimRow:
 
 @dataclass(frozen=True, slots=True)
 class PartPlan:
-    """What a part of a study takes: cells that no part before has, those of them that are finished, and hours here."""
+    """The cost of a part of a study: cells that no earlier part has, finished ones, and hours on this machine."""
 
     part: str
     cells: int
@@ -153,7 +153,7 @@ def get(name: str) -> Study:
 
 
 def summarise(values: Sequence[float]) -> dict[str, Any]:
-    """The fields of a `Row` that say how runs came out."""
+    """The fields of a `Row` that summarise runs."""
     spread: dict[str, float | None] = {"std": None, "low": None, "high": None}
     if len(values) > 1:
         spread = {"std": float(np.std(values, ddof=1)), "low": float(min(values)), "high": float(max(values))}

@@ -1,4 +1,4 @@
-"""What the cells of a study reached, and how sure the differences between them are.
+"""Figures of the cells of a study, and intervals of their differences.
 
 A figure is the mean over seeds and folds. Its interval draws artists with their tracks, and seeds, with replacement;
 two arms of a study are compared on the same draws.
@@ -28,7 +28,7 @@ Verdict = Literal["holds", "does not hold", "undecided"]
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One row of a table: cells that differ in seed and fold alone, and what is measured of them.
+    """One row of a table: cells that differ only in seed and fold, and their metric.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class Claim:
 
 
 def better(text: str, first: Arm, second: Arm) -> Claim:
-    """The claim that one arm reaches more than another."""
+    """The claim that one arm is better than another."""
     return Claim(text, ((first, 1.0), (second, -1.0)))
 
 
@@ -87,7 +87,7 @@ def alike(text: str, first: Arm, second: Arm, margin: float) -> Claim:
 
 
 def judge(estimate: Estimate, expects: Literal["above", "alike"], margin: float = 0.0) -> Verdict:
-    """Whether an interval lies where a claim wants it, elsewhere, or on both sides."""
+    """Whether an interval meets a claim, contradicts it, or is undecided."""
     low, high = estimate.low, estimate.high
     if np.isnan(low) or np.isnan(high):
         return "undecided"
@@ -104,11 +104,11 @@ class Evidence:
     Parameters
     ----------
     cells : mapping
-        By the cell of an arm, what it reached: for each seed one for each fold.
+        Results by the cell of an arm: for each seed one for each fold.
     truth : mapping of str to frozenset of str
         Labels by track id.
     artists : mapping of str to str
-        What the tracks of one artist have in common.
+        Group of each track's artist.
     """
 
     def __init__(
@@ -214,5 +214,5 @@ def truth_of(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, fr
 
 
 def artists_of(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """What tracks of one artist, or with one recording, have in common."""
+    """The group of each track by artist or recording."""
     return kinship.groups(connection)

@@ -1,4 +1,4 @@
-"""Genres of FMA's small set by a KTH project's methods, and what seeds and intervals leave of their order."""
+"""Genres of FMA's small set by a KTH project's methods, with seeds and intervals."""
 
 from collections.abc import Iterator
 from functools import partial

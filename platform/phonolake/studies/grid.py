@@ -1,7 +1,7 @@
-"""Studies that vary what a training depends on: checked and planned as a whole, then worked off table by table.
+"""Studies that vary trainings: checked and planned as a whole, then run table by table.
 
-A study is a list of parts, a part a list of arms with the claims that they bear on. What is finished stands in the
-lake, so that a study that was killed, or asked again with more seeds, only does what is missing.
+A study is a list of parts, a part a list of arms with claims about them. Finished cells are in the lake, so that a
+killed study, or one with more seeds, only computes the missing ones.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,14 +29,14 @@ from phonolake.training.recipe import Hardware
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of a study is done.
+    """The size of a study.
 
     Parameters
     ----------
     least : int
-        Training tracks without which its figures would say nothing.
+        Minimum number of training tracks.
     most : int, optional
-        Training tracks that are used at most.
+        Maximum number of training tracks.
     max_epochs : int, optional
         Instead of the recipes'.
     repeats : int
@@ -74,9 +74,9 @@ class Config:
     dataset, split, top_labels, max_epochs
         As `phonolake train` takes them.
     labels : str
-        Source of the labels that are learned.
+        Source of the training labels.
     truth : str, optional
-        Source of the labels that test tracks are measured by; the same by default.
+        Source of the labels for evaluation; the same by default.
     device : str
     """
 
@@ -96,7 +96,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a study knows of the tracks before it begins."""
+    """Facts of the tracks before a study starts."""
 
     lake: Lake
     config: Config
@@ -126,7 +126,7 @@ class StudyPart:
         Rows of tables, in the order of the tables.
     claims : tuple of Claim
     more : callable, optional
-        Gives rows and judged claims that no arm stands for, from the evidence of the arms.
+        Computes rows and judged claims without an arm, from the evidence of the arms.
     """
 
     name: str
@@ -137,7 +137,7 @@ class StudyPart:
 
 @dataclass(frozen=True, slots=True)
 class GridStudy:
-    """What a module of a paper brings.
+    """The definition of a paper's study.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ class GridStudy:
 
 
 class Session:
-    """A study on a lake: checked when it is made, then worked off.
+    """A study on a lake: checked on construction, then run.
 
     Raises
     ------
@@ -198,7 +198,7 @@ class Session:
         return [[self.planner.plan(replace(cell, seed=seed, fold=fold)) for fold in folds] for seed in seeds]
 
     def tables(self) -> Iterator[list[Row]]:
-        """Work off what is missing; the rows of one table after the other, and `claims` grow part by part.
+        """Compute missing cells; yields the rows of each table, and extends `claims` part by part.
 
         Both are kept in the lake when all is done.
         """
@@ -241,7 +241,7 @@ class Session:
         kept.complete(self.facts.lake, work, cell_fits.measure, what=what, seconds=seconds, gpus=int(gpu))
 
     def evidence(self, arms: Sequence[Arm]) -> Evidence:
-        """What the finished cells of some arms reached."""
+        """Results of the finished cells of some arms."""
         cells = {arm.cell: self.work[arm.cell] for arm in arms}
         ids = [unit.cell_id for units in cells.values() for folds in units for unit in folds]
         found = kept.read(self.facts.lake, ids) if ids else {}
@@ -287,7 +287,7 @@ class Session:
         return f"{own}, another than the paper's {' or '.join(papers)}"
 
     def plan(self) -> list[PartPlan]:
-        """What would be done, and how long it takes here by a rate that is measured on a few tracks."""
+        """The planned work, and its time here by a rate measured on a few tracks."""
         plans, seen = [], set[str]()
         workers = max(1, execution.cores())
         for part in self.parts:
@@ -331,7 +331,7 @@ def _dataset(lake: Lake, wanted: str | None) -> str:
     with catalog.connect(lake) as connection:
         known = [n for (n,) in connection.execute("SELECT DISTINCT dataset FROM tracks ORDER BY 1").fetchall()]
     if not known:
-        raise UsageError("the lake has no tracks: `phonolake ingest` brings some")
+        raise UsageError("the lake has no tracks: run `phonolake ingest`")
     if wanted is not None and wanted not in known:
         raise unknown("dataset", wanted, known)
     if wanted is None and len(known) > 1:

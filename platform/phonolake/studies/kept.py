@@ -1,7 +1,7 @@
-"""Finished cells in a lake: what is there is not done again, and what a kill left is found.
+"""Finished cells in a lake: they are not computed again, and those of a killed study are found.
 
-A worker writes what a cell reached as two shards, the one that marks it as finished last. They are published some at a
-time.
+A worker writes the results of a cell as two shards, the one that marks it as finished last. They are published some at
+a time.
 
 Shape suffixes: N tracks, K classes, D values of a label vector.
 """
@@ -42,12 +42,12 @@ class HeldOutAnswers:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a cell reached.
+    """The results of a cell.
 
     Parameters
     ----------
     figures : mapping
-        What was measured while it was at work.
+        Figures measured by the worker.
     answers : mapping
         By protocol; see the table `study_predictions`.
     label_vectors : ndarray (K, D), optional
@@ -62,7 +62,7 @@ class Finished:
 
 
 def keep(place: Place, model: str, cell: Any, found: Finished) -> None:
-    """Write what a cell reached, on a worker."""
+    """Write the results of a cell, on a worker."""
     lake = Lake(place)
     predictions, cells = schema.table(PREDICTIONS), schema.table(CELLS)
     rows = [
@@ -106,7 +106,7 @@ def _ready(lake: Lake, table: str, cell_ids: Iterable[str]) -> list[str]:
 
 
 def finished(lake: Lake, cell_ids: Iterable[str]) -> set[str]:
-    """Those of some cells that need no more work."""
+    """The finished ones of some cells."""
     wanted = set(cell_ids)
     ready = set(_ready(lake, CELLS, wanted))
     if ready == wanted:
@@ -127,12 +127,12 @@ def complete(
     seconds: float | None = None,
     gpus: int = 0,
 ) -> None:
-    """Do what is not finished, each cell on one core; `unpublished` publishes it.
+    """Compute unfinished cells, each on one core; `unpublished` publishes them.
 
     Parameters
     ----------
     work : mapping
-        By the id of a cell, what `function` is given; it calls `keep`.
+        Arguments of `function`, which calls `keep`, by the id of a cell.
     what : str
         For those who watch.
     seconds : float, optional
@@ -158,7 +158,7 @@ def unpublished(lake: Lake, cell_ids: Iterable[str]) -> dict[str, Change]:
 
 
 def read(lake: Lake, cell_ids: Iterable[str]) -> dict[str, Finished]:
-    """What finished cells reached, by their ids: from the shards that lie ready, or what was published of them."""
+    """Results of finished cells, by their ids, from finished or published shards."""
     wanted = sorted(set(cell_ids))
     ready = _ready(lake, PREDICTIONS, _ready(lake, CELLS, wanted))
     others = sorted(set(wanted) - set(ready))

@@ -1,4 +1,4 @@
-"""Music roles from hand-crafted features: Tables 3 and 5 to 7 of Korosteleva and Gerstner, as published and honestly.
+"""Music roles from hand-crafted features: Tables 3 and 5 to 7 of Korosteleva and Gerstner, as published and honest.
 
 The study that sets the pattern: figures and deviations in `music_role_paper`, data in `music_role_data`, one fit in
 `music_role_fits`, and here the experiments and the rows that they become.
@@ -132,7 +132,9 @@ def _check(config: Config) -> None:
     clips = data.read(config.features, _BEST_VECTOR)
     data.authors_test(config.features, clips.names)
     if config.part == "ensemble" and config.probabilities is None:
-        raise UsageError("the part 'ensemble' averages what the authors' VGG16 said: name a table with --probabilities")
+        raise UsageError(
+            "the part 'ensemble' averages probabilities of the authors' VGG16: name a table with --probabilities"
+        )
     if config.probabilities is not None:
         ensemble.read(config.probabilities, clips.names, clips.classes)
 

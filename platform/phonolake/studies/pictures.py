@@ -1,4 +1,4 @@
-"""A study as a picture: each table a panel, our figures with their spread beside those that were printed."""
+"""A study as a figure: each table a panel, our figures with their spread beside the published ones."""
 
 from collections.abc import Sequence
 from itertools import groupby

@@ -1,4 +1,4 @@
-"""How long cells would take here: each kind of training is timed on a few tracks."""
+"""Estimate the time of cells here: each kind of training is timed on a few tracks."""
 
 from collections.abc import Sequence
 

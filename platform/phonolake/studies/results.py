@@ -1,4 +1,4 @@
-"""What a study printed, kept in its lake for SQL and for the dashboard."""
+"""The printed results of a study, stored in its lake for SQL and the dashboard."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,7 +1,7 @@
-"""Robustness of a tagger to its labels, its first weights and its input: the experiments of Choi et al.
+"""Robustness of a tagger to its labels, its initial weights and its input: the experiments of Choi et al.
 
-What needs trainings is here, what asks tables in `robustness_labels`. The curve over noise of a known rate is new: the
-paper's title as a measurement.
+Parts with trainings are here, those with tables only in `robustness_labels`. The curve over noise of a known rate is
+new: the paper's title as a measurement.
 """
 
 from collections.abc import Iterator
@@ -95,7 +95,7 @@ def _mel_and_stft(facts: Facts, table: str) -> tuple[list[Arm], list[Arm]]:
 
 
 def _evaluation(facts: Facts) -> list[StudyPart]:
-    """The trainings of Fig. 5 measured twice; with the whole study it is left out where nobody listened again."""
+    """The trainings of Fig. 5 evaluated twice; left out of the whole study if there are no annotations."""
     if facts.config.part == "all" and not facts.config.truth:
         try:
             robustness_labels.read_annotations(facts)

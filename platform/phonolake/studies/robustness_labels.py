@@ -171,8 +171,8 @@ def evaluation(facts: Facts, evidence: Evidence) -> Found:
             )
         )
         text = {
-            "rho_1": "Doubtful labels put trainings in the order in which checked ones do.",
-            "rho_2": "The checked labels speak for all.",
+            "rho_1": "Noisy labels rank trainings in the same order as checked ones.",
+            "rho_2": "The checked labels are representative of all.",
         }[rho.name]
         estimate = Estimate(rho.value, rho.low, rho.high)
         claims.append(_claim("evaluation", text, "correlation", estimate, found.n_tracks, ""))
@@ -211,7 +211,7 @@ def _answers(facts: Facts, track_ids: Sequence[str], labels: Sequence[str]) -> n
         if track_id in place and label in labels:
             answer_NL[place[track_id], labels.index(label)] = answer
     if np.isnan(answer_NL).all():
-        raise PhonolakeError("none of the test tracks was annotated: `phonolake annotations sample` draws some to hear")
+        raise PhonolakeError("none of the test tracks was annotated: draw some with `phonolake annotations sample`")
     return answer_NL
 
 
@@ -272,7 +272,7 @@ def _compared(name: str, classes: Sequence[str], W_KD: np.ndarray, matrix: Label
             (f"common of {top}", paper.COMMON_OF_20, float(common)),
         )
     ]
-    text = f"Labels whose vectors are alike come together ({name})."
+    text = f"Labels with similar vectors occur together ({name})."
     estimate = Estimate(rho, *_over_labels(S_KK, C_KK))
     return rows, [_claim("label-vectors", text, "rank correlation", estimate, matrix.Y_NL.shape[0], data)]
 

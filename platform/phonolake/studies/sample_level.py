@@ -1,4 +1,4 @@
-"""Networks over waveforms: Lee et al.'s family by depth and length, their frame-level baselines, and what they cost."""
+"""Networks over waveforms: Lee et al.'s family by depth and length, their frame-level baselines, and their cost."""
 
 from collections.abc import Iterator
 

@@ -1,1 +1,1 @@
-"""Made-up music collections whose truth is known: composed audio, wrong labels and broken files in FMA's layout."""
+"""Synthetic music collections with known truth: composed audio, wrong labels and broken files in FMA's layout."""

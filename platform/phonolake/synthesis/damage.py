@@ -1,4 +1,4 @@
-"""Six ways in which a file of a collection turns out to be no usable recording, each as the bytes to store."""
+"""Six kinds of unusable files in a collection, each as the bytes to store."""
 
 import io
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Which tracks a synthetic collection holds: classes, artists, split, wrong labels and broken files."""
+"""Plan the tracks of a synthetic collection: classes, artists, split, wrong labels and broken files."""
 
 import math
 from collections import defaultdict
@@ -37,7 +37,7 @@ class Config:
     n_tracks : int
         Tracks in all, broken ones included; 1 to 100,000.
     seed : int
-        Everything random follows from it; 0 or above.
+        Determines everything random; 0 or above.
     label_noise : float
         Fraction of the sound tracks whose written genre is wrong, in [0, 1).
     n_corrupt : int

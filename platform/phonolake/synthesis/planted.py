@@ -1,4 +1,4 @@
-"""What a corpus has on purpose, so that the outcome of an experiment on it is known.
+"""Planted effects in a corpus, so that the outcome of an experiment on it is known.
 
 Tags that depend on each other and are wrong at a known rate; and a burst in every clip that is so much louder than the
 music that a linear spectrogram shows nothing else, while one in decibels shows both.
@@ -17,7 +17,7 @@ BURST_SECONDS, BURST_HERTZ, PEAK = 0.05, (300.0, 3_000.0), 0.9
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """Rates and levels that a corpus is made with.
+    """Rates and levels of the planted effects.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Planted:
 
     @property
     def about_tags(self) -> bool:
-        """Whether tags are other than they would be."""
+        """Whether tags are changed."""
         return (self.missing, self.false, self.together) != (0.0, 0.0, 1.0)
 
 

@@ -107,7 +107,7 @@ def _pinned(board: Any) -> Exception | None:
 
 
 def _take_part(config: dict[str, Any]) -> None:
-    """What each worker runs."""
+    """The function of each worker."""
     import ray
     from torch import distributed
 

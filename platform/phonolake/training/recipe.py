@@ -1,4 +1,4 @@
-"""What a network's card says about how to train it: plain values, so that JSON keeps them with the model."""
+"""The training recipe on a network's card: plain values, so that JSON stores them with the model."""
 
 import math
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Small corpora of made music in the official layout of each dataset; found by listing the folder."""
+"""Small corpora of synthetic music in the official layout of each dataset; found by listing the folder."""

@@ -1,4 +1,4 @@
-"""The contract of a layout: which files a small corpus has, and what its tables say of them.
+"""The contract of a layout: the files of a small corpus, and its tables.
 
 A module in this folder is a layout when it defines ``LAYOUT``. Its music is made by `synthesis.music`: a clip's label
 says how it sounds, so that models can learn it. The same settings give the same bytes.
@@ -36,11 +36,11 @@ class Config:
     n_tracks : int
         Clips in all, 1 to 10,000.
     seed : int
-        Everything random follows from it.
+        Determines everything random.
     duration : Seconds
         Of each clip, above 0.
     planted : Planted
-        What the corpus has on purpose; tags of the layouts that have some, bursts of all.
+        Planted effects; tags for layouts with tags, bursts for all.
 
     Raises
     ------
@@ -72,7 +72,7 @@ class PlannedClip:
     path : str
         Below the corpus, with ``/`` between its parts.
     label : str
-        What it is, in the dataset's words.
+        Its label in the dataset's words.
     kind : int
         Number of the label: clips of one kind sound alike.
     number : int
@@ -80,7 +80,7 @@ class PlannedClip:
     container : str
         ``WAV``, ``AU`` or ``MP3``.
     said : tuple of (name, value)
-        What the tables say of it besides.
+        Its other values in the tables.
     """
 
     path: str
@@ -92,13 +92,13 @@ class PlannedClip:
     said: tuple[tuple[str, Any], ...] = ()
 
     def __getitem__(self, name: str) -> Any:
-        """What the tables say of it under a name."""
+        """Its value in the tables under a name."""
         return dict(self.said)[name]
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetLayout:
-    """How a dataset lies on disk.
+    """The layout of a dataset on disk.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def write_track(clip: PlannedClip, config: Config, root: Path) -> int:
 
 
 def write_metadata(clips: Sequence[PlannedClip], config: Config, root: Path) -> None:
-    """Write all files that are no audio; where tags were planted, their truth too, as `phonolake labels import` reads.
+    """Write all files except audio; with planted tags also their truth, for `phonolake labels import`.
 
     ``truth.csv`` has the columns `track_id` and `tag`.
     """
