@@ -10,8 +10,8 @@ CREATE TABLE activations (
     source_shard VARCHAR NOT NULL,
     code_version VARCHAR NOT NULL
 );
-COMMENT ON TABLE activations IS 'What a layer of a network gives, by track or by window';
-COMMENT ON COLUMN activations.track_id IS 'Track the vector stands for';
+COMMENT ON TABLE activations IS 'Output of a layer of a network, by track or by window';
+COMMENT ON COLUMN activations.track_id IS 'Track of the vector';
 COMMENT ON COLUMN activations.model IS 'Name of the model';
 COMMENT ON COLUMN activations.run_id IS 'Run that trained the model';
 COMMENT ON COLUMN activations.layer IS 'Name of the layer in the network, such as convs.3; embedding for the network''s own';

@@ -11,7 +11,7 @@ CREATE TABLE annotations (
 COMMENT ON TABLE annotations IS 'Answers of people who listened again';
 COMMENT ON COLUMN annotations.track_id IS 'Track that was listened to';
 COMMENT ON COLUMN annotations.label IS 'Label that was asked about';
-COMMENT ON COLUMN annotations.value IS '1 it holds, 0 it does not, NULL passed over';
+COMMENT ON COLUMN annotations.value IS '1 the label is right, 0 it is wrong, NULL skipped';
 COMMENT ON COLUMN annotations.rater IS 'Who answered';
 COMMENT ON COLUMN annotations.annotated_at IS 'When (UTC)';
 COMMENT ON COLUMN annotations.sample IS 'Sample that asked; NULL for an answer that came otherwise';

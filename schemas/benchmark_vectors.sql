@@ -10,7 +10,7 @@ CREATE TABLE benchmark_vectors (
     code_version   VARCHAR NOT NULL
 );
 COMMENT ON TABLE benchmark_vectors IS 'Vectors that a benchmark computed for itself';
-COMMENT ON COLUMN benchmark_vectors.representation IS 'What they are: features:NAME, embeddings:RUN_ID, home:MODEL, untrained:MODEL';
+COMMENT ON COLUMN benchmark_vectors.representation IS 'Source of the vectors: features:NAME, embeddings:RUN_ID, home:MODEL, untrained:MODEL';
 COMMENT ON COLUMN benchmark_vectors.condition IS 'How the recording was heard: clean, or the deformation of its audio';
 COMMENT ON COLUMN benchmark_vectors.track_id IS 'Track';
 COMMENT ON COLUMN benchmark_vectors.vector IS 'The vector; NULL where there was none to be made';

@@ -1,4 +1,4 @@
--- Pairs of tracks that hold the same recording. Of more than two with the same samples each is paired with the first.
+-- Pairs of tracks with the same recording. Of more than two with the same samples each is paired with the first.
 CREATE TABLE duplicates (
     track_id        VARCHAR NOT NULL,
     other_id        VARCHAR NOT NULL,
@@ -9,7 +9,7 @@ CREATE TABLE duplicates (
     config_hash     VARCHAR NOT NULL,
     code_version    VARCHAR NOT NULL
 );
-COMMENT ON TABLE duplicates IS 'Pairs of tracks that hold the same recording';
+COMMENT ON TABLE duplicates IS 'Pairs of tracks with the same recording';
 COMMENT ON COLUMN duplicates.track_id IS 'The one whose id comes first';
 COMMENT ON COLUMN duplicates.other_id IS 'The other track';
 COMMENT ON COLUMN duplicates.kind IS 'exact (the same decoded samples) or near (the same recording after encoding, a gain change, a shift or a change of speed by up to 1.5 %)';

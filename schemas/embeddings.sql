@@ -8,7 +8,7 @@ CREATE TABLE embeddings (
     code_version VARCHAR NOT NULL
 );
 COMMENT ON TABLE embeddings IS 'One vector per track and model';
-COMMENT ON COLUMN embeddings.track_id IS 'Track the vector stands for';
+COMMENT ON COLUMN embeddings.track_id IS 'Track of the vector';
 COMMENT ON COLUMN embeddings.model IS 'Model that made the vector; a feature set''s name when its standardised features are the vector';
 COMMENT ON COLUMN embeddings.run_id IS 'Run that made the model';
 COMMENT ON COLUMN embeddings.embedding IS 'The vector; its length is the same for all rows of one run';

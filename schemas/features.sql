@@ -15,5 +15,5 @@ COMMENT ON COLUMN features.feature_set IS 'Name of the feature set';
 COMMENT ON COLUMN features.source_shard IS 'Audio shard the features were computed from';
 COMMENT ON COLUMN features.config_hash IS 'Hash of the feature set''s name, version and parameters';
 COMMENT ON COLUMN features.code_version IS 'Version of Phonolake that wrote the row';
-COMMENT ON COLUMN features.start_seconds IS 'Start of the segment in the recording; NULL where the row stands for all of it';
-COMMENT ON COLUMN features.end_seconds IS 'End of the segment in the recording; NULL where the row stands for all of it';
+COMMENT ON COLUMN features.start_seconds IS 'Start of the segment in the recording; NULL if the row is about the whole recording';
+COMMENT ON COLUMN features.end_seconds IS 'End of the segment in the recording; NULL if the row is about the whole recording';

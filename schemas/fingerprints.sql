@@ -1,4 +1,4 @@
--- What tracks are compared by to find duplicates.
+-- Fingerprints of tracks to find duplicates.
 CREATE TABLE fingerprints (
     track_id      VARCHAR NOT NULL,
     sample_sha256 VARCHAR NOT NULL,
@@ -9,7 +9,7 @@ CREATE TABLE fingerprints (
     config_hash   VARCHAR NOT NULL,
     code_version  VARCHAR NOT NULL
 );
-COMMENT ON TABLE fingerprints IS 'What tracks are compared by to find duplicates';
+COMMENT ON TABLE fingerprints IS 'Fingerprints of tracks to find duplicates';
 COMMENT ON COLUMN fingerprints.track_id IS 'Track that was decoded';
 COMMENT ON COLUMN fingerprints.sample_sha256 IS 'SHA-256 of sampling rate, channels and decoded samples: the same for the same sound in another lossless file';
 COMMENT ON COLUMN fingerprints.frames IS 'Sub-fingerprints of 32 bits, as signed numbers, one every 11.6 ms (Haitsma and Kalker 2002); 0 where there is no sound to compare';

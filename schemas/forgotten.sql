@@ -4,7 +4,7 @@ CREATE TABLE forgotten (
     forgotten_at TIMESTAMPTZ NOT NULL,
     why          VARCHAR NOT NULL
 );
-COMMENT ON TABLE forgotten IS 'Tracks that were taken down; nothing else is kept of them';
-COMMENT ON COLUMN forgotten.track_id IS 'The id that is never taken in again';
+COMMENT ON TABLE forgotten IS 'Tracks that were removed everywhere; nothing else is kept about them';
+COMMENT ON COLUMN forgotten.track_id IS 'Id that is never ingested again';
 COMMENT ON COLUMN forgotten.forgotten_at IS 'When (UTC)';
 COMMENT ON COLUMN forgotten.why IS 'The reason that was given';

@@ -28,7 +28,7 @@ COMMENT ON COLUMN label_suspects.doubt IS 'How much the models doubt it, in [-1,
 COMMENT ON COLUMN label_suspects.neighbours IS 'Share of the nearest other tracks that have the label; NULL without embeddings';
 COMMENT ON COLUMN label_suspects.expected IS 'C(because, label), the share of tracks with that label that have this one';
 COMMENT ON COLUMN label_suspects.because IS 'Label of the track that makes this one most likely; NULL when it has no other';
-COMMENT ON COLUMN label_suspects.p_wrong IS 'Probability that it is wrong, errors of the models taken into account; NULL where that cannot be told';
-COMMENT ON COLUMN label_suspects.n_wrong IS 'How many of the suspects up to this rank are wrong, expected; NULL where that cannot be told, and after the first 500';
+COMMENT ON COLUMN label_suspects.p_wrong IS 'Probability that it is wrong, corrected for errors of the models; NULL if unknown';
+COMMENT ON COLUMN label_suspects.n_wrong IS 'Expected number of wrong ones among the suspects up to this rank; NULL if unknown, and after the first 500';
 COMMENT ON COLUMN label_suspects.n_wrong_low IS 'Least n_wrong of its 95 % interval';
 COMMENT ON COLUMN label_suspects.n_wrong_high IS 'Greatest n_wrong of its 95 % interval';

@@ -1,4 +1,4 @@
--- How far given labels hold, from people who listened again (Choi et al. 2018, Table I); NULL what a sample cannot tell.
+-- How often given labels are right, according to people who listened again (Choi et al. 2018, Table I); NULL if the sample does not determine it.
 CREATE TABLE label_validations (
     run_id              VARCHAR NOT NULL,
     label               VARCHAR NOT NULL,
@@ -24,7 +24,7 @@ CREATE TABLE label_validations (
     n_bootstrap_high    DOUBLE,
     share_estimated     DOUBLE
 );
-COMMENT ON TABLE label_validations IS 'How far given labels hold, from people who listened again (Choi et al. 2018, Table I); NULL what a sample cannot tell';
+COMMENT ON TABLE label_validations IS 'How often given labels are right, according to people who listened again (Choi et al. 2018, Table I); NULL if the sample does not determine it';
 COMMENT ON COLUMN label_validations.run_id IS 'Run of the stage analyse that found it; its parameters and data are in runs';
 COMMENT ON COLUMN label_validations.label IS 'Label that was checked';
 COMMENT ON COLUMN label_validations.n_positive IS 'Answers about tracks with the label';

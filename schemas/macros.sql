@@ -7,7 +7,7 @@ FROM (SELECT model, run_id, count(*) AS n_tracks FROM embeddings GROUP BY ALL) A
 LEFT JOIN runs AS r USING (run_id)
 ORDER BY r.finished_at DESC NULLS LAST, e.run_id;
 
--- Under which licence the model, vectors and predictions of a run stand, and where they come from. What learned from the
+-- Licence of the model, vectors and predictions of a run, and where they come from. What learned from the
 -- vectors of another run stands under the licence of that one; 'own' is what was trained in this lake on what lies in it.
 CREATE VIEW model_licences AS
 WITH RECURSIVE below AS (
@@ -22,8 +22,8 @@ SELECT run_id, model,
         END) AS licence,
     coalesce(card->>'$.origin', card->>'$.weights.url') AS origin
 FROM deepest;
-COMMENT ON VIEW model_licences IS 'Under which licence the model, vectors and predictions of a run stand';
-COMMENT ON COLUMN model_licences.licence IS 'As stated; own for what was trained in this lake; NULL where nobody says';
+COMMENT ON VIEW model_licences IS 'Licence of the model, vectors and predictions of a run';
+COMMENT ON COLUMN model_licences.licence IS 'As stated; own if trained in this lake; NULL if not stated';
 COMMENT ON COLUMN model_licences.origin IS 'Address, paper or model that it comes from';
 
 -- The k tracks most alike by cosine similarity of their embeddings: exact, over every track.

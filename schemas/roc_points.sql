@@ -10,7 +10,7 @@ CREATE TABLE roc_points (
 COMMENT ON TABLE roc_points IS 'ROC curves of labels by held-out predictions, thinned';
 COMMENT ON COLUMN roc_points.run_id IS 'Run of the stage analyse that found it; its parameters and data are in runs';
 COMMENT ON COLUMN roc_points.label IS 'Label against the rest';
-COMMENT ON COLUMN roc_points.threshold IS 'Least probability that is accepted; NULL where nothing is';
+COMMENT ON COLUMN roc_points.threshold IS 'Lowest accepted probability; NULL if nothing is accepted';
 COMMENT ON COLUMN roc_points.fpr IS 'Share of the tracks without the label that are accepted';
 COMMENT ON COLUMN roc_points.tpr IS 'Share of the tracks with the label that are accepted';
 COMMENT ON COLUMN roc_points.auc IS 'Area under the whole curve';

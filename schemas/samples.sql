@@ -17,6 +17,6 @@ COMMENT ON COLUMN samples.track_id IS 'Track to listen to';
 COMMENT ON COLUMN samples.label IS 'Label to ask about';
 COMMENT ON COLUMN samples.value IS 'The label as it was given when the sample was drawn: 1 the track has it, 0 it has not. Raters do not see it';
 COMMENT ON COLUMN samples.source IS 'Who gave it (labels.source)';
-COMMENT ON COLUMN samples.config IS 'What was drawn, as JSON, with the seed';
+COMMENT ON COLUMN samples.config IS 'Configuration of the draw, as JSON, with the seed';
 COMMENT ON COLUMN samples.config_hash IS 'Hash of the configuration';
 COMMENT ON COLUMN samples.code_version IS 'Version of Phonolake that drew it';

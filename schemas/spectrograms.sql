@@ -22,7 +22,7 @@ COMMENT ON COLUMN spectrograms.data IS 'n_channels x n_bands x n_frames little-e
 COMMENT ON COLUMN spectrograms.source_shard IS 'Audio shard it was computed from';
 COMMENT ON COLUMN spectrograms.config_hash IS 'Hash of the configuration''s parameters';
 COMMENT ON COLUMN spectrograms.code_version IS 'Version of Phonolake that wrote the row';
-COMMENT ON COLUMN spectrograms.n_channels IS 'Number of channels: 3 for a picture in colours; NULL in older rows stands for 1';
-COMMENT ON COLUMN spectrograms.start_seconds IS 'Start of the segment in the recording; NULL where the row stands for all of it';
-COMMENT ON COLUMN spectrograms.end_seconds IS 'End of the segment in the recording; NULL where the row stands for all of it';
+COMMENT ON COLUMN spectrograms.n_channels IS 'Number of channels: 3 for a picture in colours; NULL in older rows means 1';
+COMMENT ON COLUMN spectrograms.start_seconds IS 'Start of the segment in the recording; NULL if the row is about the whole recording';
+COMMENT ON COLUMN spectrograms.end_seconds IS 'End of the segment in the recording; NULL if the row is about the whole recording';
 COMMENT ON COLUMN spectrograms.config IS 'Parameters of the configuration as JSON; NULL in older rows';

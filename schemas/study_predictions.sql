@@ -1,4 +1,4 @@
--- What the models of studies said of tracks that they had not learned from; these answer for studies alone.
+-- Held-out predictions of the models of studies; these answer for studies alone.
 CREATE TABLE study_predictions (
     track_id      VARCHAR NOT NULL,
     cell_id       VARCHAR NOT NULL,
@@ -6,7 +6,7 @@ CREATE TABLE study_predictions (
     fold          SMALLINT,
     probabilities FLOAT[] NOT NULL
 );
-COMMENT ON TABLE study_predictions IS 'What the models of studies said of tracks that they had not learned from';
+COMMENT ON TABLE study_predictions IS 'Held-out predictions of the models of studies';
 COMMENT ON COLUMN study_predictions.track_id IS 'Track that was held out';
 COMMENT ON COLUMN study_predictions.cell_id IS 'Cell of the study';
 COMMENT ON COLUMN study_predictions.protocol IS 'test; where settings were chosen also: best (by the very tracks that it was measured on) and nested (by others)';

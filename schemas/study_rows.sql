@@ -17,14 +17,14 @@ CREATE TABLE study_rows (
     notes      VARCHAR NOT NULL
 );
 COMMENT ON TABLE study_rows IS 'The rows that a study printed last: a figure of a paper beside ours';
-COMMENT ON COLUMN study_rows.study_run IS 'study-hash of what was asked for; asked again, it takes the place of what it printed before';
+COMMENT ON COLUMN study_rows.study_run IS 'study-hash of the request; a repeated request replaces its earlier rows';
 COMMENT ON COLUMN study_rows.position IS 'Place among the rows, from 1';
 COMMENT ON COLUMN study_rows.study IS 'Name of the study';
 COMMENT ON COLUMN study_rows.part IS 'Part of the study';
 COMMENT ON COLUMN study_rows.table_name IS 'Table or figure of the paper';
 COMMENT ON COLUMN study_rows.row_name IS 'Row of it, in the words of the paper';
 COMMENT ON COLUMN study_rows.model IS 'Name in the registry of models';
-COMMENT ON COLUMN study_rows.metric IS 'What was measured';
+COMMENT ON COLUMN study_rows.metric IS 'Name of the figure';
 COMMENT ON COLUMN study_rows.paper IS 'As printed; NULL where the paper has no such figure';
 COMMENT ON COLUMN study_rows.ours IS 'Mean over n runs; NULL where it is not defined';
 COMMENT ON COLUMN study_rows.std IS 'Standard deviation over the runs; NULL for one';

@@ -17,6 +17,6 @@ COMMENT ON COLUMN triplets.track_id IS 'Track that the other two are compared wi
 COMMENT ON COLUMN triplets.first_id IS 'One of the two, played as A';
 COMMENT ON COLUMN triplets.second_id IS 'The other, played as B';
 COMMENT ON COLUMN triplets.run_id IS 'Run by whose embeddings one of the two is a near neighbour and the other is not; NULL where all three were drawn at random';
-COMMENT ON COLUMN triplets.config IS 'What was drawn, as JSON, with the seed';
+COMMENT ON COLUMN triplets.config IS 'Configuration of the draw, as JSON, with the seed';
 COMMENT ON COLUMN triplets.config_hash IS 'Hash of the configuration';
 COMMENT ON COLUMN triplets.code_version IS 'Version of Phonolake that drew it';

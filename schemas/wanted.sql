@@ -7,10 +7,10 @@ CREATE TABLE wanted (
     end_seconds   DOUBLE  NOT NULL,
     labels        VARCHAR[] NOT NULL
 );
-COMMENT ON TABLE wanted IS 'Clips that were asked for; the view availability_now says what became of each';
+COMMENT ON TABLE wanted IS 'Requested clips; the view availability_now has the state of each';
 COMMENT ON COLUMN wanted.track_id IS 'The id that the clip has, or would have, in tracks; unique';
 COMMENT ON COLUMN wanted.dataset IS 'Dataset that names the clip';
-COMMENT ON COLUMN wanted.ytid IS 'Name of the video that holds it';
+COMMENT ON COLUMN wanted.ytid IS 'Id of the video with the clip';
 COMMENT ON COLUMN wanted.start_seconds IS 'Where the clip begins in the video, in seconds';
 COMMENT ON COLUMN wanted.end_seconds IS 'Where it ends, in seconds';
-COMMENT ON COLUMN wanted.labels IS 'Labels for whose sake it was asked for';
+COMMENT ON COLUMN wanted.labels IS 'Labels for which it was requested';

@@ -47,7 +47,7 @@ def check_source(source: sources.Source, root: Path) -> None:
     terms = sources.vocabulary(source, root)
     known = {term.label for term in terms}
     said = {label for recording in found for label in recording.labels}
-    _holds(not terms or said <= known, "every label stands in the vocabulary")
+    _holds(not terms or said <= known, "every label is in the vocabulary")
     _holds(len({term.source_id for term in terms}) == len(terms), "terms have names of their own")
     _holds({parent for term in terms for parent in term.parents} <= known, "parents are terms of the vocabulary too")
     for fact in sources.facts(source, root):

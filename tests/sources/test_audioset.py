@@ -253,7 +253,7 @@ def test_other_line_ends_and_marks_change_nothing(make_tree) -> None:
     [
         (lambda lines: lines[:-1], r"says num_segs=\d+ and holds"),
         (lambda lines: [*lines, "short, 0.000, 10.000"], "a segment is YTID"),
-        (lambda lines: [*lines, 'abcdefghijk, 0.000, 10.000, "/m/nothing"'], "does not stand in class_labels_indices"),
+        (lambda lines: [*lines, 'abcdefghijk, 0.000, 10.000, "/m/nothing"'], "is not in class_labels_indices"),
         (lambda lines: [*lines, 'abcdefghijk, 10.000, 10.000, "/m/04rlf"'], "cannot last from 10 to 10"),
         (lambda lines: [*lines, 'abcdefghijk, nan, 10.000, "/m/04rlf"'], "finite number"),
         (lambda lines: [*lines, 'abcdefghijk, ten, 20.000, "/m/04rlf"'], "should be a number and is 'ten'"),

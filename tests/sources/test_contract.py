@@ -271,7 +271,7 @@ def test_esc10_passes_over_what_is_not_its_own(tmp_path: Path) -> None:
 def test_two_files_of_one_id_are_named(tmp_path: Path) -> None:
     # As after converting the clips beside the originals.
     touch(tmp_path, "esc/001 - Dog bark/1-1-A.ogg", "esc/001 - Dog bark/1-1-A.wav")
-    with pytest.raises(UsageError, match=r"esc10:1-1-A stands for two files, .*1-1-A\.ogg and .*1-1-A\.wav"):
+    with pytest.raises(UsageError, match=r"esc10:1-1-A is the id of two files, .*1-1-A\.ogg and .*1-1-A\.wav"):
         ingest.make_plan(ingest.Config(str(tmp_path / "lake"), str(tmp_path / "esc"), "esc10"))
 
 
@@ -430,7 +430,7 @@ def test_fma_tags_that_are_no_list_are_refused_and_never_run(corpus: Path, value
 
 def test_fma_with_a_track_listed_twice(corpus: Path, tmp_path: Path) -> None:
     rewrite(corpus, lambda data: data + data.rstrip(b"\n").split(b"\n")[-1] + b"\n")
-    with pytest.raises(UsageError, match=r"fma:\d{6} stands for two files"):
+    with pytest.raises(UsageError, match=r"fma:\d{6} is the id of two files"):
         ingest.make_plan(ingest.Config(str(tmp_path / "lake"), str(corpus), "fma"))
 
 

@@ -107,9 +107,9 @@ def test_what_changes_is_brought_again(bucket: tuple[str, Faults], music: Path, 
     place.delete([f"{prefix}/low/1.wav"])
     outcome = take_in(lake, url)
     assert (outcome.inputs, outcome.outputs) == (2, 2)
-    assert "1 known files are no longer there" in outcome.note
+    assert "1 known files no longer exist" in outcome.note
     assert len(gets(faults)) == 2
-    assert "1 taken down" in take_in(lake, url, prune=True).note
+    assert "1 removed, because" in take_in(lake, url, prune=True).note
     expected = sorted(f"music:{p.relative_to(music).as_posix()}" for p in music.rglob("[!.]*.wav"))
     expected = [i for i in expected if i not in ("music:low/1.wav", "music:low/broken.wav")]
     assert [i for (i,) in rows(lake, "SELECT track_id FROM tracks ORDER BY 1")] == expected
@@ -129,7 +129,7 @@ def test_the_same_files_in_a_folder_and_in_a_bucket_are_one_dataset(
     assert outcome.outputs == 0
     assert "no longer there" not in outcome.note
     shutil.move(music, tmp_path / "elsewhere")
-    assert "1 known files are no longer there" in take_in(lake, url).note
+    assert "1 known files no longer exist" in take_in(lake, url).note
     assert table(lake, "audio") == before
 
 

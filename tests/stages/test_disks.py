@@ -169,11 +169,11 @@ def test_files_that_are_gone_are_counted_and_taken_down_on_request(
 ) -> None:
     for name in ("jazz/a.wav", "rock/broken.wav"):
         (music / name).unlink()
-    lost = "; 2 known files are no longer there (--prune takes them down)"
+    lost = "; 2 known files no longer exist (--prune removes their tracks)"
     assert ingest.run(config).note == f"nothing new: 3 known{lost}"
     assert ask(Path(config.lake), "SELECT count(*) FROM tracks") == [(4,)]
     assert main(["ingest", "folder", str(music), "--prune", "--lake", config.lake, "--format", "csv"]) == 0
-    assert "nothing new: 3 known; 2 taken down, whose files are no longer there" in capsys.readouterr().out
+    assert "nothing new: 3 known; 2 removed, because their files no longer exist" in capsys.readouterr().out
     for table in ("tracks", "audio", "labels", "metadata"):
         assert ask(Path(config.lake), f"SELECT count(*) FROM {table} WHERE track_id = 'music:jazz/a.wav'") == [(0,)]
     assert ask(Path(config.lake), "SELECT count(*) FROM rejects") == [(0,)]

@@ -182,7 +182,7 @@ def test_a_folder_is_ingested_with_its_tables(
     arguments = ["ingest", "folder", str(music), "--labels", moods, "--splits", folds, "--lake", str(root)]
     assert main(arguments) == 0
     said = capsys.readouterr().err
-    assert "recordings are named by the column 'file', labels stand in 'tags' between '|'" in said
+    assert "recordings are named by the column 'file', labels are in 'tags' between '|'" in said
     assert "1 rows without audio in the lake (such as 9.wav); 1 recordings without a row (such as music:3.wav)" in said
     lake = Lake.open(root)
     moods_of = "SELECT source_id, label FROM labels JOIN tracks USING (track_id) WHERE source = 'mood' ORDER BY ALL"

@@ -149,7 +149,7 @@ def test_two_files_of_one_id_are_refused_with_both_paths(monkeypatch: pytest.Mon
     monkeypatch.setattr(ingest_known, "BATCH", BATCH)
     files = [File(Recording(f"n{k}", Path(f"{k}.mp3")), 1, 1, "") for k in range(apart)]
     files.append(File(Recording("n0", Path("other.mp3")), 1, 1, ""))
-    with pytest.raises(UsageError, match=r"d:n0 stands for two files, 0\.mp3 and other\.mp3: remove one"):
+    with pytest.raises(UsageError, match=r"d:n0 is the id of two files, 0\.mp3 and other\.mp3: remove one"):
         ingest_plan.make(files, None, "d", NOW, 1)
 
 

@@ -313,7 +313,7 @@ def test_copies_that_were_found_too_late_are_said(tmp_path: Path, capsys: pytest
     put(lake, duplicates=[{"track_id": "x:0", "other_id": "x:1", "kind": "near"}])
     assert len(leaks(lake)) == 1
     split.run(split.Config(str(lake.root), n_folds=4))
-    assert "1 artist(s) or sets of copies stand on two sides of random-4-seed-0" in capsys.readouterr().err
+    assert "1 artist(s) or sets of copies are on two sides of random-4-seed-0" in capsys.readouterr().err
     assert stored(lake, "random-4-seed-0") == before
 
 

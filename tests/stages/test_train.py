@@ -364,7 +364,7 @@ def test_cross_validated_and_scored_by_actors(ray_session: None, tmp_path: Path)
     assert (
         storage.read_card(lake.root / "models" / outcomes[0].run_id / trained.WEIGHTS)["build"]["n_frames"] == N_FRAMES
     )
-    with pytest.raises(UsageError, match="GPUs are asked for"):
+    with pytest.raises(UsageError, match="GPUs are requested"):
         train.run(train.Config(str(lake.root), "k2c2", max_epochs=2), Hardware(device="cuda"))
     with pytest.raises(UsageError, match="split 'fixed' has no folds"):
         crossval.plan(crossval.Config(str(lake.root), ("k2c2",), split="fixed"))

@@ -221,7 +221,7 @@ def test_doubled_rows_are_found(lake: Lake) -> None:
     commit(lake, "again", again)
     found = problems(lake)
     assert sorted(table for table, _ in found) == sorted({*again, "features"} - {FEATURES.name})
-    assert set(found.values()) == {"2 rows stand there twice"}
+    assert set(found.values()) == {"2 duplicate rows"}
     assert all("d:" in where for _, where in found)
 
 
@@ -247,7 +247,7 @@ def test_a_track_without_audio_is_found(lake: Lake) -> None:
 
 def test_an_input_that_is_track_and_reject_is_found(lake: Lake) -> None:
     commit(lake, "more", {"rejects": [reject("d:2", "ingest", "silence")]})
-    assert problems(lake) == {("tracks", "d:2"): "1 inputs both taken in and rejected"}
+    assert problems(lake) == {("tracks", "d:2"): "1 inputs both ingested and rejected"}
 
 
 def test_a_track_that_extraction_forgot_is_found(lake: Lake) -> None:

@@ -121,7 +121,7 @@ def _run_id(connection: duckdb.DuckDBPyConnection, near: str | None) -> str | No
         return None
     found = runs.find(runs.with_embeddings(connection), near, what="model with embeddings")
     if found is None:
-        raise PhonolakeError("the lake has no embeddings yet: `phonolake score` makes them")
+        raise PhonolakeError("the lake has no embeddings yet: run `phonolake score`")
     return found.run_id
 
 

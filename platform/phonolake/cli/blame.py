@@ -96,7 +96,7 @@ FOREIGN = (
 REFUSALS = (ValueError, ArithmeticError, RuntimeError)
 # Where h5py, faiss and others say by an error of Python itself what is wrong.
 LIBRARIES = {
-    "faiss": "an index cannot be built or searched ({error}): `phonolake index --again` builds it anew",
+    "faiss": "an index cannot be built or searched ({error}): `phonolake index --again` rebuilds it",
     "h5py": FILE,
     "numpy": NUMBERS,
     "scipy": NUMBERS,

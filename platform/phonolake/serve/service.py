@@ -159,4 +159,4 @@ def wait() -> None:
         except RayError as error:
             raise PhonolakeError(f"Ray has ended, and the service with it ({error})") from error
         if APP not in applications:
-            raise PhonolakeError("somebody has ended the service")
+            raise PhonolakeError("the service was ended from outside")

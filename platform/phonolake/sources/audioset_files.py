@@ -132,7 +132,7 @@ def _segment(
         ids = cells[3].split(",")
         unknown = [i for i in ids if i not in names]
         if unknown:
-            raise UsageError(f"{where}: the label {unknown[0]!r} does not stand in class_labels_indices.csv")
+            raise UsageError(f"{where}: the label {unknown[0]!r} is not in class_labels_indices.csv")
         known[cells[3]] = tuple(dict.fromkeys(names[i] for i in ids))
     return VideoSegment(cells[0], Seconds(start), Seconds(end), known[cells[3]], file)
 

@@ -160,7 +160,7 @@ def vocabulary(root: Path, options: Options = DEFAULT) -> Iterator[Term]:
     for row in rows:
         parent = tables.numeral(row["parent"])
         if parent != "0" and parent not in titles:
-            raise UsageError(f"{path}: the parent {parent!r} of {row['title']!r} does not stand in the table")
+            raise UsageError(f"{path}: the parent {parent!r} of {row['title']!r} is not in the table")
         yield Term(row["title"], tables.numeral(row["genre_id"]), () if parent == "0" else (titles[parent],))
 
 
@@ -252,7 +252,7 @@ def _genres(row: Any, track: str, level: str, titles: dict[str, str]) -> tuple[s
     numbers = _words(row.genres if level == "track" else row.genres_all, track, "genres")
     unknown = [number for number in numbers if number not in titles]
     if unknown:
-        raise UsageError(f"track {track} has the genre {unknown[0]}, which does not stand in genres.csv")
+        raise UsageError(f"track {track} has the genre {unknown[0]}, which is not in genres.csv")
     return tuple(titles[number] for number in numbers)
 
 

@@ -16,7 +16,7 @@ CARD = SourceCard(
     citation="",
     layout="DIR/LABEL/anything.mp3 (wav, flac, ogg, opus, m4a, m4b, aiff, au, caf, w64, wma, webm, ac3, ape, mpc, tak, "
     "tta, wv); deeper trees are fine",
-    labels="names of the folders; the genre in a file's own tags stands beside them",
+    labels="names of the folders; and the genre in a file's own tags",
 )
 # It is the user's own tree: link targets belong to it.
 FOLLOWS_LINKS = True

@@ -203,7 +203,7 @@ def understood(keyed: Keyed, found: Labels) -> str:
     if found.kind != "names":
         holds = "0 or 1" if found.kind == "truths" else f"a confidence; a label holds from {HOLDS:g} on"
         return f"{said}, each of {len(names)} columns is a label with {holds} ({shown})"
-    said += f", labels stand in {shown}"
+    said += f", labels are in {shown}"
     between = sorted({separator for separator in found.separators if separator})
     said += f" between {' or '.join(map(repr, between))}" if between else ""
     sure = [keyed.sheet.columns[i] for i in found.confidences if i is not None]

@@ -141,6 +141,6 @@ def _splits(base: Path, name: str) -> dict[str, list[tuple[str, str]]]:
             for track in _tracks(path) if path.is_file() else ():
                 sides = found.setdefault(track.number, [])
                 if any(split == folder.name for split, _ in sides):
-                    raise UsageError(f"{path}: track {track.number} stands on two sides of {folder.name}")
+                    raise UsageError(f"{path}: track {track.number} is on two sides of {folder.name}")
                 sides.append((folder.name, part))
     return found

@@ -109,7 +109,7 @@ def understood(keyed: Keyed, layout: Layout) -> str:
     said = f"recordings are named by the column {keyed.id_name!r}"
     if layout.label is not None:
         (value,) = layout.probabilities
-        return f"{said}, labels stand in {columns[layout.label]!r}, probabilities in {columns[value]!r}"
+        return f"{said}, labels are in {columns[layout.label]!r}, probabilities in {columns[value]!r}"
     shown = [repr(columns[i]) for i in layout.probabilities[:3]]
     more = len(layout.probabilities) - len(shown)
     said += f", each of {len(layout.probabilities)} columns is a label ({', '.join(shown)}"

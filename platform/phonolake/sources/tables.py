@@ -137,7 +137,7 @@ def _delimiter(content: str, columns: Sequence[str]) -> str:
 def _check_header(path: Path, header: list[str], columns: Sequence[str], about: str) -> None:
     missing = [name for name in columns if name not in header]
     if missing or len(set(header)) < len(header):
-        wrong = f"it has no column {missing[0]!r}" if missing else "a column stands in it twice"
+        wrong = f"it has no column {missing[0]!r}" if missing else "it has a column twice"
         raise UsageError(f"{path} is not {about}: {wrong}; its first line is {', '.join(header)[:120]!r}")
 
 

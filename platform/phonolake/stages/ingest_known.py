@@ -229,7 +229,7 @@ class KnownFiles:
             before = met.setdefault(file.recording.source_id, file)
             if before is not file:
                 paths = " and ".join(f.where for f in (before, file))
-                stands = f"{self._dataset}:{file.recording.source_id} stands for two files, {paths}"
+                stands = f"{self._dataset}:{file.recording.source_id} is the id of two files, {paths}"
                 return UsageError(f"{stands}: remove one of them")
         raise AssertionError("the files are others when they are gone through again")
 

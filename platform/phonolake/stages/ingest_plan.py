@@ -43,7 +43,7 @@ class IngestPlan:
     @property
     def lost(self) -> str:
         """The note about files that no longer exist."""
-        return f"; {len(self.gone)} known files are no longer there (--prune takes them down)" if self.gone else ""
+        return f"; {len(self.gone)} known files no longer exist (--prune removes their tracks)" if self.gone else ""
 
 
 def make(

@@ -61,4 +61,4 @@ def take_down(config: Any, plan: IngestPlan, started: datetime) -> str:
         for _ in forget.purge_indexes(lake, ids):
             pass
     plan.gone = []
-    return f"; {len(ids)} taken down, whose files are no longer there"
+    return f"; {len(ids)} removed, because their files no longer exist"

@@ -168,7 +168,7 @@ def _score(lake: Lake, tasks: list[Task], device: str, seconds: float, advance: 
 
     gpus = execution.gpus() if device != "cpu" else 0
     if device.startswith("cuda") and not gpus:
-        raise UsageError("GPUs are asked for, but Ray has none: try --device cpu")
+        raise UsageError("GPUs are requested, but Ray has none: try --device cpu")
     on_gpu = [task for task in tasks if gpus and isinstance(registry.get(task.architecture).CARD, NetworkCard)]
     on_cpu = [task for task in tasks if task not in on_gpu]
     for place, todo, each in (("cpu", on_cpu, 0), ("cuda", on_gpu, 1)):

@@ -133,13 +133,13 @@ def _check_sides(rows: list[Row], config: Config) -> None:
     if len(sides) == 1 and any(fold is None for *_, fold in rows):
         raise UsageError(
             f"no split is possible: all {len(rows)} tracks with {config.labels} labels are of one artist (or copies of "
-            "each other), who would stand on both sides; add music of others, or bring a split of your own with "
+            "each other), who would be on both sides; add music of others, or bring a split of your own with "
             "`phonolake splits import`"
         )
     torn = sum(len(folds) > 1 for folds in sides.values())
     if torn:
         say(
-            f"{torn} artist(s) or sets of copies stand on two sides of {config.name}, dealt before that was known: "
+            f"{torn} artist(s) or sets of copies are on two sides of {config.name}, dealt before that was known: "
             "they keep their folds. Another --seed makes a split without them; `phonolake splits check` lists them."
         )
 

@@ -139,7 +139,7 @@ def wants_gpu(todo: Sequence[Task], hardware: Hardware) -> bool:
     found = execution.gpus()
     gpu = is_network and (hardware.device.startswith("cuda") or (hardware.device == AUTO and found > 0))
     if gpu and found < (hardware.workers or 1):
-        raise UsageError(f"{hardware.workers or 1} GPUs are asked for, but Ray has {found}: try --device cpu")
+        raise UsageError(f"{hardware.workers or 1} GPUs are requested, but Ray has {found}: try --device cpu")
     if not gpu and (hardware.workers or 1) > execution.all_cores():
         raise UsageError(f"{hardware.workers} workers need a core each, but Ray has {execution.all_cores()}")
     return gpu

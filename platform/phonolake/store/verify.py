@@ -243,7 +243,7 @@ def _doubles(lake: Lake) -> Iterator[Finding]:
             ).fetchall()
             if rows[0][0]:
                 mend = MEND if twice else "report it: this is a bug"
-                yield Finding(table, rows[0][1], f"{rows[0][0]} rows stand there twice", mend)
+                yield Finding(table, rows[0][1], f"{rows[0][0]} duplicate rows", mend)
 
 
 def _dropped(lake: Lake) -> Iterator[Finding]:
@@ -266,7 +266,7 @@ def _accounts(lake: Lake) -> Iterator[Finding]:
             "(SELECT track_id FROM audio)",
             "tracks with a piece of their audio missing": "SELECT track_id FROM audio WHERE piece IS NOT NULL "
             "GROUP BY track_id HAVING count(*) <= max(piece)",
-            "inputs both taken in and rejected": "SELECT track_id FROM tracks WHERE track_id IN "
+            "inputs both ingested and rejected": "SELECT track_id FROM tracks WHERE track_id IN "
             "(SELECT track_id FROM rejects WHERE stage = 'ingest')",
             "tracks with audio that extraction neither answered nor rejected": _unanswered(lake),
         }

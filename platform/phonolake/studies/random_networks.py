@@ -224,9 +224,7 @@ def _reference(facts: Facts) -> list[StudyPart]:
         taggers = [run.model for run in known_runs.with_embeddings(connection) if run.model.startswith("musicnn")]
     if not taggers:
         if facts.config.part == "reference":
-            raise PhonolakeError(
-                "the lake has no embeddings of a musicnn tagger: `phonolake run --pretrained` brings some"
-            )
+            raise PhonolakeError("the lake has no embeddings of a musicnn tagger: run `phonolake run --pretrained`")
         return []
     cell = TrainingCell("logistic-regression", input=f"embeddings:{taggers[0]}")
     return [StudyPart("reference", (Arm("today", f"{taggers[0]}, pretrained", cell, "accuracy"),))]

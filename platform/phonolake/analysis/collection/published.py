@@ -68,10 +68,10 @@ class Publication:
         if found is None and text:
             raise PhonolakeError(
                 "no model with embeddings in the lake reads texts: `phonolake models import transformers DIR` takes "
-                "one with a text tower, such as CLAP, and `phonolake score` makes its embeddings"
+                "one with a text tower, such as CLAP, and `phonolake score` computes its embeddings"
             )
         if found is None:
-            raise PhonolakeError("the lake has no embeddings yet: `phonolake run` or `phonolake score` makes them")
+            raise PhonolakeError("the lake has no embeddings yet: run `phonolake run` or `phonolake score`")
         return found.run_id
 
     def searched(self, run_id: str) -> Searched:

@@ -152,5 +152,5 @@ def _embedded(connection: duckdb.DuckDBPyConnection, model: str | None, dataset:
     rows = connection.execute("SELECT track_id FROM tracks WHERE $1 IS NULL OR dataset = $1", [dataset]).fetchall()
     found = embeddings.read(connection, [track_id for (track_id,) in rows], model=model)
     if found is None:
-        raise PhonolakeError("the lake has no embeddings yet: `phonolake run` or `phonolake score` makes them")
+        raise PhonolakeError("the lake has no embeddings yet: run `phonolake run` or `phonolake score`")
     return ClassVectors(found.track_ids, (), found.E_ND.astype(np.float64))
