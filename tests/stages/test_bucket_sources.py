@@ -127,7 +127,7 @@ def test_the_same_files_in_a_folder_and_in_a_bucket_are_one_dataset(
     Place(mirror.split(url)[0]).delete([f"{mirror.split(url)[1]}/low/0.wav"])
     outcome = take_in(lake, url)
     assert outcome.outputs == 0
-    assert "no longer there" not in outcome.note
+    assert "no longer exist" not in outcome.note
     shutil.move(music, tmp_path / "elsewhere")
     assert "1 known files no longer exist" in take_in(lake, url).note
     assert table(lake, "audio") == before
