@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from phonolake.lookup import licences
-from phonolake.store import catalog, views
+from phonolake.store import catalog, schema, views
 from phonolake.store.lake import NOTHING, Change, Lake, Reads
 from phonolake.store.place import Place
 from phonolake.store.shards import SEPARATOR, SUFFIX, Shard
@@ -18,8 +18,16 @@ KEPT = (
     "class_removals", "confusions", "evaluation_checks", "label_similarities", "label_suspects", "noise_rates",
     "roc_points", "track_maps",
 )  # fmt: skip
-# Tables with a column that says by which vectors a shard is.
-COMPARED = ("benchmark_answers", "benchmark_vectors")
+# Tables whose rows say what they were made of, and how they say it; None where it was not noted.
+COMPARED = {
+    "benchmark_answers": "representation",
+    "benchmark_vectors": "representation",
+    "study_cells": "coalesce(cell->>'$.input', '')",
+    "study_claims": "unnest(if(models_read = [], [''], coalesce(models_read, [NULL])))",
+    "study_rows": "unnest(if(models_read = [], [''], coalesce(models_read, [NULL])))",
+}
+# Answers lie in shards that are called as the cells are which gave them.
+OF_CELLS = {"study_predictions": "study_cells"}
 # How those begin that models gave: runs of the lake, and networks of the model home.
 EMBEDDINGS, HOME = "embeddings", "home"
 
@@ -57,15 +65,16 @@ class LicensedLake(Lake):
 
     def shards(self, table: str, version: int | None = None) -> dict[str, Shard]:
         found = super().shards(table, version)
-        if not found or table not in (*MADE, *KEPT, *COMPARED):
+        if not found or table not in (*MADE, *KEPT, *COMPARED, *OF_CELLS):
             return found
         versions = self.versions() | ({} if version is None else {table: version})
         hidden = self._once("models", versions, self._hidden_runs)
         if table in KEPT and hidden:
             shown = self._once("runs", versions, self._asked_alike)
             return {file: shard for file, shard in found.items() if file.removesuffix(SUFFIX) in shown}
-        if table in COMPARED:
-            hidden = self._once(table, versions, partial(self._compared, table, hidden))
+        if table in (*COMPARED, *OF_CELLS):
+            made = OF_CELLS.get(table, table)
+            hidden = self._once(made, versions, partial(self._compared, made, hidden))
             return {file: shard for file, shard in found.items() if file not in hidden}
         return {file: shard for file, shard in found.items() if not hidden & {file, _run_of(file)}}
 
@@ -110,11 +119,16 @@ class LicensedLake(Lake):
         return frozenset(run_id for (run_id,) in rows)
 
     def _compared(self, table: str, hidden: frozenset[str], lake: Lake) -> frozenset[str]:
-        """Shards of a benchmark that are about vectors of models under other licences."""
-        source = views.reading(lake, table, list(lake.shards(table)), names=True)
+        """Shards of a benchmark or a study that are about vectors of models under other licences."""
+        if not (shards := list(lake.shards(table))):
+            return frozenset()
+        # A column may be younger than all of the shards.
+        columns = views.no_rows(schema.table(table))
+        source = f"({columns} UNION ALL BY NAME SELECT * FROM {views.reading(lake, table, shards, names=True)})"
         with catalog.connect(lake) as connection:
-            rows = connection.execute(f"SELECT DISTINCT filename, representation FROM {source}").fetchall()
-        return frozenset(path.rpartition("/")[2] for path, text in rows if _is_hidden(text, hidden))
+            names = {found.model for run_id, found in licences.of_runs(connection).items() if run_id in hidden}
+            rows = connection.execute(f"SELECT DISTINCT filename, {COMPARED[table]} FROM {source}").fetchall()
+        return frozenset(path.rpartition("/")[2] for path, text in rows if _is_hidden(text, hidden | names))
 
     def _another(self, versions: Mapping[str, int] | None = None) -> "LicensedLake":
         lake = LicensedLake(self.place, self.kind, versions)
@@ -129,9 +143,14 @@ def opened(path: str | Path | Place, kind: str | None) -> Lake:
     return lake if kind is None else LicensedLake(lake.place, kind)
 
 
-def _is_hidden(representation: str, hidden: frozenset[str]) -> bool:
-    """Whether a row of a benchmark is by a run that is hidden, or by a network outside: no lake knows its licence."""
-    kind, _, name = representation.partition(":")
+def _is_hidden(text: str | None, hidden: frozenset[str]) -> bool:
+    """Whether a row is of a model that is hidden, or of a network outside, whose licence no lake knows.
+
+    Where it was not noted, it is hidden as soon as a model is.
+    """
+    if text is None:
+        return bool(hidden)
+    kind, _, name = text.partition(":")
     return kind == HOME or (kind == EMBEDDINGS and name in hidden)
 
 
