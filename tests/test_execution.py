@@ -202,8 +202,8 @@ def test_an_exception_of_the_work_cancels_the_rest(tmp_path: Path) -> None:
             while not list(tmp_path.glob("*.started")):
                 time.sleep(0.01)
             raise PhonolakeError("bad")
-        (tmp_path / f"{name}.started").touch()
         try:
+            (tmp_path / f"{name}.started").touch()
             # In slices: work is interrupted between two Python instructions, not inside of one.
             while not (tmp_path / "enough").exists():
                 time.sleep(0.05)
