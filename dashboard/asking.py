@@ -1,4 +1,4 @@
-"""A question in SQL that is asked beside the page, so that the page can show how long it takes and stop it."""
+"""An SQL query that runs beside the page, so that the page can show a timer and cancel it."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ class Asking:
     Parameters
     ----------
     limits
-        As `answers.ask` takes them.
+        As for `answers.ask`.
     """
 
     def __init__(self, lake: Lake, sql: str, **limits: float) -> None:
@@ -68,7 +68,7 @@ class Asking:
 
 
 def where_wrong(error: PhonolakeError) -> str | None:
-    """The line of the statement that DuckDB complains about, with a mark below the place; None where it names none."""
+    """The line of the statement with DuckDB's error, and a mark below the position; None if it names none."""
     lines = str(error.__cause__ or "").splitlines()
     marked = [n for n, line in enumerate(lines) if n and set(line.strip()) == {"^"}]
     return f"{lines[marked[0] - 1]}\n{lines[marked[0]]}" if marked else None

@@ -81,7 +81,7 @@ def page(title: str, about: str, *, empty_too: bool = False) -> Iterator[View]:
     st.title(title, anchor=False)
     st.caption(about, help=None if name is None else f"Lake: {plain(name)}")
     if name is None:
-        lacking("No lake was named: say which one to show.", "dashboard", lake="L")
+        lacking("No lake was named: choose the one to show.", "dashboard", lake="L")
         st.stop()
     with _stopping():
         kind = os.environ.get(LICENCE_VARIABLE) or None
@@ -94,7 +94,7 @@ def page(title: str, about: str, *, empty_too: bool = False) -> Iterator[View]:
             # Raters publish every few answers: what does not depend on them stays in the cache.
             annotated = versions.pop("annotations", -1) + versions.pop("comparisons", -1)
             if kind is not None:
-                st.caption(f"Only what stands under licences of the kind {plain(kind)} is shown.")
+                st.caption(f"Only models and vectors with licences of the kind {plain(kind)} are shown.")
             place = f"{lake.place} {kind}" if kind else str(lake.place)
             yield View(lake, connection, (place, tuple(sorted(versions.items()))), annotated)
 
@@ -144,7 +144,7 @@ def _not_commercial(snapshot: tuple, _view: View) -> list[ModelLicence]:
 
 
 def note_licences(view: View, run_ids: Collection[str] | None = None) -> None:
-    """Say of runs, or of all in the lake, whose answers are not for commercial use."""
+    """Name the runs, of some or all in the lake, whose results are not for commercial use."""
     bound = [f for f in _not_commercial(view.snapshot, view) if run_ids is None or f.run_id in run_ids]
     said = dict.fromkeys(f"{found.model} ({found.licence})" for found in bound)
     if said:
@@ -177,7 +177,7 @@ def choose(
 
 
 def choose_source(view: View, *, all_too: bool = False, default: str | None = None) -> str | None:
-    """Whose labels are meant, where several say something; None for all of them, or where nobody does."""
+    """The source of the labels, if there are several; None for all of them, or if there is none."""
     sources = overview.label_sources(view.connection)
     if len(sources) < 2:
         return sources[0] if sources else None
@@ -190,7 +190,7 @@ def choose_source(view: View, *, all_too: bool = False, default: str | None = No
 
 
 def choose_rater(view: View) -> str | None:
-    """Whose answers count, where several listened; None for the majority, or where one did."""
+    """The rater whose answers count, if there are several; None for the majority, or a single rater."""
     raters = reannotation.raters(view.connection)
     if len(raters) < 2:
         return None

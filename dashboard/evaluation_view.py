@@ -1,4 +1,4 @@
-"""Whether figures on doubtful labels can be trusted: runs by given labels beside the same runs by what people heard."""
+"""Whether figures on noisy labels can be trusted: runs by given labels beside the same runs by raters' answers."""
 
 import charts
 import frame
@@ -15,8 +15,8 @@ from phonolake.analysis.labels.evaluation_check import EvaluationCheck, RunCorre
 MOST_TRACKS = 10_000
 FEWEST_RUNS = 3
 AUC = {"auc_given": "As given", "auc_annotated": "As re-annotated", "auc_all": "All labels, as given"}
-RHO_1 = "Near 1: labels as given put the models into the right order, although many of them are wrong."
-RHO_2 = "Near 1: the few labels that people checked speak for all labels."
+RHO_1 = "Near 1: the given labels rank the models correctly, although many labels are wrong."
+RHO_2 = "Near 1: the few labels that people checked are representative of all labels."
 
 
 @st.cache_data(max_entries=8, show_spinner="Measuring …")
@@ -45,7 +45,7 @@ def choose_runs(found: list[ScoredRuns]) -> tuple[str, ...]:
         list(n_annotated),
         default=wide if len(wide) >= FEWEST_RUNS else list(n_annotated),
         format_func=lambda name: f"{name} ({n_annotated[name]:,} tracks)",
-        help="All are measured on the tracks that every one of them was tested on: fewer runs, more tracks.",
+        help="All are evaluated on the tracks on which every one of them was tested: fewer runs, more tracks.",
         key="measured",
         bind="query-params",
     )

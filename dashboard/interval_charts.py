@@ -30,7 +30,7 @@ def intervals(
             {"type": "bar", "name": group, "datasetIndex": k, "encode": {"x": "value", "y": "place"}}
             | {"color": charts.POINTS[k], "itemStyle": {"opacity": 0.75}, "barWidth": f"{70 // len(groups)}%"}
         )
-        # A line along each interval, over an axis of its own that has no places but numbers.
+        # A line along each interval, on a separate numeric axis.
         series += [
             {"type": "line", "yAxisIndex": 1, "data": [[low, at], [high, at]], "symbol": "rect", "symbolSize": [2, 8]}
             | {

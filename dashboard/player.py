@@ -46,7 +46,7 @@ def listen(view: View, track_id: str, *, autoplay: bool = False) -> None:
 
 
 def listen_blind(view: View, track_id: str) -> None:
-    """Play a track over and over, and say nothing about it, not even its id."""
+    """Play a track in a loop, without its name or id."""
     try:
         _play(view, track_id, autoplay=True, loop=True)
     except PhonolakeError:
@@ -77,7 +77,7 @@ def _play(view: View, track_id: str, *, autoplay: bool, loop: bool = False) -> N
     except AudioError as error:
         raise PhonolakeError(f"the audio of {track_id} cannot be played ({error})") from error
     st.audio(samples, sample_rate=audio.sr, autoplay=autoplay, loop=loop)
-    st.caption(f"Browsers play no {plain(audio.container)}: decoded to one channel.")
+    st.caption(f"Browsers cannot play {plain(audio.container)}: decoded to one channel.")
 
 
 def playlist(

@@ -1,4 +1,4 @@
-"""What pages share that ask a rater one question after another: answers by click or key, the way back, the progress."""
+"""Shared by pages that ask a rater one question after another: answers by click or key, undo, progress."""
 
 from collections.abc import Callable, Sequence
 
@@ -36,7 +36,7 @@ def undo(lake: Lake, sample: str, rater: str, last: Reply) -> None:
 
 
 def show_state(view: View, sample: str, rater: str, turn: Turn, asked: str) -> None:
-    """How far this rater is, what went wrong with the last answer, and whether all of what is asked is answered."""
+    """The progress of this rater, an error of the last answer, and whether all questions are answered."""
     progress = turn.progress
     st.progress(
         progress.answered / progress.total,
@@ -54,7 +54,7 @@ def show_state(view: View, sample: str, rater: str, turn: Turn, asked: str) -> N
 def show_buttons(
     view: View, sample: str, rater: str, turn: Turn, choices: Sequence[Choice], answer: Callable[..., None]
 ) -> None:
-    """Answers by click or key, and the way back.
+    """Answers by click or key, and undo.
 
     A button belongs to what is shown beside it: one that is pressed twice in haste does not answer the next question.
     """
@@ -84,7 +84,7 @@ def show_buttons(
 
 
 def show_raters(begun: Sequence[Progress], asked: str) -> None:
-    """How far everybody is with a sample."""
+    """The progress of all raters with a sample."""
     st.dataframe(
         pd.DataFrame(begun),
         hide_index=True,

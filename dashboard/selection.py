@@ -1,4 +1,4 @@
-"""Which tracks are meant on the page Explore, as its address says: list, map, neighbours, SQL and files share it."""
+"""The selection of tracks on the page Explore, stored in its address: list, map, neighbours, SQL and files share it."""
 
 import math
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def choices(snapshot: tuple, _view: View) -> tuple[dict[str, int], dict[str, int
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def read_bins(snapshot: tuple, _view: View, name: str, among: str) -> list[Bin]:
-    """Tracks that fulfil a condition by a measure, once per publication."""
+    """Tracks that meet a condition by a measure, once per publication."""
     return measures.histogram(_view.connection, name, among)
 
 
@@ -146,7 +146,7 @@ def show_histograms(view: View, wanted: browse.Filter, known: dict[str, Measure]
         default=list(dict.fromkeys([*FIRST, *active])),
         format_func=lambda name: known[name].title,
         key="histograms",
-        help="Click bars, or move the ends, to choose tracks. Any column of a feature set can be taken.",
+        help="Click bars, or move the ends, to choose tracks. You can add any column of a feature set.",
     )
     for name in dict.fromkeys([*chosen, *active]):
         others = browse.Filter(
@@ -160,7 +160,7 @@ def show_histograms(view: View, wanted: browse.Filter, known: dict[str, Measure]
         if bins:
             show_histogram(known[name], bins)
         else:
-            st.caption(f"No track has a number for {known[name].title}.")
+            st.caption(f"No track has a value of {known[name].title}.")
 
 
 def show_histogram(measure: Measure, bins: Sequence[Bin]) -> None:

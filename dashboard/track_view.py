@@ -1,4 +1,4 @@
-"""Everything about one track: its sound and how it looks, its labels, what the models hear, and what sounds alike."""
+"""Everything about one track: sound, waveform and spectrogram, labels, predictions, and similar tracks."""
 
 from typing import TYPE_CHECKING
 
@@ -60,7 +60,7 @@ def read_outline(snapshot: tuple, _view: View, track_id: str) -> np.ndarray:
 
 @st.cache_data(max_entries=64, show_spinner="Listening …")
 def read_taggram(snapshot: tuple, _view: View, track_id: str) -> "TrackTaggram":
-    """What the newest network hears when."""
+    """The newest network's labels over time."""
     from phonolake.analysis.collection import taggrams  # late: it brings torch, which the rest of the page does without
 
     return taggrams.of_track(_view.lake, _view.connection, track_id)
@@ -120,11 +120,11 @@ def show_sound(view: View, facts: browse.TrackFacts) -> None:
             )
     if outline_P2 is not None or pictures:
         sound_view.show(facts.duration_seconds, outline_P2=outline_P2, pictures=pictures)
-    st.toggle("Labels over time", key="taggram", help="Computed when it is asked for")
+    st.toggle("Labels over time", key="taggram", help="Computed when you open it")
     if shown is not None:
         st.caption(
-            f"{plain(shown.model)}, one answer for each {shown.taggram.piece_seconds:.1f} s. It learned from longer "
-            "pieces: take single answers with care."
+            f"{plain(shown.model)}, one prediction for each {shown.taggram.piece_seconds:.1f} s. It was trained on "
+            "longer pieces: treat single predictions with care."
         )
         where_from(view, "taggram", ("models",), run_id=shown.run_id)
 
@@ -173,7 +173,7 @@ def choose_embedder(view: View, track_id: str) -> str | None:
 
 
 def show_predictions(view: View, track_id: str) -> None:
-    """What a model takes the track for; of several the best by its figures on tracks that it had not seen."""
+    """Predictions by a model; by default the best one by its figures on unseen tracks."""
     st.markdown("**Predicted labels**")
     found = dict(read_predictors(view.snapshot, view, track_id))
     if not found:
@@ -198,7 +198,7 @@ def show_predictions(view: View, track_id: str) -> None:
     note_licences(view, [run_id])
     part = rows["part"].iloc[0]
     if part == "test":
-        st.caption(f"{plain(rows['model'].iloc[0])} had not seen this track.")
+        st.caption(f"{plain(rows['model'].iloc[0])} was not trained on this track.")
     elif isinstance(part, str):
         st.caption(f"{plain(rows['model'].iloc[0])} had this track in its {part} part: it may simply remember it.")
 
@@ -212,7 +212,7 @@ def predictor(training: Training) -> str:
 
 
 def show_neighbours(view: View, track_id: str, where: str | None) -> None:
-    """What sounds alike, each with a play button and a way to go there."""
+    """Similar tracks, each with a play button and a link."""
     st.markdown("**Sounds alike** (cosine similarity)")
     with unless_missing():
         model = choose_embedder(view, track_id)

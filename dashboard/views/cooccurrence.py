@@ -1,4 +1,4 @@
-"""Which labels come together, and what that says of them."""
+"""Which labels occur together, and what that says about them."""
 
 import charts
 import frame
@@ -17,7 +17,7 @@ MOST_LABELS = 60
 LISTS = {"pairs": "Pairs", "hierarchy": "Hierarchy", "synonyms": "Synonyms"}
 ABOUT = {
     "hierarchy": "Label i may be a kind of label j: most tracks with i have j, but not the reverse.",
-    "synonyms": "Two words that may mean one thing, by their tracks or by their spelling.",
+    "synonyms": "Two labels that may be synonyms, by their tracks or by their spelling.",
 }
 
 
@@ -95,7 +95,7 @@ def show_pairs(view: View, source: str | None) -> int:
             "c_ij": st.column_config.NumberColumn("C(i, j)", **share),
             "c_ji": st.column_config.NumberColumn("C(j, i)", **share),
             "lift": st.column_config.NumberColumn(
-                "Lift", format="%.1f", width=50, help="How many times commoner j is among tracks with i than among all"
+                "Lift", format="%.1f", width=50, help="Times more frequent j is among tracks with i than among all"
             ),
             "reason": st.column_config.TextColumn("Because of", width=80),
             "n_both": st.column_config.NumberColumn("Both", help="Tracks with i and j", **count),
@@ -114,7 +114,7 @@ def show_pairs(view: View, source: str | None) -> int:
     return least
 
 
-with page("Co-occurrence", "Which labels come together on the same tracks.") as view:
+with page("Co-occurrence", "Which labels occur together on the same tracks.") as view:
     left, right = st.columns([7, 5], gap="large", vertical_alignment="bottom")
     left.markdown(
         "**C(i, j) = #(i and j) / #i**: of the tracks that have label *i*, the share that also has label *j* "

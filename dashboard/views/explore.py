@@ -31,8 +31,8 @@ CLICKED = "clicked"
 PICK = {
     "List": "Pick a track from the list. The address of this page then leads straight to it.",
     "Map": "Click a point, or draw around some to list their tracks, and open one from there.",
-    "Recording": "What sounds like your recording is listed; open one of the tracks from there.",
-    "Words": "What sounds as you describe it is listed; open one of the tracks from there.",
+    "Recording": "The list has tracks that sound like your recording; open one from there.",
+    "Words": "The list has tracks that match your description; open one from there.",
 }
 LAYOUTS = {"pca": "Principal components", "tsne": "t-SNE (takes seconds)"}
 COLUMNS = {"title": "Track", "artist": "Artist", "album": "Album", "year": "Year", "labels": "Labels",
@@ -150,7 +150,7 @@ def list_tracks(view: View, wanted: browse.Filter) -> None:
 
 def take_out(view: View, wanted: browse.Filter, n: int) -> None:
     """The selection as a file."""
-    with st.popover(f"Take out {n:,} tracks", icon=":material/download:"):
+    with st.popover(f"Export {n:,} tracks", icon=":material/download:"):
         for kind, mime in EXPORTS.items():
             st.download_button(
                 kind,
@@ -174,7 +174,7 @@ def take_out(view: View, wanted: browse.Filter, n: int) -> None:
             disabled=not name,
             on_click="ignore",
             width="stretch",
-            help="`phonolake labels import FILE` brings it in.",
+            help="`phonolake labels import FILE` imports it.",
         )
 
 
@@ -196,7 +196,7 @@ def exported(lake: Lake, wanted: browse.Filter, kind: str, label: str = "") -> b
 
 
 def show_map(view: View, wanted: browse.Filter) -> None:
-    """Tracks of the selection as points, near each other where a model takes them for alike; a lasso lists some."""
+    """Tracks of the selection as points; similar ones are near each other. Drawing around some lists them."""
     layout = st.segmented_control(
         "Laid out by", list(LAYOUTS), default="pca", required=True, format_func=LAYOUTS.__getitem__, key="layout",
         bind="query-params",
@@ -214,9 +214,9 @@ def show_map(view: View, wanted: browse.Filter) -> None:
     if len(shown) < n:
         which = f"{len(shown):,} of {which[0].lower()}{which[1:]}"
     axes = (
-        "only nearness means something, not the axes nor the distance of groups"
+        "only nearness has a meaning, not the axes or the distance of groups"
         if found.explained is None
-        else f"the two axes hold {found.explained:.0%} of what the embeddings differ in"
+        else f"the two axes explain {found.explained:.0%} of what the embeddings differ in"
     )
     st.caption(
         f"{which}; {axes}. Click a point to open its track, or draw around some to list them; shift and the wheel "
@@ -244,12 +244,12 @@ def opened(found: embedding_map.EmbeddingMap, shown: list[int]) -> int | None:
 
 
 def show_upload(view: View) -> None:
-    """What sounds like a recording that is not in the lake; it is compared and not kept."""
+    """Tracks that sound like a recording outside the lake, which is compared but not kept."""
     uploaded = st.file_uploader(
-        "A recording", max_upload_size=UPLOAD_MB, key="recording", help="It is compared, and not kept."
+        "A recording", max_upload_size=UPLOAD_MB, key="recording", help="It is compared, but not kept."
     )
     if uploaded is None:
-        st.caption("Drop an audio file here: the lake answers with what sounds most alike.")
+        st.caption("Drop an audio file here to find the most similar tracks.")
         return
     extension = PurePath(uploaded.name).suffix[1:]
     found = like_upload(view.snapshot, view, uploaded.getvalue(), extension)
@@ -257,25 +257,25 @@ def show_upload(view: View) -> None:
 
 
 def show_words(view: View, wanted: browse.Filter) -> None:
-    """What of the selection sounds as somebody describes it."""
+    """Tracks of the selection that match a description."""
     text = st.text_input(
         "It sounds like", placeholder="slow piano at night", icon=":material/hearing:", key="words", bind="query-params"
     ).strip()
     if not text:
-        st.caption("Describe a sound in words: a model with a text tower answers with the tracks that come nearest.")
+        st.caption("Describe a sound in words: a model with a text tower finds the nearest tracks.")
         return
     show_found(view, text, like_words(view.snapshot, view, text, selection.condition(view, wanted)), key="like-words")
 
 
 def show_found(view: View, asked: str, found: list[neighbours.Neighbour], *, key: str) -> None:
     """Neighbours of what is no track, with a player."""
-    st.markdown(f"Most like **{plain(asked)}**:")
+    st.markdown(f"Most similar to **{plain(asked)}**:")
     values = {"similarity": [neighbour.similarity for neighbour in found]}
     player.playlist(view, [neighbour.track_id for neighbour in found], key=key, values=values, beside=True)
     note_licences(view)
 
 
-with page("Explore", "Find a track, listen to it, and see what the models make of it.") as view:
+with page("Explore", "Find a track, listen to it, and see what the models predict.") as view:
     # A map needs more room than a list.
     left, right = st.columns(
         [3, 2] if st.session_state.get("by", st.query_params.get("by")) == "Map" else [4, 5], gap="large"

@@ -47,7 +47,7 @@ NEIGHBOURS = 10
 SHARE = {"format": "percent", "width": 80}
 
 
-@st.cache_data(max_entries=2, show_spinner="Reading what models said …")
+@st.cache_data(max_entries=2, show_spinner="Reading predictions …")
 def read_held_out(snapshot: tuple, _connection: duckdb.DuckDBPyConnection, source: str) -> held_out.HeldOut:
     """Given labels beside held-out probabilities, once per publication."""
     return held_out.read_held_out(_connection, source=source)
@@ -67,7 +67,7 @@ def read_noise(snapshot: tuple, _view: View, source: str) -> noise_rates.NoiseEs
 
 @st.cache_data(max_entries=16, show_spinner="Ranking …")
 def read_suspects(snapshot: tuple, _view: View, source: str, kind: str, label: str | None) -> list[LabelSuspect]:
-    """The labels of one source that models speak against, once per publication."""
+    """The labels of one source with which models disagree, once per publication."""
     held = read_held_out(snapshot, _view.connection, source)
     noise = read_noise(snapshot, _view, source)
     return noise_suspects.suspects(held, noise, kind=kind, label=label, top=MOST_SUSPECTS)
@@ -89,7 +89,7 @@ def alike(snapshot: tuple, _view: View, track_id: str) -> list[neighbours.Neighb
 
 
 def show_suspects(view: View, source: str) -> None:
-    """The ranked list, the evidence about the one that is chosen, and what a listener says of it."""
+    """The ranked list, the evidence about the chosen one, and a listener's answer."""
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     kind = left.segmented_control(
         "Kind", list(KINDS), default="false-positive", required=True, format_func=KINDS.__getitem__, key="kind",
@@ -134,9 +134,9 @@ def show_suspects(view: View, source: str) -> None:
 
 
 def show_blind_check(view: View, source: str, found: list[LabelSuspect], *, key: str) -> None:
-    """Send the first suspects to a sample where nobody sees that they are in doubt."""
+    """Send the first suspects to a blind sample."""
     with st.popover("Send to a blind sample", icon=":material/hearing:"):
-        st.markdown("*Re-annotate* then asks about the first of these labels, among as many that nobody doubts.")
+        st.markdown("*Re-annotate* then asks about the first of these labels, among as many unsuspected ones.")
         name = st.text_input(
             "Name of the sample", value=f"suspects-{len(queue.names(view.connection)) + 1}", key=f"name-{key}"
         )
@@ -202,13 +202,13 @@ def choose_suspect(view: View, found: list[LabelSuspect], *, key: str) -> int:
             "instead": st.column_config.TextColumn("Instead", help="The most probable other class, or the given one"),
             "p_wrong": st.column_config.ProgressColumn(
                 "Wrong", format="percent", min_value=0, max_value=1, width=100,
-                help="Probability that what was given is wrong, the models' own errors taken off",
+                help="Probability that the given label is wrong, corrected for the models' own errors",
             ),
             "probability": st.column_config.NumberColumn(
                 "p(label)", format="%.3f", width=70, help="Held-out probability of the label"
             ),
             "expected": st.column_config.NumberColumn(
-                "Expected", width=80, format="percent", help="By the other label that makes this one likeliest"
+                "Expected", width=80, format="percent", help="By the other label that makes this one most likely"
             ),
         },
         on_select="rerun",
@@ -221,7 +221,7 @@ def choose_suspect(view: View, found: list[LabelSuspect], *, key: str) -> int:
 
 
 def show_suspect(view: View, source: str, suspect: LabelSuspect) -> None:
-    """Listen to a suspect, and see what speaks against its label: neighbours, and the labels beside it."""
+    """Listen to a suspect, and see the evidence against its label: neighbours, and its other labels."""
     player.head(browse.facts(view.connection, suspect.track_id))
     st.markdown(said_of(suspect))
     player.listen(view, suspect.track_id)
@@ -236,7 +236,7 @@ def show_suspect(view: View, source: str, suspect: LabelSuspect) -> None:
         named = browse.labels_among(view.connection, [neighbour.track_id for neighbour in found], source=source)
         asked = [label for label in (suspect.label, suspect.instead) if label is not None]
         counted = " and ".join(f"**{named.get(label, 0)}** {plain(label)}" for label in asked)
-        st.markdown(f"Of the {len(found)} tracks that sound most alike, {counted}.")
+        st.markdown(f"Of the {len(found)} most similar tracks, {counted}.")
         player.playlist(
             view,
             [neighbour.track_id for neighbour in found],
@@ -247,7 +247,7 @@ def show_suspect(view: View, source: str, suspect: LabelSuspect) -> None:
 
 
 def said_of(suspect: LabelSuspect) -> str:
-    """What is doubtful, in one sentence."""
+    """The doubt in one sentence."""
     doubt = plain(f"{suspect.doubt:.3f}")
     if suspect.kind == "false-positive":
         instead = "" if suspect.instead is None else f", sounds like **{plain(suspect.instead)}**"
@@ -294,11 +294,11 @@ def show_rates(view: View, source: str) -> None:
     agreed = ""
     if held.single:
         agreed = f" The models agree with {(held.P_NL.argmax(axis=1) == held.classes).mean():.0%} of the given labels."
-    st.caption(f"Intervals of 95 %; the models' own errors are taken off.{agreed} *Re-annotate* a sample to know more.")
+    st.caption(f"95 % intervals; corrected for the models' own errors.{agreed} *Re-annotate* a sample to know more.")
 
 
 def show_validation(view: View, source: str) -> None:
-    """How far labels hold by people who listened again: Table I of Choi et al. 2018."""
+    """How often labels are right, by people who listened again: Table I of Choi et al. 2018."""
     left, _ = st.columns(2)
     with left:
         rater = choose_rater(view)
@@ -333,7 +333,7 @@ def show_validation(view: View, source: str) -> None:
             | {name: st.column_config.NumberColumn(title, format="%.0f") for name, title in counts.items()},
         )  # fmt: skip
         st.caption(
-            "*True*: tracks that should have the label, estimated. What the listeners say counts as true (Choi et al. "
+            "*True*: tracks that should have the label, estimated. The listeners' answers count as true (Choi et al. "
             "2018, Table I); intervals of 95 %. `phonolake labels validate` prints all columns, and checks a second "
             "sample."
         )
@@ -341,7 +341,7 @@ def show_validation(view: View, source: str) -> None:
 
 
 def check_judged(view: View, source: str) -> None:
-    """Stop where no model has judged tracks that it had not seen."""
+    """Stop if there are no held-out predictions."""
     try:
         judged = len(read_held_out(view.snapshot, view.connection, source).track_ids)
     except PhonolakeError as error:
@@ -350,12 +350,12 @@ def check_judged(view: View, source: str) -> None:
     labelled = read_labelled(view.snapshot, view.connection, source)
     if judged < labelled:
         lacking(
-            f"{judged:,} of {labelled:,} labelled tracks were judged; cross-validation judges all.",
+            f"{judged:,} of {labelled:,} labelled tracks have held-out predictions; cross-validation gives all one.",
             "crossval random-forest",
         )
 
 
-with page("Label noise", "Labels that models, which had not seen them, or people would have given otherwise.") as view:
+with page("Label noise", "Labels with which models that were not trained on them, or people, disagree.") as view:
     if not overview.label_sources(view.connection):
         st.info("No track has a label, so there is none to check.", icon=":material/info:")
         st.stop()

@@ -1,4 +1,4 @@
-"""Which labels a network takes for alike, beside how people use them."""
+"""Which labels a network finds similar, beside how people use them."""
 
 import charts
 import frame
@@ -93,7 +93,7 @@ def pick_pair(view: View, table: pd.DataFrame, kind: str, *, source: str | None,
             ),
             "cooccurrence_rank": st.column_config.NumberColumn("its rank", format="%.1f"),
             "surplus": st.column_config.NumberColumn(
-                "Surplus", format="%+.2f", help="How many doublings of rank the pair stands higher by sound than by use"
+                "Surplus", format="%+.2f", help="How many doublings of rank the pair is higher by sound than by use"
             ),
         },
     )
@@ -149,14 +149,14 @@ def show_disagreements(view: View, run_id: str, kind: str, source: str | None) -
     pick_pair(view, pd.DataFrame(pairs), kind, source=source, columns=columns)
 
 
-with page("Label vectors", "Which labels a network takes for alike, by the weights of its output layer.") as view:
+with page("Label vectors", "Which labels a network finds similar, by the weights of its output layer.") as view:
     st.markdown(
         "Each label is one row of the output layer. Labels with similar rows are likely for the same tracks "
         "(Choi et al. 2018, Sec. VI). The paper's text says dot product; its printed table is the cosine."
     )
     found = overview.networks(view.connection)
     if not found:
-        lacking("Label vectors are the output weights of a network, and none was trained yet.", "train k2c2")
+        lacking("Label vectors are the output weights of a network, but none was trained yet.", "train k2c2")
         st.stop()
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     by_id = {network.run_id: network for network in found}

@@ -1,4 +1,4 @@
-"""Which of two sounds more like a third? Blind, and how far embeddings agree with what was heard."""
+"""Which of two sounds more like a third? Blind, and how often embeddings agree with raters."""
 
 from datetime import UTC, datetime
 
@@ -38,7 +38,7 @@ def draw(view: View) -> None:
             "Tracks",
             [AT_RANDOM, *models],
             format_func=lambda run_id: f"around the neighbours of {models[run_id]}" if run_id in models else run_id,
-            help="At random: the answers measure every embedding. Around neighbours: what the list of one is worth.",
+            help="At random: the answers measure every embedding. Around neighbours: how good the list of one is.",
         )
         left, right = st.columns(2)
         count = left.number_input("Triplets", 1, 5000, 100)
@@ -63,7 +63,7 @@ def ask(view: View, sample: str, rater: str) -> None:
     if triplet is not None:
         with st.container(border=True):
             st.markdown(f"Triplet {triplet.position} of {turn.progress.total}: which of the two sounds more like this?")
-            # Neither names nor ids are shown: an artist's gives away what to say.
+            # Neither names nor ids are shown: an artist's name would give away the answer.
             player.listen_in_turn(view, dict(zip(("This", "A", "B"), triplet.key, strict=True)))
     rating.show_buttons(view, sample, rater, turn, ANSWERS, answer)
 
@@ -90,11 +90,11 @@ def show_agreement(view: View) -> None:
             "drawn": "Drawn",
             "n_raters": st.column_config.NumberColumn("Raters", width=50),
             "raters_agreed": st.column_config.NumberColumn(
-                "Each other", format="percent", help="Of every two answers to one triplet, the share that are the same"
+                "Each other", format="percent", help="Share of equal answers among each two answers to one triplet"
             ),
         },
     )
-    st.caption("An embedding takes the track with the greater cosine similarity for nearer. Guessing reaches 50 %.")
+    st.caption("The track with the greater cosine similarity counts as nearer. Chance is 50 %.")
     where_from(
         view,
         "heard",
@@ -111,7 +111,7 @@ def show_raters(view: View, sample: str) -> None:
         rating.show_raters(begun, "Triplets")
 
 
-with page("Neighbours", "Do embeddings hear what people hear? Which of two tracks sounds more like a third?") as view:
+with page("Neighbours", "Do embeddings agree with people? Which of two tracks sounds more like a third?") as view:
     if publication.publish(view.lake):
         st.rerun()
     samples = triplets.names(view.connection)
@@ -119,7 +119,7 @@ with page("Neighbours", "Do embeddings hear what people hear? Which of two track
     with left:
         if not samples:
             st.markdown(
-                "Draw triplets to begin with: a track and two others, by three artists. Every rater is asked the same, "
+                "Draw triplets to begin with: a track and two others, by three artists. Every rater gets the same, "
                 "and sees no names."
             )
             draw(view)
@@ -141,7 +141,7 @@ with page("Neighbours", "Do embeddings hear what people hear? Which of two track
                     "Say who you are, so that answers of several people can be told apart.", icon=":material/person:"
                 )
             st.caption(
-                "Keys: 1 plays this, 2 plays A, 3 plays B; A and B answer, S skips, U takes back. Every answer is kept "
+                "Keys: 1 plays this, 2 plays A, 3 plays B; A and B answer, S skips, U undoes. Every answer is saved "
                 "at once."
             )
     with right:

@@ -1,4 +1,4 @@
-"""What is in the lake, how good the models are, and what is still to be done."""
+"""What is in the lake, how good the models are, and what to do next."""
 
 import charts
 import duckdb
@@ -63,7 +63,7 @@ def show_datasets(found: dict) -> None:
 
 
 def show_labels(found: dict) -> None:
-    """The commonest labels of one source."""
+    """The most frequent labels of one source."""
     st.subheader("Labels", anchor=False)
     sources = list(found["labels"])
     if not sources:
@@ -79,7 +79,7 @@ def show_labels(found: dict) -> None:
     figure = charts.bars([c.label for c in shown], [c.n_tracks for c in shown], x_title="tracks", unit="tracks")
     frame.show(figure, height=90 + 22 * len(shown))
     if len(counts) > len(shown):
-        st.caption(f"The {len(shown)} commonest of {len(counts):,} labels.")
+        st.caption(f"The {len(shown)} most frequent of {len(counts):,} labels.")
 
 
 def show_durations(found: dict) -> None:
@@ -99,15 +99,15 @@ def show_figures(found: dict) -> None:
         st.markdown("Without labels there is nothing to measure.")
         return
     if not figures:
-        lacking("No model was measured on a test part yet.", "train random-forest")
+        lacking("No model was evaluated on a test part yet.", "train random-forest")
         return
     frame.show(
         charts.scores([(f.metric, name, f.mean, f.chance) for f, name in zip(figures, names(figures), strict=True)]),
         height=120 + 26 * len(figures),
     )
     st.caption(
-        "The newest training of each model, input and split, on tracks that it did not learn from. Red marks: what "
-        "guessing reaches on the same tracks."
+        "The newest training of each model, input and split, on tracks it was not trained on. Red marks: chance on "
+        "the same tracks."
     )
     with st.expander("Figures"):
         st.dataframe(
@@ -136,7 +136,7 @@ def names(figures: list[FoldSummary]) -> list[str]:
 
 
 def show_rejects(found: dict) -> None:
-    """What was left out, and why."""
+    """Rejected inputs, and why."""
     st.subheader("Left out", anchor=False)
     if not found["rejects"]:
         st.markdown("Nothing: every input became a track.")
@@ -174,7 +174,7 @@ def show_coverage(found: dict) -> None:
 
 
 def show_licences(found: dict) -> None:
-    """What was made with models of others, and what that allows."""
+    """Results of imported models, and their licences."""
     if not found["licences"]:
         return
     st.subheader("Licences", anchor=False)
@@ -212,7 +212,7 @@ def show_tables(view: View) -> None:
     )
 
 
-with page("Overview", "What the collection holds, what was left out, and how well its labels can be learned.") as view:
+with page("Overview", "What the collection holds, what was rejected, and how well models learn its labels.") as view:
     found = read(view.snapshot, view.connection)
     show_totals(found)
     for step in found["steps"]:

@@ -1,4 +1,4 @@
-"""Listen, and say whether a label holds, without seeing what was given."""
+"""Listen and decide whether a label is right, without seeing the given label."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +69,7 @@ def ask(view: View, sample: str, rater: str) -> None:
         with st.container(border=True):
             st.markdown(f"Question {question.position} of {turn.progress.total}: does this sound like")
             st.subheader(plain(question.label), anchor=False)
-            # Neither the name nor the id is shown: a folder's name, or an artist's, gives the label away.
+            # Neither the name nor the id is shown: the name of a folder or an artist would give the label away.
             player.listen_blind(view, question.track_id)
     rating.show_buttons(view, sample, rater, turn, ANSWERS, answer)
     if turn.progress.skipped:
@@ -77,7 +77,7 @@ def ask(view: View, sample: str, rater: str) -> None:
 
 
 def show_everyone(view: View, sample: str) -> None:
-    """How far all raters are, and how far they agree."""
+    """The progress of all raters, and their agreement."""
     st.subheader("Raters", anchor=False)
     begun = [p for p in queue.progress(view.lake, view.connection) if p.sample == sample]
     if not begun:
@@ -138,7 +138,7 @@ def exchange_answers(view: View) -> None:
         st.dataframe(pd.DataFrame(done.rejected), hide_index=True, column_config={"line": "Line", "problem": "Problem"})
 
 
-with page("Re-annotate", "Check labels by listening, without seeing what was given.") as view:
+with page("Re-annotate", "Check labels by listening, without seeing the given ones.") as view:
     # What a crash left unpublished; a view that is open shows what was there when it was opened.
     if publication.publish(view.lake):
         st.rerun()
@@ -148,7 +148,7 @@ with page("Re-annotate", "Check labels by listening, without seeing what was giv
         if not samples:
             st.markdown(
                 "Draw a sample to begin with: for each label some tracks that have it and some that do not. "
-                "Every rater is asked the same questions in the same order."
+                "Every rater gets the same questions in the same order."
             )
             draw(view)
             st.stop()
@@ -166,7 +166,7 @@ with page("Re-annotate", "Check labels by listening, without seeing what was giv
             ask(view, sample, rater)
         else:
             st.info("Say who you are, so that answers of several people can be told apart.", icon=":material/person:")
-        st.caption("Keys: Y yes, N no, S skip, U undo. Every answer is kept at once; a reload loses nothing.")
+        st.caption("Keys: Y yes, N no, S skip, U undo. Every answer is saved at once; a reload loses nothing.")
     with right:
         if sample is not None:
             show_everyone(view, sample)

@@ -1,4 +1,4 @@
-"""What the trained models reached, where they go wrong, and which of two is better."""
+"""The figures of the trained models, their errors, and which of two is better."""
 
 from functools import partial
 
@@ -124,7 +124,7 @@ def choose_trainings(view: View, found: list[Training]) -> tuple[Training, Train
             "folds": st.column_config.NumberColumn("Folds", width=50),
             "n": st.column_config.NumberColumn("Test tracks", format="localized", width=85),
             "chance": st.column_config.NumberColumn(
-                "Chance", format="%.3f", width=65, help="What guessing reaches in the first of the figures"
+                "Chance", format="%.3f", width=65, help="Chance for the first of the figures"
             ),
             "seconds": st.column_config.NumberColumn("Took (s)", format="%.0f", width=65),
             "finished": st.column_config.DatetimeColumn("Finished (UTC)", format="YYYY-MM-DD HH:mm", width=130),
@@ -140,7 +140,7 @@ def choose_trainings(view: View, found: list[Training]) -> tuple[Training, Train
         st.query_params[key] = training.run_ids[0]
     if len(both) < 2:
         st.query_params.pop(NAMES[1], None)
-    st.caption("The best first, by figures on tracks that a model had not seen. Tick one to look into, two to compare.")
+    st.caption("The best first, by figures on unseen tracks. Tick one for details, two to compare.")
     return both[0], both[1] if len(both) == 2 else None
 
 
@@ -182,9 +182,9 @@ def show_folds(view: View, training: Training) -> None:
 
 
 def show_figures(training: Training) -> None:
-    """The overall figures of a training, with what guessing reaches on the same tracks."""
+    """The overall figures of a training, with chance on the same tracks."""
     if not training.scores:
-        st.caption(f"Nothing was measured of {plain(training.model)}: it was not trained here on labels of this lake.")
+        st.caption(f"There are no figures of {plain(training.model)}: it was not trained here on labels of this lake.")
         return
     columns = st.columns(len(training.scores), gap="medium")
     for column, (metric, score) in zip(columns, training.scores.items(), strict=True):
@@ -205,7 +205,7 @@ def show_curves(view: View, training: Training) -> None:
         )
     points = runs.curve(view.connection, run_id)
     if not points:
-        st.info(f"{plain(training.model)} learns in one go: there is no curve.", icon=":material/info:")
+        st.info(f"{plain(training.model)} trains in one step: there is no curve.", icon=":material/info:")
         return
     metrics = list(dict.fromkeys(point.metric for point in points))
     for column, metric in zip(st.columns(len(metrics), gap="large"), metrics, strict=True):
@@ -239,7 +239,7 @@ def show_classes(view: View, training: Training) -> None:
 
 
 def show_confusion(view: View, training: Training) -> None:
-    """Who is taken for whom, and the tracks behind a cell."""
+    """Which classes are confused, and the tracks of a cell."""
     found = read_confusion(view.snapshot, view.annotated, view, training.run_ids)
     left, right = st.columns([3, 2], gap="large")
     wrong = found.counts.copy()
@@ -252,7 +252,7 @@ def show_confusion(view: View, training: Training) -> None:
         st.echarts_chart(
             figure, height=height, width="stretch", key=key, on_select=partial(take_cell, key, figure, found.labels)
         )
-        st.caption("A click on a cell lists its tracks.")
+        st.caption("Click a cell to list its tracks.")
     with right:
         given = st.selectbox("Given", found.labels, index=row, key="given", bind="query-params")
         called = st.selectbox("Called", found.labels, index=column, key="called", bind="query-params")
@@ -327,7 +327,7 @@ def comparable(training: Training, found: list[Training]) -> Training | None:
 
 
 def show_difference(result: runs.RunComparison, name_a: str, name_b: str) -> None:
-    """Who was right where, and whether that could be chance."""
+    """Which one was right where, and whether that could be chance."""
     titles = ["Both right", "Only the first right", "Only the second right", "Neither"]
     numbers = [result.both, result.only_a, result.only_b, result.neither]
     *columns, last = st.columns(5, gap="medium")
@@ -340,7 +340,7 @@ def show_difference(result: runs.RunComparison, name_a: str, name_b: str) -> Non
     )
 
 
-with page("Runs", "What each trained model reached, where it goes wrong, and which of two is better.") as view:
+with page("Runs", "How good each trained model is, where it errs, and which of two is better.") as view:
     found = read_trainings(view.snapshot, view)
     if not found:
         lacking("No model was trained yet.", "train k2c2")

@@ -1,4 +1,4 @@
-"""Ask the lake anything."""
+"""Query the lake."""
 
 import io
 from functools import partial
@@ -21,10 +21,10 @@ from phonolake.store.lake import Lake
 from phonolake.store.schema import quote
 
 SHOWN, DOWNLOADED, SECONDS = 1000, 100_000, 60.0
-# What is shown travels to the browser in one piece.
+# The shown rows go to the browser in one piece.
 SHOWN_MB, DOWNLOADED_MB, LONGEST_TEXT = 16, 512, 2000
 REMEMBERED = 30
-# Most answers come before anybody could press a key.
+# Most results come before anybody could press a key.
 AT_ONCE = 1.5
 SHARED, EDITOR, TRACK = "sql", "sql", "track_id"
 EXAMPLES = {
@@ -50,7 +50,7 @@ EXAMPLES = {
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def columns(snapshot: tuple, _view: View) -> pd.DataFrame:
-    """Every column that can be asked for, once per publication."""
+    """Every available column, once per publication."""
     return pd.DataFrame(answers.columns(_view.connection))
 
 
@@ -266,12 +266,12 @@ def browse_schema(view: View) -> None:
         },
     )
     st.caption(
-        "A click on a line puts its name into the question. Macros: `neighbors(id, k := 10, model_or_run := NULL)`, "
+        "Click a line to insert its name into the query. Macros: `neighbors(id, k := 10, model_or_run := NULL)`, "
         "`top_tags(id, k := 5, model_or_run := NULL)`, `cooccurrence()`, `labels_by('resolved')`."
     )
 
 
-with page("SQL", "Ask the lake anything that a SELECT can answer; nothing here can change it.", empty_too=True) as view:
+with page("SQL", "Query the lake with any SELECT; nothing here can change it.", empty_too=True) as view:
     left, right = st.columns([3, 2], gap="large")
     # Before the editor, whose text a click on a line changes.
     with right, st.expander("Tables and columns", icon=":material/table:", expanded=True):

@@ -1,4 +1,4 @@
-"""Figures of papers beside those that studies reached here, and which claims hold."""
+"""Published figures beside those of studies on this lake, and which claims hold."""
 
 import charts
 import frame
@@ -51,7 +51,7 @@ def show_table(table: StudyTable) -> None:
     st.dataframe(pd.DataFrame(table.figures), hide_index=True, placeholder="-", column_config=columns)
 
 
-with page("Studies", "What papers printed beside what this lake gives, and whether their claims hold") as view:
+with page("Studies", "Published figures beside those on this lake, and whether the papers' claims hold") as view:
     found = {run.study_run: run for run in read_runs(view.snapshot, view)}
     if not found:
         lacking("No study was run on this lake yet.", "study robustness --size middle")

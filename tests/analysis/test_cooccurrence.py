@@ -213,7 +213,7 @@ def test_files_that_are_no_label_matrices_are_refused(tmp_path):
     (tmp_path / "two.txt").write_text("a\nb\n")
     (tmp_path / "twice.txt").write_text("a\nb\na\n")
     (tmp_path / "names.txt").write_text("a\nb\nc\n\n")
-    for name, says in (("flat", "shape"), ("objects", "no matrix"), ("text", "no matrix"), ("none", "no file")):
+    for name, says in (("flat", "shape"), ("objects", "not a matrix"), ("text", "not a matrix"), ("none", "no file")):
         with pytest.raises(UsageError, match=says):
             label_matrix.read_matrix(tmp_path / f"{name}.npy")
     for name, says in (("two", "2 names for the 3"), ("twice", "'a' twice"), ("none", "cannot be read")):

@@ -116,7 +116,7 @@ def test_labels_in_doubt_are_asked_among_as_many_others(lake: Lake) -> None:
     assert [(track, label) for track, label, _ in items[:3]] != list(asked)
     sampling.draw(config)
     assert drawn(lake, "blind") == items
-    for name, wrong, message in (("x", (), "no label is in doubt"), ("a b", asked, "a sample's name")):
+    for name, wrong, message in (("x", (), "no label is suspect"), ("a b", asked, "a sample's name")):
         with pytest.raises(UsageError, match=message):
             sampling.BlindCheck(str(lake.root), name, wrong)
     with pytest.raises(UsageError, match="unknown label 'jazz'"):

@@ -203,7 +203,7 @@ def test_a_forgotten_track_takes_its_triplets_and_answers_along(lake: Lake) -> N
 def test_what_cannot_be_drawn_is_named(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown model with embeddings"):
         draw(lake, near="nobody")
-    with pytest.raises(PhonolakeError, match="three tracks of different artists"):
+    with pytest.raises(PhonolakeError, match="three playable tracks of different artists"):
         draw(Lake.create(tmp_path / "empty"))
 
 

@@ -100,11 +100,11 @@ def refused_by_h5py(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("raises", "says"),
     [
-        (lambda _: refused_by_scikit_learn(), "cannot be learned from"),
+        (lambda _: refused_by_scikit_learn(), "cannot be used for training"),
         (lambda _: refused_by_faiss(), "index"),
         (refused_by_h5py, "Unable"),
-        (lambda _: json.loads("{"), "damaged, or not what its name says"),
-        (lambda _: b"\xff".decode("utf-8"), "no text"),
+        (lambda _: json.loads("{"), "damaged, or not of the type that its name says"),
+        (lambda _: b"\xff".decode("utf-8"), "not valid text"),
         (lambda folder: zipfile.ZipFile(folder / "text"), "damaged"),
         (lambda folder: tarfile.TarFile(folder / "text"), "damaged"),
         (lambda folder: sqlite3.connect(folder / "text").execute("SELECT * FROM x"), "damaged"),

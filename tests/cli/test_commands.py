@@ -174,7 +174,7 @@ def test_a_ledger_without_clips_says_how_to_ask_for_some(call, tmp_path):
         code, _, err = call("ledger", "--by", by, "--lake", lake)
         assert (code, err) == (
             0,
-            "No clips were asked for yet: `phonolake download audioset DIR --clips --lake L` does.\n",
+            "No clips were requested yet: run `phonolake download audioset DIR --clips --lake L`.\n",
         )
 
 

@@ -134,7 +134,7 @@ def test_what_is_bound_is_not_to_be_had_by_name(
     printed = capsys.readouterr()
     assert printed.out == ""
     (line,) = printed.err.splitlines()
-    assert line.endswith("(of what stands under licences of the kind 'permissive')")
+    assert line.endswith("(only with licences of the kind 'permissive')")
     assert (lake.versions(), list(tmp_path.iterdir())) == (before, [])
 
 
@@ -272,4 +272,4 @@ def test_a_bound_network_of_the_model_home_is_not_asked(
     (tmp_path / "theirs" / storage.CARD_FILE).write_text(json.dumps(card))
     for words in (["tag", "a.mp3", "--model", "theirs"], ["serve", "--tagger", "theirs", "--lake", str(tmp_path)]):
         assert main([*words, "--licence", "permissive"]) == 2
-        assert "theirs stands under a licence of the kind 'non-commercial' (CC-BY-NC-4.0)" in capsys.readouterr().err
+        assert "theirs has a licence of the kind 'non-commercial' (CC-BY-NC-4.0)" in capsys.readouterr().err

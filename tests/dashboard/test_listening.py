@@ -250,11 +250,11 @@ def test_the_map_and_the_upload_open_without_a_choice(full_lake: Path, half_lake
 
 def test_labels_over_time_are_computed_when_they_are_opened(full_lake: Path, half_lake: Path, toy) -> None:
     app = opened(full_lake, "explore", track=toy.track_id(4))
-    assert "one answer for each" not in words(app)
+    assert "one prediction for each" not in words(app)
     app.session_state["taggram"] = True
     app.run()
     assert not app.exception
-    assert "one answer for each" in words(app)
+    assert "one prediction for each" in words(app)
 
 
 def test_a_link_brings_a_question_that_is_asked_when_told_to(full_lake: Path) -> None:

@@ -216,7 +216,7 @@ def test_another_model_can_be_asked(open_page, toy, full_lake: Path) -> None:
     ]
     assert "had this track in its train part" in "".join(caption.value for caption in app.caption)
     app.selectbox(key="tagger").select_index(1).run()
-    assert "had not seen this track" in "".join(caption.value for caption in app.caption)
+    assert "was not trained on this track" in "".join(caption.value for caption in app.caption)
 
 
 def test_neighbours_are_played_and_followed(open_page, toy, full_lake: Path) -> None:
@@ -234,7 +234,7 @@ def test_neighbours_are_played_and_followed(open_page, toy, full_lake: Path) -> 
 
 
 def test_the_map_is_laid_out_either_way(open_page, toy, full_lake: Path) -> None:
-    for layout, said in (("Principal components", "the two axes hold"), ("t-SNE (takes seconds)", "only nearness")):
+    for layout, said in (("Principal components", "the two axes explain"), ("t-SNE (takes seconds)", "only nearness")):
         app = open_page(full_lake, "explore", by="Map", layout=layout)
         assert not app.exception
         assert f"{toy.N_TRACKS} tracks; {said}" in "".join(caption.value for caption in app.caption)
@@ -529,7 +529,7 @@ def test_what_is_not_for_commercial_use_says_so_or_is_left_out(
     monkeypatch.setenv("PHONOLAKE_LICENCE", "permissive")
     app = open_page(lake.root, "explore", **track)
     assert any(
-        "Only what stands under licences of the kind permissive" in str(caption.value) for caption in app.caption
+        "Only models and vectors with licences of the kind permissive" in str(caption.value) for caption in app.caption
     )
     assert not any("is not for commercial use" in str(caption.value) for caption in app.caption)
     assert any("No model has predicted" in box.value for box in app.info)

@@ -180,7 +180,7 @@ def test_the_best_measured_training_comes_first(open_page: OpenPage, toy: Module
     assert folds["accuracy"].tolist() == pytest.approx([0.71, 0.72, 0.73, 0.74, 0.75])
     alone = open_page(lake.root, "runs", run="tagger-None-3")
     assert not alone.exception
-    assert "Nothing was measured of tagger" in "".join(c.value for c in alone.caption)
+    assert "There are no figures of tagger" in "".join(c.value for c in alone.caption)
 
 
 def test_figures_are_checked_by_ear(

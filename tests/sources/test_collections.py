@@ -98,7 +98,7 @@ def test_a_part_too_small_for_folds_has_none(make_tree) -> None:
         (lambda text: text[:-30], "is not Extended Ballroom's metadata"),
         (lambda text: text.replace("ballroom>", "collection>"), "begins with <collection>"),
         (lambda text: '<!DOCTYPE x [<!ENTITY a "aaaa">]>' + text, "declares entities"),
-        (lambda text: text.replace('id="100600"', 'id="../100600"'), "is no file name"),
+        (lambda text: text.replace('id="100600"', 'id="../100600"'), "is not a file name"),
         (lambda text: text.replace('id="100613"', 'id="100600"'), "twice"),
         (lambda text: text.replace('bpm="84"', 'bpm="fast"'), "bpm should be a number"),
         (lambda text: "<ballroom></ballroom>", "names no song"),
@@ -145,7 +145,7 @@ def test_the_real_urbansound_table(real, tmp_path: Path) -> None:
             lambda text: text.replace("100000-0-0-0.wav,100000,0.0,", "100000-0-0-0.wav,100000,x,"),
             "start should be a number",
         ),
-        (lambda text: text.replace("100000-0-0-0.wav", "../100000-0-0-0.wav"), "is no file name"),
+        (lambda text: text.replace("100000-0-0-0.wav", "../100000-0-0-0.wav"), "is not a file name"),
         (lambda text: text + "a.wav,1,2\n", "has 3 cells, the header 8"),
         (lambda text: "filename,fold,target,category,esc10,src_file,take\n", "has no column 'slice_file_name'"),
     ],
@@ -213,7 +213,7 @@ def test_the_trees_of_gtzan_that_are_around(tmp_path: Path, base: str, ending: s
 def test_a_clip_in_two_forms_is_named(make_tree) -> None:
     root = make_tree("gtzan")
     (root / "genres" / "blues" / "blues.00000.wav").touch()
-    with pytest.raises(UsageError, match=r"holds two files of blues\.00000"):
+    with pytest.raises(UsageError, match=r"has two files of blues\.00000"):
         list(gtzan.recordings(root))
 
 
@@ -276,7 +276,7 @@ def test_a_clip_info_that_was_cut_is_seen_by_validation(make_tree) -> None:
     ("how", "says"),
     [
         (lambda text: text.replace('"mp3_path"', '"path"'), "has no column 'mp3_path'"),
-        (lambda text: text.replace("0/artist_0", "../artist_0"), "does not lie below"),
+        (lambda text: text.replace("0/artist_0", "../artist_0"), "is not below"),
         (lambda text: text.replace('"1"', '"2"'), "a tag is 0 or 1, not '2'"),
     ],
 )

@@ -211,10 +211,10 @@ def test_without_audio_it_is_said_plainly_that_none_is_shipped(make_tree) -> Non
         ("audio/unknown.mp3", b"", "named neither by a track id nor by a number"),
         ("audio/TRZZZZZ999Z9999999.mp3", b"", "no file of the dataset in"),
         ("data/X.h5", b"not HDF5", "X.h5 is no HDF5 file of the Million Song Dataset"),
-        ("test_x_msd_id.txt", b"../../etc/passwd\n", "is no list of track ids"),
+        ("test_x_msd_id.txt", b"../../etc/passwd\n", "is not a list of track ids"),
         ("test_x_7d_id.txt", b"1\n", "has 1 lines, and test_x_msd_id.txt has"),
         ("test_x_7d_id.txt", b"", "has 0 lines, and test_x_msd_id.txt has"),
-        ("test_y.npy", b"\x93NUMPY\x01\x00", "is no NumPy array of labels"),
+        ("test_y.npy", b"\x93NUMPY\x01\x00", "is not a NumPy array of labels"),
         ("lastfm_tags.db", b"SQLite format 3\0" + bytes(100), "is not Last.fm's tag database"),
         ("lastfm_tags.db", b"tags", "is not Last.fm's tag database"),
     ],
@@ -239,7 +239,7 @@ def test_a_matrix_of_something_else_is_refused(make_tree, array: np.ndarray) -> 
 def test_a_matrix_with_pickled_objects_is_never_unpickled(make_tree, tmp_path: Path) -> None:
     root = make_tree("msd", 20)
     np.save(root / "test_y.npy", np.array([Trap(tmp_path / "sprung")], dtype=object), allow_pickle=True)
-    with pytest.raises(UsageError, match=r"test_y\.npy is no NumPy array"):
+    with pytest.raises(UsageError, match=r"test_y\.npy is not a NumPy array"):
         list(recordings(root))
     assert not (tmp_path / "sprung").exists()
 

@@ -53,7 +53,7 @@ class Trap:
 def test_a_malicious_pickle_is_refused_and_does_nothing(tmp_path: Path, protocol: int, nested: bool) -> None:
     trap, path = Trap(tmp_path / "sprung"), tmp_path / "list.cP"
     path.write_bytes(pickle.dumps(["a", trap] if nested else trap, protocol=protocol))
-    with pytest.raises(UsageError, match=r"list\.cP is no pickled list of texts: its opcode"):
+    with pytest.raises(UsageError, match=r"not a pickled list of texts: lists of texts do not need its opcode"):
         pickled.read_list(path)
     assert not (tmp_path / "sprung").exists()
     pickle.loads(path.read_bytes())
@@ -80,7 +80,7 @@ def test_a_malicious_pickle_is_refused_and_does_nothing(tmp_path: Path, protocol
 )
 def test_what_is_no_list_of_texts_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "list.cP").write_bytes(data)
-    with pytest.raises(UsageError, match=r"list\.cP is no pickled list of texts"):
+    with pytest.raises(UsageError, match=r"list\.cP is not a pickled list of texts"):
         pickled.read_list(tmp_path / "list.cP")
 
 

@@ -200,7 +200,7 @@ def test_one_line_says_what_is_wrong(
     assert f"there is nothing at {url}/nowhere" in said(f"{url}/nowhere")
     assert "make the bucket first" in said("s3://no-such-bucket-here/music")
     assert "names nothing on object storage" in said("s3://")
-    assert "credentials and ports do not belong into an address" in said(f"s3://{KEY}:{SECRET}@{BUCKET}/music")
+    assert "credentials and ports do not belong in an address" in said(f"s3://{KEY}:{SECRET}@{BUCKET}/music")
     assert "is no folder" in said("https://example.org/music")
     assert f"{url} does not hold ESC-50" in said_of(capsys, "esc50", url, tmp_path)
     faults.choose = lambda method, path: "expired"

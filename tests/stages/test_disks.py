@@ -85,7 +85,7 @@ def test_another_folder_that_holds_the_layout_is_named(name: str, place: str, tm
     make(name, tmp_path / "root" / place)
     said = refusal(tmp_path / "root", name, tmp_path / "lake")
     assert "does not hold" in said
-    assert said.endswith(f"{tmp_path / 'root' / place} holds it: name that folder")
+    assert said.endswith(f"{tmp_path / 'root' / place} has it: name that folder")
 
 
 def test_audio_of_other_names_is_shown(tmp_path: Path) -> None:

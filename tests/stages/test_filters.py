@@ -41,5 +41,5 @@ def test_figure_and_table_are_written_and_the_same_again(at_home: None, tmp_path
 
 
 def test_networks_over_spectrograms_have_no_such_filters(at_home: None, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="not one of the sample-level networks"):
+    with pytest.raises(UsageError, match="not a sample-level network"):
         filters.run(filters.Config("k2c2", str(tmp_path / "out")))

@@ -154,7 +154,7 @@ def test_they_are_a_run_like_any_other(
     # There is no model behind them that could be asked.
     file = tmp_path / "x.wav"
     file.write_bytes(rows(lake, "SELECT bytes FROM audio LIMIT 1")[0][0])
-    with pytest.raises(UsageError, match="were imported, so there is no model that could hear a file"):
+    with pytest.raises(UsageError, match="were imported, so there is no model that can read a file"):
         neighbours.similar(lake, str(file), model_or_run="mine")
     with pytest.raises(UsageError, match="of mine the lake has vectors that were imported, and no model"):
         score.run(score.Config(str(lake.root), ("mine",)))
@@ -185,7 +185,7 @@ def test_a_name_is_replaced_and_taken_out_as_a_whole(lake: Lake, vectors: np.nda
 def test_segments_are_kept_and_their_mean_stands_for_the_track(lake: Lake, tmp_path: Path) -> None:
     frame = pd.DataFrame({"id": ["toy:001", "toy:000", "toy:001"], "start": [2.0, 0.0, 0.0], "a": [4, 1, 2], "b": 1.0})
     frame.to_csv(tmp_path / "s.csv", index=False)
-    with pytest.raises(UsageError, match=r"two vectors of toy:001, .* or say --segments"):
+    with pytest.raises(UsageError, match=r"two vectors of toy:001, .* or use --segments"):
         take_in(lake, tmp_path / "s.csv")
     take_in(lake, tmp_path / "s.csv", segments=True)
     assert stored(lake).E_ND.tolist() == [[1, 1], [3, 1]]
@@ -212,7 +212,7 @@ WRONG: list[tuple[Callable[[Path, np.ndarray], dict], str]] = [
     (lambda p, x: as_npy(p, IDS, x) | {"choice": Choice()}, "give their names, one a line, with --ids"),
     (lambda p, x: as_npz(p, IDS, x) | {"choice": Choice(ids="a.txt")}, "--ids names the rows of a .npy"),
     (lambda p, x: as_npz(p, IDS, x) | {"name": "k2c2"}, "'k2c2' is not that of an imported"),
-    (lambda p, x: as_npz(p, IDS, x) | {"name": "a/b"}, "may hold no '/'"),
+    (lambda p, x: as_npz(p, IDS, x) | {"name": "a/b"}, "must not contain '/'"),
     (lambda p, x: as_csv(p, IDS, x) | {"choice": Choice(id_column="song")}, "unknown column of .* 'song'"),
     (lambda p, x: {"file": p.with_suffix(".npz")}, "no file at"),
 ]  # fmt: skip

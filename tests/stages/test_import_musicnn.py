@@ -163,7 +163,7 @@ def test_wrong_requests_are_one_line_and_leave_nothing(
         (("vgg-msd", tmp_path / "musicnn-0.1.1-py3-none-any.whl"), "is musicnn 0.1.1, and the weights of 0.1.0"),
         (("vgg-msd", tmp_path / "truncated.whl"), "cannot be read as the wheel of musicnn 0.1.0"),
         (("vgg-msd", tmp_path / "gone.whl"), "`phonolake models fetch vgg-msd`"),
-        (("vgg-msd", WHEEL, "--calibrate", MUSIC), "needs no calibration: leave --calibrate out"),
+        (("vgg-msd", WHEEL, "--calibrate", MUSIC), "needs no calibration, because its file has the statistics"),
         (("vgg-msd", WHEEL, "--lake", tmp_path / "no"), "no lake"),
         (("vgg-mds", WHEEL), "Did you mean 'vgg-msd'?"),
     ]:
@@ -207,16 +207,14 @@ def test_pip_gets_the_package_once(links: Path, call: Callable[..., tuple], empt
 @pytest.mark.slow
 def test_what_pip_cannot_get_or_gets_wrong_is_said(links: Path, empty_home: Path) -> None:
     config = fetch_model.Config("musicnn-msd")
-    with pytest.raises(
-        PhonolakeError, match=r"pip cannot download musicnn==0\.1\.0 \(.*; with the wheel from elsewhere"
-    ):
+    with pytest.raises(PhonolakeError, match=r"pip cannot download musicnn==0\.1\.0 \(.*; if you have the wheel"):
         fetch_model.run(config)
     with zipfile.ZipFile(links / musicnn_package.WHEEL, "w") as archive:
         folder = "musicnn-0.1.0.dist-info"
         archive.writestr(f"{folder}/METADATA", "Metadata-Version: 2.1\nName: musicnn\nVersion: 0.1.0\n")
         archive.writestr(f"{folder}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{folder}/RECORD", "")
-    with pytest.raises(PhonolakeError, match=r"pip brought another musicnn-0\.1\.0-py3-none-any\.whl than expected"):
+    with pytest.raises(PhonolakeError, match=r"pip downloaded another musicnn-0\.1\.0-py3-none-any\.whl"):
         fetch_model.run(config)
     assert list((empty_home / "downloads").iterdir()) == []
     assert not home.has("musicnn-msd")

@@ -51,7 +51,7 @@ def test_predictions_become_a_run_with_its_figures(lake: Lake, tmp_path: Path) -
     outcome, report = import_predictions.run(Config(str(lake.root), file, licence="CC BY 4.0"))
     assert (outcome.inputs, outcome.outputs, outcome.rejects) == (N + 1, N, 1)
     assert report.unmatched == [imported.Unmatched("rows without audio in the lake", "toy:900", N + 2)]
-    assert "30 of 30 tracks count as held out, since no --split says" in report.understood[-1]
+    assert "30 of 30 tracks count as held out, because no --split says" in report.understood[-1]
     stored = ask(lake, "SELECT track_id, label, probability, part, source_shard FROM predictions ORDER BY ALL")
     assert len(stored) == N * 3
     for track_id, label, probability, part, file_name in stored:

@@ -86,7 +86,7 @@ def test_the_same_import_twice_is_the_same_lake_and_a_new_table_replaces_it(lake
     [
         ("id,mood\nx,sad\n", {}, "no column of .* names any of the 6 recordings"),
         ("id,mood\ntoy:000,sad\ntoy:000,sad\n", {"source": "dataset"}, "'dataset' is not that of an imported table"),
-        ("id,mood\ntoy:000,sad\n", {"source": "a:b"}, "may hold no colon"),
+        ("id,mood\ntoy:000,sad\n", {"source": "a:b"}, "must not be empty or contain colons"),
         ("id,mood\ntoy:000,sad\n", {"dataset": "fma"}, "no recordings of the dataset 'fma'"),
         ("id,a,b\ntoy:000,1,0\ntoy:000,0,0\n", {}, "says two things of 'toy:000' and 'a', in lines 2 and 3"),
     ],

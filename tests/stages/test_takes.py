@@ -95,7 +95,7 @@ def test_what_has_no_spectrogram_to_compute(lake: Lake) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             train.plan(train.Config(str(lake.root), model, from_audio=True))
-    with pytest.raises(UsageError, match="is no network"):
+    with pytest.raises(UsageError, match="is not a network"):
         train.plan(train.Config(str(lake.root), "random-forest", augment=("gain",)))
     with pytest.raises(UsageError, match="are computed once"):
         train.plan(train.Config(str(lake.root), "vgg16-random", augment=("mixup",)))
@@ -186,7 +186,7 @@ def pictures(tmp_path: Path) -> Lake:
 def test_a_frozen_network_is_for_one_worker(pictures: Lake, ray_session: None) -> None:
     del ray_session
     config = train.Config(str(pictures.root), "vgg16-random", max_epochs=1)
-    with pytest.raises(UsageError, match="only the head of vgg16-random learns, and one worker does that"):
+    with pytest.raises(UsageError, match="only the head of vgg16-random is trained, by one worker"):
         train.run(config, train.Hardware(workers=2))
     assert not (train.plan(config)[0].folder).exists()
 

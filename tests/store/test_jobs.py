@@ -47,7 +47,7 @@ def test_it_takes_what_it_did_not_finish_with_it_and_nothing_else(lake: Lake) ->
         assert theirs.exists()
         assert not mine.exists()
         assert verify(lake) == []
-        with pytest.raises(PhonolakeError, match=r"the extract of .* is at work: wait until it has ended"):
+        with pytest.raises(PhonolakeError, match=r"the extract of .* is running: wait until it has ended"):
             mend(lake)
     assert not theirs.exists()
 

@@ -159,7 +159,7 @@ def test_a_folder_is_the_old_one_or_the_new_one(remote: Place, tmp_path: Path, m
         ("s3://bucket/a//b", "name a bucket"),
         ("s3://bucket/../x", "name a bucket"),
         ("s3://bucket/a*", "name a bucket"),
-        ("s3://key:secret@bucket/lake", "do not belong into an address"),
+        ("s3://key:secret@bucket/lake", "do not belong in an address"),
         ("http://host/lake", "is neither"),
         ("file://host/lake", "is neither"),
     ],

@@ -127,7 +127,7 @@ def test_a_program_is_asked_until_its_credentials_expire(write: Write, monkeypat
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ("[profile other]\nregion = x\n", "AWS_PROFILE names 'dev', which stands neither"),
+        ("[profile other]\nregion = x\n", "AWS_PROFILE names 'dev', which is neither"),
         ("[profile dev]\naws_access_key_id = SECRET\n", "no aws_secret_access_key"),
         ("[profile dev]\nSECRET\n", "cannot be read as profiles of AWS"),
         ("SECRET = 1\n[profile dev]\n", "cannot be read as profiles of AWS"),

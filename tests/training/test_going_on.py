@@ -119,7 +119,7 @@ def test_many_labels_have_no_accuracy_to_monitor() -> None:
 def test_a_checkpoint_of_another_model_or_a_damaged_one_is_named(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path / "checkpoint.pt")
     train(RECIPES["staged"], checkpoint)
-    with pytest.raises(PhonolakeError, match=r"checkpoint\.pt is of another model"):
+    with pytest.raises(PhonolakeError, match=r"checkpoint\.pt belongs to another model"):
         fit(nn.Linear(6, 3), batches, lambda: batches(0), recipe=RECIPES["staged"], checkpoint=checkpoint)
     checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:200])
     with pytest.raises(PhonolakeError, match=r"checkpoint\.pt cannot be read"):

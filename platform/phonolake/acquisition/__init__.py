@@ -1,1 +1,1 @@
-"""Clips from elsewhere: which are wanted, how they are fetched, and what became of each."""
+"""Downloads of clips: which are wanted, how they are fetched, and the state of each."""

@@ -1,10 +1,10 @@
-"""What became of the clips that were asked for: wanted = fetched + all others, for every label."""
+"""The states of the requested clips, for every label: wanted = fetched + all others."""
 
 import duckdb
 
 from phonolake.transfer import states
 
-# What stands in a table of classes before the states that occur.
+# Columns of a table of classes before the states that occur.
 COUNTS = ("available", "wanted")
 
 
@@ -15,7 +15,7 @@ def by_label(connection: duckdb.DuckDBPyConnection) -> tuple[list[str], list[tup
     -------
     columns : list of str
         ``label``, ``available`` (what the dataset names, before any were drawn), ``wanted``, and the states that occur,
-        ``fetched`` first; the states of a row add up to what was wanted.
+        ``fetched`` first; the states of a row add up to ``wanted``.
     rows : list of tuple
         One for each label, and last the one for all clips, where a clip with several labels counts once.
     """
@@ -42,7 +42,7 @@ def by_label(connection: duckdb.DuckDBPyConnection) -> tuple[list[str], list[tup
 
 
 def by_state(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, bool, int, str | None]]:
-    """Every state that occurs: its meaning, whether a retry may change it, how many clips, and what was said of one."""
+    """Every state that occurs: its meaning, whether a retry may change it, its number of clips, and one message."""
     rows = connection.execute(
         "SELECT state, count(*), arg_min(detail, track_id) FROM availability_now GROUP BY state"
     ).fetchall()

@@ -1,8 +1,7 @@
-"""Clips of videos: only the wanted seconds of each, several at once, with a ledger of what became of every one.
+"""Clips of videos: only the wanted seconds of each, several in parallel, with a ledger of the state of each.
 
-A finished clip is a file that was renamed into place; what became of it is written beside it at once and taken into the
-lake's table `availability` by the driver now and then. So nothing that was obtained or said before a kill is asked for
-again.
+A finished clip is a file that was renamed into place; its state is written beside it at once, and the driver moves
+states into the lake's table `availability` now and then. So after a kill nothing is requested again.
 """
 
 import time
@@ -32,16 +31,16 @@ from phonolake.transfer.pace import Pace
 
 TEMPLATE = "https://www.youtube.com/watch?v={ytid}"
 COMMIT_SECONDS = 60.0
-# What a core takes for a clip, roughly; most of the time it waits.
+# Rough time of a core for a clip; most of the time it waits.
 SECONDS_PER_CLIP = 0.5
-# So many clips in a row of which nobody was reached: there is no network.
+# After this many clips in a row without any answer: there is no network.
 GIVE_UP = 3
 PATIENCE = Patience(tries=3, longest_wait=60.0, timeout=30.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Which clips to fetch, and how politely.
+    """Which clips to fetch, and how fast.
 
     Parameters
     ----------
@@ -50,13 +49,13 @@ class Config:
     dataset : str
         First half of the track ids.
     retry : bool
-        Also try again what may heal (`transfer.states.HEALS`).
+        Also retry clips whose fault may be temporary (`transfer.states.HEALS`).
     url_template : str
         Address of a video; ``{ytid}`` stands for its id.
     per_second : float
         Videos asked for in one second, over all workers.
     at_once : int
-        Clips that are fetched side by side.
+        Clips that are fetched in parallel.
     min_seconds, silence_dbfs : float
         A clip that is shorter is ``too-short``; one whose loudest sample lies below is ``silent``.
     """
@@ -88,17 +87,17 @@ class Task:
 
 
 def wanted(config: Config, chosen: Sequence[str] = ()) -> tuple[list[WantedClip], dict[str, int]]:
-    """The clips that a dataset names, and how many there are of each label before any are drawn.
+    """The clips that a dataset names, and their number for each label before the draw.
 
     Parameters
     ----------
     chosen : sequence of str
-        What the dataset lets choose, as ``key=value``.
+        Options of the dataset, as ``key=value``.
 
     Raises
     ------
     UsageError
-        For a dataset that names no clips of videos, one whose tables are not under the root, or an unknown choice.
+        For a dataset without clips of videos, one whose tables are not under the root, or an unknown option.
     """
     source: Any = contract.get(config.dataset)
     if not hasattr(source, "available"):
@@ -113,12 +112,12 @@ def wanted(config: Config, chosen: Sequence[str] = ()) -> tuple[list[WantedClip]
 
 
 def clips_of(recordings: Sequence[Recording], config: Config) -> list[WantedClip]:
-    """The clips that recordings with ``start_seconds`` and ``end_seconds`` among their attributes stand for."""
+    """The clips of recordings that have ``start_seconds`` and ``end_seconds`` among their attributes."""
     clips = []
     for recording in recordings:
         where = dict(recording.attributes)
         start, end = float(where["start_seconds"]), float(where["end_seconds"])
-        # The source knows files under other names, which somebody else downloaded.
+        # The source also knows files under other names, which others downloaded.
         own = _target(config, recording.source_id, start)
         path = recording.path if recording.path.is_file() else own
         track_id = f"{config.dataset}:{recording.source_id}"
@@ -132,30 +131,30 @@ def plan(config: Config, clips: Sequence[WantedClip]) -> ledger.FetchPlan:
 
 
 def run(config: Config, clips: Sequence[WantedClip], available: dict[str, int]) -> Outcome:
-    """Fetch the clips that were not tried yet; with `config.retry` also those that may heal.
+    """Fetch the clips that were not tried yet; with `config.retry` also those whose fault may be temporary.
 
     Parameters
     ----------
     clips : sequence of Clip
     available : dict
-        Number of clips that the dataset names for each label that was asked for.
+        Number of clips that the dataset names for each requested label.
 
     Returns
     -------
     Outcome
-        Inputs are the clips that were tried or found lying there, outputs those that were obtained.
+        Inputs are the clips that were tried or found in the tree, outputs those that were obtained.
 
     Raises
     ------
     PhonolakeError
-        When several clips in a row reach nobody: what was not fetched stays wanted.
+        When several clips in a row get no answer: the rest stays wanted.
     """
     started = now()
     lake = Lake.create(config.lake)
     journal = Path(config.root).expanduser() / PRIVATE / "outcomes"
     journal.mkdir(parents=True, exist_ok=True)
     ledger.want(lake, config.dataset, clips, available)
-    # What a killed run left behind comes first, so that none of it is asked for again.
+    # Results of a killed run come first, so that none of them is requested again.
     taken = ledger.take_in(lake, config, journal, clips)
     found = ledger.plan(config.lake, config.dataset, clips, retry=config.retry)
     for clip in found.lying_there:
@@ -189,7 +188,7 @@ def run(config: Config, clips: Sequence[WantedClip], available: dict[str, int]) 
 
 
 def fetch_one(task: Task) -> Result:
-    """Try to obtain a clip, and write down what became of it; where nobody was reached, nothing did."""
+    """Try to obtain a clip, and write down the result; without any answer there is none."""
     private = Path(task.config.root).expanduser() / PRIVATE
     pace = Pace(private / "pace", task.config.per_second)
     patience = task.config.patience
@@ -200,7 +199,7 @@ def fetch_one(task: Task) -> Result:
         except video.UnavailableError as error:
             result = Result(task.clip.track_id, error.state, error.detail, now().isoformat())
             if error.asked is not None:
-                # The server means all of us.
+                # The limit is for all workers.
                 pace.hold(patience.wait(attempt, error.asked))
             elif error.state == states.NETWORK and attempt < patience.tries:
                 time.sleep(patience.wait(attempt, None))
@@ -229,7 +228,7 @@ def _attempt(task: Task) -> Result:
 
 
 def _cut(clip: WantedClip, config: Config, stream: video.MediaStream) -> cut.Cut:
-    """The wanted seconds alone; where that fails without a word of the server, out of the whole stream."""
+    """Only the wanted seconds; if that fails without a message of the server, cut from the whole stream."""
     start, end = Seconds(clip.start), Seconds(clip.end)
     timeout = config.patience.timeout
     try:
@@ -246,7 +245,7 @@ def _cut(clip: WantedClip, config: Config, stream: video.MediaStream) -> cut.Cut
     except http.RefusedError as error:
         raise cut.StreamError(str(error), error.status) from error
     except PhonolakeError as error:
-        # What came of it stays, and the next attempt goes on behind it.
+        # The downloaded part stays, and the next attempt continues after it.
         raise cut.StreamError(str(error)) from error
     except (cut.StreamError, AudioError):
         whole.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Download: the files that a dataset's owners publish, and what is packed in them."""
+"""Download and unpack the files that a dataset's owners publish."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from phonolake.sources.contract import Download
 from phonolake.transfer import archives
 from phonolake.transfer.http import Patience, fetch
 
-# What the downloader remembers lies in a hidden folder, where no source looks for audio.
+# The downloader's notes are in a hidden folder, where no source looks for audio.
 PRIVATE = ".phonolake"
 PATIENCE, LIMITS = Patience(), archives.Limits()
 
@@ -30,7 +30,7 @@ class Config:
     files : tuple of str
         Only files whose name contains one of these; all that the card lists, by default.
     mirror : str, optional
-        Take the files, by their names, from below this address instead of the owners'.
+        Download the files, by their names, from below this address instead of the owners'.
     unpack : bool
         Whether archives are unpacked into `root` afterwards.
     """
@@ -46,7 +46,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One file: its size in bytes, what was done, and how many files came out of it."""
+    """One file: its size in bytes, what was done, and the number of unpacked files."""
 
     file: str
     bytes: int
@@ -60,7 +60,7 @@ def plan(config: Config) -> list[Download]:
     Raises
     ------
     UsageError
-        For an unknown dataset, one whose card lists no files, or names that none of them has.
+        For an unknown dataset, one whose card lists no files, or names that match none.
     """
     card = contract.get(config.source).CARD
     if not card.downloads:
@@ -74,15 +74,15 @@ def plan(config: Config) -> list[Download]:
 
 
 def run(config: Config) -> list[Fetched]:
-    """Fetch what is not there and unpack what is not unpacked; one row for each file.
+    """Download missing files and unpack archives that are not unpacked yet; one row for each file.
 
     Raises
     ------
     UsageError
         If the root is a file, or lies below one.
     PhonolakeError
-        When a server refuses, or sends something else than was promised, or an archive is not harmless. What came
-        before it is kept, and the same command goes on there.
+        When a server refuses, or sends something else than expected, or an archive is not safe. Earlier files are kept,
+        and the same command continues there.
     """
     chosen = plan(config)
     root = Path(config.root).expanduser()

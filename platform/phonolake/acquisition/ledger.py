@@ -1,4 +1,4 @@
-"""The ledger of a clip download: what is wanted, what is left to do, and the dated history of every attempt."""
+"""The ledger of a clip download: wanted clips, remaining work, and the dated history of every attempt."""
 
 import json
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class WantedClip:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of an attempt; `path` names the file that the attempt wrote, and `seen_at` is ISO 8601 in UTC."""
+    """The result of an attempt; `path` names the file that it wrote, and `seen_at` is ISO 8601 in UTC."""
 
     track_id: str
     state: str
@@ -51,7 +51,7 @@ class Result:
 
 @dataclass(slots=True)
 class FetchPlan:
-    """Clips to fetch, clips whose file lies there although the ledger does not know, and how many need nothing."""
+    """Clips to fetch, clips whose file exists although the ledger does not know it, and how many need nothing."""
 
     todo: list[WantedClip] = field(default_factory=list)
     lying_there: list[WantedClip] = field(default_factory=list)
@@ -60,7 +60,7 @@ class FetchPlan:
 
 
 def plan(lake: str, dataset: str, clips: Sequence[WantedClip], *, retry: bool) -> FetchPlan:
-    """Sort the clips by what is left to do; nothing is written."""
+    """Sort the clips by remaining work; nothing is written."""
     state, gone = _known(lake, dataset)
     found = FetchPlan()
     for clip in clips:
@@ -77,7 +77,7 @@ def plan(lake: str, dataset: str, clips: Sequence[WantedClip], *, retry: bool) -
 
 
 def _known(lake: str, dataset: str) -> tuple[dict[str, str], set[str]]:
-    """Newest state of every clip that was tried, and the ids that were forgotten."""
+    """Newest state of every tried clip, and the forgotten ids."""
     found = Lake.find(lake)
     if found is None:
         return {}, set()
@@ -90,7 +90,7 @@ def _known(lake: str, dataset: str) -> tuple[dict[str, str], set[str]]:
 
 
 def want(lake: Lake, dataset: str, clips: Sequence[WantedClip], available: dict[str, int]) -> None:
-    """Enter clips that are not in the ledger yet; those that are there gain the labels that they are wanted for now."""
+    """Enter clips that are not in the ledger yet; known ones gain the labels for which they are wanted now."""
     for attempt in attempts(lake):
         with attempt as seen:
             changes = _wanted(seen, dataset, clips, available)
@@ -131,7 +131,7 @@ def _wanted(lake: Lake, dataset: str, clips: Sequence[WantedClip], available: di
 
 
 def adopt(clip: WantedClip) -> Result:
-    """What a file that somebody else downloaded holds."""
+    """The content of a file that was downloaded by other means."""
     seen = datetime.fromtimestamp(clip.path.stat().st_mtime).astimezone().isoformat()
     data = clip.path.read_bytes()
     try:
@@ -144,14 +144,14 @@ def adopt(clip: WantedClip) -> Result:
 
 
 def note(journal: Path, result: Result) -> None:
-    """Write down a result where a killed driver's successor finds it."""
+    """Write down a result where the next driver finds it after a kill."""
     # An id may begin with a dash or a dot, and hidden names are for unfinished files.
     with replacing(journal / f"clip-{quote(result.track_id, safe='')}.json") as temporary:
         temporary.write_text(json.dumps(asdict(result)), encoding="utf-8")
 
 
 def take_in(lake: Lake, config: Any, journal: Path, clips: Sequence[WantedClip]) -> list[Result]:
-    """Move what workers wrote down into the table `availability`; returns it with duplicates found out."""
+    """Move the workers' results into the table `availability`; returns them with duplicates marked."""
     files = sorted(journal.glob("clip-*.json"))
     if not files:
         return []
@@ -167,7 +167,7 @@ def take_in(lake: Lake, config: Any, journal: Path, clips: Sequence[WantedClip])
 
 
 def _enter(published: Lake, lake: Lake, config: Any, results: list[Result]) -> list[Result]:
-    """Commit results that the ledger does not have yet, apart from those of forgotten clips."""
+    """Commit results that the ledger does not have yet, except those of forgotten clips."""
     table = schema.table("availability")
     with catalog.connect(lake) as connection:
         rows = connection.execute(
@@ -181,7 +181,7 @@ def _enter(published: Lake, lake: Lake, config: Any, results: list[Result]) -> l
         )
         gone = {track_id for (track_id,) in connection.execute("SELECT track_id FROM forgotten").fetchall()}
     committed = {(track_id, datetime.fromisoformat(seen)) for track_id, seen in rows}
-    # A commit that was cut short may be in the table already.
+    # An interrupted commit may be in the table already.
     new = [r for r in results if (r.track_id, datetime.fromisoformat(r.seen_at)) not in committed]
     new = [r for r in new if r.track_id not in gone]
     new = [_judged(result, holders) for result in new]
@@ -198,7 +198,7 @@ def _enter(published: Lake, lake: Lake, config: Any, results: list[Result]) -> l
 
 
 def _judged(result: Result, holders: dict[str, str]) -> Result:
-    """A fetched clip with the samples of another one is a duplicate, and its file goes."""
+    """A fetched clip with the samples of another one is a duplicate, and its file is deleted."""
     if result.state != states.FETCHED or result.sha256 is None:
         return result
     other = holders.setdefault(result.sha256, result.track_id)

@@ -1,5 +1,5 @@
-"""Listening again: samples to listen to, the answers of the people who do, and what they add to the labels.
+"""Listening tests: samples to listen to, the answers of raters, and their effect on labels.
 
-The only part beside the stages that writes to a lake. It writes tables of its own, `samples`, `triplets`,
-`annotations` and `comparisons`, and never another's.
+The only part besides the stages that writes to a lake. It writes only its own tables `samples`, `triplets`,
+`annotations` and `comparisons`.
 """

@@ -1,9 +1,9 @@
-"""The journal of a rater on object storage, where nothing can be appended to: an object for each batch of answers.
+"""The journal of a rater on object storage, where appending is impossible: an object for each batch of answers.
 
     LAKE/annotations/RATER/000000017.jsonl
 
-Batches are numbered and each is created by one writer alone, so that they are read in the order in which they were
-given. One after the other they are what a journal in a folder is: lines that are never moved.
+Batches are numbered and only one writer can create each, so that they are read in the order of the answers.
+Concatenated, they equal a journal in a folder: lines that are never moved.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from phonolake.store.objects import TakenError
 from phonolake.store.place import Place
 
-# Windows of one rater that answer at once; each round one of them comes through.
+# Windows of one rater that answer at once; each round one of them succeeds.
 MOST = 100
 
 
@@ -22,17 +22,17 @@ def read(place: Place, folder: str) -> tuple[bytes, int]:
 
 
 def append(place: Place, folder: str, data: bytes, *, after: int | None = None) -> bool:
-    """Put a batch of whole lines behind the last one.
+    """Add a batch of whole lines after the last one.
 
     Parameters
     ----------
     after : int, optional
-        Only behind the batch of this number; False where there is another one by now.
+        Only after the batch of this number; False if there is another one by now.
 
     Raises
     ------
     TakenError
-        When others are faster again and again.
+        When other writers are faster again and again.
     """
     for n in range(1, MOST + 1):
         last = after if after is not None else max((_number(entry.name) for entry in place.list(folder)), default=0)
@@ -41,7 +41,7 @@ def append(place: Place, folder: str, data: bytes, *, after: int | None = None) 
             place.put(name, data, create=True)
             return True
         except TakenError:
-            # The answer to a first try may have been lost.
+            # The response to a first try may have been lost.
             if place.read(name) == data:
                 return True
             if after is not None:
@@ -52,7 +52,7 @@ def append(place: Place, folder: str, data: bytes, *, after: int | None = None) 
 
 
 def wipe(place: Place, folder: str, about: Callable[[bytes], Iterator[tuple[int, int]]]) -> int:
-    """Overwrite lines with spaces where they stand; `about` gives their starts and lengths. How many there were."""
+    """Overwrite lines with spaces in place; `about` gives their starts and lengths. Returns their number."""
     wiped = 0
     for entry in place.list(folder):
         while True:

@@ -1,15 +1,15 @@
 """Draw triplets to compare by ear, so that the share that agrees with an embedding means something.
 
-A triplet is a track and two others; whoever listens says which of the two sounds more like it. Two ways to draw them:
+A triplet is a track and two others; raters decide which of the two sounds more like it. Two ways to draw them:
 
-- at random: three tracks, each as likely as any other. No embedding has a say, so that the same answers measure all of
-  them on the same questions; what is measured is the whole space, in which most pairs are far apart.
+- at random: three tracks, each as likely as any other. No embedding influences the draw, so that the same answers
+  measure all of them on the same questions. This measures the whole space, in which most pairs are far apart.
 - around the neighbours of one run: one of the two is among the k nearest by its embeddings, the other is drawn at
-  random from all the rest. What is measured is what a list of neighbours is worth, of that run alone.
+  random from all the rest. This measures how good a list of neighbours is, for that run alone.
 
-No two tracks of a triplet share an artist or a recording: whoever hears the same voice twice says nothing of the sound.
-Each track is the one compared with at most once, so that triplets can be taken for independent; which of the two comes
-first is drawn, too. The embedding's answer is by cosine similarity, as everywhere neighbours are asked for.
+No two tracks of a triplet share an artist or a recording: raters would recognise the same voice instead of judging the
+sound. Each track is the reference of at most one triplet, so that triplets are approximately independent; which of the
+two comes first is random, too. The embedding answers by cosine similarity, as in all searches for neighbours.
 
 Shape suffixes: N tracks, D values.
 """
@@ -29,7 +29,7 @@ from phonolake.store import query, schema
 from phonolake.store.attempts import attempts
 
 COLUMNS = ("track_id", "first_id", "second_id", "run_id")
-# Neighbours of one artist are passed over: so many times more are looked at.
+# Neighbours of one artist are skipped: search this many times more.
 DEEPER = 8
 
 
@@ -42,15 +42,15 @@ class Config:
     name : str
         Name of the sample: letters, digits, dots, underscores and hyphens.
     n_triplets : int
-        How many; fewer are drawn where there are not so many tracks.
+        How many; fewer if there are not enough tracks.
     near : str, optional
         Model or run: one of the two is among its nearest neighbours. At random by default.
     k : int
         How many neighbours count as near.
     seed : int
-        Decides which tracks, and in which order.
+        Decides the tracks and their order.
     licence : str, optional
-        Kind of licences (`licences.KINDS`) of the models that may be asked for neighbours.
+        Kind of licences (`licences.KINDS`) of the models that may find neighbours.
     """
 
     lake: str
@@ -69,7 +69,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class DrawnTriplets:
-    """How many triplets were drawn, of how many tracks that can be heard, and around whose neighbours."""
+    """The number of drawn triplets and of playable tracks, and the run of the neighbours."""
 
     sample: str
     n_triplets: int
@@ -79,7 +79,7 @@ class DrawnTriplets:
 
 @dataclass(frozen=True, slots=True)
 class _Tracks:
-    """Tracks that can be heard, in order of their ids, and the number that those of one artist or recording share."""
+    """Playable tracks, in order of their ids, and a group number that tracks of one artist or recording share."""
 
     ids: list[str]
     groups: np.ndarray
@@ -91,9 +91,9 @@ def run(config: Config) -> DrawnTriplets:
     Raises
     ------
     UsageError
-        For a name that is taken by another sample, or an unknown model.
+        For the name of another sample, or an unknown model.
     PhonolakeError
-        When there are not three tracks of different artists that can be heard, or no embeddings to draw by.
+        When there are no three playable tracks of different artists, or no embeddings to draw by.
     """
     lake = licensed.opened(config.lake, config.licence)
     for attempt in attempts(lake):
@@ -107,7 +107,7 @@ def run(config: Config) -> DrawnTriplets:
             items = [item for item, _ in zip(found, range(config.n_triplets), strict=False)]
             if not items:
                 raise PhonolakeError(
-                    f"a triplet needs three tracks of different artists that can be heard; the lake has "
+                    f"a triplet needs three playable tracks of different artists; the lake has "
                     f"{len(set(tracks.groups.tolist()))} such artists"
                 )
             rows = [(*item, run_id) for item in items]
@@ -167,7 +167,7 @@ def _near(searched: Searched, tracks: _Tracks, k: int, rng: np.random.Generator)
 def _another(
     tracks: _Tracks, taken: Sequence[int], rng: np.random.Generator, *, without: Sequence[int] = ()
 ) -> int | None:
-    """Any track of another group than some; None where there is none."""
+    """Any track outside some groups; None if there is none."""
     allowed_N = ~np.isin(tracks.groups, tracks.groups[list(taken)])
     allowed_N[list(without)] = False
     others = np.flatnonzero(allowed_N)

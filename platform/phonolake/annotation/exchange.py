@@ -1,4 +1,4 @@
-"""Annotations as CSV: out for other tools and people, and in again without loss."""
+"""Annotations as CSV: export and lossless import."""
 
 import csv
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ READ_AS = {"1": 1, "0": 0, "": None}
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One line of a file that was not taken in, and why."""
+    """One rejected line of a file, and why."""
 
     line: int
     problem: str
@@ -35,24 +35,24 @@ class Imported:
 
 
 def export(lake: Lake) -> list[Answer]:
-    """Every standing answer, by rater, in the order of the columns of a CSV file."""
+    """Every current answer, by rater, in the order of the columns of a CSV file."""
     return [answer for answers in journal.everyone(lake).values() for answer in answers]
 
 
 def read_csv(lake: Lake, path: Path) -> Imported:
-    """Take in the answers of a CSV file with a header; a bad line is left out and named, the others are taken.
+    """Import the answers of a CSV file with a header; bad lines are skipped and reported.
 
     Parameters
     ----------
     path : Path
-        Columns track_id, label, value (1, 0, or nothing where it was passed over) and rater; annotated_at (ISO 8601,
-        UTC where it names no zone; now by default) and sample may be there. The same file again changes nothing, and an
-        answer never replaces a newer one.
+        Columns track_id, label, value (1, 0, or empty if the rater skipped it) and rater; optionally annotated_at (ISO
+        8601, UTC if it names no zone; now by default) and sample. The same file again changes nothing, and an answer
+        never replaces a newer one.
 
     Raises
     ------
     UsageError
-        If there is no such file, it is no UTF-8 text, or it lacks a column.
+        If the file does not exist, is not UTF-8 text, or lacks a column.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -85,9 +85,9 @@ def _lines(file: Iterator[str], path: Path) -> Iterator[tuple[int, dict[str, str
 
 
 def answer_of(row: dict[str, str | None], now: datetime, tracks: set[str], labels: set[str]) -> Answer:
-    """What a cell of a returned sheet says."""
+    """The answer in a row of the file."""
     if None in row or None in row.values():
-        raise UsageError("the line has not as many values as the first line has names")
+        raise UsageError("the line has another number of values than the first line has names")
     values = {name: (row.get(name) or "").strip() for name in COLUMNS}
     if values["track_id"] not in tracks:
         raise UsageError(f"no track {values['track_id']!r} in the lake")
@@ -100,13 +100,13 @@ def answer_of(row: dict[str, str | None], now: datetime, tracks: set[str], label
         try:
             at = datetime.fromisoformat(values["annotated_at"])
         except ValueError as error:
-            raise UsageError(f"annotated_at is no time as in ISO 8601: {values['annotated_at']!r}") from error
+            raise UsageError(f"annotated_at is not an ISO 8601 time: {values['annotated_at']!r}") from error
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     return Answer(values["track_id"], values["label"], READ_AS[values["value"]], rater, at, values["sample"] or None)
 
 
 def _new(lake: Lake, answers: list[Answer]) -> list[Answer]:
-    """The answers that change something, of several about the same the newest."""
+    """The answers that change something; of several about the same question, the newest."""
     standing = {_key(a): a for a in export(lake)}
     newest: dict[tuple[str, str, str], Answer] = {}
     for answer in sorted(answers, key=lambda a: a.annotated_at):
@@ -115,7 +115,7 @@ def _new(lake: Lake, answers: list[Answer]) -> list[Answer]:
 
 
 def _replaces(new: Answer, old: Answer) -> bool:
-    """Whether it is newer and says something else: a file without times is no newer for being read again."""
+    """Whether it is newer and different: a file without times is not newer when it is read again."""
     return new.annotated_at > old.annotated_at and (new.value, new.sample) != (old.value, old.sample)
 
 

@@ -1,12 +1,12 @@
-"""The answers of each rater, line by line in a file that only ever grows.
+"""The answers of each rater, line by line in an append-only file.
 
-An answer is safe when `record` returns: it was appended under a lock and forced to the disk. One file for each rater,
+An answer is safe when `record` returns: it was appended under a lock and flushed to disk. One file for each rater,
 `LAKE/annotations/RATER.jsonl`, so that raters never wait for each other; two windows of one rater take turns. The lines
-are the whole history, undone answers among them; `standing` is what holds now. A line that a power failure left
-half-written is closed by the next answer and passed over by readers: it was never reported as safe.
+are the whole history, including undone answers; `standing` gives the current ones. A line that a power failure left
+half-written is closed by the next answer and skipped by readers: it was never reported as safe.
 
 A file for each answer, or a publication for each answer, would be as safe. But a thousand answers would be a thousand
-shards, or a Delta log that takes longer to read than to listen: `publication` folds the journal into one shard.
+shards, or a Delta log that takes too long to read: `publication` merges the journal into one shard.
 """
 
 import json
@@ -39,11 +39,11 @@ class Answer:
     Parameters
     ----------
     value : {1, 0, None}
-        1 the label holds, 0 it does not, None the rater passed over it.
+        1 the label is right, 0 it is wrong, None the rater skipped it.
     annotated_at : datetime
         When, in UTC.
     sample : str, optional
-        Sample that asked for it; None for an answer that was given otherwise.
+        Sample of the question; None for an answer from elsewhere.
     """
 
     ABOUT: ClassVar = ("track_id", "label")
@@ -58,12 +58,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class TripletAnswer:
-    """Which of two tracks one rater takes for more like a third.
+    """Which of two tracks sounds more like a third to one rater.
 
     Parameters
     ----------
     value : {1, 0, None}
-        1 the first of the two, 0 the second, None the rater passed over it.
+        1 the first of the two, 0 the second, None the rater skipped it.
     annotated_at, sample
         As of `Answer`.
     """
@@ -88,9 +88,9 @@ def record(lake: Lake, answers: Iterable[Reply]) -> None:
     Raises
     ------
     UsageError
-        For a rater without a name, or a value that is none of 1, 0 and None.
+        For a rater without a name, or a value other than 1, 0 and None.
     PhonolakeError
-        When they could not be written; then none of that rater's is.
+        When they could not be written; then none of that rater's answers is.
     """
     by_rater: dict[str, list[dict[str, Any]]] = {}
     for answer in answers:
@@ -104,7 +104,7 @@ def record(lake: Lake, answers: Iterable[Reply]) -> None:
 
 
 def reply(lake: Lake, answer: Reply, *, before: Reply | None) -> None:
-    """Append the answer to a question that was asked when `before` held; it is on the disk when this returns.
+    """Append the answer to a question that was shown with `before` as its answer; it is on the disk when this returns.
 
     Raises
     ------
@@ -126,22 +126,22 @@ def reply(lake: Lake, answer: Reply, *, before: Reply | None) -> None:
 
 
 def undo(lake: Lake, rater: str, sample: str | None = None, *, expected: Reply | None = None) -> Reply | None:
-    """Take back the newest standing answer of a rater (to a sample, where one is named).
+    """Undo the newest current answer of a rater (to a sample, if given).
 
     Parameters
     ----------
     expected : Answer or TripletAnswer, optional
-        The answer that is meant; those of the other kind are passed over.
+        The answer to undo; those of the other kind are skipped.
 
     Returns
     -------
     Answer, TripletAnswer or None
-        What was taken back; None when there was nothing. An answer that it had replaced holds again.
+        The undone answer; None if there was none. The answer that it had replaced is current again.
 
     Raises
     ------
     UsageError
-        When the newest is no longer the one that is meant; nothing is taken back.
+        When the newest is no longer the expected one; nothing is undone.
     """
     back: list[dict[str, Any]] = []
 
@@ -157,12 +157,12 @@ def undo(lake: Lake, rater: str, sample: str | None = None, *, expected: Reply |
 
 
 def standing(lake: Lake, rater: str) -> list[Answer]:
-    """The answers of a rater that hold: the newest for each track and label, in the order in which they were given."""
+    """The current answers of a rater: the newest for each track and label, in the order in which they were given."""
     return [reply for reply in _standing(lake, rater) if isinstance(reply, Answer)]
 
 
 def compared(lake: Lake, rater: str) -> list[TripletAnswer]:
-    """The comparisons of a rater that hold, likewise."""
+    """The current comparisons of a rater, likewise."""
     return [reply for reply in _standing(lake, rater) if isinstance(reply, TripletAnswer)]
 
 
@@ -175,12 +175,12 @@ def _standing(lake: Lake, rater: str) -> list[Reply]:
 
 
 def everyone(lake: Lake) -> dict[str, list[Answer]]:
-    """Standing answers by rater, in order of their names; raters who took all of theirs back included."""
+    """Current answers by rater, in order of their names; including raters who have undone all of theirs."""
     return {rater: [r for r in held if isinstance(r, Answer)] for rater, held in everything(lake).items()}
 
 
 def everything(lake: Lake) -> dict[str, list[Reply]]:
-    """What every rater says, answers and comparisons, as `everyone`."""
+    """All current answers and comparisons, as `everyone`."""
     found: dict[str, list[Reply]] = {}
     for data in _all(lake):
         entries = _entries(data)
@@ -190,10 +190,10 @@ def everything(lake: Lake) -> dict[str, list[Reply]]:
 
 
 def forget(lake: Lake, track_ids: Collection[str]) -> Iterator[tuple[str, int]]:
-    """Wipe the answers about some tracks out of the journals; yields each that had some, and how many lines.
+    """Wipe the answers about some tracks from the journals; yields each changed journal, and its number of lines.
 
-    Lines are overwritten where they stand, since an undo names a line by its number and raters may be writing: each
-    becomes spaces, which readers pass over. So do lines that a power failure left half-written.
+    Lines are overwritten with spaces in place, because an undo names a line by its number and raters may be writing;
+    readers skip them. The same happens to lines that a power failure left half-written.
 
     Raises
     ------
@@ -218,7 +218,7 @@ def forget(lake: Lake, track_ids: Collection[str]) -> Iterator[tuple[str, int]]:
 
 
 def naming(lake: Lake, track_ids: Collection[str]) -> list[str]:
-    """Names of the journals in the lake that still hold lines about some tracks."""
+    """Names of the journals in the lake that still contain lines about some tracks."""
     whole = {folder: batches.read(lake.place, folder)[0] for folder in _folders(lake)}
     if not lake.place.is_remote:
         whole = {f"{FOLDER}/{path.name}": path.read_bytes() for path in _journals(lake)}
@@ -231,14 +231,14 @@ def has_any(lake: Lake) -> bool:
 
 
 def check_rater(name: str) -> str:
-    """A rater's name as it is; a `UsageError` where it cannot be one."""
+    """The rater's name unchanged; a `UsageError` for an invalid one."""
     if not name.strip() or name != name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
         raise UsageError(f"a rater's name is 1 to {LONGEST_NAME} printable characters, received {name!r}")
     return name
 
 
 def stem(rater: str) -> str:
-    """Name of the files of a rater: readable, and different for names that differ in any way."""
+    """Name of the files of a rater: readable, and unique for each name."""
     readable = re.sub(r"[^a-z0-9]+", "-", rater.lower()).strip("-")[:20]
     return f"{readable or 'rater'}-{digest(rater, length=8)}"
 
@@ -251,7 +251,7 @@ def _journals(lake: Lake) -> list[Path]:
 
 
 def _folders(lake: Lake) -> list[str]:
-    """Where the batches of each rater lie on object storage."""
+    """The folder of each rater's batches on object storage."""
     if not lake.place.is_remote:
         return []
     return sorted({entry.name.rpartition("/")[0] + "/" for entry in lake.place.list(f"{FOLDER}/")})
@@ -270,7 +270,7 @@ def _all(lake: Lake) -> Iterator[bytes]:
 
 
 def _about(data: bytes, track_ids: Collection[str]) -> Iterator[tuple[int, int]]:
-    """Start and length in bytes of the lines about some tracks, and of those of which nobody can tell."""
+    """Start and length in bytes of the lines about some tracks, and of unreadable ones."""
     start = 0
     for line in data.split(b"\n"):
         entry = _entry(line)
@@ -285,7 +285,7 @@ def _path(lake: Lake, rater: str) -> Path:
 
 @contextmanager
 def _open(lake: Lake, rater: str) -> Iterator[BinaryIO]:
-    """The journal of a rater, for this process alone; what cannot be written is one line for people."""
+    """The journal of a rater, locked for this process; a failure to write is a one-line error."""
     path = _path(lake, rater)
     try:
         path.parent.mkdir(exist_ok=True)
@@ -300,7 +300,7 @@ def _open(lake: Lake, rater: str) -> Iterator[BinaryIO]:
 
 
 def _add(lake: Lake, rater: str, say: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
-    """Append what is to be said after the entries that are there; nobody appends in between."""
+    """Append entries that depend on the existing ones; nobody appends in between."""
     while lake.place.is_remote:
         data, last = batches.read(lake.place, _folder(rater))
         lines = say(_entries(data))
@@ -326,7 +326,7 @@ def _append(journal: BinaryIO, lines: Sequence[dict[str, Any]]) -> None:
             data = data[journal.write(data) :]
         os.fsync(journal.fileno())
     except OSError:
-        # A full disk took a part of it: all or nothing.
+        # A full disk accepted a part of it: all or nothing.
         journal.truncate(end)
         raise
 
@@ -337,7 +337,7 @@ def _whole(journal: BinaryIO) -> bytes:
 
 
 def _entries(data: bytes) -> list[dict[str, Any]]:
-    """The whole lines of a journal, numbered; `n` is what an undo names."""
+    """The whole lines of a journal, numbered; an undo refers to `n`."""
     entries = []
     for n, line in enumerate(data.split(b"\n")):
         entry = _entry(line)
@@ -347,7 +347,7 @@ def _entries(data: bytes) -> list[dict[str, Any]]:
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:
-    """What a line says; None for an empty one, or one that a power failure left half-written."""
+    """The entry of a line; None for an empty or half-written one."""
     try:
         entry = json.loads(line.decode("utf-8", "surrogatepass"))
     except ValueError:
@@ -356,7 +356,7 @@ def _entry(line: bytes) -> dict[str, Any] | None:
 
 
 def _alive(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The entries that were not taken back."""
+    """The entries that were not undone."""
     undone = {entry["undo"] for entry in entries if "undo" in entry}
     return [entry for entry in entries if "undo" not in entry and entry["n"] not in undone]
 
@@ -366,12 +366,12 @@ def _kind(entry: dict[str, Any]) -> type[Answer] | type[TripletAnswer]:
 
 
 def _key(entry: dict[str, Any]) -> tuple[str, ...]:
-    """What an entry is about."""
+    """The question of an entry."""
     return tuple(entry[name] for name in _kind(entry).ABOUT)
 
 
 def _newest(entries: Sequence[dict[str, Any]]) -> dict[tuple[str, ...], dict[str, Any]]:
-    """What holds now for each question, in the order in which it was said."""
+    """The current answer to each question, in the order in which they were given."""
     newest: dict[tuple[str, ...], dict[str, Any]] = {}
     for entry in _alive(entries):
         newest.pop(_key(entry), None)
@@ -385,7 +385,7 @@ def _fold(entries: Sequence[dict[str, Any]]) -> list[Reply]:
 
 def _line(answer: Reply) -> dict[str, Any]:
     if answer.value not in VALUES or isinstance(answer.value, bool):
-        raise UsageError(f"an answer is 1, 0 or None (passed over), received {answer.value!r}")
+        raise UsageError(f"an answer is 1, 0 or None (skipped), received {answer.value!r}")
     said = {name: getattr(answer, name) for name in answer.ABOUT} | {"value": answer.value, "sample": answer.sample}
     return said | {"rater": check_rater(answer.rater), "at": answer.annotated_at.astimezone(UTC).isoformat()}
 

@@ -1,4 +1,4 @@
-"""From the journals of the raters into the tables `annotations` and `comparisons`: a shard for each rater, one commit.
+"""Publish the raters' journals in the tables `annotations` and `comparisons`: a shard for each rater, one commit.
 
 Journals are on the disk at once; SQL sees an answer when it is published. The page publishes every few answers, when a
 sample is done and whenever it is opened, and every command about annotations publishes first.
@@ -23,7 +23,7 @@ TABLES: dict[str, type[Answer] | type[TripletAnswer]] = {"annotations": Answer, 
 
 
 def publish(lake: Lake) -> int:
-    """Bring the table up to the journals; what was published already costs nothing.
+    """Update the tables from the journals; answers that are already published cost nothing.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def publish(lake: Lake) -> int:
 
 
 def _changes(lake: Lake) -> tuple[dict[str, Change], set[str]]:
-    """What the journals say beyond what a lake shows, by table, and whose answers changed."""
+    """Answers in the journals that the lake does not have yet, by table, and raters with changes."""
     changes, changed = {}, set()
     gone = set(naming.buried(lake).to_pylist())
     everything = journal.everything(lake)
@@ -80,9 +80,9 @@ def _changes(lake: Lake) -> tuple[dict[str, Change], set[str]]:
 
 @contextmanager
 def _alone(lake: Lake) -> Iterator[None]:
-    """Two publications at once would each replace the same shard by one of their own, and both would stay.
+    """Hold a lock: two publications at once would each replace the same shard, and both new ones would stay.
 
-    On object storage nobody can be kept out: there the second one is refused, and looks again.
+    Object storage has no locks: there the second one is refused, and reads again.
     """
     if lake.place.is_remote:
         yield
@@ -98,7 +98,7 @@ def _alone(lake: Lake) -> Iterator[None]:
 
 
 def _forget(lake: Lake, table: str, change: Change) -> None:
-    """Remove the shards of earlier publications. Those of the last one stay: somebody may be reading them.
+    """Remove the shards of earlier publications. Those of the last one stay: a reader may use them.
 
     On object storage they stay for `phonolake verify --mend`: another job may be publishing one of them again.
     """

@@ -1,4 +1,4 @@
-"""What a rater is asked next, and how far everybody is. Whoever asks does not learn what the given label says."""
+"""The next question for a rater, and everyone's progress. Questions do not contain the given label."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -16,7 +16,7 @@ Said = TypeVar("Said", bound=Reply)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Does this label hold for this track? `position` is its place in the sample, from 1."""
+    """Is this label right for this track? `position` is its place in the sample, from 1."""
 
     position: int
     track_id: str
@@ -25,7 +25,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a rater is with a sample."""
+    """The progress of a rater with a sample."""
 
     sample: str
     rater: str
@@ -36,12 +36,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Turn(Generic[Asked, Said]):
-    """Where a rater stands: the next question (None when there is none left), the last answer, and the progress.
+    """The state of a rater: the next question (None if there is none left), the last answer, and the progress.
 
     Parameters
     ----------
     before : Answer or TripletAnswer or None
-        What the rater said about the question so far: that it be passed over, or nothing.
+        The rater's answer to the question so far: skipped, or None.
     """
 
     question: Asked | None
@@ -59,12 +59,12 @@ def names(connection: duckdb.DuckDBPyConnection) -> list[str]:
 def turn(
     lake: Lake, connection: duckdb.DuckDBPyConnection, sample: str, rater: str, *, skipped_again: bool = False
 ) -> Turn[Question, Answer]:
-    """The next question of a sample for a rater, from the journal: right up to the last answer.
+    """The next question of a sample for a rater, from the journal, including the last answer.
 
     Parameters
     ----------
     skipped_again : bool
-        Whether questions that were passed over are asked again when no other is left.
+        Whether skipped questions come again when no other is left.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def turn(
     answers = {(a.track_id, a.label): a for a in journal.standing(lake, rater)}
     asked = [(q, answers.get((q.track_id, q.label))) for q in questions]
     open_ones = [q for q, answer in asked if answer is None]
-    # In the order in which they were passed over: one that is passed over again goes to the end.
+    # In the order in which they were skipped: a question that is skipped again goes to the end.
     by_key = {(q.track_id, q.label): q for q in questions}
     passed = [by_key[key] for key, answer in answers.items() if key in by_key and answer.value is None]
     if not open_ones and skipped_again:
@@ -88,7 +88,7 @@ def turn(
 
 
 def progress(lake: Lake, connection: duckdb.DuckDBPyConnection) -> list[Progress]:
-    """How far every rater is with every sample that they began."""
+    """The progress of each rater with each sample that they started."""
     found = []
     everyone = journal.everyone(lake)
     for sample in names(connection):

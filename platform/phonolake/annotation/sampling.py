@@ -1,6 +1,6 @@
-"""Samples to listen to: for each label as many tracks that have it as tracks that do not (Choi et al. 2018, Sec. IV).
+"""Samples to listen to: for each label, tracks that have it and tracks that do not (Choi et al. 2018, Sec. IV).
 
-A sample is drawn once and kept in the table `samples`, in the order in which it is asked: every rater hears the same.
+A sample is drawn once and stored in the table `samples`, in the order of its questions: every rater hears the same.
 """
 
 import re
@@ -36,7 +36,7 @@ class Config:
     n_positive, n_negative : int
         For each label, how many tracks that have it and how many that do not.
     source : str
-        Whose labels are in doubt (`labels.source`).
+        Source of the labels to check (`labels.source`).
     seed : int
         Decides which tracks, and in which order.
     """
@@ -57,19 +57,19 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class BlindCheck:
-    """Labels in doubt to hear again among others, so that nobody can tell which are in doubt.
+    """Suspect labels to hear again, hidden among others.
 
     Parameters
     ----------
     name : str
         As in `Config`.
     asked : tuple of (track_id, label)
-        What is in doubt. For each, another track is drawn of which the same was said (that it has the label, or that it
-        lacks it) and that is not in doubt, as long as there are some.
+        The suspects. For each, another unsuspected track is drawn for which the given label is the same (present, or
+        absent), as long as there are some.
     source : str
-        Whose labels are in doubt.
+        Source of the suspects.
     seed : int
-        Decides which others, and in which order.
+        Decides the others and the order.
     """
 
     lake: str
@@ -81,7 +81,7 @@ class BlindCheck:
     def __post_init__(self) -> None:
         check_name(self.name)
         if not self.asked:
-            raise UsageError("no label is in doubt, so there is none to hear again")
+            raise UsageError("no label is suspect, so there is none to check by ear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class _Drawn:
 
 
 def check_name(name: str) -> None:
-    """Raise a `UsageError` for what cannot be the name of a sample."""
+    """Raise a `UsageError` for an invalid name of a sample."""
     if not NAME.fullmatch(name):
         raise UsageError(f"a sample's name has letters, digits, '.', '_' and '-' only, received {name!r}")
 
@@ -112,12 +112,12 @@ def draw(config: Config | BlindCheck) -> list[Stratum]:
     Returns
     -------
     list of Stratum
-        Two for each label; `drawn` is less than what was asked for where there are not so many tracks.
+        Two for each label; `drawn` is less than requested if there are not enough tracks.
 
     Raises
     ------
     UsageError
-        For a name that is taken by another sample, an unknown label, or a source without labels.
+        For the name of another sample, an unknown label, or a source without labels.
     """
     lake = Lake.open(config.lake)
     for attempt in attempts(lake):
@@ -143,16 +143,16 @@ def keep(
     items: Sequence[tuple[Any, ...]],
     **same: str,
 ) -> None:
-    """Publish what was drawn, in this order, as a sample of a table.
+    """Publish the drawn questions, in this order, as a sample in a table.
 
     Parameters
     ----------
     seen : Lake
-        What it was drawn from.
+        The lake of the draw.
     config : dataclass
-        Of the draw, with the sample's name and the seed.
+        Configuration of the draw, with the sample's name and the seed.
     columns, items
-        Names of the columns of what is asked, and a value of each for each question.
+        Names of the question's columns, and their values for each question.
     **same : str
         Columns that are the same for all.
 
@@ -172,7 +172,7 @@ def keep(
         for n, item in enumerate(items, start=1)
     ]
     shard = keep_rows(seen.path(table.name, stem), table.arrow, rows)
-    # Nobody else may have drawn one of this name.
+    # No other job may have drawn a sample of this name.
     published.commit({table.name: Change(table, [shard])}, Reads({table.name: seen.versions().get(table.name, -1)}))
 
 

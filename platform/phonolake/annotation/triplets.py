@@ -1,4 +1,4 @@
-"""What a rater is asked next about how alike tracks sound, and how far everybody is."""
+"""The next triplet for a rater, and everyone's progress."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ def names(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def turn(lake: Lake, connection: duckdb.DuckDBPyConnection, sample: str, rater: str) -> Turn[Triplet, TripletAnswer]:
-    """The next triplet of a sample for a rater, from the journal: right up to the last answer.
+    """The next triplet of a sample for a rater, from the journal, including the last answer.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def turn(lake: Lake, connection: duckdb.DuckDBPyConnection, sample: str, rater: 
 
 
 def progress(lake: Lake, connection: duckdb.DuckDBPyConnection) -> list[Progress]:
-    """How far every rater is with every sample of triplets that they began."""
+    """The progress of each rater with each sample of triplets that they started."""
     found = []
     everything = journal.everything(lake)
     for sample in names(connection):

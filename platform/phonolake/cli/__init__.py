@@ -1,1 +1,1 @@
-"""A thin face: parses, calls a stage or a question, prints."""
+"""The command line: parses options, calls a stage or an analysis, prints the result."""

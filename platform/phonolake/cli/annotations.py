@@ -1,4 +1,4 @@
-"""Commands about listening again: draw a sample, take answers in and out, and see how far raters agree."""
+"""Commands about listening tests: draw a sample, import and export answers, and see how far raters agree."""
 
 import click
 
@@ -18,7 +18,7 @@ def annotations() -> None:
 @click.option("--negative", type=click.IntRange(0), default=10, show_default=True, metavar="N", help="Without it.")
 @click.option("--source", default="dataset", show_default=True, metavar="SOURCE", help="Whose labels to check.")
 @click.option("--suspects", type=click.IntRange(1), metavar="N",
-              help="Instead: the first N labels that look wrong, among as many that nobody doubts.")  # fmt: skip
+              help="Instead: the first N suspect labels, among as many unsuspected ones.")  # fmt: skip
 @options.licence
 @options.lake
 @options.seed
@@ -50,7 +50,7 @@ def sample(
 def _suspects(
     lake: str, licence: str | None, source: str, labels: tuple[str, ...], n: int
 ) -> tuple[tuple[str, str], ...]:
-    """Tracks and labels that look wrong, the most doubtful first; of some labels only where they are named."""
+    """Tracks and labels that look wrong, the most doubtful first; only of the named labels if there are any."""
     from phonolake.analysis.labels import noise_rates, noise_suspects
     from phonolake.lookup import held_out, licensed
     from phonolake.store import query
@@ -64,9 +64,11 @@ def _suspects(
 @annotations.command(epilog=options.example("phonolake annotations triplets alike --count 50 --lake lake"))
 @click.argument("name")
 @click.option("--count", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="How many.")
-@click.option("--near", metavar="MODEL", help="One of the two is a near neighbour by MODEL; at random by default.")
 @click.option(
-    "-k", type=click.IntRange(1), default=10, show_default=True, metavar="K", help="Neighbours that are near."
+    "--near", metavar="MODEL", help="One of the two is a near neighbour by MODEL; by default both are random."
+)
+@click.option(
+    "-k", type=click.IntRange(1), default=10, show_default=True, metavar="K", help="How many neighbours count as near."
 )
 @options.licence
 @options.lake
@@ -77,8 +79,8 @@ def triplets(
 ) -> None:
     """Draw the sample NAME of triplets: which of two tracks sounds more like a third?
 
-    The page Neighbours asks them, and `runs heard` says how far each embedding agrees with the answers. No two tracks
-    of a triplet are by one artist.
+    The page Neighbours shows them, and `runs heard` prints how often each embedding agrees with the answers. No two
+    tracks of a triplet are by one artist.
     """
     from phonolake.annotation import drawing
 
@@ -89,7 +91,7 @@ def triplets(
 @options.lake
 @options.form
 def progress(lake: str, form: str) -> None:
-    """Print how far every rater is with every sample."""
+    """Print the progress of each rater with each sample."""
     from phonolake.annotation import publication, queue, triplets
     from phonolake.store import query
     from phonolake.store.lake import Lake
@@ -106,7 +108,7 @@ def progress(lake: str, form: str) -> None:
 @options.lake
 @options.form
 def agreement(sample: str | None, lake: str, form: str) -> None:
-    """Print how far every two raters agree, with Cohen's kappa, over all labels and for each."""
+    """Print how far each two raters agree, with Cohen's kappa, over all labels and for each."""
     from phonolake.analysis.labels import agreement as analysis
     from phonolake.annotation import publication
     from phonolake.store import query
@@ -122,7 +124,7 @@ def agreement(sample: str | None, lake: str, form: str) -> None:
 @options.lake
 @options.form
 def export(lake: str, form: str) -> None:
-    """Print every answer that holds; with --format csv, `annotations import` takes them in again."""
+    """Print all current answers; `annotations import` reads the output of --format csv."""
     from phonolake.annotation import exchange, publication
     from phonolake.store.lake import Lake
 
@@ -139,7 +141,7 @@ def export(lake: str, form: str) -> None:
 @options.form
 @click.pass_context
 def import_(context: click.Context, file: str, lake: str, form: str) -> None:
-    """Take in the answers of a CSV FILE; prints the lines that were rejected, with exit code 1 if there are any."""
+    """Import the answers of a CSV FILE; prints the rejected lines, with exit code 1 if there are any."""
     from pathlib import Path
 
     from phonolake.annotation import exchange

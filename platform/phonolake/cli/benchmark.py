@@ -1,4 +1,4 @@
-"""`phonolake benchmark`: which vectors to trust, on one's own labels."""
+"""`phonolake benchmark`: compare vectors on your own labels."""
 
 from typing import Any
 
@@ -18,14 +18,14 @@ def _list_protocols(context: click.Context, parameter: click.Parameter, wanted: 
 
 
 @click.command(epilog=options.example("phonolake benchmark --quick --lake lake"))
-@click.option("--protocol", metavar="NAME", help="A known test: its dataset and split, and what papers state.")
+@click.option("--protocol", metavar="NAME", help="A known benchmark: its dataset, split and published figures.")
 @click.option("--protocols", is_flag=True, is_eager=True, expose_value=False, callback=_list_protocols,
-              help="List the known tests.")  # fmt: skip
+              help="List the known benchmarks.")  # fmt: skip
 @click.option("--row", "rows", multiple=True, metavar="NAME", help="Vectors to compare; all by default. Repeatable.")
 @click.option("--probe", "probes", multiple=True, metavar="NAME", help="logistic-regression, knn or mlp; likewise.")
-@click.option("--model", "models", multiple=True, metavar="NAME", help="Network of the model home to compare, too.")
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Also compare this network of the model home.")
 @click.option("--quick", is_flag=True, help="400 tracks, one fold, one probe, one untrained network.")
-@click.option("--doubt", is_flag=True, help="Also what is left without relatives, with corrections, when deformed.")
+@click.option("--doubt", is_flag=True, help="Also measure without relatives, with corrected labels, on deformed audio.")
 @click.option("--per-class", is_flag=True, help="Figures of every label.")
 @click.option("--top-labels", type=click.IntRange(2), metavar="N", help="Only the N labels with the most tracks.")
 @options.licence
@@ -36,10 +36,10 @@ def _list_protocols(context: click.Context, parameter: click.Parameter, wanted: 
 @options.workers
 @options.form
 def benchmark(lake: str, protocol: str | None, per_class: bool, form: str, **choices: Any) -> None:
-    """Compare all vectors of a lake under small models: figures, intervals, price.
+    """Compare all vectors of a lake by training small models on them: figures, intervals, cost.
 
     Rows are feature sets, networks' embeddings, imported vectors, untrained networks, label prior and chance.
-    Hyper-parameters are chosen on validation tracks. What was computed is kept: a second call goes on.
+    Hyper-parameters are chosen on validation tracks. Results are stored: a second call continues.
     """
     from phonolake.analysis.results import benchmark as results
     from phonolake.lookup import protocols

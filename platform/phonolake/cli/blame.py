@@ -1,4 +1,4 @@
-"""Whose fault an error of a library is, and what is said of it.
+"""Who is responsible for a library's error, and the message for it.
 
 What we raise says itself what to do. What others raise reaches a person only from here: the machine's faults and those
 of the data get a line that says what to look at, and "report it" is for what is left, which is ours.
@@ -20,29 +20,29 @@ DISK = "the disk is full: free some space and run the same command again; finish
 LAKE = "the lake cannot be read ({error}): `phonolake verify` names what is damaged"
 LOG = "a table's log cannot be read or written ({error}): `phonolake verify` looks at all of them"
 RAY = "Ray could not finish the work ({error}): run the same command again"
-GPU = "the device gave up ({error}): try --device cpu"
+GPU = "the device failed ({error}): try --device cpu"
 SOUND = "a recording cannot be decoded ({error}): `phonolake verify` checks those of the lake"
-NUMBERS = "these data cannot be learned from or compared ({error}): look at them with `phonolake sql`"
+NUMBERS = "these data cannot be used for training or comparison ({error}): look at them with `phonolake sql`"
 WEIGHTS = "stored weights cannot be read ({error}): train, import or fetch the model again"
-TEXT = "a name or a file is no text that can be read or shown here ({error})"
-FILE = "a file is damaged, or not what its name says ({error})"
+TEXT = "a name or a file is not valid text here ({error})"
+FILE = "a file is damaged, or not of the type that its name says ({error})"
 NET = "the network or the server failed ({error}): run the same command again later"
-CUT = "it was cut short: run the same command again"
+CUT = "it was interrupted: run the same command again"
 HOME = "a path begins with ~, and this user has no home folder: write it in full"
 OUTPUT = "standard output was closed: not all was printed"
 
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A kind of error, with all that derive from it, and what becomes of it; None: it is our fault."""
+    """A kind of error, including its subclasses, and its message; None: it is a bug."""
 
     name: str
     says: str | None
 
 
-# By the name under which its library makes it, so that no library is loaded to look. What stands first counts.
+# By the qualified name of the class, so that no library is loaded to look. The first match counts.
 FOREIGN = (
-    # Our own SQL is wrong. What people type is answered where it is run, see `store.query`.
+    # Our own SQL is wrong. Errors in users' SQL are explained where it runs, see `store.query`.
     *(
         Foreign(f"_duckdb.{kind}Exception", None)
         for kind in ("Parser", "Syntax", "Binder", "Catalog", "NotImplemented")
@@ -116,7 +116,7 @@ LIBRARIES = {
 
 
 def explain(error: Exception) -> tuple[str, int]:
-    """What to say of an error that nobody else has explained, on one line, and the exit code."""
+    """A one-line message for an unexplained error, and the exit code."""
     if disk_full(error):
         return DISK, FAILURE
     if isinstance(error, BrokenPipeError):
@@ -143,7 +143,7 @@ def disk_full(error: BaseException | None) -> bool:
 
 
 def raised_in(error: BaseException) -> str:
-    """The library in which an error was raised: the folder of packages is everywhere called so."""
+    """The library in which an error was raised, by the folder below `site-packages`."""
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     parts = Path(frames[-1].f_code.co_filename).parts if frames else ()
     return parts[parts.index("site-packages") + 1].removesuffix(".py") if "site-packages" in parts else ""

@@ -1,4 +1,4 @@
-"""Commands about work on a cluster: what a large ingest would take, and who works on a lake."""
+"""Commands about work on a cluster: what a large ingest takes, and which jobs run on a lake."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,7 +40,7 @@ def plan(
     recipes: "RecipeNames",
     form: str,
 ) -> None:
-    """Say what an ingest would take: core-hours, disk, traffic, time and the bottleneck.
+    """Estimate what an ingest takes: core-hours, disk, traffic, time and the bottleneck.
 
     Rates are measured here: some recordings of the folder, or made ones, are taken in on one core.
     """
@@ -70,7 +70,7 @@ def plan(
 @options.lake
 @options.form
 def jobs(lake: str, form: str) -> None:
-    """List the jobs that work on the lake: what, who, where and since when."""
+    """List the running jobs of the lake: what, who, where and since when."""
     from phonolake.store import jobs as records
     from phonolake.store.lake import Lake
 

@@ -1,4 +1,4 @@
-"""Commands about datasets as their owners publish them: what they are, whether they are whole, and taking them in."""
+"""Commands about published datasets: list, describe, validate and ingest them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,33 +17,33 @@ chosen = click.option(
     "chosen",
     multiple=True,
     metavar="KEY=VALUE",
-    help="What to choose of the dataset; `datasets show` lists it.",
+    help="Option of the dataset; `datasets show` lists them.",
 )
 
 
 def ingest_options(command: Any) -> Any:
-    """Options that say what counts as usable audio."""
+    """Options that define usable audio."""
     for option in (
         click.option("--name", metavar="NAME", help="Name of the dataset; first half of the track ids."),
         click.option("--shard-bytes", type=click.IntRange(1), default=128 << 20, show_default=True, metavar="B"),
         click.option("--min-seconds", type=click.FloatRange(0), default=0.5, show_default=True, metavar="S"),
         click.option(
-            "--max-seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Reject what lasts longer."
+            "--max-seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Reject longer recordings."
         ),
         click.option("--silence-dbfs", type=float, default=-70.0, show_default=True, metavar="DB"),
         click.option("--max-bytes", type=click.IntRange(1), default=4 << 30, show_default=True, metavar="B"),
         click.option("--max-clipped", type=click.FloatRange(0, 1), default=0.1, show_default=True, metavar="P"),
-        click.option("--follow-links", is_flag=True, help="Take files that links out of DIR lead to."),
-        click.option("--join", is_flag=True, help="Add the files to a dataset that the lake has from elsewhere."),
-        click.option("--prune", is_flag=True, help="Take tracks down whose files are no longer there."),
-        click.option("--split-genres", is_flag=True, help="Genres 'A; B / C' in files' tags are three; one else."),
+        click.option("--follow-links", is_flag=True, help="Follow links that lead out of DIR."),
+        click.option("--join", is_flag=True, help="Add the files to a dataset that was ingested from elsewhere."),
+        click.option("--prune", is_flag=True, help="Remove tracks whose files no longer exist."),
+        click.option("--split-genres", is_flag=True, help="Split a genre such as 'A; B / C' in file tags."),
     ):
         command = option(command)
     return command
 
 
 def choices(chosen: tuple[str, ...], labels: tuple[str, ...] = (), **named: object) -> tuple[str, ...]:
-    """All that was chosen of a dataset as `key=value`, the options that have names of their own included."""
+    """All options of a dataset as `key=value`, including those with command line options of their own."""
     given = [f"{name.replace('_', '-')}={value}" for name, value in named.items() if value is not None]
     return (*chosen, *(f"labels={label}" for label in labels), *given)
 
@@ -55,13 +55,15 @@ def choices(chosen: tuple[str, ...], labels: tuple[str, ...] = (), **named: obje
 @options.recipes
 @chosen
 @click.option(
-    "--labels", multiple=True, metavar="FILE", help="Table of labels to take in too; a LABEL to choose with audioset."
+    "--labels", multiple=True, metavar="FILE", help="Table of labels to import, too; with audioset a LABEL to choose."
 )
-@click.option("--splits", multiple=True, metavar="FILE", help="Table of a split to take in too, or a folder of lists.")
-@click.option("--per-class", type=click.IntRange(1), metavar="N", help="Draw so many recordings for each label.")
-@click.option("--seed", type=click.IntRange(0), metavar="S", help="Seed of draws and of folds that are dealt.")
-@click.option("--rule", metavar="RULE", help="What a recording with several wanted labels keeps: all, or a single one.")
-@click.option("--metadata-only", is_flag=True, help="Take in what the dataset says, without any audio (msd).")
+@click.option("--splits", multiple=True, metavar="FILE", help="Table of a split to import, too, or a folder of lists.")
+@click.option("--per-class", type=click.IntRange(1), metavar="N", help="Number of recordings to draw for each label.")
+@click.option("--seed", type=click.IntRange(0), metavar="S", help="Seed for draws and for dealing folds.")
+@click.option(
+    "--rule", metavar="RULE", help="Labels that a recording with several wanted ones keeps: all, or a single one."
+)
+@click.option("--metadata-only", is_flag=True, help="Ingest metadata only, without audio (msd).")
 @options.lake
 @options.workers
 @options.dry_run
@@ -83,9 +85,9 @@ def ingest(
     form: str,
     **usable: Any,
 ) -> None:
-    """Take the recordings of SOURCE (see `datasets`) under DIR into the lake.
+    """Copy the recordings of SOURCE (see `datasets`) under DIR into the lake.
 
-    Features and spectrograms that are asked for are computed while each file is decoded, as `extract` would after it.
+    Requested features and spectrograms are computed while each file is decoded, exactly as `extract` would.
     """
     from phonolake.sources import contract
     from phonolake.stages import extraction, take_in
@@ -100,7 +102,7 @@ def ingest(
 
         if dry_run or labels or splits or recipes != extraction.NONE:
             raise UsageError(
-                "--metadata-only takes neither --dry-run nor tables, features or spectrograms: import those afterwards"
+                "--metadata-only works without --dry-run, tables, features and spectrograms: import those afterwards"
             )
         emit([ingest_metadata.run(config)], form)
         return
@@ -119,7 +121,7 @@ def announce(config: Any, form: str) -> None:
     plan = stage.make_plan(config)
     rows = [(stem, len(files), sum(f.size or 0 for f in files)) for stem, files in plan.shards.items()]
     emit(rows, form, columns=("shard", "files", "bytes"))
-    click.echo(f"{plan.known} files are known and need nothing.", err=True)
+    click.echo(f"{plan.known} files are in the lake and unchanged.", err=True)
 
 
 @click.command(epilog=options.example("phonolake validate folder music"))
@@ -130,7 +132,7 @@ def announce(config: Any, form: str) -> None:
 @options.form
 @click.pass_context
 def validate(context: click.Context, source: str, folder: str, chosen: tuple[str, ...], top: int, form: str) -> None:
-    """Hold DIR against the layout and the published figures of a dataset; exit code 1 when something is wrong."""
+    """Compare DIR with the layout and the published figures of a dataset; exit code 1 when something is wrong."""
     from phonolake.stages import validate as stage
 
     findings = stage.run(stage.Config(source, folder, chosen), top=top)
@@ -199,7 +201,7 @@ def show(name: str, form: str) -> None:
 
 
 def _size(n_bytes: int | None) -> str:
-    """Bytes for a person to read, in powers of 1,024."""
+    """A readable size in bytes, in powers of 1,024."""
     if n_bytes is None:
         return ""
     size, unit = float(n_bytes), "B"
@@ -213,22 +215,20 @@ def _size(n_bytes: int | None) -> str:
 @click.command(epilog=options.example("phonolake synth fma corpus --tracks 16 --label-noise 0.1 --corrupt 6"))
 @click.argument("name", metavar="NAME")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--tracks", type=int, metavar="N", help="Tracks, broken ones included; fma makes 400 by default.")
+@click.option("--tracks", type=int, metavar="N", help="Tracks, including broken ones; fma makes 400 by default.")
 @click.option("--label-noise", type=float, metavar="P", help="Share of wrong genres (fma).")
 @click.option("--corrupt", type=int, metavar="K", help="Broken files, of six kinds (fma).")
 @click.option("--seconds", type=float, metavar="S", help="Duration of a track; as in the dataset by default.")
-@click.option(
-    "--missing", type=float, default=0.0, metavar="P", help="Share of true tags not given (layouts with tags)."
-)
-@click.option("--false", "false", type=float, default=0.0, metavar="P", help="Wrong tags given for each true one.")
+@click.option("--missing", type=float, default=0.0, metavar="P", help="Share of true tags to omit (layouts with tags).")
+@click.option("--false", "false", type=float, default=0.0, metavar="P", help="Wrong tags to add for each true one.")
 @click.option(
     "--together",
     type=float,
     default=1.0,
     metavar="P",
-    help="Share of the tracks with a kind's tag that have its others.",
+    help="Share of the tracks with one tag of a kind that also have its other tags.",
 )
-@click.option("--peaks", type=float, default=0.0, metavar="DB", help="A burst in each clip, so much above the music.")
+@click.option("--peaks", type=float, default=0.0, metavar="DB", help="Level of a burst in each clip above the music.")
 @options.seed
 @options.workers
 @options.form
@@ -243,7 +243,7 @@ def synth(
     form: str,
     **planted: float,
 ) -> None:
-    """Write a small corpus of made music with known truth to DIR, in the official layout of the dataset NAME."""
+    """Write a small corpus of synthetic music with known truth to DIR, in the official layout of the dataset NAME."""
     from phonolake.stages import synthesize
     from phonolake.synthesis.planted import Planted
 

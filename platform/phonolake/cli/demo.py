@@ -1,4 +1,4 @@
-"""`phonolake demo`: music that comes with its truth, taken through every stage."""
+"""`phonolake demo`: synthetic music with known truth, run through every stage."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @options.workers
 @options.form
 def demo(folder: Path, tracks: int, epochs: int, pretrained: str | None, seed: int, form: str) -> None:
-    """Make a synthetic corpus in DIR and take it through every stage."""
+    """Make a synthetic corpus in DIR and run every stage on it."""
     from phonolake import demo as whole
     from phonolake.inference import tagging
     from phonolake.models import home
@@ -55,15 +55,15 @@ def _print(summary: "Summary", form: str) -> None:
     emit(summary.outcomes, form, of=Outcome)
     title("Rejects")
     emit(summary.rejects, form, columns=("reason", "inputs", "example"))
-    title("Test figures, beside what guessing reaches")
+    title("Test figures, beside chance")
     emit(summary.figures, form, of=evaluation.FigureOnTest)
     title(f"Tracks that sound like {summary.track_id} ({summary.label})")
     emit(summary.neighbours, form, of=neighbours.Neighbour)
     if summary.tags:
-        title(f"What a tagger hears in it that never learned from this music ({summary.tags[0][0]})")
+        title(f"Tags of it by a tagger that was trained on other music ({summary.tags[0][0]})")
         emit(summary.tags, form, columns=("model", "tag", "probability"))
     title(
-        f"Suspected labels: of the first {summary.n_planted}, {summary.precision:.0%} are wrong in truth "
+        f"Suspected labels: of the first {summary.n_planted}, {summary.precision:.0%} are truly wrong "
         f"(of all tracks, {summary.chance:.0%})"
     )
     rows = [(s.rank, s.track_id, s.label, s.instead, s.doubt, wrong) for s, wrong in summary.suspects]

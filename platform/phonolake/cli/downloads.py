@@ -1,4 +1,4 @@
-"""`phonolake download` and `phonolake ledger`: what comes from elsewhere, and what became of it."""
+"""`phonolake download` and `phonolake ledger`: downloads and their states."""
 
 from typing import Any
 
@@ -12,18 +12,16 @@ from phonolake.cli.output import emit
 @click.argument("name")
 @click.argument("folder", metavar="DIR")
 @click.option("--file", "files", multiple=True, metavar="WORD", help="Only published files with WORD in their name.")
-@click.option("--mirror", metavar="URL", help="Take published files from below this address instead.")
+@click.option("--mirror", metavar="URL", help="Download published files from below this address instead.")
 @click.option("--unpack/--no-unpack", default=True, show_default=True, help="Unpack archives into DIR.")
-@click.option("--clips", is_flag=True, help="Fetch the clips of videos that the dataset names; needs --lake.")
+@click.option("--clips", is_flag=True, help="Download the clips of videos that the dataset names; needs --lake.")
 @click.option("--labels", "labels", multiple=True, metavar="LABEL", help="Clips with this label or one below it only.")
 @click.option("--per-class", type=click.IntRange(0), metavar="N", help="Draw N clips for each label.")
-@click.option("--option", "-o", "chosen", multiple=True, metavar="KEY=VALUE", help="What else the dataset lets choose.")
-@click.option("--retry", is_flag=True, help="Try clips again that may have healed.")
+@click.option("--option", "-o", "chosen", multiple=True, metavar="KEY=VALUE", help="Another option of the dataset.")
+@click.option("--retry", is_flag=True, help="Retry clips whose fault may be temporary.")
 @click.option("--url-template", metavar="URL", help="Address of a clip's video, with {ytid}; YouTube's by default.")
-@click.option("--rate", type=float, default=1.0, show_default=True, metavar="R", help="Videos asked for in a second.")
-@click.option(
-    "--at-once", type=click.IntRange(1), default=4, show_default=True, metavar="N", help="Clips side by side."
-)
+@click.option("--rate", type=float, default=1.0, show_default=True, metavar="R", help="Video requests per second.")
+@click.option("--at-once", type=click.IntRange(1), default=4, show_default=True, metavar="N", help="Clips in parallel.")
 @click.option("--timeout", type=click.FloatRange(0.1), default=30.0, show_default=True, metavar="S")
 @click.option("--tries", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="Attempts in a row.")
 @click.option("--min-seconds", type=click.FloatRange(0), default=0.5, show_default=True, metavar="S")
@@ -34,10 +32,10 @@ from phonolake.cli.output import emit
 @options.dry_run
 @options.form
 def download(name: str, folder: str, lake: str | None, clips: bool, dry_run: bool, form: str, **choices: Any) -> None:
-    """Download the files of dataset NAME into DIR, or with --clips the seconds of videos that it names."""
+    """Download the files of dataset NAME into DIR, or with --clips the parts of videos that it names."""
     asked = clips or any(choices[key] for key in ("labels", "per_class", "retry", "url_template"))
     if asked and not lake:
-        raise click.UsageError("clips are entered in a ledger: name a lake with --lake")
+        raise click.UsageError("the ledger of clips is in a lake: name it with --lake")
     if asked and lake:
         _clips(name, folder, lake, dry_run, form, choices)
     else:
@@ -84,7 +82,7 @@ def _clips(name: str, folder: str, lake: str, dry_run: bool, form: str, choices:
             form,
             columns=("track_id", "start_seconds", "end_seconds"),
         )
-        click.echo(f"{found.known} clips are known, {len(found.lying_there)} lie there already.", err=True)
+        click.echo(f"{found.known} clips are known, {len(found.lying_there)} are in DIR already.", err=True)
         return
     emit([stage.run(config, wanted, available)], form)
 
@@ -96,7 +94,7 @@ def _clips(name: str, folder: str, lake: str, dry_run: bool, form: str, choices:
 @options.lake
 @options.form
 def ledger(by: str, lake: str, form: str) -> None:
-    """Print what became of the wanted clips: wanted = fetched + all others, for each label."""
+    """Print the states of the wanted clips, for each label: wanted = fetched + all others."""
     from phonolake.acquisition import answers as analysis
     from phonolake.store import query
     from phonolake.store.lake import Lake
@@ -110,7 +108,7 @@ def ledger(by: str, lake: str, form: str) -> None:
             emit(rows, form, columns=names)
         wanted = connection.execute("SELECT count(*) FROM wanted").fetchall()[0][0]
     if not wanted:
-        click.echo("No clips were asked for yet: `phonolake download audioset DIR --clips --lake L` does.", err=True)
+        click.echo("No clips were requested yet: run `phonolake download audioset DIR --clips --lake L`.", err=True)
 
 
 COMMANDS = (download, ledger)

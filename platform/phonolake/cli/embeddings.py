@@ -1,4 +1,4 @@
-"""`phonolake embeddings`: vectors that were computed elsewhere, into a lake and out of it."""
+"""`phonolake embeddings`: import vectors that were computed elsewhere, and export vectors."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from phonolake.cli.output import emit
 
 @click.group()
 def embeddings() -> None:
-    """Take vectors that were computed elsewhere into a lake, or write those of a lake to a file."""
+    """Import vectors that were computed elsewhere, or export those of a lake."""
 
 
 @embeddings.command(
@@ -18,14 +18,14 @@ def embeddings() -> None:
 )
 @click.argument("name")
 @click.argument("file")
-@click.option("--ids", metavar="FILE", help="Names of recordings, one a line: those of the rows of a .npy array.")
+@click.option("--ids", metavar="FILE", help="Names of the recordings in the rows of a .npy array, one a line.")
 @imports.id_column
 @click.option(
     "--vector-column", "vector_columns", multiple=True, metavar="NAME", help="Column of vectors or numbers; repeatable."
 )
-@click.option("--segments", is_flag=True, help="A recording may have several vectors, one for each segment of it.")
+@click.option("--segments", is_flag=True, help="Allow several vectors for a recording, one for each segment.")
 @click.option("--licence", metavar="TEXT", help="Licence of the vectors, such as MIT or CC-BY-NC-4.0.")
-@click.option("--origin", metavar="TEXT", help="Where they come from: a model, a paper, an address.")
+@click.option("--origin", metavar="TEXT", help="Origin of the vectors: a model, a paper, an address.")
 @options.dataset
 @options.lake
 @options.dry_run
@@ -42,7 +42,7 @@ def import_embeddings(
     form: str,
     **choice: Any,
 ) -> None:
-    """Take vectors from FILE (.npy, .npz, CSV, Parquet) into the lake, in the place of what NAME was before.
+    """Import vectors from FILE (.npy, .npz, CSV, Parquet) into the lake as NAME; they replace earlier ones.
 
     Rows name recordings by id, path or file name. The vectors are a run like any other: `index`, `similar --model`,
     `train --embeddings NAME` and `benchmark` take them.
@@ -59,7 +59,7 @@ def import_embeddings(
 @options.lake
 @options.form
 def remove_embeddings(name: str, lake: str, form: str) -> None:
-    """Take imported vectors called NAME out of the lake."""
+    """Remove the imported vectors NAME from the lake."""
     from phonolake.stages import import_embeddings as stage
 
     emit([stage.remove(lake, name)], form)
@@ -67,7 +67,7 @@ def remove_embeddings(name: str, lake: str, form: str) -> None:
 
 @embeddings.command("export", epilog=options.example("phonolake embeddings export vectors.parquet --lake lake"))
 @click.argument("file")
-@click.option("--model", metavar="NAME", help="Model or run whose vectors are meant; the newest by default.")
+@click.option("--model", metavar="NAME", help="Model or run of the vectors; the newest by default.")
 @options.licence
 @options.dataset
 @options.lake

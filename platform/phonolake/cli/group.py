@@ -1,4 +1,4 @@
-"""The command `phonolake`: one-line errors, exit code 2 for a wrong request and 1 for failed work."""
+"""The command `phonolake`: one-line errors, exit code 2 for an invalid request and 1 for failed work."""
 
 import os
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ INTERRUPTED = 130
 
 
 class Whole(click.Group):
-    """The group of all commands; click by itself answers Ctrl-C with an empty line, and a closed pipe by leaving."""
+    """The group of all commands. Click alone prints an empty line on Ctrl-C, and exits silently on a closed pipe."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -47,7 +47,7 @@ class Whole(click.Group):
 
 
 def _say_in_full(group: click.Group) -> None:
-    """Let lists of commands show the whole first sentence of each, which click cuts at 45 letters."""
+    """Show the whole first sentence in lists of commands; click cuts it at 45 letters."""
     for command in group.commands.values():
         paragraph = " ".join((command.help or "").split("\n\n")[0].split())
         command.short_help = paragraph.split(". ")[0].removesuffix(".")
@@ -82,7 +82,7 @@ def run(words: Sequence[str]) -> int:
         from phonolake import execution
 
         with execution.session(), output.forgiving():
-            # Without its standalone mode click hands back the code that a command exits with.
+            # Without standalone mode click returns the exit code of a command.
             code = phonolake.main(arguments or ["--help"], prog_name="phonolake", standalone_mode=False)
     except KeyboardInterrupt:
         return _fail(signals.SAID, INTERRUPTED)
@@ -94,7 +94,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _explain(error: Exception) -> int:
-    """Say on one line what went wrong, and choose the exit code."""
+    """Print a one-line error and choose the exit code."""
     if isinstance(error, click.Abort):
         return _fail(signals.SAID, INTERRUPTED)
     if isinstance(error, click.UsageError):

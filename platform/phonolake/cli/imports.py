@@ -1,4 +1,4 @@
-"""`phonolake labels import` and its like: what people keep in tables (labels, splits, predictions), in and out."""
+"""`phonolake labels import` and similar commands: import labels, splits and predictions from tables; remove them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,16 +10,16 @@ from phonolake.cli import options
 from phonolake.cli.output import emit
 from phonolake.errors import UsageError
 
-id_column = click.option("--id-column", metavar="NAME", help="Column that names recordings; found by itself, else.")
+id_column = click.option("--id-column", metavar="NAME", help="Column that names recordings; detected by default.")
 
 
 @click.command("import", epilog=options.example("phonolake labels import labels.csv --source mine --lake lake"))
 @click.argument("file")
-@click.option("--source", metavar="NAME", help="Who says so (labels.source); the name of the file by default.")
+@click.option("--source", metavar="NAME", help="Source of the labels (labels.source); the name of the file by default.")
 @id_column
 @click.option("--label-column", "label_columns", multiple=True, metavar="NAME", help="Column with labels; repeatable.")
 @click.option("--confidence-column", metavar="NAME", help="Column with confidences from 0 to 1.")
-@click.option("--label-separator", "separator", metavar="TEXT", help="Between labels of a cell; '' for nothing.")
+@click.option("--label-separator", "separator", metavar="TEXT", help="Separator of labels in a cell; '' for none.")
 @options.dataset
 @options.lake
 @options.dry_run
@@ -27,9 +27,9 @@ id_column = click.option("--id-column", metavar="NAME", help="Column that names 
 def import_labels(
     file: str, source: str | None, dataset: str | None, lake: str, dry_run: bool, form: str, **choice: Any
 ) -> None:
-    """Take labels from FILE (CSV, TSV, Parquet, JSON lines) into the lake, in the place of its source's old ones.
+    """Import labels from FILE (CSV, TSV, Parquet, JSON lines); they replace older ones of the same source.
 
-    Rows name recordings by path, file name or id. Labels stand in a column, several, a list, or a column each with 0/1.
+    Rows name recordings by path, file name or id. Labels are in one column, several, a list, or a column each with 0/1.
     """
     from phonolake.sources.label_sheets import SheetColumns
     from phonolake.stages import import_labels as stage
@@ -43,7 +43,7 @@ def import_labels(
 @options.lake
 @options.form
 def remove_labels(source: str, lake: str, form: str) -> None:
-    """Take the labels of an imported SOURCE out of the lake."""
+    """Remove the labels of an imported SOURCE from the lake."""
     from phonolake.stages import import_labels as stage
 
     emit([stage.remove(lake, source)], form)
@@ -58,7 +58,7 @@ def remove_labels(source: str, lake: str, form: str) -> None:
 @options.dry_run
 @options.form
 def import_splits(file: str, lake: str, dry_run: bool, form: str, **chosen: Any) -> None:
-    """Take a split from FILE into the lake: a table with a column of parts or folds, or a folder of lists."""
+    """Import a split from FILE: a table with a column of parts or folds, or a folder of lists."""
     from phonolake.stages import import_splits as stage
 
     take_in(stage, stage.Config(lake, file, **chosen), dry_run, form)
@@ -69,7 +69,7 @@ def import_splits(file: str, lake: str, dry_run: bool, form: str, **chosen: Any)
 @options.lake
 @options.form
 def remove_split(split: str, lake: str, form: str) -> None:
-    """Take an imported SPLIT out of the lake."""
+    """Remove an imported SPLIT from the lake."""
     from phonolake.stages import import_splits as stage
 
     emit([stage.remove(lake, split)], form)
@@ -77,19 +77,21 @@ def remove_split(split: str, lake: str, form: str) -> None:
 
 @click.group()
 def predictions() -> None:
-    """Take predictions of other models into a lake, and out again."""
+    """Import predictions of other models into a lake, and remove them."""
 
 
 @predictions.command("import", epilog=options.example("phonolake predictions import vgg.csv --lake lake"))
 @click.argument("file")
-@click.option("--model", metavar="NAME", help="What the model is called; the name of the file by default.")
+@click.option("--model", metavar="NAME", help="Name of the model; the name of the file by default.")
 @options.labels
-@click.option("--split", metavar="NAME", help="Split that it learned by; without, every track counts as held out.")
-@click.option("--fold", type=int, metavar="N", help="Fold that it held out; without, each in its turn.")
-@click.option("--licence", metavar="TEXT", help="Under which the predictions may be used.")
-@click.option("--origin", metavar="TEXT", help="Where they come from: a model, a paper, an address.")
+@click.option(
+    "--split", metavar="NAME", help="Split that it was trained with; without, every track counts as held out."
+)
+@click.option("--fold", type=int, metavar="N", help="Fold that it held out; by default, each in turn.")
+@click.option("--licence", metavar="TEXT", help="Licence of the predictions.")
+@click.option("--origin", metavar="TEXT", help="Origin of the predictions: a model, a paper, an address.")
 @id_column
-@click.option("--label-column", metavar="NAME", help="Column with the label of each row; found by itself, else.")
+@click.option("--label-column", metavar="NAME", help="Column with the label of each row; detected by default.")
 @click.option("--probability-column", metavar="NAME", help="Column with its probability; likewise.")
 @options.dataset
 @options.lake
@@ -105,7 +107,7 @@ def import_predictions(
     form: str,
     **chosen: Any,
 ) -> None:
-    """Take a model's probabilities from FILE into the lake as a run, in the place of its old ones.
+    """Import a model's probabilities from FILE as a run; they replace older ones of the same model.
 
     Rows name a recording, a label and a probability; or a recording, with a column for each label.
     """
@@ -121,14 +123,14 @@ def import_predictions(
 @options.lake
 @options.form
 def remove_predictions(model: str, lake: str, form: str) -> None:
-    """Take an imported MODEL and its predictions out of the lake."""
+    """Remove an imported MODEL and its predictions from the lake."""
     from phonolake.stages import import_predictions as stage
 
     emit([stage.remove(lake, model)], form)
 
 
 def check(config: Any, labels: Sequence[str], splits: Sequence[str]) -> None:
-    """Raise the `UsageError` that tables would raise after an ingest, before it takes hours."""
+    """Check tables before an ingest that may take hours; raises the `UsageError` of their import."""
     from phonolake.sources import contract
     from phonolake.sources.label_sheets import SheetColumns
     from phonolake.stages import import_labels, import_splits, imported
@@ -162,7 +164,7 @@ def after_ingest(lake: str, labels: Sequence[str], splits: Sequence[str], datase
 
 
 def take_in(stage: Any, config: Any, dry_run: bool, form: str) -> None:
-    """Import what a stage reads out of a file, or list what it would find no counterpart for."""
+    """Import a file by a stage, or list the rows without a counterpart."""
     if dry_run:
         report = stage.plan(config)
         emit([(u.what, u.name, u.line or None) for u in report.unmatched], form, columns=("what", "name", "line"))

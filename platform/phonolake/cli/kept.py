@@ -1,11 +1,13 @@
-"""Keep the answers of analyses in the lake."""
+"""Store the results of analyses in the lake."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
 
-save = click.option("--save/--no-save", default=True, show_default=True, help="Keep the answer in a table of the lake.")
+save = click.option(
+    "--save/--no-save", default=True, show_default=True, help="Store the result in a table of the lake."
+)
 
 
 def keep(
@@ -16,9 +18,9 @@ def keep(
     rows: Iterable[Any],
     licence: str | None = None,
 ) -> None:
-    """Write an answer to its table, and say on standard error under which run it is found.
+    """Write a result to its table, and print its run_id on standard error.
 
-    `licence` is the kind of licences that the question kept to: it is a parameter like any other where there is one.
+    `licence` is the kind of licences to which the analysis was restricted, if any: a parameter like any other.
     """
     from phonolake.stages import analyse
 

@@ -11,10 +11,8 @@ from phonolake.cli.output import emit
 if TYPE_CHECKING:
     from phonolake.lookup.held_out import HeldOut
 
-source = click.option(
-    "--source", default="dataset", show_default=True, metavar="SOURCE", help="Classes, by who says so."
-)
-model = click.option("--model", metavar="NAME", help="Model or run whose held-out predictions count; all by default.")
+source = click.option("--source", default="dataset", show_default=True, metavar="SOURCE", help="Source of the classes.")
+model = click.option("--model", metavar="NAME", help="Model or run with held-out predictions; all by default.")
 feature_set = click.option(
     "--features", "feature_set", default="mfcc-120", show_default=True, metavar="NAME", help="Feature set to use."
 )
@@ -53,7 +51,7 @@ def _held_out(
 def confusion(
     source: str, model: str | None, dataset: str | None, top: int, licence: str | None, lake: str, save: bool, form: str
 ) -> None:
-    """Print which classes are taken for which, the commonest mistakes first."""
+    """Print which classes are confused with which, most frequent first."""
     from phonolake.analysis.results import problem_classes
 
     held, versions = _held_out(lake, source, dataset, model, licence)
@@ -65,7 +63,7 @@ def confusion(
 
 @classes.command(epilog=options.example("phonolake labels classes removal --without Pop,Experimental --lake lake"))
 @click.option("--without", metavar="A,B", help="Suspected classes, with commas; the three with the lowest F1 if none.")
-@click.option("--retrain", is_flag=True, help="Learn the features again instead of restricting old probabilities.")
+@click.option("--retrain", is_flag=True, help="Train on the features again instead of restricting old probabilities.")
 @click.option("--folds", type=click.IntRange(2), default=5, show_default=True, metavar="N", help="With --retrain.")
 @feature_set
 @source
@@ -90,7 +88,7 @@ def removal(
     save: bool,
     form: str,
 ) -> None:
-    """Print how well classes are told apart without every subset of the suspected ones."""
+    """Print how well classes are told apart when each subset of the suspected ones is left out."""
     from phonolake.analysis.results import class_features, problem_classes
     from phonolake.stages import analyse
     from phonolake.store.lake import Lake
@@ -131,7 +129,7 @@ def roc(
     save: bool,
     form: str,
 ) -> None:
-    """Print the ROC curve of every label against the rest."""
+    """Print the ROC curve of each label against the rest."""
     from phonolake.analysis.results import problem_classes
 
     held, versions = _held_out(lake, source, dataset, model, licence, single=False)
@@ -143,12 +141,12 @@ def roc(
 
 
 @classes.command("map", epilog=options.example("phonolake labels classes map --of mfcc-120 --format csv --lake lake"))
-@click.option("--of", metavar="NAME", help="Feature set, or model with embeddings; the newest of these by default.")
+@click.option("--of", metavar="NAME", help="Feature set, or model with embeddings; the newest model by default.")
 @click.option("--method", default="tsne", show_default=True, metavar="KIND", help="tsne, umap or pca.")
 @click.option("--perplexity", type=click.FloatRange(1), default=30.0, show_default=True, metavar="P",
-              help="About how many neighbours count.")  # fmt: skip
+              help="Approximate number of neighbours that count.")  # fmt: skip
 @click.option("--tracks", type=click.IntRange(4), default=5000, show_default=True, metavar="N",
-              help="Tracks at most, drawn at random.")  # fmt: skip
+              help="Maximum number of tracks, drawn at random.")  # fmt: skip
 @source
 @options.dataset
 @options.seed
@@ -171,7 +169,7 @@ def map_(
     save: bool,
     form: str,
 ) -> None:
-    """Lay tracks on a plane by features or embeddings, so that near ones are alike."""
+    """Map tracks to two dimensions by features or embeddings, so that similar ones are near."""
     from phonolake.analysis.results import class_features
     from phonolake.lookup import licensed
     from phonolake.stages import analyse
@@ -200,7 +198,7 @@ def map_(
 def importance(
     feature_set: str, source: str, dataset: str | None, seed: int, top: int, lake: str, save: bool, form: str
 ) -> None:
-    """Print features by the accuracy that a random forest loses without them."""
+    """Print features by permutation importance: the accuracy that a random forest loses without them."""
     from phonolake.analysis.results import class_features
     from phonolake.stages import analyse
     from phonolake.store.lake import Lake

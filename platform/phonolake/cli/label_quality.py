@@ -1,4 +1,4 @@
-"""`phonolake labels validate`, `evaluation` and `noise`: how far given labels hold, and which look wrong."""
+"""`phonolake labels validate`, `evaluation` and `noise`: how often given labels are right, and which look wrong."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ from phonolake.errors import UsageError
 
 @click.command(epilog=options.example("phonolake labels validate --source dataset --annotator ann --lake lake"))
 @click.option("--source", default="dataset", show_default=True, metavar="SOURCE", help="Given labels, by who says so.")
-@click.option("--annotator", metavar="NAME", help="Who listened again; the majority of all by default.")
-@click.option("--second", metavar="NAME", help="Who annotated a second sample, drawn at random; prints the check.")
-@click.option("--answers", metavar="FILE", help="CSV label,given,answer instead of a lake's annotations.")
+@click.option("--annotator", metavar="NAME", help="Annotator who listened again; the majority of all by default.")
+@click.option("--second", metavar="NAME", help="Annotator of a second, random sample; prints the check.")
+@click.option("--answers", metavar="FILE", help="CSV label,given,answer that replaces a lake's annotations.")
 @click.option("--counts", metavar="FILE", help="CSV label,count: tracks with each label, with --answers.")
 @click.option("--tracks", type=click.IntRange(1), metavar="T", help="Tracks of the collection, with --answers.")
 @click.option("--second-answers", metavar="FILE", help="CSV label,answer of a second sample; prints the check.")
@@ -39,7 +39,7 @@ def validate(
     save: bool,
     form: str,
 ) -> None:
-    """Print how far given labels hold, by people who listened again: error rates, recall, estimated true counts."""
+    """Print how often given labels are right, as heard by raters: error rates, recall, estimated true counts."""
     from phonolake.analysis.labels import ground_truth, reannotation
     from phonolake.stages import analyse
     from phonolake.store import query
@@ -74,8 +74,8 @@ def validate(
 
 @click.command(epilog=options.example("phonolake labels evaluation --annotator ann --lake lake"))
 @click.option("--source", default="dataset", show_default=True, metavar="SOURCE", help="Given labels, by who says so.")
-@click.option("--annotator", metavar="NAME", help="Who listened again; the majority of all by default.")
-@click.option("--run", "runs", multiple=True, metavar="RUN_ID", help="Run to measure; all that can be by default.")
+@click.option("--annotator", metavar="NAME", help="Annotator who listened again; the majority of all by default.")
+@click.option("--run", "runs", multiple=True, metavar="RUN_ID", help="Run to evaluate; all possible ones by default.")
 @options.licence
 @options.lake
 @save
@@ -89,7 +89,7 @@ def evaluation(
     save: bool,
     form: str,
 ) -> None:
-    """Print the ROC-AUC of runs by given and by annotated labels, and whether they put the runs in the same order."""
+    """Print the ROC-AUC of runs by given and by annotated labels, and whether both rank the runs in the same order."""
     from phonolake.analysis.labels import evaluation_check, reannotation
     from phonolake.lookup import licensed
     from phonolake.stages import analyse
@@ -114,13 +114,13 @@ def evaluation(
 
 @click.command(epilog=options.example("phonolake labels noise --kind missing-positive --top 10 --lake lake"))
 @click.option("--source", default="dataset", show_default=True, metavar="SOURCE",
-              help="Labels to check, by who says so.")  # fmt: skip
+              help="Source of the labels to check.")  # fmt: skip
 @click.option("--kind", default="false-positive", show_default=True, metavar="KIND",
-              help="false-positive (a label that is there) or missing-positive.")  # fmt: skip
+              help="false-positive (a given label) or missing-positive.")  # fmt: skip
 @click.option("--label", metavar="NAME", help="Suspects of this label only.")
 @click.option("--model", metavar="NAME", help="Model or run whose held-out predictions count; all by default.")
 @click.option("--rates", is_flag=True, help="Print the estimated noise of every label instead of suspects.")
-@click.option("--truth", metavar="FILE", help="CSV of true labels: print how good suspects and estimates are.")
+@click.option("--truth", metavar="FILE", help="CSV of true labels: print how accurate suspects and estimates are.")
 @options.dataset
 @options.top(20)
 @options.licence
@@ -141,7 +141,7 @@ def noise(
     save: bool,
     form: str,
 ) -> None:
-    """Print the labels that look wrong, with the evidence, or how many are; needs predictions of `crossval`."""
+    """Print labels that look wrong, with the evidence, or their estimated number; needs predictions of `crossval`."""
     from phonolake.analysis.labels import noise_grading, noise_rates, noise_suspects
     from phonolake.lookup import embeddings, held_out, licensed
     from phonolake.stages import analyse

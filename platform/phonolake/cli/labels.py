@@ -1,6 +1,6 @@
-"""`phonolake labels`: which labels go together, are alike, hold, or look wrong.
+"""`phonolake labels`: which labels go together, are similar, are right, or look wrong.
 
-With a lake each answer is kept in a table of its own, with its parameters, unless ``--no-save`` is given.
+With a lake, each result is stored in a table of its own, with its parameters, unless ``--no-save`` is given.
 """
 
 from collections.abc import Iterable
@@ -23,16 +23,16 @@ names_file = click.option("--names", metavar="FILE", help="Names of the columns 
 
 
 def said_by(default: str | None) -> Any:
-    """The option ``--labels SOURCE``: whose labels are meant."""
+    """The option ``--labels SOURCE``: the source of the labels."""
     return click.option(
         "--labels", "--source", "source", default=default, show_default=default or "all", metavar="SOURCE",
-        help="Labels to ask about, by who says so.",
+        help="Source of the labels.",
     )  # fmt: skip
 
 
 @click.group()
 def labels() -> None:
-    """Ask which labels go together, are alike, hold, or look wrong."""
+    """Analyse labels: which go together, are similar, are right, or look wrong."""
 
 
 def _labels_of(
@@ -49,7 +49,7 @@ def _labels_of(
     if matrix is not None:
         return label_matrix.read_matrix(matrix, names), {}
     if names is not None:
-        raise UsageError("--names are those of the columns of --matrix; a lake knows its labels")
+        raise UsageError("--names belongs to --matrix; a lake knows its labels")
     opened = Lake.open(lake or "")
     versions = analyse.versions(opened, "labels", "tracks")
     with query.connect(opened) as connection:
@@ -61,7 +61,7 @@ def _labels_of(
 @labels.command(epilog=options.example("phonolake labels cooccurrence --matrix test_y.npy --names tags.txt --top 20"))
 @click.option("--show", default="pairs", show_default=True, metavar="WHAT", help="pairs, hierarchy or synonyms.")
 @click.option("--min-count", type=click.IntRange(1), default=1, show_default=True, metavar="N",
-              help="Tracks that the first label of a pair must have.")  # fmt: skip
+              help="Minimum number of tracks with the first label of a pair.")  # fmt: skip
 @matrix_file
 @names_file
 @said_by(None)
@@ -84,7 +84,7 @@ def cooccurrence(
     save: bool,
     form: str,
 ) -> None:
-    """Print pairs of labels by the share of tracks with the first that have the second, or what they suggest."""
+    """Print pairs of labels by the share of tracks with the first that have the second, or relations they suggest."""
     from phonolake.analysis.labels import cooccurrence as analysis
     from phonolake.analysis.labels import relations
     from phonolake.errors import unknown
@@ -116,7 +116,7 @@ def cooccurrence(
 @click.option("--similarity", default="cosine", show_default=True, metavar="KIND", help="cosine or dot.")
 @click.option(
     "--show", type=click.Choice(["pairs", "beside", "disagreements"]), default="pairs", show_default=True,
-    help="Similar pairs; the same beside co-occurrence; or where the two differ most, with tracks to hear.",
+    help="Similar pairs; the same beside co-occurrence; or where the two differ most, with tracks to listen to.",
 )  # fmt: skip
 @matrix_file
 @names_file
@@ -198,12 +198,12 @@ def _vectors_of(
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option(
     "--pair", "pairs", multiple=True, nargs=2, metavar="LABEL LABEL",
-    help="Pair to look up, which may be repeated; by default three of Choi et al. 2018: alike, seldom together.",
+    help="Pair to look up, repeatable; by default three of Choi et al. 2018 that are similar but seldom together.",
 )  # fmt: skip
 @click.option("--show", type=click.Choice(["pairs", "correlations"]), default="pairs", show_default=True,
-              help="Ranks of pairs, or how far the rankings agree.")  # fmt: skip
+              help="Ranks of pairs, or rank correlations.")  # fmt: skip
 @click.option("--within", type=click.FloatRange(0, 1), default=0.05, show_default=True, metavar="SHARE",
-              help="First part of all pairs that a pair which holds is in.")  # fmt: skip
+              help="Share of all pairs in which a confirmed pair ranks.")  # fmt: skip
 @matrix_file
 @names_file
 @said_by("dataset")
@@ -224,7 +224,7 @@ def networks(
     lake: str | None,
     form: str,
 ) -> None:
-    """Compare label vectors of several networks: whether those trained apart take the same labels for alike."""
+    """Compare label vectors of several networks: do separately trained ones find the same labels similar?"""
     from phonolake.analysis.labels import network_agreement as analysis
 
     vectors = {model: _vectors_of(lake, model, licence)[:2] for model in models}

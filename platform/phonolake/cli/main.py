@@ -1,4 +1,4 @@
-"""The program `phonolake`, and what the scripts in `jobs/` call.
+"""The program `phonolake`, and the entry point of the scripts in `jobs/`.
 
 Little is imported before the signals are guarded: a command may be stopped as soon as it is typed.
 """
@@ -17,7 +17,7 @@ def console(words: Sequence[str]) -> int:
 
 
 def _occupy_standard_files() -> None:
-    """Where one of the first three was closed, a file of the lake would get its number, and with it what C prints."""
+    """If one of the first three is closed, a file of the lake would get its number, and C output would go into it."""
     while (number := os.open(os.devnull, os.O_RDWR)) < 3:
         pass
     os.close(number)

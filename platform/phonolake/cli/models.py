@@ -11,12 +11,12 @@ from phonolake.errors import UsageError
 calibrate = click.option(
     "--calibrate",
     metavar="MUSIC",
-    help="Lake or folder of recordings for the statistics of choi-msd, which it needs to tag.",
+    help="Lake or folder of recordings for the statistics that choi-msd needs.",
 )
 register = click.option(
-    "--lake", envvar="PHONOLAKE_LAKE", show_envvar=True, metavar="L", help="Also a run of this lake."
+    "--lake", envvar="PHONOLAKE_LAKE", show_envvar=True, metavar="L", help="Also add it as a run to this lake."
 )
-# Which options of `models import` are for what has no name of its own here; the others take --calibrate.
+# Options of `models import` for models without a name of their own here; the others take --calibrate.
 OPTIONS = {
     "onnx": ("--card", "--name"),
     "transformers": ("--name", "--layer", "--window", "--licence", "--origin", "--no-text"),
@@ -27,7 +27,7 @@ OPTIONS = {
 @options.form
 @click.pass_context
 def models(context: click.Context, form: str) -> None:
-    """List the models, or show one, import or fetch published weights, or picture filters."""
+    """List or show models, import or fetch published weights, or draw filters."""
     if context.invoked_subcommand is None:
         _list(form)
 
@@ -35,7 +35,7 @@ def models(context: click.Context, form: str) -> None:
 @models.command("list", epilog=options.example("phonolake models list --format csv"))
 @options.form
 def list_models(form: str) -> None:
-    """List the models that can be trained, imported or computed with."""
+    """List the models that you can train, import or extract with."""
     _list(form)
 
 
@@ -62,13 +62,15 @@ def show(name: str, form: str) -> None:
 @click.argument("name")
 @click.argument("file", metavar="FILE")
 @calibrate
-@click.option("--card", metavar="CARD.json", help="What an ONNX file reads, gives and is licensed under; with onnx.")
-@click.option("--name", "called", metavar="NAME", help="What an ONNX file or a folder is called from now on.")
+@click.option("--card", metavar="CARD.json", help="Inputs, outputs and licence of an ONNX file; with onnx.")
+@click.option("--name", "called", metavar="NAME", help="Name for an ONNX file or a folder.")
 @click.option("--layer", type=int, metavar="N", help="Layer of a transformers encoder; the last by default.")
 @click.option("--window", "seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Its window, seconds.")
 @click.option("--licence", metavar="TEXT", help="Licence of such a folder; that of its README.md by default.")
-@click.option("--origin", metavar="TEXT", help="Where it comes from, such as its address; its name by default.")
-@click.option("--no-text", "text", is_flag=True, flag_value=False, default=True, help="Leave its text tower out.")
+@click.option("--origin", metavar="TEXT", help="Its origin, such as an address; its name by default.")
+@click.option(
+    "--no-text", "text", is_flag=True, flag_value=False, default=True, help="Import it without its text tower."
+)
 @register
 @options.form
 def import_model(
@@ -82,22 +84,22 @@ def import_model(
     text: bool,
     **of_folder: Any,
 ) -> None:
-    """Take published weights from FILE into the model home.
+    """Import published weights from FILE into the model home.
 
     NAME is a model such as choi-msd, FILE what its authors published: for musicnn's networks the wheel or its folder.
-    With the NAME onnx, FILE is any ONNX file, and --card says what it reads. With the NAME transformers, FILE is a
+    With the NAME onnx, FILE is any ONNX file, and --card describes it. With the NAME transformers, FILE is a
     folder with a configuration and safetensors, such as of CLAP, HuBERT or AST.
     """
     given = {"--calibrate": calibrate, "--card": card, "--name": called, "--no-text": None if text else True}
     given |= {"--window" if key == "seconds" else f"--{key}": value for key, value in of_folder.items()}
     for option, value in given.items():
         if value is not None and option not in OPTIONS.get(name, ("--calibrate",)):
-            raise UsageError(f"{option} means nothing for {name}: leave it out")
+            raise UsageError(f"{option} does not apply to {name}: leave it out")
     if name == "onnx":
         from phonolake.stages import import_onnx
 
         if card is None:
-            raise UsageError("an ONNX file needs --card CARD.json, which says what it reads")
+            raise UsageError("an ONNX file needs --card CARD.json, which describes its inputs")
         emit(import_onnx.run(import_onnx.Config(file, card, called, lake)), form, of=import_onnx.Outcome)
     elif name == "transformers":
         from phonolake.models.importers.transformers_folder import EncoderChoice
@@ -117,7 +119,7 @@ def import_model(
 
 @models.command(epilog=options.example("phonolake models fetch choi-msd --calibrate music"))
 @click.argument("name")
-@click.option("--url", metavar="URL", help="Another place that has the same file.")
+@click.option("--url", metavar="URL", help="Another address of the same file.")
 @calibrate
 @register
 @options.form
@@ -134,13 +136,15 @@ def fetch(name: str, url: str | None, calibrate: str | None, lake: str | None, f
 @models.command(epilog=options.example("phonolake models filters sample-3-9 --out filters --lake lake"))
 @click.argument("model", metavar="RUN_OR_MODEL")
 @click.option("--out", required=True, metavar="DIR", help="Folder for filters.png and filters.parquet.")
-@click.option("--steps", type=click.IntRange(1), default=30, show_default=True, metavar="N", help="Of gradient ascent.")
+@click.option(
+    "--steps", type=click.IntRange(1), default=30, show_default=True, metavar="N", help="Steps of gradient ascent."
+)
 @options.licence
 @options.lake_or_home
 @options.seed
 @options.form
 def filters(model: str, out: str, steps: int, licence: str | None, lake: str | None, seed: int, form: str) -> None:
-    """Picture what the filters of a sample-level network listen for."""
+    """Draw the spectra to which the filters of a sample-level network respond most."""
     from phonolake.stages import filters as stage
 
     emit(stage.run(stage.Config(model, out, lake, steps, seed, licence)), form, of=stage.LayerSummary)
@@ -154,7 +158,7 @@ def filters(model: str, out: str, steps: int, licence: str | None, lake: str | N
 @options.licence
 @options.form
 def tag(files: tuple[str, ...], model: str, top: int, licence: str | None, form: str) -> None:
-    """Print the tags of audio files by a tagger that needs no training."""
+    """Tag audio files with a pretrained tagger."""
     from phonolake.inference import tagging
     from phonolake.lookup import licences
     from phonolake.models import home

@@ -10,15 +10,15 @@ from phonolake.cli.output import emit
 
 @click.command(epilog=options.example('phonolake similar fma:000002 -k 5 --where "year > 2000" --lake lake'))
 @click.argument("track_or_file", nargs=-1)
-@click.option("--text", metavar="TEXT", help="What it should sound like in words, for a model with a text tower.")
+@click.option("--text", metavar="TEXT", help="Description of the sound, for a model with a text tower.")
 @click.option("-k", "--top", "k", type=int, default=10, show_default=True, metavar="K", help="How many neighbours.")
-@click.option("--unlike", multiple=True, metavar="TRACK", help="A track or file to get away from; may be repeated.")
-@click.option("--best", is_flag=True, help="Most alike to any of several tracks, not to their mean.")
-@click.option("--from", "start", type=float, metavar="S", help="Hear it from this second on.")
-@click.option("--to", "end", type=float, metavar="S", help="Hear it up to this second.")
+@click.option("--unlike", multiple=True, metavar="TRACK", help="A track or file to move away from; repeatable.")
+@click.option("--best", is_flag=True, help="Nearest to any of several tracks, not to their mean.")
+@click.option("--from", "start", type=float, metavar="S", help="Compare it from this second on.")
+@click.option("--to", "end", type=float, metavar="S", help="Compare it up to this second.")
 @click.option("--per-artist", type=int, metavar="N", help="At most N tracks of one artist.")
 @click.option("--where", metavar="SQL", help="Condition over the table tracks.")
-@click.option("--model", metavar="NAME", help="Model or run whose embeddings count; the newest by default.")
+@click.option("--model", metavar="NAME", help="Model or run of the embeddings; the newest by default.")
 @options.licence
 @options.lake
 @options.form
@@ -37,7 +37,7 @@ def similar(
     lake: str,
     form: str,
 ) -> None:
-    """Find the tracks that sound like stored tracks, audio files, or what a text says."""
+    """Find the tracks that sound like stored tracks, audio files, or a text."""
     from phonolake.analysis.collection.neighbours import Neighbour, Searcher, SimilarityQuestion
     from phonolake.lookup import licensed
 
@@ -58,7 +58,7 @@ def neighbours() -> None:
 
 @neighbours.command(epilog=options.example("phonolake neighbours graph -k 20 --lake lake"))
 @click.option("-k", type=int, default=20, show_default=True, metavar="K", help="Neighbours of each track.")
-@click.option("--model", metavar="NAME", help="Model or run whose embeddings count; the newest by default.")
+@click.option("--model", metavar="NAME", help="Model or run of the embeddings; the newest by default.")
 @options.licence
 @options.lake
 @options.workers
@@ -72,13 +72,13 @@ def graph(k: int, model: str | None, licence: str | None, lake: str, form: str) 
 
 @neighbours.command(epilog=options.example("phonolake neighbours duplicates --min-similarity 0.99 --lake lake"))
 @click.option("--min-similarity", type=float, default=0.98, show_default=True, metavar="S", help="Cosine similarity.")
-@click.option("--model", metavar="NAME", help="Model or run whose graph counts; all by default.")
+@click.option("--model", metavar="NAME", help="Model or run of the graph; all by default.")
 @options.top(100)
 @options.licence
 @options.lake
 @options.form
 def duplicates(min_similarity: float, model: str | None, top: int, licence: str | None, lake: str, form: str) -> None:
-    """Print pairs of the neighbour graph that are nearly the same."""
+    """Print pairs of the neighbour graph that are nearly identical."""
     from phonolake.lookup import licensed
     from phonolake.store import query
 
@@ -93,12 +93,12 @@ def duplicates(min_similarity: float, model: str | None, top: int, licence: str 
 @neighbours.command(epilog=options.example("phonolake neighbours path fma:000002 fma:000010 --lake lake"))
 @click.argument("start")
 @click.argument("end")
-@click.option("--model", metavar="NAME", help="Model or run whose graph counts; the newest by default.")
+@click.option("--model", metavar="NAME", help="Model or run of the graph; the newest by default.")
 @options.licence
 @options.lake
 @options.form
 def path(start: str, end: str, model: str | None, licence: str | None, lake: str, form: str) -> None:
-    """Print a way from one track to another by steps that sound alike."""
+    """Print a path from one track to another in steps that sound alike."""
     from phonolake.analysis.collection import neighbour_paths
     from phonolake.lookup import licensed
     from phonolake.store import query

@@ -22,7 +22,7 @@ lake_or_home = click.option(
     envvar="PHONOLAKE_LAKE",
     show_envvar=True,
     metavar="L",
-    help="Folder of the lake; without, the model is one of the model home.",
+    help="Folder of the lake; without, the model is from the model home.",
 )
 optional_lake = click.option(
     "--lake", envvar="PHONOLAKE_LAKE", show_envvar=True, metavar="L", help="Folder of the lake; not with --matrix."
@@ -51,18 +51,20 @@ workers = click.option(
     metavar="N",
     expose_value=False,
     callback=_use,
-    help="Cores of an embedded Ray; 0: work without Ray. By default little work is done without.",
+    help="Cores of an embedded Ray; 0: never use Ray. By default little work runs without.",
 )
-dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+dry_run = click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
 dataset = click.option("--dataset", metavar="NAME", help="Only tracks of this dataset.")
 labels = click.option(
     "--labels",
     default="dataset",
     show_default=True,
     metavar="SOURCE",
-    help="Labels to learn, by who says so; resolved: the dataset's with annotations laid over.",
+    help="Source of the labels to learn; resolved: the dataset's, corrected by annotations.",
 )
-split = click.option("--split", metavar="NAME", help="Split to use; the dataset's own, else the random folds.")
+split = click.option(
+    "--split", metavar="NAME", help="Split to use; by default the dataset's own, else the random folds."
+)
 max_epochs = click.option("--max-epochs", type=click.IntRange(1), metavar="N", help="Instead of the network's recipe.")
 
 
@@ -75,7 +77,7 @@ def _check_licence(context: click.Context, parameter: click.Parameter, value: st
 
 
 def licence(command: Any) -> Any:
-    """The option ``--licence KIND``; what the command fails for then says that it did not look at everything."""
+    """The option ``--licence KIND``; errors then say that the command did not see everything."""
 
     @wraps(command)
     def restricted(*arguments: Any, licence: str | None, **others: Any) -> Any:
@@ -83,23 +85,23 @@ def licence(command: Any) -> Any:
             return command(*arguments, licence=licence, **others)
         except PhonolakeError as error:
             if licence is not None:
-                error.args = (f"{error} (of what stands under licences of the kind {licence!r})",)
+                error.args = (f"{error} (only with licences of the kind {licence!r})",)
             raise
 
     return click.option(
         "--licence", metavar="KIND", callback=_check_licence,
-        help="Only what stands under licences of this kind, such as permissive.",
+        help="Use only models and vectors with licences of this kind, such as permissive.",
     )(restricted)  # fmt: skip
 
 
 pretrained = click.option(
     "--pretrained",
     metavar="NAME",
-    help="Tagger of the model home that tags and embeds the music, or none; by default one of musicnn if it is there.",
+    help="Tagger of the model home for tags and embeddings, or none; by default one of musicnn if it is there.",
 )
 confidence = click.option(
     "--confidence", type=click.FloatRange(0, 1, True, True), default=0.95, show_default=True, metavar="P",
-    help="Chance that an interval holds the true value.",
+    help="Probability that an interval covers the true value.",
 )  # fmt: skip
 device = click.option(
     "--device", default="auto", show_default=True, metavar="D", help="cpu, cuda, or auto: GPUs where Ray has some."
@@ -122,7 +124,7 @@ def recipes(command: Any) -> Any:
         from phonolake.stages.extraction import RecipeNames
 
         if hop is not None and segments is None:
-            raise click.UsageError("--hop says how far apart --segments begin: give both")
+            raise click.UsageError("--hop is the distance between --segments: give both")
         pieces = None if segments is None else Segments(round(segments * 1000), round((hop or segments) * 1000))
         texts = tuple(map(_text_of, configurations))
         command(recipes=RecipeNames(features, spectrograms, texts, pieces), **others)
@@ -131,18 +133,32 @@ def recipes(command: Any) -> Any:
     for option in reversed(
         (
             click.option("--features", multiple=True, metavar="NAME", help="Feature set; may be given several times."),
-            click.option("--spectrogram", "spectrograms", multiple=True, metavar="NAME", help="Spectrogram; likewise."),
+            click.option(
+                "--spectrogram",
+                "spectrograms",
+                multiple=True,
+                metavar="NAME",
+                help="Spectrogram; may be given several times.",
+            ),
             click.option(
                 "--spectrogram-config",
                 "configurations",
                 multiple=True,
                 metavar="FILE|NAME:sr=N,...",
-                help="Spectrogram of your own: a JSON file with its name and parameters, or both right here; likewise.",
+                help="Spectrogram of your own: a JSON file with its name and parameters, or both inline; repeatable.",
             ),
             click.option(
-                "--segments", type=click.FloatRange(0.001), metavar="SECONDS", help="One row for each piece this long."
+                "--segments",
+                type=click.FloatRange(0.001),
+                metavar="SECONDS",
+                help="One row for each segment of this length.",
             ),
-            click.option("--hop", type=click.FloatRange(0.001), metavar="SECONDS", help="From one piece to the next."),
+            click.option(
+                "--hop",
+                type=click.FloatRange(0.001),
+                metavar="SECONDS",
+                help="Distance between the starts of segments.",
+            ),
         )
     ):
         with_options = option(with_options)
@@ -150,14 +166,14 @@ def recipes(command: Any) -> Any:
 
 
 def _text_of(configuration: str) -> str:
-    """The text of a configuration's file; one that is given on the spot has a colon behind its name."""
+    """The text of a configuration file; one given inline has a colon after its name."""
     return configuration if ":" in configuration else Path(configuration).read_text(encoding="utf-8")
 
 
 def top(default: int | None) -> Callable[..., Any]:
     """The option ``--top N``: the number of rows printed."""
     return click.option(
-        "--top", type=click.IntRange(1), default=default, show_default=True, metavar="N", help="Rows to print at most."
+        "--top", type=click.IntRange(1), default=default, show_default=True, metavar="N", help="Maximum number of rows."
     )
 
 

@@ -17,18 +17,18 @@ from rich.table import Table
 from phonolake.errors import PhonolakeError
 from phonolake.records import plain
 
-# A pipe has no width: wide enough that no value is cut.
+# A pipe has no width: use one that cuts no value.
 PIPE_WIDTH = 400
 
 
 @contextmanager
 def forgiving() -> Iterator[None]:
-    """Print what a terminal cannot show as escapes, and all of it before the block ends.
+    """Print characters that a terminal cannot show as escapes, and flush before the block ends.
 
     Raises
     ------
     PhonolakeError
-        When somebody closed standard output before.
+        When standard output was closed before.
     """
     stream = sys.stdout
     if isinstance(stream, io.TextIOWrapper):
@@ -47,7 +47,7 @@ def forgiving() -> Iterator[None]:
 
 
 def _give_up(stream: TextIO | None) -> None:
-    """Let what is still to be written go nowhere: Python itself would complain when it ends."""
+    """Discard remaining output: otherwise Python complains when it ends."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]
 
@@ -64,7 +64,7 @@ def emit(rows: Iterable[Any], form: str, *, columns: Sequence[str] | None = None
     columns : sequence of str, optional
         Names, where the rows are tuples.
     of : dataclass, optional
-        What the rows are instances of: CSV has its header where there are none.
+        Class of the rows: CSV needs it for its header when there are no rows.
     """
     listed = list(rows)
     if sys.stdout is None:
@@ -80,10 +80,10 @@ def emit(rows: Iterable[Any], form: str, *, columns: Sequence[str] | None = None
 
 
 def emit_parts(parts: Iterable[Sequence[Any]], form: str) -> list[Any]:
-    """Print dataclass instances as they come, so that hours of work show what they have, and return them all.
+    """Print dataclass instances as they come, so that long work shows its results early, and return them all.
 
-    Each part, of one row at least, becomes a table of its own; CSV goes on below one line of names, and JSON, being one
-    array, waits for the last part.
+    Each part has at least one row and becomes a table of its own. CSV has a single header; JSON is one array, so it
+    waits for the last part.
     """
     rows: list[Any] = []
     for part in parts:
@@ -99,7 +99,7 @@ def emit_parts(parts: Iterable[Sequence[Any]], form: str) -> list[Any]:
 
 
 def _write(text: str) -> None:
-    # By itself click takes ASCII for a mistake, and sends UTF-8.
+    # Click alone treats ASCII as a mistake, and writes UTF-8.
     click.echo(text, file=sys.stdout, nl=False)
 
 
@@ -129,14 +129,14 @@ def _csv(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
 
 
 def _cell(value: Any) -> Any:
-    """A value for CSV, which has no lists: they are JSON inside."""
+    """A value for CSV, which has no lists: they become JSON."""
     held = plain(value)
     return json.dumps(held, ensure_ascii=False, default=str) if isinstance(held, dict | list) else held
 
 
 def _json(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
     objects = [{name: plain(value) for name, value in zip(columns, row, strict=True)} for row in rows]
-    # Escapes of JSON where the terminal has no others.
+    # JSON escapes if the terminal has no others.
     unicode = "utf" in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
     _write(json.dumps(objects, indent=2, ensure_ascii=not unicode, default=str) + "\n")
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 @click.command(epilog=options.example('phonolake sql "SELECT * FROM cooccurrence()" --lake lake --format csv'))
 @click.argument("query")
 @options.top(None)
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds that it may take.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Time limit in seconds.")
 @options.licence
 @options.lake
 @options.form
 def sql(query: str, top: int | None, timeout: float | None, licence: str | None, lake: str, form: str) -> None:
-    """Answer one SELECT over the tables and macros of the lake."""
+    """Run one SELECT over the tables and macros of the lake."""
     from phonolake.analysis.collection import similar_sql
     from phonolake.lookup import licensed
     from phonolake.store import query as reading
@@ -38,11 +38,11 @@ def sql(query: str, top: int | None, timeout: float | None, licence: str | None,
 
 
 @click.command(epilog=options.example("phonolake status --lake lake"))
-@click.option("--all", "every", is_flag=True, help="Also tables that have no rows.")
+@click.option("--all", "every", is_flag=True, help="Also empty tables.")
 @options.lake
 @options.form
 def status(every: bool, lake: str, form: str) -> None:
-    """Print tables with versions, shards, rows and bytes, rejects, files passed over, indexes, licences."""
+    """Print tables with versions, shards, rows and bytes, rejects, skipped files, indexes, licences."""
     from phonolake.lookup import indexed, licences
     from phonolake.store import query as reading
     from phonolake.store.lake import Lake
@@ -66,7 +66,7 @@ def status(every: bool, lake: str, form: str) -> None:
         rows += [("licence", _said(found), None, None, None, None) for found in stated]
         emit(rows, form, columns=relation.columns)
     for model in dict.fromkeys(found.model for found in stated if found.kind == licences.NON_COMMERCIAL):
-        click.echo(f"What {model} gave is not for commercial use; --licence permissive leaves it out.", err=True)
+        click.echo(f"Results of {model} are not for commercial use; --licence permissive leaves them out.", err=True)
 
 
 def _said(found: "ModelLicence") -> str:
@@ -76,13 +76,13 @@ def _said(found: "ModelLicence") -> str:
 
 @click.command(epilog=options.example("phonolake rejects --by reason --lake lake"))
 @click.option(
-    "--by", type=click.Choice(["reason", "dataset"]), help="Sum up by stage and this, with an example of each."
+    "--by", type=click.Choice(["reason", "dataset"]), help="Count by stage and this, with an example of each."
 )
 @options.top(50)
 @options.lake
 @options.form
 def rejects(by: str | None, top: int, lake: str, form: str) -> None:
-    """Print the inputs that did not make it, with stage, reason and what was measured."""
+    """Print the rejected inputs with stage, reason and measured value."""
     query = (
         "SELECT track_id, stage, reason, detail, retryable, source_path FROM rejects ORDER BY stage, reason, track_id"
     )
@@ -96,7 +96,7 @@ def rejects(by: str | None, top: int, lake: str, form: str) -> None:
 
 
 def print_query(lake: str, query: str, form: str) -> None:
-    """Print what a SELECT gives."""
+    """Print the result of a SELECT."""
     from phonolake.store import query as reading
     from phonolake.store.lake import Lake
 
@@ -109,7 +109,7 @@ def print_query(lake: str, query: str, form: str) -> None:
 @click.option(
     "--mend",
     is_flag=True,
-    help="Put right doubled tracks and dropped shards; put small shards together; remove what nobody needs.",
+    help="Repair duplicated tracks and dropped shards; merge small shards; delete unneeded files.",
 )
 @click.option(
     "--since",
@@ -131,7 +131,7 @@ def verify(
 ) -> None:
     """Check every shard and account for every row; exit code 1 when something is wrong.
 
-    One that was stopped within the last day goes on where it was.
+    If it was stopped within the last day, it continues where it was.
     """
     from phonolake import execution
     from phonolake.store import inspection
@@ -143,8 +143,8 @@ def verify(
         for what in checking.put_right(opened):
             click.echo(f"Put right: {what}.", err=True)
         removed = checking.mend(opened)
-        click.echo(f"Removed {len(removed)} files that the published version has no use for.", err=True)
-    # The nodes of a cluster read side by side; on one machine threads do it with less around them.
+        click.echo(f"Removed {len(removed)} files that the published version does not need.", err=True)
+    # The nodes of a cluster read in parallel; on one machine threads do it with less overhead.
     is_cluster = execution.all_cores() > (os.cpu_count() or 1)
     over = partial(execution.imap, forks=opened.forks) if is_cluster else inspection.by_threads
     findings = checking.verify(opened, since=since.replace(tzinfo=UTC) if since else None, sample=sample, over=over)

@@ -1,4 +1,4 @@
-"""Commands that tell what is wrong with a corpus, and that take tracks out of it."""
+"""Commands that report faults of a corpus, and remove tracks."""
 
 import click
 
@@ -15,7 +15,7 @@ from phonolake.cli.output import emit
 @options.dry_run
 @options.form
 def duplicates(min_similarity: float, min_seconds: float, top: int | None, lake: str, dry_run: bool, form: str) -> None:
-    """Find tracks that hold the same recording, within and across datasets."""
+    """Find tracks with the same recording, within and across datasets."""
     from phonolake.cli.questions import print_query
     from phonolake.stages import duplicates as stage
 
@@ -32,7 +32,7 @@ def duplicates(min_similarity: float, min_seconds: float, top: int | None, lake:
 
 @click.group()
 def splits() -> None:
-    """List the splits, and check that nothing stands on both sides of one."""
+    """List the splits, and check that nothing is on both sides of one."""
 
 
 @splits.command("list", epilog=options.example("phonolake splits list --lake lake"))
@@ -50,7 +50,7 @@ def splits_list(lake: str, form: str) -> None:
 
 
 @splits.command(epilog=options.example("phonolake splits check --split official --lake lake"))
-@click.option("--split", metavar="NAME", help="Only this split; all of them by default.")
+@click.option("--split", metavar="NAME", help="Only this split; all by default.")
 @options.lake
 @options.form
 @click.pass_context
@@ -67,11 +67,11 @@ def check(context: click.Context, split: str | None, lake: str, form: str) -> No
     names = ("split", "kind", "what", "sides", "n_tracks", "track_id", "other_id")
     if leaks or form != "table":
         emit(leaks, form, columns=None if leaks else names)
-    said = f"{len(leaks)} leaks found." if leaks else "Nothing stands on both sides."
+    said = f"{len(leaks)} leaks found." if leaks else "Nothing is on both sides."
     if nameless:
-        said += f" Of {nameless} tracks no artist is known."
+        said += f" {nameless} tracks have no known artist."
     if "duplicates" not in opened.versions():
-        said += " Duplicates were not looked for yet: run `phonolake duplicates` first."
+        said += " Duplicates were not searched yet: run `phonolake duplicates` first."
     click.echo(said, err=True)
     context.exit(1 if leaks else 0)
 
@@ -83,7 +83,7 @@ def check(context: click.Context, split: str | None, lake: str, form: str) -> No
 @options.form
 @click.pass_context
 def runs(context: click.Context, metric: str, licence: str | None, lake: str | None, form: str) -> None:
-    """List trained runs with their test figure and the clips that it was computed on."""
+    """List trained runs with their test figure and the clips it was computed on."""
     from phonolake.analysis.results import coverage
     from phonolake.lookup import licensed
     from phonolake.store import query
@@ -116,16 +116,16 @@ def compare(first: str, second: str, licence: str | None, lake: str, form: str) 
 
 
 @runs.command(epilog=options.example("phonolake runs heard --lake lake"))
-@click.option("--model", metavar="NAME", help="Model or run; all that have embeddings by default.")
+@click.option("--model", metavar="NAME", help="Model or run; all with embeddings by default.")
 @click.option("--sample", metavar="NAME", help="Only answers to this sample of triplets.")
 @options.confidence
 @options.licence
 @options.lake
 @options.form
 def heard(model: str | None, sample: str | None, confidence: float, licence: str | None, lake: str, form: str) -> None:
-    """Print how far each embedding agrees with what people heard: which of two tracks sounds more like a third.
+    """Print how often each embedding agrees with what people heard: which of two tracks sounds more like a third.
 
-    Guessing reaches 0.5. `annotations triplets` draws what they are asked.
+    Chance is 0.5. `annotations triplets` draws the questions.
     """
     from phonolake.analysis.results import triplet_agreement
     from phonolake.annotation import publication
@@ -140,7 +140,7 @@ def heard(model: str | None, sample: str | None, confidence: float, licence: str
 
 
 @click.command(epilog=options.example("phonolake licences --lake lake"))
-@click.option("--licence", "pattern", metavar="TEXT", help="List the tracks whose licence has TEXT in it instead.")
+@click.option("--licence", "pattern", metavar="TEXT", help="Instead: list the tracks whose licence contains TEXT.")
 @options.dataset
 @options.lake
 @options.form
@@ -160,7 +160,7 @@ def licences(pattern: str | None, dataset: str | None, lake: str, form: str) -> 
 
 @click.command(epilog=options.example('phonolake forget fma:000002 --why "asked by the artist" --lake lake'))
 @click.argument("track_ids", nargs=-1, required=True, metavar="TRACK_ID...")
-@click.option("--why", default="not stated", show_default=True, metavar="TEXT", help="Reason to keep with the id.")
+@click.option("--why", default="not stated", show_default=True, metavar="TEXT", help="Reason to store with the id.")
 @options.lake
 @options.dry_run
 @options.form
@@ -180,7 +180,7 @@ def forget(context: click.Context, track_ids: tuple[str, ...], why: str, lake: s
     left = stage.verify(Lake.open(lake), track_ids)
     for path in left:
         click.echo(f"{path} still holds rows of these tracks.", err=True)
-    click.echo("Weights of models that learned from them stay as they are." if not left else "", err=True)
+    click.echo("Weights of models that were trained on them stay as they are." if not left else "", err=True)
     context.exit(1 if left else 0)
 
 

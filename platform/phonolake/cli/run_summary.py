@@ -1,4 +1,4 @@
-"""How `phonolake run` ends: what was taken in, what was left out and why, how well labels were learned, what to ask."""
+"""The summary of `phonolake run`: ingested and rejected files with reasons, test figures, next commands."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -16,14 +16,14 @@ METRICS = ("accuracy", "roc-auc")
 
 
 def tell_stage(outcomes: "Sequence[Outcome]") -> None:
-    """One line for each thing that a stage has finished; for those who read a log."""
+    """One line for each outcome of a stage; for logs."""
     for o in outcomes:
         note = f" ({o.note})" if o.note else ""
         click.echo(f"{o.stage}{note}: {o.inputs} in, {o.outputs} out, {o.rejects} left out", err=True)
 
 
 def tell(lake: str, outcomes: "Sequence[Outcome]") -> None:
-    """Print the summary on standard error, where it is in the way of no rows."""
+    """Print the summary on standard error, so that it does not mix with rows."""
     from phonolake.store import query
     from phonolake.store.lake import Lake
 
@@ -52,7 +52,7 @@ def _learned(connection: "duckdb.DuckDBPyConnection", outcomes: "Sequence[Outcom
     runs = [o.run_id for o in outcomes if o.stage == "train" and o.run_id]
     figures = [figure for figure in evaluation.on_test(connection, runs) if figure.metric in METRICS]
     if not figures:
-        yield "Learned: no labels; neighbours are those of timbre."
+        yield "Learned: no labels; neighbours are by timbre."
     for figure in figures:
         yield f"Learned: {_said(figure)}"
 
@@ -64,7 +64,7 @@ def _said(figure: "FigureOnTest") -> str:
     if figure.metric == "accuracy":
         low, high = wilson(round(figure.value * figure.n_tracks), figure.n_tracks)
         interval = f" (95 %: {float(low):.2f} to {float(high):.2f})"
-    chance = "" if figure.chance is None else f"; guessing reaches {figure.chance:.2f}"
+    chance = "" if figure.chance is None else f"; chance is {figure.chance:.2f}"
     return f"{figure.model}, {figure.metric} {figure.value:.2f}{interval} on {figure.n_tracks} test tracks{chance}."
 
 

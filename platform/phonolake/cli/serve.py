@@ -11,7 +11,7 @@ from phonolake.errors import PhonolakeError, UsageError
 
 TOKEN = "PHONOLAKE_TOKEN"
 LOCAL = ("localhost", "127.0.0.1", "::1")
-# What guesses cannot reach.
+# Too long to guess.
 SHORTEST = 16
 
 
@@ -22,7 +22,7 @@ SHORTEST = 16
 @click.option("--queue", type=click.IntRange(1), default=256, show_default=True, metavar="N", help="Waiting requests.")
 @click.option("--max-upload-mb", type=click.IntRange(1, 1024), default=30, show_default=True, metavar="MB")
 @click.option("--tagger", metavar="NAME", help="Tagger of the model home; by default the newest model of the lake.")
-@click.option("--sql", is_flag=True, help="Answer SELECTs at /sql too.")
+@click.option("--sql", is_flag=True, help="Also answer SELECTs at /sql.")
 @click.option("--token-file", type=click.Path(path_type=Path), metavar="F", help=f"File with the token, or {TOKEN}.")
 @options.licence
 @options.lake
@@ -38,7 +38,7 @@ def serve(
     licence: str | None,
     lake: str,
 ) -> None:
-    """Answer questions over HTTP, with Ray Serve: neighbours, tags and tracks."""
+    """Serve neighbours, tags and tracks over HTTP, with Ray Serve."""
     from phonolake.dashboard_launcher import check_port
     from phonolake.lookup import licences, licensed
     from phonolake.models import home
@@ -50,19 +50,19 @@ def serve(
         licences.check_card(tagger, home.card(tagger), licence)
     token = _token(token_file)
     if token is None and host not in LOCAL:
-        raise UsageError(f"{host} can be reached by others: set {TOKEN} or --token-file, or leave --host out")
+        raise UsageError(f"others can reach {host}: set {TOKEN} or --token-file, or leave --host out")
     checksum = None if token is None else hashlib.sha256(token.encode()).hexdigest()
     config = ServiceConfig(
         licensed.opened(lake, licence).place, sql, tagger, replicas, queue, max_upload_mb << 20, checksum, licence
     )
     check_port(port)
     with service.serving(config, host=host, port=port):
-        click.echo(f"Serving at http://{host}:{port}, what can be asked is at /docs; Ctrl-C ends it.", err=True)
+        click.echo(f"Serving at http://{host}:{port}, documented at /docs; Ctrl-C ends it.", err=True)
         service.wait()
 
 
 def _token(file: Path | None) -> str | None:
-    """The token that requests have to bear."""
+    """The token that requests must carry."""
     if file is not None:
         try:
             token = file.read_text(encoding="utf-8").strip()
@@ -71,7 +71,7 @@ def _token(file: Path | None) -> str | None:
     elif (token := os.environ.get(TOKEN, "").strip()) == "":
         return None
     if len(token) < SHORTEST or not token.isascii() or any(c.isspace() for c in token):
-        raise UsageError(f"a token has {SHORTEST} characters or more, of ASCII and no spaces: `openssl rand -hex 32`")
+        raise UsageError(f"a token has at least {SHORTEST} ASCII characters without spaces: `openssl rand -hex 32`")
     return token
 
 

@@ -1,8 +1,8 @@
-"""What ends a command from outside: SIGINT, SIGTERM and SIGHUP give one line, 128 + their number, and no orphan.
+"""Signals: SIGINT, SIGTERM and SIGHUP end a command with one line, exit code 128 + their number, and no orphan.
 
-The three are blocked in every thread, and one thread waits for them. So the handlers that libraries install are never
-called (Ray's prints addresses and aborts), and a main thread that is deep in C cannot put the end off: it is asked to
-unwind, and after some seconds the process ends without it. The lake bears that as it bears a kill -9.
+The three are blocked in every thread, and one thread waits for them. So the handlers of libraries are never called
+(Ray's prints addresses and aborts), and a main thread deep in C cannot delay the end: it gets an exception, and after
+some seconds the process ends without it. The lake survives that like a kill -9.
 """
 
 import ctypes
@@ -16,15 +16,15 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Wakes the main thread out of a system call, which a blocked signal cannot.
+# Interrupts a system call of the main thread, which a blocked signal cannot.
 WAKE = signal.SIGUSR1
-# From the signal to the end of the process, however stuck it is. `ray job stop` waits as long before it kills.
+# Longest time from the signal to the end of the process. `ray job stop` waits as long before it kills.
 GRACE_SECONDS = 3.0
-# For killed processes to be gone.
+# To wait for killed processes.
 FAREWELL_SECONDS = 1.5
 SAID = "interrupted; the same command goes on where it stopped"
 SHOW_CURSOR = "\x1b[?25h\r\n"
-# Linux: orphans of our children become our children, so that none of them is lost sight of.
+# Linux: orphans of our children become our children, so that we can end them all.
 PR_SET_CHILD_SUBREAPER = 36
 
 _received: int | None = None
@@ -49,10 +49,10 @@ def guard(work: Callable[[], int]) -> int:
     Parameters
     ----------
     work : callable
-        Gets a KeyboardInterrupt when a signal comes, and has `GRACE_SECONDS` to end; nobody hears what it says then.
+        Gets a KeyboardInterrupt on a signal, and has `GRACE_SECONDS` to end; its output is then discarded.
     """
     global _over
-    # `nohup`, and shells that put a job in the background, have the process ignore some: so it does.
+    # `nohup`, and shells with background jobs, make the process ignore some: respect that.
     ending = [signum for signum in ENDING if signal.getsignal(signum) is not signal.SIG_IGN]
     signal.signal(WAKE, _unwind)
     # Before any library starts a thread, which would take signals that the main thread blocks.
@@ -70,7 +70,7 @@ def guard(work: Callable[[], int]) -> int:
         with suppress(OSError, ValueError, AttributeError):
             sys.stdout.flush()
         _leave(128 + _received)
-    # From here on a signal comes too late to change anything: the work is done, and said.
+    # From here on a signal comes too late to change anything: the work is done and reported.
     _over = code
     return code
 
@@ -92,7 +92,7 @@ def _wait(ending: list[signal.Signals]) -> None:
 
 
 def _say_last_word() -> None:
-    """Say that the end has come; what is cut short fails in many ways, and none of them is news."""
+    """Print the last line and discard the rest: interrupted work fails in many ways that mean nothing."""
     with suppress(OSError):
         os.write(2, f"{SHOW_CURSOR if os.isatty(2) else ''}phonolake: {SAID}\n".encode())
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -109,7 +109,7 @@ def _unwind(signum: int, frame: FrameType | None) -> None:
 
 
 def _leave(code: int) -> None:
-    """End now, with all children, and without what libraries do at exit: they were cut short."""
+    """End now, with all children, and without exit handlers of libraries, which were interrupted."""
     import psutil
 
     _leaving.set()
@@ -124,13 +124,13 @@ def _leave(code: int) -> None:
 
 
 def _start_nothing_more() -> None:
-    """Before the main thread forks: what it started behind our back would be left behind."""
+    """Keep the main thread from forking: nobody would end the children that it starts now."""
     if _leaving.is_set() and threading.current_thread() is threading.main_thread():
         threading.Event().wait(FAREWELL_SECONDS)
 
 
 def _unblock() -> None:
-    """What Ray starts answers signals by itself, apart from Ctrl-C, which a terminal sends to all."""
+    """Processes of Ray handle signals themselves, except Ctrl-C, which a terminal sends to all."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGHUP))
 
 

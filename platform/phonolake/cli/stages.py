@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from phonolake.stages.extraction import RecipeNames
     from phonolake.training.recipe import Hardware
 
-INDEX_KINDS = "auto, flat, ivf-sq8, ivf-pq-refine, rabitq or hnsw; what an index has, auto for a new one."
+INDEX_KINDS = "auto, flat, ivf-sq8, ivf-pq-refine, rabitq or hnsw; by default the index's own, auto for a new one."
 
-# The stages bring Ray, PyTorch and DuckDB: they are imported when a command runs, so that help is instant.
+# The stages import Ray, PyTorch and DuckDB: they are imported when a command runs, so that help is instant.
 
 
 @click.command(epilog=options.example("phonolake run music --lake lake"))
@@ -92,7 +92,9 @@ def split(folds: int, labels: str, lake: str, seed: int, form: str) -> None:
 
 READ = (
     click.option("--features", metavar="NAME", help="Feature set that an estimator reads instead of its own."),
-    click.option("--embeddings", metavar="NAME", help="Likewise: vectors of a network (model or run) of the lake."),
+    click.option(
+        "--embeddings", metavar="NAME", help="Vectors of a network (model or run) that an estimator reads instead."
+    ),
     click.option("--spectrogram", metavar="NAME", help="Spectrogram that a network reads instead of its own."),
     click.option(
         "--from-audio", is_flag=True, help="Compute a network's spectrograms from the stored audio as it is read."
@@ -101,12 +103,12 @@ READ = (
         "--augment",
         multiple=True,
         metavar="NAME",
-        help="Learn from other takes (repeat it): pitch-shift, time-stretch, gain, noise, spec-augment, mixup.",
+        help="Augmentation, repeatable: pitch-shift, time-stretch, gain, noise, spec-augment, mixup.",
     ),
     click.option(
         "--preprocessing",
         metavar="NAME",
-        help="Of decibel spectrograms: (decibel|linear)/(bypass|a-weighted|per-frequency)/(x1|x10).",
+        help="For decibel spectrograms: (decibel|linear)/(bypass|a-weighted|per-frequency)/(x1|x10).",
     ),
 )
 LEARNED = (
@@ -116,24 +118,24 @@ LEARNED = (
     click.option(
         "--multi-label/--single-label",
         default=None,
-        help="Whether a track may have several labels; networks learn several when a track has.",
+        help="Several labels per track, or one; by default several if a track has several (networks only).",
     ),
-    click.option("--top-labels", type=click.IntRange(2), metavar="N", help="Only the N labels with most tracks."),
+    click.option("--top-labels", type=click.IntRange(2), metavar="N", help="Only the N labels with the most tracks."),
 )
 WHERE = (
     click.option(
         "--workers",
         type=click.IntRange(0),
         metavar="N",
-        help="Processes that share each batch of a network; 0: work without Ray.",
+        help="Processes that share each batch of a network; 0: never use Ray.",
     ),
     options.device,
-    click.option("--compile", is_flag=True, help="Translate networks with torch.compile first."),
+    click.option("--compile", is_flag=True, help="Compile networks with torch.compile first."),
 )
 
 
 def learning_options(command: Any) -> Any:
-    """Options that say what is learned, from what, and on what; the command gets them as `input` and `hardware`."""
+    """Options for labels, inputs and hardware of a training; the command gets them as `input` and `hardware`."""
 
     @wraps(command)
     def gathered(
@@ -158,7 +160,7 @@ def learning_options(command: Any) -> Any:
 
     with_options: Any = gathered
     own = (options.licence, options.lake, options.seed, options.max_epochs)
-    # The last one that is applied comes first in the help.
+    # The option that is applied last comes first in the help.
     for option in reversed((*READ, *LEARNED, *own, *WHERE, options.dry_run, options.form)):
         with_options = option(with_options)
     return with_options
@@ -167,13 +169,13 @@ def learning_options(command: Any) -> Any:
 def _input(**named: str | None) -> str | None:
     given = [f"{kind}:{name}" for kind, name in named.items() if name is not None]
     if len(given) > 1:
-        raise click.UsageError("--features, --embeddings and --spectrogram are answers to one question: give one")
+        raise click.UsageError("--features, --embeddings and --spectrogram exclude each other: give one")
     return given[0] if given else None
 
 
 @click.command(epilog=options.example("phonolake train random-forest --lake lake"))
 @click.argument("model")
-@click.option("--fold", type=int, metavar="N", help="Fold to hold out for the test, where the split has folds.")
+@click.option("--fold", type=int, metavar="N", help="Fold to hold out for the test, if the split has folds.")
 @learning_options
 def train(
     model: str,
@@ -235,8 +237,8 @@ def crossval(
 
 @click.command(epilog=options.example("phonolake score --lake lake"))
 @click.option("--run", "runs", multiple=True, metavar="RUN_ID", help="Trained model; the newest of each by default.")
-@click.option("--layer", metavar="NAME", help="Also keep this layer of the networks, in the table activations.")
-@click.option("--segments", is_flag=True, help="Keep activations of each window instead of each track.")
+@click.option("--layer", metavar="NAME", help="Also store this layer of the networks, in the table activations.")
+@click.option("--segments", is_flag=True, help="Store activations of each window instead of each track.")
 @options.licence
 @options.lake
 @options.device
@@ -255,15 +257,15 @@ def score(lake: str, device: str, dry_run: bool, form: str, **choices: Any) -> N
 
 
 @click.command(epilog=options.example("phonolake index --lake lake"))
-@click.option("--again", is_flag=True, help="Build indexes anew that are up to date.")
+@click.option("--again", is_flag=True, help="Also rebuild indexes that are up to date.")
 @click.option("--kind", metavar="KIND", help=INDEX_KINDS)
-@click.option("--recall", type=float, metavar="R", help="Share of the 10 nearest to be found; .98 for a new one.")
+@click.option("--recall", type=float, metavar="R", help="Required share of the 10 nearest; .98 for a new one.")
 @click.option("--seed", type=click.IntRange(0), metavar="S", help="Random seed; 0 for a new one.")
 @options.licence
 @options.lake
 @options.form
 def index(lake: str, form: str, **choices: Any) -> None:
-    """Build the FAISS indexes that are missing or out of date; what is new is added to those that are there."""
+    """Build the FAISS indexes that are missing or out of date; new vectors are added to existing ones."""
     from phonolake.stages import index as stage
 
     emit(stage.run(stage.Config(lake, **choices)), form, of=stage.Outcome)

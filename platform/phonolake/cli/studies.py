@@ -1,4 +1,4 @@
-"""Commands that set figures side by side: the studies of papers, ablations, and ensembles of runs."""
+"""Commands that compare figures: the studies of papers, ablations, and ensembles of runs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ SIZES = ("tiny", "middle", "full")
 @options.form
 @click.pass_context
 def study(context: click.Context, form: str) -> None:
-    """List the studies, each of which repeats a paper's experiments beside its printed figures."""
+    """List the studies; each repeats a paper's experiments beside its published figures."""
     from phonolake.studies import contract
 
     if context.invoked_subcommand is None:
@@ -36,7 +36,7 @@ def study(context: click.Context, form: str) -> None:
     type=click.Choice(["published", "confusion", "honest", "tuned", "ensemble", "deviations", "all"]),
     default="all",
     show_default=True,
-    help="As published, its confusion matrices, on repeated splits, our best, with VGG16; or all deviations in words.",
+    help="As published, its confusion matrices, on repeated splits, our best, with VGG16; or all deviations.",
 )
 @click.option(
     "--repeats",
@@ -47,21 +47,23 @@ def study(context: click.Context, form: str) -> None:
     help="Seeds of a model, or splits of the clips.",
 )
 @click.option("--models", multiple=True, metavar="NAME", help="Classifier of Table 6; may be given several times.")
-@click.option("--probabilities", metavar="FILE", help="What the authors' VGG16 said of clips and roles: for Table 7.")
+@click.option(
+    "--probabilities", metavar="FILE", help="Probabilities of the authors' VGG16 for clips and roles: for Table 7."
+)
 @options.seed
 @options.workers
 @options.form
 def music_role(
     features: str, part: str, models: tuple[str, ...], probabilities: str | None, form: str, **numbers: int
 ) -> None:
-    """Tables 3 and 5 to 7 of Korosteleva and Gerstner's music roles, as published and honestly."""
+    """Tables 3 and 5 to 7 of Korosteleva and Gerstner's music roles, as published and without leakage."""
     said = None if probabilities is None else Path(probabilities).absolute()
     folder = Path(features).absolute()
     _print_study("music-role", part, form, features=folder, models=models, probabilities=said, **numbers)
 
 
 def _print_study(name: str, part: str, form: str, **choices: Any) -> None:
-    """Print the tables of a study as they are done, and on standard error what sets them apart from the paper."""
+    """Print the tables of a study as they are done, and their deviations from the paper on standard error."""
     from phonolake.studies import contract
 
     found = contract.get(name)
@@ -89,7 +91,7 @@ def _study_options(names: tuple[str, ...]) -> Callable[[Any], Any]:
         type=click.Choice([*names, "deviations", "all"]),
         default="all",
         show_default=True,
-        help="Part of the study; or all its deviations in words.",
+        help="Part of the study; or all its deviations.",
     )
     return _with((part, *_common_options()))
 
@@ -101,12 +103,12 @@ def _common_options() -> tuple[Any, ...]:
             type=click.Choice(SIZES),
             default="full",
             show_default=True,
-            help="tiny: does it run; middle: an hour or two of two cores; full: as published.",
+            help="tiny: only tests whether it runs; middle: an hour or two on two cores; full: as published.",
         ),
         click.option("--repeats", type=click.IntRange(1), metavar="N", help="Seeds of every training; 3 by default."),
         options.dataset,
         options.labels,
-        click.option("--truth", metavar="SOURCE", help="Labels to measure by; those that are learned by default."),
+        click.option("--truth", metavar="SOURCE", help="Labels for evaluation; those of training by default."),
         options.split,
         click.option("--top-labels", type=click.IntRange(2), metavar="N", help="Only the N labels with most tracks."),
         options.max_epochs,
@@ -114,7 +116,7 @@ def _common_options() -> tuple[Any, ...]:
         options.device,
         options.workers,
         options.dry_run,
-        click.option("--claims", is_flag=True, help="Print whether the claims hold in the place of the tables."),
+        click.option("--claims", is_flag=True, help="Print whether the claims hold, without the tables."),
         click.option("--figure", metavar="FILE.png", help="Draw the tables there."),
         options.form,
     )
@@ -145,7 +147,7 @@ def _run_session(
 def _tell(
     rows: "list[Row]", claims_found: "list[ClaimRow]", deviations: "tuple[Deviation, ...]", form: str, *, claims: bool
 ) -> None:
-    """The claims, and on standard error what sets the rows apart from the paper."""
+    """The claims, and deviations of the rows from the paper on standard error."""
     from phonolake.studies import contract
 
     if claims or (form == "table" and claims_found):
@@ -157,7 +159,7 @@ def _tell(
 def _grid_study(
     name: str, part: str, form: str, *, dry_run: bool, claims: bool, figure: str | None, **choices: Any
 ) -> None:
-    """Work off a study of trainings; its tables come as they are done, and then its claims."""
+    """Run a study of trainings; print its tables as they are done, then its claims."""
     from phonolake.studies import contract, grid
 
     found: Any = contract.get(name)
@@ -183,16 +185,16 @@ ROBUSTNESS = (
 
 @study.command("robustness", epilog=options.example("phonolake study robustness --part compression --lake lake"))
 @click.option("--lake", envvar="PHONOLAKE_LAKE", show_envvar=True, metavar="L", help="Folder of the lake.")
-@click.option("--matrix", metavar="FILE", help="In the place of a lake: label matrix, .npy or .npz.")
+@click.option("--matrix", metavar="FILE", help="Instead of a lake: label matrix, .npy or .npz.")
 @click.option("--names", metavar="FILE", help="Names of its columns, one a line.")
 @_study_options(ROBUSTNESS)
 def robustness(lake: str | None, matrix: str | None, names: str | None, part: str, form: str, **choices: Any) -> None:
-    """Labels, first weights, data, magnitudes and noise: Choi et al.'s experiments, and which claims hold."""
+    """Labels, initial weights, data, magnitudes and noise: Choi et al.'s experiments, and which claims hold."""
     from phonolake.studies import robustness as found
 
     if part == "deviations" or lake is not None:
         if matrix is not None:
-            raise click.UsageError("--matrix takes the place of --lake: give one")
+            raise click.UsageError("--matrix replaces --lake: give one of them")
         _grid_study("robustness", part, form, lake=lake, **choices)
         return
     if matrix is None and part != "ground-truth":
@@ -228,7 +230,7 @@ def random_networks(part: str, form: str, **choices: Any) -> None:
 @options.lake
 @_study_options(("parameters", "depth", "input", "datasets", "cost", "filters"))
 def sample_level(part: str, form: str, **choices: Any) -> None:
-    """Networks over waveforms: Lee et al.'s depths, inputs and filters, with what they cost."""
+    """Networks over waveforms: Lee et al.'s depths, inputs and filters, with their cost."""
     _grid_study("sample-level", part, form, **choices)
 
 
@@ -237,7 +239,7 @@ def sample_level(part: str, form: str, **choices: Any) -> None:
 @options.lake
 @_with(_common_options())
 def ablate(configuration: Path, form: str, dry_run: bool, claims: bool, figure: str | None, **choices: Any) -> None:
-    """Train a grid of your own: CONFIG (TOML) says what is varied; every arm is held against the first."""
+    """Train a grid of your own: CONFIG (TOML) says what to vary; every arm is compared with the first."""
     from phonolake.studies import ablation, grid
 
     found = ablation.read(configuration)
@@ -259,7 +261,7 @@ def ablate(configuration: Path, form: str, dry_run: bool, claims: bool, figure: 
 @options.lake
 @options.form
 def ensemble(members: tuple[str, ...], method: str, labels: str, licence: str | None, lake: str, form: str) -> None:
-    """Join runs, or all runs of models, on the tracks that each held out; print it beside its members."""
+    """Combine runs, or all runs of models, on the tracks that each held out; print the result beside its members."""
     from phonolake.analysis.results import ensembles
     from phonolake.lookup import licensed
     from phonolake.store import query

@@ -1,8 +1,8 @@
-"""The only place that maps work: over Ray, or where there is little of it, over processes of this machine.
+"""The only place that distributes work: over Ray, or for little work, over processes of this machine.
 
-A crash of a worker is retried, since it says nothing of the work; an exception of the work itself is final and is
-raised here. Work functions therefore turn what is wrong with one recording into a row, and let only real failures out.
-Wherever the work is done, it has as many threads as it asks for cores, so that what it writes is the same to the bit.
+A crash of a worker is retried, because it says nothing about the work; an exception of the work itself is final and is
+raised here. So work functions turn a fault of one recording into a row, and raise only for real failures. Everywhere
+the work has as many threads as it requests cores, so that its output is bit-identical.
 """
 
 import os
@@ -39,14 +39,14 @@ __all__ = [
 Payload = TypeVar("Payload")
 Result = TypeVar("Result")
 
-# Less work than this is done before a Ray of one's own has started.
+# Less work than this is finished before an embedded Ray has started.
 SMALL_SECONDS = 30.0
-# Where drivers of GPUs show them: without any of these there is nothing to ask Ray for.
+# Device files of GPUs: without any of these there is no need to ask Ray.
 GPU_DEVICES = ("/dev/nvidia[0-9]*", "/dev/dxg", "/dev/kfd")
 
 
 def cores() -> int:
-    """Cores of the largest node: what one task can ask for."""
+    """Cores of the largest node: the most that one task can request."""
     if _will_be_embedded():
         return embedded.workers() or embedded.own_cores()
     connect()
@@ -62,7 +62,7 @@ def all_cores() -> int:
 
 
 def gpus() -> int:
-    """GPUs of the whole cluster; none where work is done without Ray."""
+    """GPUs of the whole cluster; none without Ray."""
     if embedded.workers() == 0 or (_will_be_embedded() and not _has_gpu()):
         return 0
     connect()
@@ -88,17 +88,17 @@ def imap(
     gpus : int
         GPUs that each task has to itself.
     seconds : float, optional
-        How long one core would take for all of it, roughly: little work needs no Ray.
+        Rough time of one core for all of it: little work needs no Ray.
     forks : bool
-        Whether little work may be done in forks of this process, in which clients of object storage do not go on.
+        Whether little work may run in forks of this process, in which clients of object storage do not work.
     on_tick : callable, optional
-        Told how many steps the workers have done (see `tick`): now and then where somebody follows the work or there
-        is much of it, else with each payload.
+        Called with the number of steps that workers have done (see `tick`): now and then if a person watches or there
+        is much work, else with each payload.
 
     Raises
     ------
     PhonolakeError
-        When a task fails for good: what it raised, or the loss of its worker more than three times.
+        When a task fails for good: its own error, or the loss of its worker more than three times.
     """
     if not payloads:
         return
@@ -122,9 +122,9 @@ def amap(
     forks: bool = True,
     on_tick: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[Payload, Result]]:
-    """Run what `make` makes over `payloads`, on actors that make it once and keep it; pairs come as they finish.
+    """Run the function that `make` returns over `payloads`, on actors that call `make` once; pairs come as they finish.
 
-    As many actors as there is room for, each with a core and `gpus` GPUs. Payloads are handed out in their order. The
+    As many actors as fit, each with a core and `gpus` GPUs. Payloads are handed out in order. The
     other parameters and the errors are those of `imap`.
     """
     if not payloads:
@@ -144,25 +144,25 @@ def amap(
 
 @contextmanager
 def watching(on_tick: Callable[[int], None]) -> Iterator[Any]:
-    """Look at a ticker while the block runs, for work that others map over Ray; the block gets the ticker."""
+    """Watch a ticker while the block runs, for work that others distribute over Ray; the block gets the ticker."""
     connect()
     with cluster.watching(on_tick) as ticker:
         yield ticker
 
 
 def call(function: Callable[[Payload], Result], payload: Payload, ticker: Any, owner: str) -> Result:
-    """Run `function` on a worker that others started, with the ticker of `watching`, for the job `owner`."""
+    """Run `function` on a worker started elsewhere, with the ticker of `watching`, for the job `owner`."""
     files.owner.set(owner)
     return worker.call(function, payload, cluster.counting(ticker))
 
 
 def _is_live(seconds: float | None) -> bool:
-    """Whether steps are told as they are done: on Ray that takes an actor."""
+    """Whether steps are reported as they are done: on Ray this needs an actor."""
     return followed() or seconds is None or seconds > SMALL_SECONDS
 
 
 def _here(seconds: float | None, gpus: int) -> bool:
-    """Whether work is done without Ray."""
+    """Whether work runs without Ray."""
     asked = embedded.workers()
     if asked is not None or gpus:
         return asked == 0
@@ -170,7 +170,7 @@ def _here(seconds: float | None, gpus: int) -> bool:
 
 
 def _will_be_embedded() -> bool:
-    """Whether Ray, if any, would be one that this process is yet to start."""
+    """Whether Ray, if any, would be embedded and is not started yet."""
     return not embedded.connected() and not os.environ.get("RAY_ADDRESS")
 
 

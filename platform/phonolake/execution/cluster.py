@@ -1,6 +1,6 @@
-"""Work mapped over Ray: tasks for payloads, or actors that keep what they made.
+"""Work distributed over Ray: tasks for payloads, or actors that keep their state.
 
-A crash of a worker is retried, since it says nothing of the work; an exception of the work itself is final and is
+A crash of a worker is retried, because it says nothing about the work; an exception of the work itself is final and is
 raised here.
 """
 
@@ -23,15 +23,15 @@ Result = TypeVar("Result")
 
 IN_FLIGHT_PER_CPU = 4
 GLANCE_SECONDS = 0.5
-# An interrupt is lost where it meets code that keeps exceptions to itself, such as a finaliser. So many are sent,
-# with so much time between; the last kills the worker.
+# Code that catches every exception, such as a finaliser, swallows an interrupt. So many are sent, at this interval; the
+# last kills the worker.
 INTERRUPTS, INTERRUPT_SECONDS = 5, 1.0
-# From one look after the head of the cluster to the next, and how long it may be silent. Ray itself gives up after 60.
+# Interval of checks of the cluster's head, and how long it may be silent. Ray itself gives up after 60.
 PULSE_SECONDS, SILENCE_SECONDS = 5.0, 40.0
 
 
 def cores() -> int:
-    """Cores of the largest node: what one task can ask for."""
+    """Cores of the largest node: the most that one task can request."""
     import ray
 
     alive = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
@@ -39,7 +39,7 @@ def cores() -> int:
 
 
 def all_of(resource: str) -> int | None:
-    """What the whole cluster has of a resource, such as ``CPU``."""
+    """Amount of a resource, such as ``CPU``, in the whole cluster."""
     import ray
 
     found = ray.cluster_resources().get(resource)
@@ -59,7 +59,7 @@ def imap(
     import ray
 
     watch = _Watch(on_tick) if on_tick is not None and live else None
-    # Tasks are begun again here and not by Ray: with less beside them.
+    # Tasks are restarted here and not by Ray: with less in parallel.
     task: Any = ray.remote(_task)
     if cpus > cores():
         raise PhonolakeError(f"a task wants {cpus} cores, and no node has more than {cores()}")
@@ -68,7 +68,7 @@ def imap(
 
     def begin(begun: _Begun) -> None:
         kept = min(cores(), begun.cpus) if begun.losses else cpus
-        # Ray gives a task the threads of its cores; what a user has said counts more.
+        # Ray gives a task the threads of its cores; a user's setting takes precedence.
         threads = None if kept == cpus or "OMP_NUM_THREADS" in os.environ else str(max(1, int(cpus)))
         arguments = (function, begun.payload, watch and watch.ticker, files.owner.get(), threads)
         wanted = task.options(num_cpus=kept, num_gpus=gpus, max_retries=0, retry_exceptions=False)
@@ -86,7 +86,7 @@ def imap(
         for payload in payloads:
             begin(_Begun(payload, cpus))
             if len(running) >= window:
-                # A cluster that grows with what waits for it is asked for its size again.
+                # An autoscaling cluster may have grown: check its size again.
                 window = _window(cpus)
             if len(running) >= window:
                 yield from finish()
@@ -124,21 +124,21 @@ def _call_off(references: list[Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """A task on its way: its payload, cores that it keeps, and how often its worker was lost."""
+    """A running task: its payload, the cores that it reserves, and how often its worker was lost."""
 
     payload: Any
     cpus: float
     losses: int = 0
 
     def again(self, lost: "_LostError") -> "_Begun":
-        """The same after a loss: where memory was short, as a rule, it keeps twice as much from others."""
+        """The same after a loss: as a rule memory was short, so it reserves twice as many cores."""
         if self.losses == CRASHES:
             raise PhonolakeError(_why(lost.reason)) from lost.reason
         return _Begun(self.payload, self.cpus * (1 if lost.is_of_node else 2), self.losses + 1)
 
 
 class _LostError(Exception):
-    """The worker of a task was lost, which says nothing of the work."""
+    """The worker of a task was lost, which says nothing about the work."""
 
     def __init__(self, begun: Any, reason: Exception) -> None:
         import ray
@@ -173,7 +173,7 @@ def amap(
     places = [int(room.get("CPU", 1)) // cpus] + ([int(room.get("GPU", 0)) // gpus] if gpus else [])
     actors = [actor.remote(make, files.owner.get()) for _ in range(max(1, min(*places, len(payloads))))]
     running: dict[Any, tuple[Payload, Any]] = {}
-    # Two payloads each: the next one lies ready when one is done.
+    # Two payloads each: the next one is ready when one is done.
     free = actors * 2
     try:
         for payload in payloads:
@@ -213,14 +213,14 @@ def watching(on_tick: Callable[[int], None]) -> Iterator[Any]:
 
 
 def counting(ticker: Any) -> Callable[[int], None] | None:
-    """What tells a ticker of steps."""
+    """A function that reports steps to a ticker."""
     return None if ticker is None else ticker.add.remote
 
 
 def _task(
     function: Callable[[Payload], Result], payload: Payload, ticker: Any, owner: str, threads: str | None = None
 ) -> tuple[Result, int]:
-    """The result, and the steps that were done for it; a ticker, if any, is told of them meanwhile."""
+    """The result and its number of steps; a ticker, if any, gets them meanwhile."""
     files.owner.set(owner)
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = threads
@@ -236,7 +236,7 @@ def _task(
 
 
 class _Actor:
-    """A worker that keeps what it has made, such as a model that was loaded."""
+    """A worker that keeps its state, such as a loaded model."""
 
     def __init__(self, make: Callable[[], Callable[[Any], Any]], owner: str) -> None:
         self._make = make
@@ -244,7 +244,7 @@ class _Actor:
         self._function: Callable[[Any], Any] | None = None
 
     def work(self, payload: Any, ticker: Any) -> tuple[Any, int]:
-        # With each payload: of a handle that an actor is made with, Ray says that it may not be there for the next one.
+        # With each payload: Ray may report that a handle from the actor's constructor is gone.
         if self._function is None:
             self._function = self._make()
         return _task(self._function, payload, ticker, self._owner)
@@ -270,12 +270,12 @@ class _Watch:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        # Beside the driver: no other node takes the progress with it.
+        # On the driver's node: the loss of another node does not lose the progress.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self.ticker: Any = ray.remote(_Ticker).options(num_cpus=0, scheduling_strategy=here).remote()
         self._on_tick = on_tick
         self._seen = 0
-        # Steps of what is finished.
+        # Steps of finished payloads.
         self.finished = 0
 
     def look(self) -> None:
@@ -284,19 +284,19 @@ class _Watch:
         try:
             n: int = ray.get(self.ticker.read.remote(), timeout=PULSE_SECONDS)
         except ray.exceptions.RayError:
-            return  # it is gone, or the cluster's head: the bar stands still, the work goes on
+            return  # it or the cluster's head is lost: the bar stops, the work continues
         self._on_tick(n - self._seen)
         self._seen = n
 
     def settle(self) -> None:
-        """Tell of steps that the ticker did not hear of before the work was over."""
+        """Report steps that the ticker did not get before the work was over."""
         if self.finished > self._seen:
             self._on_tick(self.finished - self._seen)
             self._seen = self.finished
 
 
 def _finish(running: dict[Any, Any], watch: _Watch | None, on_tick: Callable[[int], None] | None) -> tuple[Any, Any]:
-    """Wait for the next payload, and give it with its result."""
+    """Wait for the next payload, and return it with its result."""
     import ray
 
     ready: list[Any] = []
@@ -324,12 +324,12 @@ def _finish(running: dict[Any, Any], watch: _Watch | None, on_tick: Callable[[in
 
 
 class _Pulse:
-    """Whether the head of the cluster answers. Without it Ray ends this process after a minute, in its own words."""
+    """Whether the head of the cluster answers. Otherwise Ray ends this process after a minute with its own message."""
 
     def __init__(self) -> None:
         import ray
 
-        # A driver that speaks to the cluster through a proxy does not know it.
+        # A driver that is connected through a proxy does not know the address.
         self._address: str | None = getattr(ray.get_runtime_context(), "gcs_address", None)
         self._looked = self._heard = time.monotonic()
 
@@ -353,12 +353,12 @@ class _Pulse:
 
 
 def _why(error: Exception) -> str:
-    """What became of work that Ray could not finish, with the whole reason that it gives, on one line."""
+    """Why Ray could not finish the work, with its whole reason, on one line."""
     from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RuntimeEnvSetupError, WorkerCrashedError
 
     reason = whole_reason(error)
     if isinstance(error, RuntimeEnvSetupError):
-        return f"the workers' environment could not be made ({reason}): mend the --runtime-env that the job was given"
+        return f"the workers' environment could not be made ({reason}): fix the job's --runtime-env"
     if isinstance(error, OutOfMemoryError):
         return f"a worker ran out of memory {CRASHES + 1} times ({reason}): free some, or give Ray fewer cores"
     if isinstance(error, WorkerCrashedError | NodeDiedError | ActorDiedError):

@@ -1,4 +1,4 @@
-"""Ray: the cluster that RAY_ADDRESS names, or one of this machine's own that ends with the command."""
+"""Ray: the cluster that RAY_ADDRESS names, or an embedded one that ends with the command."""
 
 import logging
 import os
@@ -13,20 +13,20 @@ import psutil
 from phonolake.errors import PhonolakeError, UsageError, whole_reason
 from phonolake.progress import say
 
-# Starts again, or runs again, after the loss of a worker.
+# Restarts or retries after the loss of a worker.
 CRASHES = 3
-# For Ray's parts to find each other, where others keep the machine busy.
+# For Ray's processes to find each other on a busy machine.
 PATIENCE_SECONDS = 120
-# For processes of Ray to end by themselves when it is shut down.
+# For Ray's processes to end by themselves after a shutdown.
 FAREWELL_SECONDS = 1.0
 
-# What a command asked for with --workers: cores of an embedded Ray, 0 for none at all.
+# The --workers of a command: cores of an embedded Ray, 0 for no Ray.
 _workers: int | None = None
 
 
 @contextmanager
 def session() -> Iterator[None]:
-    """What a command starts ends with it, also by an exception: an embedded Ray, and every process of it."""
+    """End everything that a command starts, also on an exception: an embedded Ray, and all its processes."""
     global _workers
     before = _workers
     was_there, present = connected(), set(_children())
@@ -39,13 +39,13 @@ def session() -> Iterator[None]:
 
 
 def use(workers: int | None) -> None:
-    """Let the work of this session have so many cores of an embedded Ray; 0: do it without Ray, None: as it suits."""
+    """Set the cores of an embedded Ray for this session; 0: never use Ray, None: choose by the amount of work."""
     global _workers
     _workers = workers
 
 
 def workers() -> int | None:
-    """What `use` was told."""
+    """The setting of `use`."""
     return _workers
 
 
@@ -61,7 +61,7 @@ def connect(*, workers: int | None = None) -> None:
     Parameters
     ----------
     workers : int, optional
-        Cores that an embedded Ray may use; all of the machine's by default.
+        Cores that an embedded Ray may use; all cores of the machine by default.
 
     Raises
     ------
@@ -71,12 +71,12 @@ def connect(*, workers: int | None = None) -> None:
     if connected():
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # The first failure is told; those of the tasks beside it would follow with their tracebacks.
+    # Report the first failure only; those of parallel tasks would follow with their tracebacks.
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
-    # By itself Ray starts a task that ran out of memory again and again, without end.
+    # By default Ray restarts a task that ran out of memory without end.
     os.environ.setdefault("RAY_task_oom_retries", str(CRASHES))
     os.environ.setdefault("RAY_gcs_server_port_wait_time_s", str(PATIENCE_SECONDS))
-    # Ray Serve's proxy is killed, and the service with it, where a busy machine needs more than 5 s to start it.
+    # Ray Serve kills its proxy, and with it the service, if a busy machine needs more than 5 s to start it.
     os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", str(PATIENCE_SECONDS))
     if address := os.environ.get("RAY_ADDRESS"):
         say(f"Using the Ray cluster at {address}.")
@@ -88,7 +88,7 @@ def connect(*, workers: int | None = None) -> None:
 
 
 def own_cores() -> int:
-    """Cores of this machine, or as many as its container may use."""
+    """Cores of this machine, or those that its container may use."""
     count = os.cpu_count() or 1
     with suppress(OSError, ValueError):
         quota, period = (int(part) for part in Path("/sys/fs/cgroup/cpu.max").read_text().split())
@@ -119,7 +119,7 @@ def _start(cores: int) -> None:
                     f"an embedded Ray did not start, twice ({whole_reason(error)}): this machine is busy or has too "
                     "little memory; wait until others are done, or work without Ray (--workers 0)"
                 ) from error
-            say("It did not start in time: trying once more.")
+            say("Ray did not start in time: trying once more.")
 
 
 def _join(address: str) -> None:
@@ -132,7 +132,7 @@ def _join(address: str) -> None:
 
     host, _, port = address.rpartition(":")
     try:
-        # Ray itself waits for minutes, and says nothing, where nobody listens.
+        # Ray itself waits for minutes without a message if nothing listens there.
         if port.isdigit() and "://" not in address:
             socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -143,14 +143,14 @@ def _join(address: str) -> None:
 
 
 def _hush() -> None:
-    """Ray prints what its nodes report to standard output, where the rows of a command belong."""
+    """Ray prints reports of its nodes on standard output, where the rows of a command belong."""
     import ray._private.worker
 
     ray._private.worker._worker_logs_enabled = False
 
 
 def _shut_down(present: set[psutil.Process]) -> None:
-    """Shut Ray down, and end what it started here: agents would outlive it by minutes."""
+    """Shut Ray down, and end its processes here: agents would outlive it by minutes."""
     import ray
 
     started = set(_children()) - present

@@ -1,7 +1,8 @@
 """Work on this machine without Ray: in forked processes, which start at once, or in this one.
 
-A child takes payloads, as a worker of Ray does: it has the threads of its cores, its crash is retried and an exception
-of the work is final. Work that wants several cores is done in this process: threads of libraries do not survive a fork.
+A child processes payloads like a worker of Ray: it has the threads of its cores, its crash is retried and an exception
+of the work is final. Work that needs several cores runs in this process, because threads of libraries do not survive a
+fork.
 """
 
 import gc
@@ -25,7 +26,7 @@ Result = TypeVar("Result")
 OnTick = Callable[[int], None] | None
 
 FORK = multiprocessing.get_context("fork")
-# Linux: the child ends when its parent does, however that ended.
+# Linux: the child ends with its parent, however that ends.
 PR_SET_PDEATHSIG = 1
 TICK, DONE, RAISED = "tick", "done", "raised"
 
@@ -37,12 +38,12 @@ def in_children(
     side_by_side: int,
     on_tick: OnTick,
 ) -> Iterator[tuple[Payload, Result]]:
-    """Run what `make` makes over batches of payloads, a child for each, so many at once; pairs come as they finish.
+    """Run the function of `make` over batches of payloads, each in a child, some at once; pairs come as they finish.
 
     Raises
     ------
     PhonolakeError
-        What the work raised, or the loss of a child more than three times.
+        The error of the work, or the loss of a child more than three times.
     """
     waiting = deque(_Child(make, batch, watched=on_tick is not None) for batch in batches)
     running: dict[Connection, _Child] = {}
@@ -64,7 +65,7 @@ def in_children(
                 elif kind is None:
                     del running[connection]  # type: ignore[arg-type]
                     if child.todo:
-                        # As a rule memory was short: fewer go on at once.
+                        # As a rule memory was short: run fewer at once.
                         side_by_side = max(1, side_by_side // 2)
                         waiting.appendleft(child)
     finally:
@@ -75,7 +76,7 @@ def in_children(
 def in_this_process(
     function: Callable[[Payload], Result], payloads: Sequence[Payload], *, cpus: float, on_tick: OnTick
 ) -> Iterator[tuple[Payload, Result]]:
-    """Run `function` over `payloads`, one after the other, with threads for so many cores."""
+    """Run `function` over `payloads`, one after the other, with this many threads."""
     with _threads(cpus):
         for payload in payloads:
             yield payload, call(function, payload, on_tick)
@@ -83,7 +84,7 @@ def in_this_process(
 
 @contextmanager
 def _threads(cpus: float) -> Iterator[None]:
-    """As Ray tells its workers; what the user has said counts more, as it does there."""
+    """As for Ray's workers; as there, a user's setting takes precedence."""
     if "OMP_NUM_THREADS" in os.environ:
         yield
         return
@@ -91,16 +92,16 @@ def _threads(cpus: float) -> Iterator[None]:
     try:
         yield
     finally:
-        # A Ray that starts later would hand it on to all its workers.
+        # A Ray that starts later would pass it on to all its workers.
         del os.environ["OMP_NUM_THREADS"]
 
 
 class WorkError(Exception):
-    """Traceback of what went wrong in a child."""
+    """Traceback of an error in a child."""
 
 
 class _Child:
-    """A process that works off payloads."""
+    """A process that works through payloads."""
 
     def __init__(self, make: Callable[[], Callable[[Any], Any]], payloads: Sequence[Any], *, watched: bool) -> None:
         self.todo = deque(payloads)
@@ -110,7 +111,7 @@ class _Child:
         self._process: Any = None
 
     def start(self) -> Connection:
-        """Fork, at first or after a crash, which says nothing of the work; gives what it reports on."""
+        """Fork, at first or after a crash, which says nothing about the work; returns the connection for reports."""
         if self._starts > CRASHES:
             code = self._process.exitcode or 0
             how = signal.strsignal(-code) if code < 0 else f"exit code {code}"
@@ -124,7 +125,7 @@ class _Child:
         return self._connection
 
     def receive(self) -> tuple[str | None, Any]:
-        """What the child says next; None when it has ended."""
+        """The next message of the child; None when it has ended."""
         try:
             kind, value = self._connection.recv()
         except (EOFError, OSError):
@@ -149,8 +150,8 @@ def _work(
     connection: Connection,
     watched: bool,
 ) -> None:
-    """What a child does."""
-    # What the parent threw away is not taken down here: it may wait for threads that did not survive the fork.
+    """The main function of a child."""
+    # Do not collect garbage of the parent here: that may wait for threads that did not survive the fork.
     gc.freeze()
     _become_worker(parent)
     on_step = (lambda n: connection.send((TICK, n))) if watched else None
@@ -161,7 +162,7 @@ def _work(
                 connection.send((DONE, call(function, payload, on_step)))
         except Exception as error:
             _send_error(connection, error)
-    # At once: locks that other threads held when this process was forked are never freed, such as that of a stream.
+    # Exit at once: locks that other threads held at the fork, such as that of a stream, are never freed.
     os._exit(0)
 
 
@@ -169,12 +170,12 @@ def _send_error(connection: Connection, error: Exception) -> None:
     told = traceback.format_exc()
     try:
         connection.send((RAISED, (error, told)))
-    except Exception:  # some errors do not travel
+    except Exception:  # some errors cannot be pickled
         connection.send((RAISED, (PhonolakeError(f"{type(error).__name__}: {error}"), told)))
 
 
 def _become_worker(parent: int) -> None:
-    """The parent alone answers signals and speaks to people; this process ends with it."""
+    """Only the parent handles signals and prints messages; this process ends with it."""
     if sys.platform == "linux":
         import ctypes
 
@@ -185,7 +186,7 @@ def _become_worker(parent: int) -> None:
     for signum in (signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # Decoders complain there; Ray puts the same into a file.
+    # Decoders write warnings there; Ray puts them into a file.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for standard in (1, 2):
         os.dup2(nowhere, standard)

@@ -1,4 +1,4 @@
-"""What runs where work is done: one call with as many threads as it has cores, and steps that are counted."""
+"""The worker's side: one call with as many threads as it has cores, and a count of steps."""
 
 import os
 import sys
@@ -8,12 +8,12 @@ from typing import TypeVar
 Payload = TypeVar("Payload")
 Result = TypeVar("Result")
 
-# Told of every step of the work that this process does, where somebody watches.
+# Called for every step of the work in this process, if progress is watched.
 _on_step: Callable[[int], None] | None = None
 
 
 def tick(n: int = 1) -> None:
-    """Say that `n` more steps are done; for work functions, and without effect where nobody watches."""
+    """Report `n` more steps; for work functions, and without effect if progress is not watched."""
     if _on_step is not None:
         _on_step(n)
 
@@ -21,7 +21,7 @@ def tick(n: int = 1) -> None:
 def call(
     function: Callable[[Payload], Result], payload: Payload, on_step: Callable[[int], None] | None = None
 ) -> Result:
-    """Run `function`, where `tick` then tells `on_step`."""
+    """Run `function`; its calls of `tick` go to `on_step`."""
     global _on_step
     _on_step = on_step
     take_threads()
@@ -29,9 +29,9 @@ def call(
 
 
 def take_threads() -> None:
-    """Let libraries have as many threads as OMP_NUM_THREADS says: the last bits of sums depend on it.
+    """Give libraries as many threads as OMP_NUM_THREADS says, because the last bits of sums depend on it.
 
-    They read it once, when they are imported, which may have been for other work.
+    They read the variable once, on import, which may have been for other work.
     """
     threads = os.environ.get("OMP_NUM_THREADS", "")
     if not threads.isdigit():

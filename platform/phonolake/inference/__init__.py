@@ -1,1 +1,1 @@
-"""Whoever asks a model anything comes here: what it reads, how that is read or computed, cut, scored and pooled."""
+"""The only way to run a model: its inputs, and how they are read or computed, cut, scored and pooled."""

@@ -1,4 +1,4 @@
-"""Pieces of one length out of spectrograms and waveforms of any length. Time is the last axis.
+"""Crops of fixed length from spectrograms and waveforms of any length. Time is the last axis.
 
 Shape suffixes: W windows, X any axes (bands; channels and bands; none), T steps in time (frames or samples).
 """
@@ -9,14 +9,14 @@ from phonolake.errors import UsageError
 
 
 def random_crop(x_XT: np.ndarray, n_steps: int, rng: np.random.Generator) -> np.ndarray:
-    """Cut a piece at a random place, all places being equally likely.
+    """Cut a crop at a random position; all positions are equally likely.
 
     Parameters
     ----------
     x_XT : ndarray
         Spectrogram or waveform. One that is shorter than `n_steps` is repeated [1]_ and begins at its own beginning.
     n_steps : int
-        Length of the piece, >= 1.
+        Length of the crop, >= 1.
     rng : numpy Generator
         For instance that of `phonolake.seeds.track_rng`.
 
@@ -49,7 +49,7 @@ def windows(x_XT: np.ndarray, n_steps: int, *, whole: bool = False, hop: int | N
     n_steps : int
         Length of a window, >= 1.
     whole : bool
-        Discard what is left behind the last whole window instead, as Lee et al. do with waveforms.
+        Discard the rest after the last whole window instead, as Lee et al. do with waveforms.
     hop : int, optional
         Steps from one window to the next, instead of side by side.
 
@@ -75,7 +75,7 @@ def window_starts(n_received: int, n_steps: int, *, whole: bool = False, hop: in
 
 
 def spread(x_XT: np.ndarray, n_steps: int, n_windows: int) -> list[np.ndarray]:
-    """Cut `n_windows` windows at even distances from the first step to the last; a single one from the middle."""
+    """Cut `n_windows` windows, evenly spaced from the first step to the last; a single one from the middle."""
     x_XT = _at_least(x_XT, n_steps)
     last = x_XT.shape[-1] - n_steps
     starts = np.linspace(0, last, n_windows).round().astype(int) if n_windows > 1 else [last // 2]

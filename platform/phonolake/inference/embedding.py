@@ -1,4 +1,4 @@
-"""Vectors by a model of a lake: of recordings that no lake holds, as if it had taken them in, and of texts."""
+"""Vectors by a model of a lake: of recordings outside the lake, as if they were in it, and of texts."""
 
 from collections.abc import Callable
 
@@ -19,15 +19,15 @@ def embed(lake: Lake, run_id: str, recording: OutsideRecording) -> np.ndarray:
     Raises
     ------
     AudioError
-        When the recording cannot be decoded, or is not what the model can read.
+        When the recording cannot be decoded, or the model cannot read it.
     UsageError
-        When the model gives no embedding, or reads what cannot be made of one recording; when the vectors of the run
-        were imported, so that no model is there.
+        When the model gives no embedding, or its input cannot be computed from one recording; when the vectors of the
+        run were imported, so that there is no model.
     """
     weights = trained.weights(lake.place, run_id)
     if not weights.parent.exists():
         raise UsageError(
-            f"the vectors of {run_id} were imported, so there is no model that could hear a file: name another --model"
+            f"the vectors of {run_id} were imported, so there is no model that can read a file: name another --model"
         )
     predictor = Predictor.load(weights)
     if isinstance(predictor.input, Embeddings):
@@ -40,7 +40,7 @@ def embed(lake: Lake, run_id: str, recording: OutsideRecording) -> np.ndarray:
 
 
 def text_reader(lake: Lake, run_id: str) -> Callable[[str], np.ndarray]:
-    """What gives the vector (E,) of a text by the text tower of a run; a `UsageError` for one that it cannot read."""
+    """A function from a text to its vector (E,) by the text tower of a run; a `UsageError` for an unreadable one."""
     model = Predictor.load(trained.weights(lake.place, run_id)).model
     assert isinstance(model, LoadedNetwork)
     return model.network.embed_text

@@ -1,4 +1,4 @@
-"""Feature sets by name: the hand-crafted ones, and what networks that learn nothing make of a recording."""
+"""Feature sets by name: the hand-crafted ones, and those of untrained networks."""
 
 import re
 from functools import lru_cache, partial
@@ -29,7 +29,7 @@ def feature_set(name: str) -> FeatureSet:
     try:
         return contract.feature_set(name)
     except UsageError:
-        # Looked for in second place, since the models bring PyTorch.
+        # Searched second, because the models import PyTorch.
         found = re.fullmatch(r"(.+?)(?:-draw-([1-9]\d*))?(?:-per-(\d+)ms(?:-by-(\d+)ms)?)?", name)
         plain = _extractor(found[1], int(found[2] or SEED)) if found else None
         if not found or plain is None:
@@ -39,7 +39,7 @@ def feature_set(name: str) -> FeatureSet:
 
 @lru_cache(maxsize=8)
 def _extractor(name: str, seed: int) -> FeatureSet | None:
-    """The feature set of an extractor, whose network a worker makes once; None where there is none of the name."""
+    """The feature set of an extractor, whose network a worker builds once; None for an unknown name."""
     from phonolake.models import registry
 
     if name not in registry.names() or registry.get(name).CARD.learns:

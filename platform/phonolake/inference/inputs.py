@@ -1,8 +1,9 @@
-"""What a model reads: a closed set, each told by a text such as ``spectrogram:mel-96-12k``.
+"""The inputs of models: a closed set, each named by a text such as ``spectrogram:mel-96-12k``.
 
-Two kinds are rows of numbers (a feature set, the embeddings of another run), three go on in time (a stored spectrogram,
-a spectrogram computed from the stored audio, the audio itself). Each alone knows its table and columns, how a row
-becomes an array, how the same is made of a recording that no lake holds, and what to say when it is missing.
+Two kinds are rows of numbers (a feature set, the embeddings of another run), three have a time axis (a stored
+spectrogram, a spectrogram computed from the stored audio, the audio itself). Only the input itself knows its table and
+columns, how to decode a row, how to compute the same from a recording outside the lake, and the message when it is
+missing.
 """
 
 from collections.abc import Callable
@@ -24,12 +25,12 @@ _KINDS: dict[str, Callable[[str], ModelInput]] = {
 
 
 def parse(text: str) -> ModelInput:
-    """What a model reads, from a text ``KIND:NAME`` as cards and the table `models` hold it.
+    """An input from a text ``KIND:NAME``, as in cards and the table `models`.
 
     Raises
     ------
     UsageError
-        For an unknown kind, feature set or spectrogram, and for what is not computed on a device.
+        For an unknown kind, feature set or spectrogram, and for a spectrogram that no device can compute.
     """
     kind, _, name = text.partition(":")
     if kind not in _KINDS:
@@ -38,16 +39,16 @@ def parse(text: str) -> ModelInput:
 
 
 def series(text: str) -> SeriesInput:
-    """As `parse`, of what goes on in time; a `UsageError` for what does not."""
+    """As `parse`, for inputs with a time axis; a `UsageError` for others."""
     found = parse(text)
     if not isinstance(found, SeriesInput):
-        raise UsageError(f"{text} are single vectors, and this needs something that goes on in time")
+        raise UsageError(f"{text} are single vectors, but this needs an input with a time axis")
     return found
 
 
 def vectors(text: str) -> VectorInput:
-    """As `parse`, of rows of numbers; a `UsageError` for what goes on in time."""
+    """As `parse`, for rows of numbers; a `UsageError` for inputs with a time axis."""
     found = parse(text)
     if not isinstance(found, VectorInput):
-        raise UsageError(f"{text} goes on in time, and this needs single vectors")
+        raise UsageError(f"{text} has a time axis, but this needs single vectors")
     return found

@@ -1,4 +1,4 @@
-"""The contract of what a model reads."""
+"""The contract of a model's input."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -14,25 +14,25 @@ from phonolake.inference.outside import OutsideRecording
 from phonolake.inference.transforms import Transforms
 from phonolake.store.lake import Lake
 
-# Makes another version of samples.
+# Changes samples.
 Change = Callable[[np.ndarray], np.ndarray]
-# A value of each column; encoded bytes that lie in pieces are read when they are decoded.
+# A value of each column; encoded bytes in pieces are read when they are decoded.
 Row = dict[str, Any]
 
 
 class ModelInput(ABC):
-    """What a model reads."""
+    """An input of models."""
 
     kind: ClassVar[str]
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """What stands behind the kind in `text`."""
+        """The part after the kind in `text`."""
 
     @property
     def text(self) -> str:
-        """What `parse` turns into the same; cards and the table `models` hold it."""
+        """The text from which `parse` makes the same input, as in cards and the table `models`."""
         return f"{self.kind}:{self.name}"
 
     @property
@@ -56,44 +56,44 @@ class ModelInput(ABC):
         """
 
     def paths(self, lake: Lake, files: tuple[str, ...] | list[str]) -> list[Path]:
-        """Where these shards lie on this machine."""
+        """The local paths of these shards."""
         return [lake.local(self.table, file) for file in files]
 
     @property
     @abstractmethod
     def made_by(self) -> str:
-        """The command that gives it to tracks that lack it."""
+        """The command that computes it for tracks that lack it."""
 
-    # Whether it is made of samples while it is read, so that they can be changed first.
+    # Whether it is computed from samples while it is read, so that augmentation can change them first.
     is_decoded: ClassVar[bool] = False
-    # Whether a network gets spectrograms in the end.
+    # Whether the network gets spectrograms.
     is_spectrogram: ClassVar[bool] = False
 
     def transforms(self, preprocessing: str | None = None) -> Transforms:
-        """What windows of it go through before a network reads them.
+        """The transforms of its windows before a network reads them.
 
         Parameters
         ----------
         preprocessing : str, optional
-            Name of a point of the grid, such as ``decibel/bypass/x1``.
+            Name of a cell of the grid, such as ``decibel/bypass/x1``.
 
         Raises
         ------
         UsageError
-            For an unknown name, and where the input is no mel spectrogram in decibels.
+            For an unknown name, or if the input is not a mel spectrogram in decibels.
         """
         return Transforms(preprocessing=point(preprocessing, None))
 
     @abstractmethod
     def of(self, recording: OutsideRecording) -> np.ndarray:
-        """The same, to the bit, of a recording that no lake holds.
+        """The bit-identical input of a recording outside the lake.
 
         Raises
         ------
         AudioError
-            When the recording has none, as extraction would find.
+            When it cannot be computed, as in extraction.
         UsageError
-            Where it cannot be made of one recording.
+            If it cannot be computed from one recording.
         """
 
 

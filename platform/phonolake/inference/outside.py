@@ -1,4 +1,4 @@
-"""Recordings that no lake holds: a file on this machine, or what a stranger handed in."""
+"""Recordings outside the lake: a file on this machine, or an upload."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from phonolake.inference import recordings
 from phonolake.inference.recordings import Recipe
 from phonolake.records import Hertz, Seconds
 
-# As `ingest` by default: what stays below is nothing to compare.
+# The default of `ingest`: recordings below it are silent.
 SILENCE_DBFS = -70.0
 
 
@@ -27,10 +27,10 @@ class OutsideRecording(Protocol):
         """All of it, mono float32 of shape (T,) at `sr`."""
 
     def blocks(self, sr: Hertz) -> Iterable[np.ndarray]:
-        """The same in blocks of some length, one after the other."""
+        """The same in consecutive blocks of some length."""
 
     def computed(self, recipe: Recipe) -> np.ndarray:
-        """What `extract` would store of it."""
+        """The values that `extract` would store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class RecordingFile:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Bytes as received, which a process with bounds of its own decodes; `extension` is without the dot."""
+    """Uploaded bytes, which a process with limits of its own decodes; `extension` is without the dot."""
 
     data: bytes
     extension: str
@@ -75,7 +75,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """A part of a recording, from `start` to `end`, which may lie behind its end."""
+    """A part of a recording, from `start` to `end`, which may be after its end."""
 
     recording: OutsideRecording
     start: Seconds

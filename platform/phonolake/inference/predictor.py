@@ -1,6 +1,6 @@
-"""The one way to ask a model: what it reads is cut, transformed, scored and pooled here, whoever asks.
+"""The only way to run a model: its input is cut, transformed, scored and pooled here, for every caller.
 
-A clip's answer is the mean over its windows, or over its rows where a model reads segments.
+The prediction for a clip is the mean over its windows, or over its rows if a model reads segments.
 
 Shape suffixes: W windows, X any axes, T steps in time, N tracks, D features, K classes, E embedding values.
 """
@@ -29,10 +29,10 @@ from phonolake.models import registry, storage
 from phonolake.models.loaded import EMBEDDING, LoadedModel, LoadedNetwork
 from phonolake.records import Hertz
 
-# Windows that go through the network at once: short tracks are scored together, and an hour of music does not fill the
+# Windows per forward pass: short tracks are scored together, and an hour of music does not fill the
 # memory.
 TOGETHER, WINDOWS = 16, 64
-# Of so many bytes at most: a window of samples that a spectrogram is computed of has some megabytes.
+# Limit of their bytes: a window of samples for a spectrogram has some megabytes.
 AT_ONCE = 32 << 20
 
 # Track id, windows_WXT, and the first step of each window.
@@ -41,7 +41,7 @@ Cut = tuple[str, np.ndarray, list[int]]
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a model says about a track.
+    """The output of a model for a track.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Scored:
     embedding : ndarray, shape (E,), or None
         Where the model has one: mean over the windows.
     window_activations : ndarray, shape (W, channels), or None
-        What the layer that was asked for gives for each window.
+        Activations of the requested layer for each window.
     starts : list of int
         First step of each window.
     window_probabilities : ndarray, shape (W, K), or None
@@ -68,7 +68,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A stored model together with what it reads and the transforms that its card names."""
+    """A stored model with its input and the transforms that its card names."""
 
     model: LoadedModel
     input: ModelInput
@@ -76,7 +76,7 @@ class Predictor:
 
     @classmethod
     def of(cls, model: LoadedModel) -> "Predictor":
-        """The predictor of a model; an imported network, whose card names no input, reads what it always does."""
+        """The predictor of a model; the input of an imported network without one on its card is fixed."""
         read = inputs.parse(model.card.get("input", registry.get(model.card["model"]).CARD.input))
         return cls(model, read, read.transforms(model.card.get("preprocessing")))
 
@@ -106,12 +106,12 @@ class Predictor:
         wanted : set of str, optional
             Ids of the tracks to score; all of them by default.
         layer : str, optional
-            Layer of a network whose activations are wanted too; see `LoadedNetwork.listening`.
+            Layer of a network whose activations to return, too; see `LoadedNetwork.listening`.
 
         Raises
         ------
         UsageError
-            For a layer of a model that is no network, or that the network does not have.
+            For a layer of a model that is not a network, or an unknown layer.
         """
         if layer is not None and not isinstance(self.model, LoadedNetwork):
             raise UsageError(f"{self.model.card['model']} has no layers: leave --layer out")
@@ -121,7 +121,7 @@ class Predictor:
         return self._score_series(path, self.input, wanted, layer)
 
     def _score_vectors(self, track_ids: list[str], x_ND: np.ndarray, wanted: Set[str] | None) -> Iterator[Scored]:
-        """Where a track has several rows, one for each segment of it, its answer is their mean."""
+        """If a track has several rows, one for each segment, its prediction is their mean."""
         if wanted is not None:
             held = [n for n, track_id in enumerate(track_ids) if track_id in wanted]
             track_ids, x_ND = [track_ids[n] for n in held], x_ND[held]
@@ -158,14 +158,14 @@ class Predictor:
         return scored
 
     def score_recording(self, recording: OutsideRecording) -> Scored:
-        """Score a recording that no lake holds, as `score_shard` would after ingest and extract.
+        """Score a recording outside the lake, as `score_shard` would after ingest and extract.
 
         Raises
         ------
         AudioError
-            When it cannot be decoded, or is not what the model can read.
+            When it cannot be decoded, or the model cannot read it.
         UsageError
-            When the model reads what cannot be made of one recording.
+            When the model's input cannot be computed from one recording.
         """
         if not isinstance(self.input, DecodedInput):
             return self.score(self.input.of(recording))
@@ -193,7 +193,7 @@ class Predictor:
     # -- windows -------------------------------------------------------------------------------------------------------
 
     def _is_whole(self, read: SeriesInput) -> bool:
-        """Whether what is left behind the last whole window is discarded."""
+        """Whether the rest after the last whole window is discarded."""
         return read.whole_windows or self.model.card.get("windows") == "whole"
 
     def _cut(self, read: SeriesInput, track_id: str, x_XT: np.ndarray | LongRecording) -> "Cut | _Long":
@@ -225,7 +225,7 @@ class Predictor:
         return _joined([self.model.predict_and_embed(self._transformed(x)) for x in parts])
 
     def _transformed(self, x: np.ndarray) -> np.ndarray:
-        """What the network reads, computed where it computes."""
+        """The network's input, computed on its device."""
         if not isinstance(self.model, LoadedNetwork) or self.transforms == Transforms():
             return x
         with torch.inference_mode():
@@ -248,12 +248,12 @@ class _Long:
 
 
 def _at_once(size: int) -> int:
-    """How many windows of so many values go through the network at once."""
+    """How many windows of this size to pass through the network at once."""
     return max(1, min(WINDOWS, AT_ONCE // (4 * size)))
 
 
 def _checked(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The same blocks, of which there must be samples."""
+    """The same blocks; raises if there are no samples."""
     n = 0
     for y in blocks:
         n += len(y)

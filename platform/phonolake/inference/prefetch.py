@@ -8,16 +8,16 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 Ready = TypeVar("Ready")
 
-# Batches that lie ready at most.
+# Maximum number of prepared batches.
 DEPTH = 3
 # How often a waiting thread looks whether it is still needed.
 GLANCE_SECONDS = 0.1
 
 
 def prefetched(items: Iterable[Item], prepare: Callable[[Item], Ready]) -> Iterator[Ready]:
-    """Go through `items` in a thread of its own and give each, prepared, in order.
+    """Prepare `items` in a thread and yield them in order.
 
-    What the thread raises is raised here, in its place. A caller that stops early stops the thread.
+    Errors of the thread are raised here, at their item. A caller that stops early stops the thread.
     """
     queue: Queue[tuple[Any, BaseException | None]] = Queue(DEPTH)
     stopped = threading.Event()
@@ -47,12 +47,12 @@ def _fill(items: Iterable[Any], prepare: Callable[[Any], Any], queue: Queue, sto
             if not _put(queue, (prepare(item), None), stopped):
                 return
         _put(queue, (_END, None), stopped)
-    except BaseException as error:  # handed over to the thread that waits
+    except BaseException as error:  # passed to the waiting thread
         _put(queue, (None, error), stopped)
 
 
 def _put(queue: Queue, entry: tuple[Any, BaseException | None], stopped: threading.Event) -> bool:
-    """Wait for a free place; False when nobody needs the entry any more."""
+    """Wait for a free place; False if the caller has stopped."""
     while not stopped.is_set():
         try:
             queue.put(entry, timeout=GLANCE_SECONDS)

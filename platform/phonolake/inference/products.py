@@ -1,4 +1,4 @@
-"""Where the rows of a feature set or spectrogram lie, for the stage that writes them and those that read them."""
+"""The place of the rows of a feature set or spectrogram, for the stage that writes them and those that read them."""
 
 from phonolake.features.contract import FeatureSet, Spectrogram
 from phonolake.lineage import digest
@@ -8,7 +8,7 @@ from phonolake.store.schema import Column
 
 
 def product(recipe: FeatureSet | Spectrogram) -> Product:
-    """Where the rows of a feature set or spectrogram go."""
+    """The place for the rows of a feature set or spectrogram."""
     version = digest(recipe.identity, length=8)
     if isinstance(recipe, Spectrogram):
         return Product(schema.table("spectrograms"), recipe.name, version)
@@ -18,5 +18,5 @@ def product(recipe: FeatureSet | Spectrogram) -> Product:
 
 
 def rejects(recipe: FeatureSet | Spectrogram) -> Product:
-    """Where the tracks go that it has no answer for."""
+    """The place for the tracks without a result."""
     return Product(schema.table("rejects"), f"extract-{recipe.name}", product(recipe).version)

@@ -1,8 +1,8 @@
-"""One recording through the recipes: decoded once, cut into windows or segments where asked for or needed.
+"""Compute recipes for one recording: decoded once, cut into windows or segments if requested or needed.
 
-What is longer than `LONGEST` is never in memory as a whole. Its features are pooled over windows of equal length, its
-spectrograms are joined from windows that see what lies around them, so that every frame is that of the whole; a
-spectrogram that needs all of a recording at once is refused. Memory then depends on the window and on the result.
+A recording longer than `LONGEST` is never in memory as a whole. Features are pooled over windows of equal length;
+spectrograms are joined from windows with context, so that every frame equals that of the whole; a spectrogram that
+needs the whole recording at once is refused. Memory then depends on the window and on the result.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,7 +24,7 @@ LONGEST, WINDOW = Seconds(600.0), Seconds(300.0)
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a recipe gives for a recording or for one segment of it; start and end are None for all of it.
+    """The result of a recipe for a recording or a segment of it; start and end are None for the whole.
 
     Spectrograms are float16, as they are stored, and the features float64.
     """
@@ -38,14 +38,14 @@ Descriptions = list[Description] | AudioError
 
 
 def rates(recipes: Iterable[Recipe]) -> set[Hertz]:
-    """Sampling rates at which recipes take audio."""
+    """Sampling rates of the recipes' audio."""
     return {recipe.sr for recipe in recipes}
 
 
 def describe(
     recipes: Iterable[Recipe], data: Encoded, duration: Seconds, decoded: Mapping[Hertz, np.ndarray] | None = None
 ) -> dict[str, Descriptions]:
-    """Compute recipes from one encoded recording, by their names; an `AudioError` where there is no answer.
+    """Compute recipes from one encoded recording, by their names; an `AudioError` if there is no result.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def describe(
     duration : Seconds
         Its length, as ingest found it.
     decoded : mapping, optional
-        Its samples at all `rates` of the recipes, where they are there already; those of a long one are not looked at.
+        Its samples at all `rates` of the recipes, if they exist already; those of a long recording are not used.
     """
     groups: dict[tuple[Hertz, Segments | None], list[Recipe]] = {}
     for recipe in recipes:
@@ -79,12 +79,12 @@ def describe(
 
 
 def of_samples(recipe: Recipe, y: np.ndarray) -> np.ndarray:
-    """Compute a recipe from decoded samples of shape (T,), in windows where `describe` would take windows.
+    """Compute a recipe from decoded samples of shape (T,), in windows if `describe` would use windows.
 
     Raises
     ------
     AudioError
-        Where there is no answer.
+        If there is no result.
     """
     duration = Seconds(len(y) / recipe.sr)
     description = _described(recipe, Clip(y, recipe.sr)) if duration <= LONGEST else _long(recipe, [y], duration)
@@ -92,7 +92,7 @@ def of_samples(recipe: Recipe, y: np.ndarray) -> np.ndarray:
 
 
 class Samples:
-    """Samples of a recording by their position, read forwards only: what lies behind is forgotten."""
+    """Samples of a recording by their position, read forwards only: earlier ones are dropped."""
 
     def __init__(self, blocks: Iterable[np.ndarray]) -> None:
         self._blocks = iter(blocks)
@@ -121,7 +121,7 @@ def _described(recipe: Recipe, clip: Clip) -> Description:
 
 
 def _checked(recipe: Recipe, values: np.ndarray) -> np.ndarray:
-    """The values as they are stored; refuse those that are no numbers, also where float16 cannot hold them."""
+    """The values as they are stored; refuses NaN and infinite ones, also those too large for float16."""
     with np.errstate(over="ignore"):
         stored = values.astype("<f2", order="C") if isinstance(recipe, Spectrogram) else values
     if not np.isfinite(stored).all():
@@ -135,7 +135,7 @@ def _whole(group: list[Recipe], y: np.ndarray) -> dict[str, Descriptions]:
 
 
 def _segmented(group: list[Recipe], samples: Samples, segments: Segments) -> dict[str, Descriptions]:
-    """Every segment is computed by all recipes of a group in turn, which share its transforms."""
+    """All recipes of a group compute each segment in turn and share its transforms."""
     sr = group[0].sr
     found: dict[str, list[Description]] = {recipe.name: [] for recipe in group}
     failed: dict[str, Descriptions] = {}
@@ -169,7 +169,7 @@ def _long(recipe: Recipe, blocks: Iterable[np.ndarray], duration: Seconds) -> De
 
 
 def _pooled(recipe: FeatureSet, samples: Samples, duration: Seconds) -> np.ndarray:
-    """Pool over windows of equal length; what is left of less than half a window does not count."""
+    """Pool over windows of equal length; a rest of less than half a window does not count."""
     n_windows = int(np.ceil(duration / WINDOW))
     size = int(np.ceil(duration * recipe.sr / n_windows))
     values, weights, start = [], [], 0
@@ -182,7 +182,7 @@ def _pooled(recipe: FeatureSet, samples: Samples, duration: Seconds) -> np.ndarr
 
 
 def _joined(recipe: Spectrogram, samples: Samples) -> np.ndarray:
-    """Join the frames of windows; rounded to float16 at once, since the floor may be found afterwards just as well."""
+    """Join the frames of windows; rounded to float16 at once, because the floor can be applied afterwards."""
     config = recipe.config
     if config is None or not config.streams:
         raise AudioError("too-long", f"{recipe.name} needs all of a recording, at most {LONGEST:.0f} s: use segments")

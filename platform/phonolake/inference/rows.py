@@ -1,4 +1,4 @@
-"""The tracks of one row group of a shard, as what goes on in time is read from it."""
+"""The tracks of one row group of a shard, for inputs with a time axis."""
 
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class LongRecording:
 
 
 def first_rows(reader: pq.ParquetFile, group: int) -> list[tuple[int, str]]:
-    """Number and track of each row of a row group that a track is read from: a further piece of its audio is none."""
+    """Number and track of the first row of each track in a row group, without rows of further pieces of its audio."""
     found = reader.read_row_group(group, ["track_id", pieces.NUMBER])
     track_ids = found["track_id"].to_pylist()
     if pieces.NUMBER not in found.column_names:
@@ -32,7 +32,7 @@ def first_rows(reader: pq.ParquetFile, group: int) -> list[tuple[int, str]]:
 
 
 def row(table: pa.Table, n: int, file: Path) -> Row:
-    """One of the `first_rows` of a table that was read from `file`; its values are not copied."""
+    """One of the `first_rows` of a table from `file`; its values are not copied."""
     found = {name: table[name][n] for name in table.column_names}
     if pieces.NUMBER in found and found[pieces.NUMBER].is_valid:
         found["bytes"] = Pieces(file, found["track_id"].as_py())

@@ -1,4 +1,4 @@
-"""What models read that goes on in time: stored spectrograms, spectrograms computed of the stored audio, and the audio.
+"""Inputs with a time axis: stored spectrograms, spectrograms computed from the stored audio, and the audio.
 
 Shape suffixes: N rows, C channels, F bands, T steps in time, X any axes before time.
 """
@@ -32,24 +32,24 @@ from phonolake.store.pieces import Pieces
 
 # Published training length of the 29-second clips of Choi et al. 2017, in frames of 21 ms, and the same in seconds.
 LONGEST_FRAMES, LONGEST_SECONDS = 1360, 29.0
-# A single track that is asked for is decoded as a whole: up to this size of its file.
+# A single requested track is decoded as a whole, up to this file size.
 MOST_BYTES = 64 << 20
 
 
 class SeriesInput(ModelInput):
-    """Arrays whose last axis is time; a model is asked about windows of them."""
+    """Arrays whose last axis is time; a model reads windows of them."""
 
-    # Waveforms are cut as they were published, side by side; the rest of a spectrogram gets a window of its own.
+    # Waveforms are cut side by side, as published; the rest of a spectrogram gets a window of its own.
     whole_windows: ClassVar[bool] = False
 
     @property
     def sr(self) -> int:
-        """Sampling rate of the audio that is decoded, in hertz; 0 where none is."""
+        """Sampling rate of decoded audio, in hertz; 0 without audio."""
         return 0
 
     @property
     def threads(self) -> int:
-        """Threads that are worth their while for `array`; 0 where it costs nothing."""
+        """Useful number of threads for `array`; 0 if it costs nothing."""
         return 0
 
     @property
@@ -59,7 +59,7 @@ class SeriesInput(ModelInput):
 
     @abstractmethod
     def array(self, row: Row, change: Change | None = None) -> np.ndarray:
-        """The whole track of a row, of shape (..., T); where it is audio, `change` is applied to its samples first."""
+        """The whole track of a row, of shape (..., T); for audio, `change` is applied to its samples first."""
 
     @abstractmethod
     def of_track(self, connection: duckdb.DuckDBPyConnection, track_id: str) -> np.ndarray:
@@ -70,19 +70,19 @@ class SeriesInput(ModelInput):
         UsageError
             For a track that the lake does not have.
         PhonolakeError
-            For one that has nothing of the kind, or is too large for it.
+            For a track without this input, or a too large one.
         """
 
     @abstractmethod
     def crop_length(self, connection: duckdb.DuckDBPyConnection) -> int:
-        """Length of a training crop in steps: what the median track of the lake has, at most half a minute."""
+        """Length of a training crop in steps: that of the median track of the lake, at most half a minute."""
 
 
 @dataclass(frozen=True)
 class StoredSpectrogram(SeriesInput):
     """Rows of the table `spectrograms`, float16 of shape (F, T), or (C, F, T): ``spectrogram:NAME``.
 
-    In the place of the name may stand a configuration of the user's own, as `contract.spectrogram` takes it.
+    A user's own configuration may replace the name, as for `contract.spectrogram`.
     """
 
     given: str
@@ -146,7 +146,7 @@ class StoredSpectrogram(SeriesInput):
 
 
 class DecodedInput(SeriesInput):
-    """What is made of the stored audio while it is read."""
+    """Inputs that are computed from the stored audio while it is read."""
 
     table: ClassVar[str] = "audio"
     is_decoded: ClassVar[bool] = True
@@ -173,31 +173,31 @@ class DecodedInput(SeriesInput):
         return self.of_samples(y if change is None else change(y))
 
     def blocks(self, row: Row) -> Iterator[np.ndarray]:
-        """The samples of a row, mono float32 at `sr`, one block after the other."""
+        """The samples of a row, mono float32 at `sr`, in consecutive blocks."""
         try:
             yield from stream(_encoded(row), sr=Hertz(self.sr))
         except AudioError as error:
             raise PhonolakeError(f"{row['track_id']} cannot be decoded any more: {error}") from error
 
     def is_long(self, row: Row) -> bool:
-        """Whether the recording of a row is never to be in memory as a whole."""
+        """Whether the recording of a row is too long to be in memory as a whole."""
         return bool(row["n_samples"].as_py() > LONGEST * row["sr"].as_py())
 
     def windows(self, blocks: Iterable[np.ndarray], length: int, *, whole: bool) -> Iterator[tuple[int, np.ndarray]]:
-        """What `crops.windows` cuts out of a whole recording, each window with its first step; two are in memory.
+        """The windows of `crops.windows` for a whole recording, each with its first step; two are in memory.
 
         Parameters
         ----------
         blocks : iterable of ndarray
-            The samples at `sr`, one block after the other.
+            The samples at `sr`, in consecutive blocks.
         length : int
             Of a window, in steps.
         whole : bool
-            Whether what is left behind the last whole window is discarded.
+            Whether the rest after the last whole window is discarded.
         """
         samples, first = Samples(blocks), 0
         while True:
-            # The last window ends where the recording does, and may begin in the one before.
+            # The last window ends with the recording, and may overlap the one before.
             held = max(0, first - length)
             x_XT = self._steps(samples, held, first + length)
             n = x_XT.shape[-1] - (first - held)
@@ -231,14 +231,14 @@ class DecodedInput(SeriesInput):
 
     @abstractmethod
     def of_samples(self, y: np.ndarray) -> np.ndarray:
-        """What is read of mono samples at `sr`."""
+        """The input from mono samples at `sr`."""
 
 
 @dataclass(frozen=True)
 class ComputedSpectrogram(DecodedInput):
-    """A spectrogram that is computed where the network computes: ``computed:NAME``.
+    """A spectrogram that is computed on the network's device: ``computed:NAME``.
 
-    What is cut into windows are its frames: samples of shape (n_fft, T), one column for each frame.
+    Windows are cut from its frames: samples of shape (n_fft, T), one column for each frame.
     """
 
     given: str
@@ -254,7 +254,7 @@ class ComputedSpectrogram(DecodedInput):
 
     @cached_property
     def config(self) -> Configuration:
-        """Parameters of the spectrogram; a `UsageError` for one that is not computed on a device."""
+        """Parameters of the spectrogram; a `UsageError` for one that no device can compute."""
         return device.configuration(self.name)
 
     @property
@@ -277,7 +277,7 @@ class ComputedSpectrogram(DecodedInput):
 
     def _steps(self, samples: Samples, first: int, stop: int) -> np.ndarray:
         n_fft, hop = self.config.n_fft, self.config.hop_length
-        # Frames that see nothing of where these samples are cut off; emphasis looks one sample back.
+        # Frames that do not touch the cut ends of these samples; pre-emphasis uses the previous sample.
         around = -(-(n_fft // 2 + 1) // hop)
         before = min(first, around)
         begin = (first - before) * hop

@@ -1,4 +1,4 @@
-"""Which words fit a recording: tags by a stored tagger, for files that no lake has to know.
+"""Tags by a stored tagger, for files outside the lake.
 
 Shape suffixes: S samples, K tags.
 """
@@ -28,7 +28,7 @@ class Tag:
 
 
 def tag(files: Sequence[str], *, model: str = TAGGER, top: int = 5) -> Iterator[Tag]:
-    """The most probable tags of audio files, file by file, just as `phonolake score` would give them.
+    """The most probable tags of audio files, file by file, as `phonolake score` would give them.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def tag(files: Sequence[str], *, model: str = TAGGER, top: int = 5) -> Iterator[
     Raises
     ------
     UsageError
-        When the model is no network, is not there or cannot tag yet, or there is no such file.
+        When the model is not a network, is missing or cannot tag yet, or the file does not exist.
     PhonolakeError
         For a file that cannot be decoded, after the files before it.
     """

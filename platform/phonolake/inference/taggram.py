@@ -1,4 +1,4 @@
-"""Which labels a network hears when: its probabilities for one piece of a track after the other.
+"""Labels over time: a network's probabilities for consecutive pieces of a track.
 
 Shape suffixes: S pieces, K labels, X the axes of an input before time, T steps.
 """
@@ -11,7 +11,7 @@ from phonolake.errors import UsageError
 from phonolake.inference.predictor import Predictor
 from phonolake.inference.series_inputs import SeriesInput
 
-# Bounds the work: one pass of the network over this many pieces, however long the track is.
+# Limits the work: one pass of the network over this many pieces, however long the track is.
 PIECES = 24
 LEAST_SECONDS = 1.0
 
@@ -35,24 +35,24 @@ class Taggram:
 
 
 def taggram(predictor: Predictor, x_XT: np.ndarray) -> Taggram:
-    """Ask a network about a track piece by piece.
+    """Apply a network to a track piece by piece.
 
     Parameters
     ----------
     predictor : Predictor
     x_XT : ndarray
-        The track as the network's input gives it.
+        The track as the network's input.
 
     Raises
     ------
     UsageError
-        For a model that reads no course in time.
+        For a model whose input has no time axis.
     """
     read = predictor.input
     if not isinstance(read, SeriesInput):
-        raise UsageError(f"{predictor.model.card['model']} reads {read.text}: it cannot say which label is heard when")
+        raise UsageError(f"{predictor.model.card['model']} reads {read.text}: it cannot give labels over time")
     length, starts = pieces(x_XT.shape[-1], predictor.window, read.steps_per_second)
-    # A piece that is shorter than the network was built for is repeated, as short clips are in training.
+    # A piece shorter than the network's input is repeated, like short clips in training.
     place_T = np.arange(predictor.window) % length
     x_SXT = np.stack([x_XT[..., start + place_T] for start in starts]).astype(np.float32)
     seconds = tuple(start / read.steps_per_second for start in starts)
@@ -60,10 +60,10 @@ def taggram(predictor: Predictor, x_XT: np.ndarray) -> Taggram:
 
 
 def pieces(n_total: int, n_frames: int, frames_per_second: float) -> tuple[int, list[int]]:
-    """Length of a piece in steps, and where the pieces start.
+    """Length of a piece in steps, and the starts of the pieces.
 
     Pieces lie side by side. There are at most 24, none is shorter than a second (unless the track is) nor longer than
-    `n_frames`, which the network was built for; in a very long track they are spread evenly.
+    `n_frames`, the network's input; in a very long track they are evenly spaced.
     """
     length = min(n_total, n_frames, max(round(LEAST_SECONDS * frames_per_second), -(-n_total // PIECES)))
     n = min(PIECES, n_total // length)

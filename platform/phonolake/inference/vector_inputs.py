@@ -1,4 +1,4 @@
-"""What models read as rows of numbers: feature sets, and the embeddings of another run.
+"""Inputs that are rows of numbers: feature sets, and the embeddings of another run.
 
 Shape suffixes: N rows, D numbers.
 """
@@ -22,7 +22,7 @@ from phonolake.store.shards import SEPARATOR
 
 
 class VectorInput(ModelInput):
-    """Rows of numbers: one for each track, or several, one for each segment of it."""
+    """Rows of numbers: one for each track, or one for each of its segments."""
 
     def read(self, path: Path) -> tuple[list[str], np.ndarray]:
         """Track ids and x_ND of one shard, row by row; a column of lists gives as many numbers as they hold."""
@@ -59,14 +59,14 @@ class Features(VectorInput):
     def of(self, recording: OutsideRecording) -> np.ndarray:
         if self.recipe.segments:
             raise UsageError(
-                f"the model reads segments ({self.name}) of the tracks of a lake: it cannot be asked about a file"
+                f"the model reads segments ({self.name}) of the tracks of a lake: it cannot be applied to a file"
             )
         return recording.computed(self.recipe)
 
 
 @dataclass(frozen=True)
 class Embeddings(VectorInput):
-    """The vectors that a network of the lake gave: ``embeddings:RUN_ID``."""
+    """The embeddings by a network of the lake: ``embeddings:RUN_ID``."""
 
     run_id: str
     kind: ClassVar[str] = "embeddings"
@@ -89,7 +89,7 @@ class Embeddings(VectorInput):
         )
 
     def of(self, recording: OutsideRecording) -> np.ndarray:
-        raise UsageError(f"its input are vectors of {self.run_id}, a model of a lake: ask about the file in that lake")
+        raise UsageError(f"its input are vectors of {self.run_id}, a model of a lake: use the file with that lake")
 
 
 def _numbers(column: pa.Array) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Questions over the tables that other questions start from: which run, which labels, what was said unseen."""
+"""Shared lookups in the tables: which run, which labels, held-out predictions."""

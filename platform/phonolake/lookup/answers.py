@@ -1,4 +1,4 @@
-"""Answers to typed SQL in a form that a page, a file or a person can take: few rows, plain types, unique names."""
+"""Results of users' SQL for a page, a file or a person: few rows, plain types, unique names."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from phonolake.errors import UsageError
 from phonolake.store import query
 from phonolake.store.schema import quote
 
-# Types that go through as they are. Lists, dates (which may be infinite), 128-bit integers and the rest become text.
+# Types that need no conversion. Lists, dates (which may be infinite), 128-bit integers and the rest become text.
 INTEGERS = {"tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint"}
 PLAIN = INTEGERS | {"boolean", "float", "double", "varchar"}
 # A few rows at a time: one alone may be large.
@@ -27,7 +27,7 @@ class QueryResult:
     Parameters
     ----------
     full : bool
-        Whether the rows end because they had become too large, and not because there were too many.
+        Whether the rows end because of their size, and not because of their number.
     """
 
     rows: pa.Table
@@ -37,7 +37,7 @@ class QueryResult:
 
 @dataclass(frozen=True, slots=True)
 class ColumnNote:
-    """One column that can be asked for: its table, its type, and its meaning with unit."""
+    """One available column: its table, its type, and its meaning with unit."""
 
     table: str
     column: str
@@ -47,7 +47,7 @@ class ColumnNote:
 
 @dataclass(frozen=True, slots=True)
 class SqlWords:
-    """What can stand in a question.
+    """Words for the completion of queries.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class SqlWords:
     macros : dict of str to str
         The lake's own functions, each with the names of its arguments.
     keywords, functions : list of str
-        Those of DuckDB.
+        DuckDB's own.
     """
 
     tables: dict[str, list[str]]
@@ -74,18 +74,18 @@ def ask(
     max_bytes: int = 64 << 20,
     max_text: int | None = None,
 ) -> QueryResult:
-    """Run a SELECT and bring the first of its rows.
+    """Run a SELECT and return its first rows.
 
-    Bytes are shown by their number, and columns of the same name are numbered.
+    For binary values only the number of bytes is shown, and columns of the same name are numbered.
 
     Parameters
     ----------
     max_rows : int
-        At most so many rows.
+        Maximum number of rows.
     max_bytes : int
-        Stop after the row with which they take more than this.
+        Stop after the row that exceeds this total.
     max_text : int, optional
-        Cut longer texts, and say how many characters they have.
+        Cut longer texts, and add their number of characters.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def ask(
 
 
 def _read(relation: duckdb.DuckDBPyRelation, max_bytes: int) -> tuple[pa.Table, bool]:
-    """Rows until they take more than `max_bytes`, and whether they did before the end."""
+    """Rows until they exceed `max_bytes`, and whether they did before the end."""
     reader = relation.to_arrow_reader(BATCH)
     batches: list[pa.RecordBatch] = []
     size = 0
@@ -129,7 +129,7 @@ def columns(connection: duckdb.DuckDBPyConnection) -> list[ColumnNote]:
 
 
 def words(connection: duckdb.DuckDBPyConnection) -> SqlWords:
-    """Everything that can be completed in a question on this connection."""
+    """All words for completion on this connection."""
     tables: dict[str, list[str]] = {}
     for note in columns(connection):
         tables.setdefault(note.table, []).append(note.column)
@@ -147,7 +147,7 @@ def words(connection: duckdb.DuckDBPyConnection) -> SqlWords:
 
 
 def _shown(names: Sequence[str], types: Sequence[str], max_text: int | None) -> Iterator[str]:
-    """SQL of each column by its place: two columns may have one name."""
+    """SQL of each column by its position, because two columns may have the same name."""
     taken: set[str] = set()
     for place, (name, kind) in enumerate(zip(names, types, strict=True), start=1):
         value = f"#{place}"
@@ -163,7 +163,7 @@ def _shown(names: Sequence[str], types: Sequence[str], max_text: int | None) -> 
                 f"length({value}) || ' characters)' ELSE {value} END"
             )
         unique, n = name, 1
-        # DuckDB takes names that differ in case for the same.
+        # DuckDB's names ignore case.
         while unique.lower() in taken:
             n += 1
             unique = f"{name} ({n})"

@@ -1,4 +1,4 @@
-"""Leaf through the tracks: filters, one page at a time, and what is known about one track."""
+"""Browse tracks: filters, pages, and the metadata of one track."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from phonolake.store.schema import literal
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which tracks to list; what is None does not restrict.
+    """Which tracks to list; None does not restrict.
 
     Parameters
     ----------
     dataset : str, optional
         Tracks of this dataset.
     label : str, optional
-        Tracks that have this label, whoever says so.
+        Tracks that have this label by any source.
     text : str, optional
         Tracks whose id, title, artist and album contain each of these words, in any case and without accents.
     ranges : tuple of Range
@@ -53,12 +53,12 @@ class TrackLine:
 
 @dataclass(frozen=True, slots=True)
 class TrackFacts:
-    """Everything that is said about one track.
+    """All metadata of one track.
 
     Parameters
     ----------
     labels : dict of str to list of str
-        Positive labels by who says so.
+        Positive labels by source.
     splits : dict of str to str
         The part or fold that the track has in each split.
     """
@@ -80,7 +80,7 @@ class TrackFacts:
     splits: dict[str, str]
 
 
-# What a list can be sorted by, in the words of SQL; the id decides between equals.
+# Sort orders of a list, as SQL; ties are broken by the id.
 ORDERS = {
     "id": "t.track_id",
     "title": "strip_accents(lower(coalesce(t.title, t.source_id)))",
@@ -92,14 +92,14 @@ ORDERS = {
 
 
 def check(connection: duckdb.DuckDBPyConnection, wanted: Filter) -> None:
-    """Raise a `UsageError` for a condition that is no SQL."""
+    """Raise a `UsageError` for an invalid SQL condition."""
     if wanted.where:
-        # On its own first: with a statement of ours around it, text that closes the bracket could be one too.
+        # Check it on its own first: inside our statement, text that closes the bracket could be valid, too.
         query.select(connection, f"SELECT track_id FROM tracks WHERE (\n{wanted.where}\n)")
 
 
 def condition(connection: duckdb.DuckDBPyConnection, wanted: Filter) -> str:
-    """A filter as one SQL condition over `tracks`, complete in itself: for SQL, for neighbours, and for whatever else.
+    """A filter as one self-contained SQL condition over `tracks`: for SQL, for neighbours, and other uses.
 
     Raises
     ------
@@ -137,14 +137,14 @@ def page(
     order: str = "id",
     descending: bool = False,
 ) -> list[TrackLine]:
-    """One page of the tracks that pass a filter; only its rows are brought.
+    """One page of the tracks that pass a filter; only its rows are read.
 
     A track without a title shows its name inside the dataset.
 
     Parameters
     ----------
     order : str
-        One of `ORDERS`, or the name of a measure; what has no such value comes last.
+        One of `ORDERS`, or the name of a measure; tracks without a value come last.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def table(connection: duckdb.DuckDBPyConnection, wanted: Filter) -> pa.Table:
 
 
 def playlist(tracks: pa.Table) -> str:
-    """An extended M3U of the rows of `table` whose files are known, for players on the machine that has them."""
+    """An extended M3U of the rows of `table` with known files, for players on the machine that has them."""
     lines = ["#EXTM3U"]
     for row in tracks.select(["track_id", "title", "artist", "duration_seconds", "source_path"]).to_pylist():
         path = row["source_path"]
@@ -214,7 +214,7 @@ def ids(connection: duckdb.DuckDBPyConnection, wanted: Filter) -> list[str]:
 
 
 def lines(connection: duckdb.DuckDBPyConnection, track_ids: Sequence[str]) -> list[TrackLine]:
-    """Lines of some tracks, in order of their ids; unknown ones are left out."""
+    """Lines of some tracks, in order of their ids; unknown ones are skipped."""
     chosen = "FROM tracks AS t WHERE t.track_id IN (SELECT unnest($1::VARCHAR[]))"
     return _lines(connection, chosen, [list(track_ids)], "t.track_id")
 
@@ -222,7 +222,7 @@ def lines(connection: duckdb.DuckDBPyConnection, track_ids: Sequence[str]) -> li
 def labels_among(
     connection: duckdb.DuckDBPyConnection, track_ids: Sequence[str], *, source: str | None = None
 ) -> dict[str, int]:
-    """How many of some tracks have each label; by what one source says, or all."""
+    """How many of some tracks have each label, by one source or all."""
     rows = connection.execute(
         "SELECT label, count(DISTINCT track_id) FROM labels WHERE value = 1 AND ($2 IS NULL OR source = $2) "
         "AND track_id IN (SELECT unnest($1::VARCHAR[])) GROUP BY label",
@@ -263,7 +263,7 @@ def of_pair(
 
 
 def facts(connection: duckdb.DuckDBPyConnection, track_id: str) -> TrackFacts:
-    """What is known about one track.
+    """The metadata of one track.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The vectors that a model gave to tracks.
+"""The embeddings of tracks by a model.
 
 Shape suffixes: N tracks, D numbers.
 """
@@ -23,12 +23,12 @@ class TrackVectors:
 def read(
     connection: duckdb.DuckDBPyConnection, track_ids: Sequence[str], *, model: str | None = None
 ) -> TrackVectors | None:
-    """Embeddings of these tracks by a model or run, the newest by default; None where there are none.
+    """Embeddings of these tracks by a model or run, the newest by default; None if there are none.
 
     Raises
     ------
     UsageError
-        For a model that is named and has no embeddings.
+        For a named model without embeddings.
     """
     run = runs.find(runs.with_embeddings(connection), model, what="model with embeddings")
     if run is None:

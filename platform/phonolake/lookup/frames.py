@@ -15,13 +15,13 @@ from phonolake.store.schema import features_table, quote
 if TYPE_CHECKING:
     import pandas as pd
 
-# What tells where a row of features comes from, not what it says.
+# Columns with the origin of a row of features, not its values.
 _ORIGIN = ("feature_set", "source_shard", "config_hash", "code_version")
 _SEGMENT = ("start_seconds", "end_seconds")
 
 
 def tracks(connection: duckdb.DuckDBPyConnection, *, where: str | None = None) -> "pd.DataFrame":
-    """The table `tracks`, of those that pass an SQL condition.
+    """The table `tracks`, restricted by an SQL condition.
 
     Raises
     ------
@@ -61,18 +61,18 @@ def predictions(
     Parameters
     ----------
     model : str, optional
-        Model or run; the newest that predicted anything by default. A run that is no fold of a cross-validation goes
-        before those that are, since each of these speaks for a few tracks only.
+        Model or run; the newest that predicted anything by default. A run outside a cross-validation precedes its
+        folds, because each fold has predictions for a few tracks only.
     held_out : bool
-        What was said of tracks that a model had not learned from: over all folds of a cross-validation, the mean over
-        the models where none is named.
+        Predictions for tracks that a model was not trained on: over all folds of a cross-validation, and the mean over
+        models if none is named.
 
     Raises
     ------
     UsageError
-        For a model that is named and predicted nothing.
+        For a named model without predictions.
     PhonolakeError
-        When nothing was predicted.
+        When there are no predictions.
     """
     import pandas as pd  # late: it takes a second
 
@@ -80,7 +80,7 @@ def predictions(
     able = [run for run in runs.model_runs(connection) if run.run_id in said]
     run = runs.find(sorted(able, key=lambda r: r.is_fold), model, what="model with predictions")
     if run is None:
-        raise PhonolakeError("no model has predicted labels yet: `phonolake score` or `phonolake crossval` does")
+        raise PhonolakeError("no model has predicted labels yet: run `phonolake score` or `phonolake crossval`")
     if held_out:
         sql, asked = "FROM held_out(model_or_run := $1) SELECT track_id, label, probability", [model]
     else:
@@ -91,7 +91,7 @@ def predictions(
 
 
 def made(columns: Mapping[str, np.ndarray | list[str | None]]) -> "pd.DataFrame":
-    """A frame of arrays and of lists of strings, in half of the time that pandas takes to look at what they are."""
+    """A frame of arrays and lists of strings, in half the time that pandas needs to infer types."""
     import pandas as pd
 
     text = pd.StringDtype(na_value=np.nan)

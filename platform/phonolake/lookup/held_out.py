@@ -1,4 +1,4 @@
-"""What models that did not learn from a track say about it, beside the labels that it was given.
+"""Held-out predictions: of models that were not trained on the track, with its given labels.
 
 Shape suffixes: N tracks, L labels.
 """
@@ -15,7 +15,7 @@ from phonolake.lookup import probabilities
 from phonolake.lookup.label_matrix import check_source, places
 from phonolake.lookup.probabilities import Probabilities
 
-# More models are looked at as their mean alone.
+# For more models only the mean is used.
 MOST_MODELS = 8
 
 
@@ -30,7 +30,7 @@ class HeldOut:
     Y_NL : ndarray of bool
         Given labels; every track has at least one, and every label at least one track.
     by_model : tuple of ndarray of float64
-        Of each model, where several judged all of the tracks, its own probabilities (N, L); else none.
+        The probabilities (N, L) of each model, if several scored all of the tracks; else empty.
     """
 
     track_ids: tuple[str, ...]
@@ -56,7 +56,7 @@ class HeldOut:
 
     @property
     def classes(self) -> np.ndarray:
-        """Class number of each track, where each has one label."""
+        """Class number of each track, if each has one label."""
         assert self.single
         return self.Y_NL.argmax(axis=1)
 
@@ -68,14 +68,14 @@ def read_held_out(
     dataset: str | None = None,
     model: str | None = None,
 ) -> HeldOut:
-    """What models said of the tracks that they held out: the mean over the models, each by its newest training.
+    """Predictions of models for the tracks that they held out: the mean over the models, each by its newest training.
 
-    Tracks without a label of `source` and labels without a track are left out: nothing was claimed about them.
+    Tracks without a label of `source` and labels without a track are left out.
 
     Parameters
     ----------
     source : str
-        Whose labels, as the macro ``labels_by`` takes it: ``resolved`` for those that annotators corrected.
+        Source of the labels, as for the macro ``labels_by``: ``resolved`` for those that annotators corrected.
     model : str, optional
         Predictions of this model or run only.
 
@@ -90,7 +90,7 @@ def read_held_out(
     asked = "WHERE $2 IS NULL OR track_id IN (SELECT track_id FROM tracks WHERE dataset = $2)"
     said = f"FROM held_out(model_or_run := $1) {asked}"
     names = connection.execute(f"SELECT DISTINCT model {said} ORDER BY model", [model, dataset]).fetchall()
-    # A run that is named is asked by its own name: others of its model said something else.
+    # A named run is used alone: other runs of its model predicted something else.
     wanted = [name for (name,) in names] if model is None and 1 < len(names) <= MOST_MODELS else [model]
     own = [
         probabilities.read(connection, f"SELECT track_id, label, probability {said}", [name, dataset])
@@ -113,7 +113,7 @@ def read_held_out(
 
 
 def _mean(own: Sequence[Probabilities]) -> Probabilities:
-    """What several models say on average, each where it says something."""
+    """The mean over several models, for each prediction over those that have it."""
     track_ids = sorted({track_id for one in own for track_id in one.track_ids})
     labels = sorted({label for one in own for label in one.labels})
     sum_NL = np.zeros((len(track_ids), len(labels)))
@@ -128,7 +128,7 @@ def _mean(own: Sequence[Probabilities]) -> Probabilities:
 
 
 def _aligned(found: Probabilities, held: HeldOut) -> np.ndarray | None:
-    """Probabilities of one model in the rows and columns of `held`; None where it lacks some."""
+    """Probabilities of one model in the rows and columns of `held`; None if it lacks some."""
     row, column = places(held.track_ids, found.track_ids), places(held.labels, found.labels)
     if (row < 0).any() or (column < 0).any():
         return None
@@ -137,11 +137,11 @@ def _aligned(found: Probabilities, held: HeldOut) -> np.ndarray | None:
 
 
 def check_single(held: HeldOut, source: str) -> None:
-    """Raise a `UsageError` unless every track has one label only: what asks for classes cannot do with tags."""
+    """Raise a `UsageError` unless every track has exactly one label, which analyses of classes need."""
     if not held.single:
         several = held.track_ids[int(np.argmax(held.Y_NL.sum(axis=1) != 1))]
         raise UsageError(
-            f"labels of source {source!r} are no classes: {several} has several; name a --source with one label a track"
+            f"labels of source {source!r} are not classes: {several} has several; name a --source with one each"
         )
 
 
@@ -149,10 +149,10 @@ def _used(found: Probabilities, Y_NL: np.ndarray) -> HeldOut:
     """Only labels with a track, and tracks with a label."""
     used_L = np.asarray(Y_NL.any(axis=0))
     P_NL, Y_NL = found.P_NL[:, used_L], Y_NL[:, used_L]
-    # A track that some label has no prediction for comes from runs with other labels.
+    # A track without a prediction for some label comes from runs with other labels.
     used_N = np.logical_and(Y_NL.any(axis=1), ~np.isnan(P_NL).any(axis=1))
     if not used_N.any():
-        raise PhonolakeError("the held-out predictions are of runs with different labels: name one with --model")
+        raise PhonolakeError("the held-out predictions come from runs with different labels: name one with --model")
     return HeldOut(
         tuple(compress(found.track_ids, used_N)), tuple(compress(found.labels, used_L)), P_NL[used_N], Y_NL[used_N]
     )

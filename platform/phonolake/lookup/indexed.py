@@ -1,4 +1,4 @@
-"""Indexes as parts of a lake: where they lie, which shards their segments are of, and what is shown of their tracks."""
+"""Indexes as parts of a lake: folders, the shards of their segments, and the metadata of their tracks."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,24 +20,24 @@ from phonolake.store.schema import literal
 from phonolake.store.shards import SEPARATOR
 
 FOLDER, VECTORS = "indexes", "embeddings"
-# Tables that title, artist and labels come from.
+# Tables with title, artist and labels.
 SHOWN = ("tracks", "labels")
 INDEXED = "indexed_tracks"
-# What DuckDB may take to look up what is shown of many tracks; beyond, it uses the disk.
+# DuckDB's memory limit for looking up the metadata of many tracks; beyond, it uses the disk.
 MEMORY = "384MB"
-# Tracks that are looked up at once: groups of texts do not go to the disk.
+# Tracks per lookup: DuckDB cannot move groups of texts to the disk.
 AT_ONCE = 1 << 16
-# Vectors that are read at once.
+# Vectors per read.
 BATCH = 8192
 
 
 def folder(lake: Lake, run_id: str) -> Path:
-    """Where the index of a run lies on this machine, as it is now."""
+    """The local folder of the current index of a run."""
     return folders.fetch(lake.place, f"{FOLDER}/{run_id}")
 
 
 def send(lake: Lake, run_id: str) -> None:
-    """Let everybody see an index that was written or changed on this machine; one without files goes."""
+    """Publish an index that was written or changed on this machine; one without files is removed."""
     if any((lake.root / FOLDER / run_id).glob("[!.]*")):
         folders.send(lake.place, f"{FOLDER}/{run_id}")
     elif lake.place.is_remote:
@@ -56,7 +56,7 @@ def published(lake: Lake, run_id: str) -> dict[str, SourceShard]:
 
 
 def shown(lake: Lake) -> dict[str, tuple[SourceShard, ...]]:
-    """The shards that title, artist and labels come from, by their tables."""
+    """The shards with title, artist and labels, by their tables."""
     return {table: tuple(_sources(lake, table).values()) for table in SHOWN}
 
 
@@ -65,7 +65,7 @@ def _sources(lake: Lake, table: str) -> dict[str, SourceShard]:
 
 
 def states(lake: Lake) -> list[tuple[str, None, int, int, int]]:
-    """Of each index run, kind and recall; no version; segments, vectors and bytes."""
+    """For each index: run, kind and recall; no version; segments, vectors and bytes."""
     found = []
     for run_id in runs(lake):
         card = faiss_index.read_card(folder(lake, run_id))
@@ -79,18 +79,18 @@ def states(lake: Lake) -> list[tuple[str, None, int, int, int]]:
 
 
 def missing(parts: Iterable[IndexSegment], now: dict[str, SourceShard]) -> tuple[SourceShard, ...]:
-    """Published shards that none of the segments holds, in order of their names."""
+    """Published shards that no segment contains, in order of their names."""
     held = {source.file for part in parts for source in part.shards if source.is_in(now)}
     return tuple(now[file] for file in sorted(now.keys() - held))
 
 
 def dead_rows(part: IndexSegment, now: dict[str, SourceShard]) -> int:
-    """Vectors of a segment that come from shards which are no longer published."""
+    """Vectors of a segment from shards that are no longer published."""
     return sum(source.rows or 0 for source in part.shards if not source.is_in(now))
 
 
 def touched(lake: Lake, part: IndexSegment) -> pa.Array | None:
-    """Tracks of which something else may be shown than the segment keeps; None where that may be any."""
+    """Tracks whose metadata may differ from that in the segment; None if it may be any."""
     ids: list[pa.Array] = []
     for table in SHOWN:
         now, before = _sources(lake, table), part.shown.get(table)
@@ -111,7 +111,7 @@ def blocks(lake: Lake, sources: Iterable[SourceShard]) -> Iterator[Block]:
 
 
 def values(lake: Lake, source: SourceShard) -> int:
-    """How many values each vector of a shard has."""
+    """The dimension of the vectors of a shard."""
     with pq.ParquetFile(lake.local(VECTORS, source.file)) as file:
         first = next(file.iter_batches(1, columns=["embedding"]))
     return len(first.column("embedding").flatten())
@@ -133,7 +133,7 @@ def showing(lake: Lake) -> Iterator[Show]:
 def _shown(connection: duckdb.DuckDBPyConnection, track_ids: pa.ChunkedArray) -> Iterator[pa.RecordBatch]:
     """Title, artist and labels of some tracks, in their order."""
     connection.register(INDEXED, pa.table({"track_id": track_ids, "number": pa.array(np.arange(len(track_ids)))}))
-    # Tables are read where these tracks lie; as a rule those of an index come in an order.
+    # Read only the parts of tables with these tracks; as a rule those of an index are in order.
     limits = pc.min_max(track_ids).as_py()
     there = f"track_id BETWEEN {literal(limits['min'])} AND {literal(limits['max'])}"
     there += f" AND track_id IN (SELECT track_id FROM {INDEXED})"
@@ -151,6 +151,6 @@ def _shown(connection: duckdb.DuckDBPyConnection, track_ids: pa.ChunkedArray) ->
         """
     )
     yield from relation.to_arrow_reader(ROWS)
-    # Or the ids stay in memory until the next ones are asked for.
+    # Otherwise the ids stay in memory until the next lookup.
     del relation
     connection.unregister(INDEXED)

@@ -1,17 +1,16 @@
-"""Which tracks belong on one side of a split: those of one artist, and those that hold the same recording.
+"""Which tracks belong on one side of a split: those of one artist, and those with the same recording.
 
-`phonolake split` deals by these groups and `phonolake splits check` looks for them: what the one promises is what the
-other asks.
+`phonolake split` deals by these groups and `phonolake splits check` uses the same ones.
 """
 
 import unicodedata
 
 import duckdb
 
-# An accent, as decomposed text has it. Other marks, such as the vowels of Devanagari, tell one name from another.
+# An accent in decomposed text. Other marks, such as the vowels of Devanagari, distinguish names.
 _ACCENTS = dict.fromkeys(range(0x0300, 0x0370))
 
-# A dataset's own number counts before the name: two artists may be called alike, and one is spelt in several ways.
+# A dataset's own number takes precedence over the name: two artists may have one name, and one several spellings.
 _ARTISTS = """
     CREATE OR REPLACE TEMP TABLE artist_of AS
     SELECT t.track_id,
@@ -23,7 +22,7 @@ _ARTISTS = """
     FROM tracks AS t LEFT JOIN metadata AS m USING (track_id)
     LEFT JOIN spellings AS f ON f.name = t.artist LEFT JOIN spellings AS a ON a.name = t.album
 """
-# Of several tracks with the same samples each is paired with the first: the others are alike, too.
+# Tracks with identical samples are each paired with the first only, but all of them are duplicates.
 _ALIKE = """
     CREATE OR REPLACE TEMP TABLE alike AS
     SELECT track_id AS one, other_id AS two, kind, similarity FROM duplicates
@@ -34,7 +33,7 @@ _ALIKE = """
 
 
 def folded(name: str) -> str:
-    """A name without what spellings differ by: case, accents, and blanks at its ends or more than one."""
+    """A name without differences of spelling: case, accents, and extra spaces."""
     plain = unicodedata.normalize("NFKD", name).translate(_ACCENTS)
     return unicodedata.normalize("NFC", " ".join(plain.casefold().split()))
 
@@ -42,8 +41,8 @@ def folded(name: str) -> str:
 def relate(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the temporary tables ``artist_of`` (artist and album of every track) and ``alike`` (pairs of duplicates).
 
-    An artist is the dataset's number where there is one, else the folded name, which is the same in every dataset; NULL
-    where nobody states any. An album is told within its dataset.
+    An artist is the dataset's number if there is one, else the folded name, which is the same in every dataset; NULL if
+    none is stated. An album is identified within its dataset.
     """
     rows = connection.execute("SELECT artist FROM tracks UNION SELECT album FROM tracks").fetchall()
     names = [name for (name,) in rows if name is not None]
@@ -57,12 +56,12 @@ def relate(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def groups(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """The group of every track: whoever shares an artist or a recording with another, directly or through others.
+    """The group of every track: tracks that share an artist or a recording, directly or through others.
 
     Returns
     -------
     dict
-        By track id, a key that the tracks of one group have in common. A track without artist and copy stands alone.
+        By track id, a key that the tracks of one group share. A track without artist and copy is a group of its own.
     """
     relate(connection)
     key = dict(connection.execute("SELECT track_id, coalesce(artist, 'track ' || track_id) FROM artist_of").fetchall())
@@ -76,7 +75,7 @@ def groups(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
     for one, two in connection.execute("SELECT one, two FROM alike").fetchall():
         if one in key and two in key:
-            # The first by name stands for both, in whatever order the pairs come.
+            # The first by name represents both, in whatever order the pairs come.
             low, high = sorted((top(key[one]), top(key[two])))
             if low != high:
                 above[high] = low

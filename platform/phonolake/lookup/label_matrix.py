@@ -1,4 +1,4 @@
-"""Which track has which label, as one matrix: from a lake, or from files.
+"""Tracks and labels as one matrix: from a lake, or from files.
 
 Shape suffixes: N tracks, L labels.
 """
@@ -15,13 +15,13 @@ from scipy import sparse
 
 from phonolake.errors import PhonolakeError, UsageError, unknown
 
-# What `labels_by` understands beside the names of sources: the dataset's labels with annotations laid over them.
+# An argument of `labels_by` besides sources: the dataset's labels, corrected by annotations.
 RESOLVED = "resolved"
 
 
 @dataclass(frozen=True, slots=True)
 class LabelMatrix:
-    """Which track has which label: Y_NL of 0 and 1, with the names of rows and columns.
+    """Matrix Y_NL of 0 and 1: which track has which label, with the names of rows and columns.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def read_labels(
     Parameters
     ----------
     source : str, optional
-        Labels of this source only, as the macro ``labels_by`` takes it.
+        Labels of this source only, as for the macro ``labels_by``.
     dataset : str, optional
         Tracks of this dataset only.
     min_count : int
@@ -77,7 +77,7 @@ def read_labels(
 
 
 def coded(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
-    """Distinct values in order, and the place of each value among them."""
+    """Distinct values in order, and the position of each value among them."""
     coded = pc.dictionary_encode(column).combine_chunks()
     if isinstance(coded, pa.ChunkedArray):
         coded = coded.chunk(0) if coded.num_chunks else pa.DictionaryArray.from_arrays(pa.array([], "int32"), [])
@@ -89,7 +89,7 @@ def coded(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
 
 
 def places(values: pa.ChunkedArray | Sequence[str], among: Sequence[str]) -> np.ndarray:
-    """The place of each value in a list, -1 for those that are not in it."""
+    """The position of each value in a list, -1 for missing ones."""
     wanted = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([pa.array(values, pa.string())])
     return pc.fill_null(pc.index_in(wanted, pa.array(among, pa.string())), -1).to_numpy().astype(np.int64)
 
@@ -102,12 +102,12 @@ def read_matrix(matrix: str | Path, names: str | Path | None = None) -> LabelMat
     matrix : path
         ``.npy`` (tracks, labels) of 0 and 1, which is read block by block, or the ``.npz`` of `scipy.sparse.save_npz`.
     names : path, optional
-        Text file; the columns are called by their numbers, from 0, without it.
+        Text file; without it the names are the column numbers from 0.
 
     Raises
     ------
     UsageError
-        If a file is missing, is of another kind, or the names are not as many as the columns.
+        If a file is missing or of another kind, or the numbers of names and columns differ.
     """
     Y_NL = _load(Path(matrix).expanduser())
     if Y_NL.ndim != 2:
@@ -126,7 +126,7 @@ def read_names(path: str | Path) -> tuple[str, ...]:
     Raises
     ------
     UsageError
-        If the file is missing or no text, or a name is empty or stands twice.
+        If the file is missing or not text, or a name is empty or appears twice.
     """
     try:
         text = Path(path).expanduser().read_text(encoding="utf-8")
@@ -145,28 +145,28 @@ def _load(path: Path) -> np.ndarray | sparse.csr_array:
     try:
         if path.suffix == ".npz":
             return sparse.csr_array(sparse.load_npz(path))
-        # Pickled objects are refused: they could run code.
+        # Pickled objects are refused, because they could run code.
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, KeyError, EOFError) as error:
         raise UsageError(
-            f"{path} is no matrix of labels ({error}): give a .npy array or a scipy.sparse .npz"
+            f"{path} is not a matrix of labels ({error}): give a .npy array or a scipy.sparse .npz"
         ) from error
 
 
 def check_some(found: LabelMatrix, source: str | None) -> None:
-    """Raise a `PhonolakeError` when there is no label to ask about."""
+    """Raise a `PhonolakeError` when there are no labels."""
     if not found.labels:
         of = "" if source is None else f" of source {source!r}"
-        raise PhonolakeError(f"the lake has no labels{of} yet: `phonolake run` or `phonolake ingest` brings some")
+        raise PhonolakeError(f"the lake has no labels{of} yet: run `phonolake run` or `phonolake ingest`")
 
 
 def check_source(connection: duckdb.DuckDBPyConnection, source: str, *, resolved: bool = True) -> None:
-    """Raise a `UsageError` that names the sources there are, unless `source` is one, or the lake has no labels at all.
+    """Raise a `UsageError` that lists the sources, unless `source` is one, or the lake has no labels at all.
 
     Parameters
     ----------
     resolved : bool
-        Whether what the macro ``labels_by`` understands besides is a source: labels with annotations laid over them.
+        Whether ``resolved`` also counts as a source, as for the macro ``labels_by``.
     """
     names = {name for (name,) in connection.execute("SELECT DISTINCT source FROM labels").fetchall()}
     known = names | {RESOLVED} if resolved else names

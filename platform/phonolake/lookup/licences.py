@@ -1,4 +1,4 @@
-"""Under which licence a model, its vectors and its predictions stand, and where they come from."""
+"""The licence and origin of a model, its vectors and its predictions."""
 
 import re
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from phonolake.errors import UsageError, unknown
 
 PERMISSIVE, NON_COMMERCIAL, OTHER, NOT_STATED = "permissive", "non-commercial", "other", "not stated"
 KINDS = (PERMISSIVE, NON_COMMERCIAL, OTHER, NOT_STATED)
-# What was trained here on the user's own music is the user's.
+# Models trained here on the user's own music are the user's.
 OWN = "own"
-# Kinds of cards of what was made elsewhere.
+# Kinds of cards of imports.
 BROUGHT = ("vectors", "predictions")
 
 _NON_COMMERCIAL = re.compile(r"\bnc\b|non-?\s?commercial|research (use )?only|academic", re.IGNORECASE)
-# Licences that let everyone do everything with what is made, but for naming who made it.
+# Licences that allow every use of the results, at most with attribution.
 _PERMISSIVE = re.compile(
     r"^\s*(own\b|mit\b|isc\b|bsd\b|apache\b|cc0\b|cc[- ]?by(?!\s*[- ]\s*(sa|nd|nc))\b|unlicense\b|zlib\b|0bsd\b"
     r"|public domain\b|mpl\b)",
@@ -32,11 +32,11 @@ class ModelLicence:
     Parameters
     ----------
     licence : str or None
-        As stated; ``own`` for what was trained in the lake; None where nobody says.
+        As stated; ``own`` for models trained in the lake; None if not stated.
     kind : str
         One of `KINDS`.
     origin : str or None
-        Address, paper or model that it comes from.
+        Address, paper or model of its origin.
     """
 
     run_id: str
@@ -50,7 +50,7 @@ def kind_of(licence: str | None) -> str:
     """What a licence allows: one of `KINDS`."""
     if not licence or not licence.strip():
         return NOT_STATED
-    # A licence's letters are parted in many ways: CC-BY-NC 4.0, CC BY NC, by_nc.
+    # Licences are spelt in many ways: CC-BY-NC 4.0, CC BY NC, by_nc.
     parted = re.sub(r"[_/]+", "-", licence)
     if _NON_COMMERCIAL.search(parted.replace("-", " ")) or _NON_COMMERCIAL.search(parted):
         return NON_COMMERCIAL
@@ -58,7 +58,7 @@ def kind_of(licence: str | None) -> str:
 
 
 def of_card(card: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Licence and origin that a model's card states."""
+    """Licence and origin on a model's card."""
     weights = card.get("weights") or {}
     licence, origin = card.get("licence") or weights.get("licence"), card.get("origin") or weights.get("url")
     if licence is None and not weights and card.get("kind") not in BROUGHT:
@@ -78,13 +78,13 @@ def of_runs(connection: duckdb.DuckDBPyConnection) -> dict[str, ModelLicence]:
 
 
 def check_card(model: str, card: Mapping[str, Any], wanted: str | None) -> None:
-    """Raise a `UsageError` where a model that is in no lake stands under a licence of another kind than `wanted`."""
+    """Raise a `UsageError` if a model outside lakes has a licence of another kind than `wanted`."""
     if wanted is None:
         return
     check_kind(wanted)
     stated, _ = of_card(card)
     if (kind := kind_of(stated)) != wanted:
-        raise UsageError(f"{model} stands under a licence of the kind {kind!r} ({stated or NOT_STATED})")
+        raise UsageError(f"{model} has a licence of the kind {kind!r} ({stated or NOT_STATED})")
 
 
 def check_kind(wanted: str) -> None:

@@ -1,4 +1,4 @@
-"""A lake as it is without what stands under other licences: models, vectors, predictions and what was made of them."""
+"""A view of a lake without other licences: without their models, vectors, predictions and results."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ from phonolake.store.lake import NOTHING, Change, Lake, Reads
 from phonolake.store.place import Place
 from phonolake.store.shards import SEPARATOR, SUFFIX, Shard
 
-# Tables whose shards are called by the run that they are of, or as that run's shard of `models` is.
+# Tables whose shards are named after their run, or after that run's shard of `models`.
 MADE = ("activations", "embeddings", "metrics", "models", "neighbours", "predictions")
-# Kept answers of analyses that ask models, which are called by the run of the analysis.
+# Stored results of analyses that use models, which are named after the run of the analysis.
 KEPT = (
     "class_removals", "confusions", "evaluation_checks", "label_similarities", "label_suspects", "noise_rates",
     "roc_points", "track_maps",
 )  # fmt: skip
-# Tables whose rows say what they were made of, and how they say it; None where it was not noted.
+# Tables whose rows name the models that they depend on, and the SQL for it; NULL means not recorded.
 COMPARED = {
     "benchmark_answers": "representation",
     "benchmark_vectors": "representation",
@@ -26,17 +26,16 @@ COMPARED = {
     "study_claims": "unnest(if(models_read = [], [''], coalesce(models_read, [NULL])))",
     "study_rows": "unnest(if(models_read = [], [''], coalesce(models_read, [NULL])))",
 }
-# Answers lie in shards that are called as the cells are which gave them.
+# The shards of one table have the names of the shards of another.
 OF_CELLS = {"study_predictions": "study_cells"}
-# How those begin that models gave: runs of the lake, and networks of the model home.
+# Prefixes of vectors by models: runs of the lake, and networks of the model home.
 EMBEDDINGS, HOME = "embeddings", "home"
 
 
 class LicensedLake(Lake):
-    """A lake that shows, beside all that no model made, what stands under licences of one kind; writing sees it whole.
+    """A lake that shows only models of one kind of licence, and all that no model made; writers see everything.
 
-    Of analyses that were kept while models under other licences were there, it shows those that were asked under the
-    same restriction.
+    It shows stored analyses from times with other models only if they had the same restriction.
 
     Parameters
     ----------
@@ -56,7 +55,7 @@ class LicensedLake(Lake):
         super().__init__(place, versions)
         licences.check_kind(kind)
         self.kind = kind
-        # What was decided, by the table and the versions that decide it.
+        # Cached decisions, by the table and the versions on which they depend.
         self._decided: dict[tuple[str, int, int], frozenset[str]] = {}
 
     @property
@@ -93,14 +92,14 @@ class LicensedLake(Lake):
         Lake(self.place).build_catalog()
 
     def _once(self, table: str, versions: Mapping[str, int], find: Callable[[Lake], frozenset[str]]) -> frozenset[str]:
-        """What `find` finds in the whole lake; once for each version of a table, and of the models."""
+        """The result of `find` in the whole lake; once for each version of a table, and of the models."""
         key = (table, versions.get(table, -1), versions.get("models", -1))
         if key not in self._decided:
             self._decided[key] = find(Lake(self.place, versions))
         return self._decided[key]
 
     def _hidden_runs(self, lake: Lake) -> frozenset[str]:
-        """Runs under other licences, and their shards of `models`: of what was imported all shards are called so."""
+        """Runs under other licences, and their shards of `models`, after which all shards of imports are named."""
         with catalog.connect(lake) as connection:
             stated = licences.of_runs(connection)
             hidden = {run_id for run_id, found in stated.items() if found.kind != self.kind}
@@ -111,7 +110,7 @@ class LicensedLake(Lake):
         return frozenset(hidden | {path.rpartition("/")[2] for path, run_id in rows if run_id in hidden})
 
     def _asked_alike(self, lake: Lake) -> frozenset[str]:
-        """Runs of analyses that looked at no more than this lake shows."""
+        """Runs of analyses that used only what this lake shows."""
         with catalog.connect(lake) as connection:
             rows = connection.execute(
                 "SELECT run_id FROM runs WHERE stage = 'analyse' AND config->>'$.parameters.licence' = $1", [self.kind]
@@ -138,15 +137,15 @@ class LicensedLake(Lake):
 
 
 def opened(path: str | Path | Place, kind: str | None) -> Lake:
-    """A lake, or what of it stands under licences of a kind; the errors are those of `Lake.open` and of the kind."""
+    """A lake, or its view for a kind of licences; the errors are those of `Lake.open` and of the kind."""
     lake = Lake.open(path)
     return lake if kind is None else LicensedLake(lake.place, kind)
 
 
 def _is_hidden(text: str | None, hidden: frozenset[str]) -> bool:
-    """Whether a row is of a model that is hidden, or of a network outside, whose licence no lake knows.
+    """Whether a row is by a hidden model, or by a network outside, whose licence no lake knows.
 
-    Where it was not noted, it is hidden as soon as a model is.
+    A row without a record of its models is hidden as soon as any model is.
     """
     if text is None:
         return bool(hidden)
@@ -155,5 +154,5 @@ def _is_hidden(text: str | None, hidden: frozenset[str]) -> bool:
 
 
 def _run_of(file: str) -> str:
-    """The run in the name of a shard; activations name their layer behind it."""
+    """The run in the name of a shard; activations have their layer after it."""
     return file.removesuffix(SUFFIX).split(SEPARATOR)[0].split("@")[0]

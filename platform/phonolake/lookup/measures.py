@@ -1,4 +1,4 @@
-"""Numbers that tracks are chosen, sorted and shown by: duration, year, loudness, and every value of a feature set."""
+"""Measures to filter, sort and show tracks: duration, year, loudness, and every value of a feature set."""
 
 import math
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ import duckdb
 from phonolake.errors import UsageError, unknown
 from phonolake.store.schema import quote
 
-# Widths of bins that read well on an axis.
+# Round widths of bins for an axis.
 STEPS = (1, 2, 5, 10)
 MOST_BINS = 24
 FEATURES = "features_"
-# Columns of feature sets that are no values.
+# Columns of feature sets that are not values.
 KEYS = ("start_seconds", "end_seconds")
 
 
@@ -24,11 +24,11 @@ class Measure:
     Parameters
     ----------
     name : str
-        What it is called in addresses and in Python; of a feature set the name of its view, a dot, and the column.
+        Its name in addresses and in Python; for a feature set the name of its view, a dot, and the column.
     title : str
-        What people read, with the unit.
+        Display name, with the unit.
     sql : str
-        A SELECT of `track_id` and `value`; of several rows of a track their mean counts.
+        A SELECT of `track_id` and `value`; for several rows of a track their mean counts.
     """
 
     name: str
@@ -63,7 +63,7 @@ OWN = (
 
 
 def measures(connection: duckdb.DuckDBPyConnection) -> dict[str, Measure]:
-    """By name, every measure that can be asked for, whether tracks have it or not."""
+    """By name, every available measure, whether tracks have it or not."""
     rows = connection.execute(
         "SELECT table_name, column_name FROM duckdb_columns() WHERE starts_with(table_name, $1) "
         "AND data_type IN ('DOUBLE', 'FLOAT') AND NOT list_contains($2, column_name) ORDER BY ALL",
@@ -81,7 +81,7 @@ def measures(connection: duckdb.DuckDBPyConnection) -> dict[str, Measure]:
 
 
 def find(connection: duckdb.DuckDBPyConnection, name: str) -> Measure:
-    """A measure by its name; a `UsageError` where there is none."""
+    """A measure by its name; a `UsageError` if there is none."""
     known = measures(connection)
     if name not in known:
         raise unknown("measure", name, known)
@@ -94,17 +94,17 @@ def condition(connection: duckdb.DuckDBPyConnection, wanted: Range) -> str:
     Raises
     ------
     UsageError
-        For an unknown measure, or a bound that is no number.
+        For an unknown measure, or a bound that is not a number.
     """
     bounds = [(sign, bound) for sign, bound in ((">=", wanted.low), ("<=", wanted.high)) if bound is not None]
     if any(not math.isfinite(bound) for _, bound in bounds):
-        raise UsageError(f"a range of {wanted.measure} has numbers as its ends")
+        raise UsageError(f"a range of {wanted.measure} needs numbers as its bounds")
     said = " AND ".join(["value IS NOT NULL", *(f"value {sign} {float(bound)!r}" for sign, bound in bounds)])
     return f"track_id IN (SELECT track_id FROM ({_means(find(connection, wanted.measure))}) WHERE {said})"
 
 
 def values(connection: duckdb.DuckDBPyConnection, name: str, track_ids: Sequence[str]) -> dict[str, float]:
-    """What some tracks have of a measure; those that have nothing are left out."""
+    """The values of a measure for some tracks; tracks without one are left out."""
     sql = _means(find(connection, name), "track_id IN (SELECT unnest($1::VARCHAR[]))")
     return dict(connection.execute(f"SELECT track_id, value FROM ({sql})", [list(track_ids)]).fetchall())
 
@@ -115,7 +115,7 @@ def order(connection: duckdb.DuckDBPyConnection, name: str) -> str:
 
 
 def histogram(connection: duckdb.DuckDBPyConnection, name: str, among: str | None = None) -> list[Bin]:
-    """Tracks by a measure, in at most 24 bins of one width; the bins do not depend on which tracks are counted.
+    """Tracks by a measure, in at most 24 bins of one width; the bins do not depend on the counted tracks.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def histogram(connection: duckdb.DuckDBPyConnection, name: str, among: str | Non
     Returns
     -------
     list of Bin
-        In order, empty ones too; none where no track has the measure.
+        In order, including empty ones; none if no track has the measure.
     """
     sql = _means(find(connection, name))
     low, high = connection.execute(f"SELECT min(value), max(value) FROM ({sql}) WHERE isfinite(value)").fetchall()[0]
@@ -148,7 +148,7 @@ def _means(measure: Measure, among: str = "true") -> str:
 
 
 def _width(low: float, high: float) -> float:
-    """The smallest width that reads well and needs no more than so many bins."""
+    """The smallest round width that needs no more than this number of bins."""
     least = max((high - low) / (MOST_BINS - 2), abs(high) * 1e-9, 1e-12)
     power = 10.0 ** math.floor(math.log10(least))
     return next(step * power for step in STEPS if step * power >= least * (1 - 1e-9))

@@ -1,4 +1,4 @@
-"""What models say about tracks, as one matrix, read piece by piece.
+"""Predictions for tracks as one matrix, read piece by piece.
 
 Shape suffixes: N tracks, L labels.
 """
@@ -10,13 +10,13 @@ from typing import Any
 import duckdb
 import numpy as np
 
-# Rows that are in memory at once, beside the matrix itself.
+# Rows in memory at once, besides the matrix itself.
 PIECE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Probabilities:
-    """Mean probabilities P_NL of tracks and labels, in order of their names; NaN where nothing was said."""
+    """Mean probabilities P_NL of tracks and labels, in order of their names; NaN for missing ones."""
 
     track_ids: tuple[str, ...]
     labels: tuple[str, ...]
@@ -24,7 +24,7 @@ class Probabilities:
 
 
 def read(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any]) -> Probabilities:
-    """Read what a SELECT with the columns track_id, label and probability gives."""
+    """Read the result of a SELECT with the columns track_id, label and probability."""
     numbered = (
         f"WITH said AS NOT MATERIALIZED ({sql}), "
         "ids AS (SELECT track_id, row_number() OVER (ORDER BY track_id) - 1 AS n FROM (SELECT DISTINCT track_id "
@@ -38,7 +38,7 @@ def read(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[A
     shape = (len(track_ids), len(labels))
     size = shape[0] * shape[1]
     sum_C, n_C = np.zeros(size), np.zeros(size, np.int32)
-    # Numbers, and not names, for each row: a name for each would take many times the room.
+    # Numbers, and not names, for each row: a name for each would take many times the memory.
     pieces = connection.sql(
         f"{numbered} SELECT n * {len(labels)} + k AS cell, probability FROM said JOIN ids USING (track_id) "
         "JOIN names USING (label)",

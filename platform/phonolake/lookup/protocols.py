@@ -1,8 +1,8 @@
-"""Protocols that papers share: which dataset is tested on which split, and what was published on it.
+"""Shared protocols of papers: dataset, split, and published figures.
 
-A published figure stands beside ours as its paper states it: the paper's models had seen the music of the training part
-alone, unless `system` says otherwise, and its averages may be over folds where ours are over tracks. Where a paper was
-not at hand `source` says who quotes it.
+A published figure is shown as its paper states it: the paper's models were trained on the training part alone, unless
+`system` says otherwise, and its means may be over folds, while ours are over tracks. If a paper was not available,
+`source` says who quotes it.
 """
 
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ class PublishedFigure:
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """What is compared with what.
+    """A benchmark protocol.
 
     Parameters
     ----------
     name : str
     dataset : str
-        Name of the source, which a lake's dataset has unless it was named otherwise.
+        Name of the source, which is the name of the dataset in a lake unless another was given.
     split : str
         Name of the split in the table `splits`.
     summary : str
@@ -103,7 +103,7 @@ PROTOCOLS: tuple[Protocol, ...] = (
         "fault-filtered",
         "443/197/290 clips of 10 genres without repetitions and with no artist on two sides",
         published=(
-            _accuracy("CNN that learned the Million Song Dataset", 0.821, f"Lee et al., as quoted by {_PONS}"),
+            _accuracy("CNN trained on the Million Song Dataset", 0.821, f"Lee et al., as quoted by {_PONS}"),
             _accuracy("random VGG, SVM", 0.5965, _PONS),
             _accuracy("random timbral+temporal, SVM", 0.5689, _PONS),
             _accuracy("MFCC, SVM", 0.5344, _PONS),

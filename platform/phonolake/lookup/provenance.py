@@ -1,4 +1,4 @@
-"""Where a number comes from: the run that made it, its configuration, what it read, and the shards that hold it."""
+"""The origin of a figure: its run, configuration, inputs and shards."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ class Origin:
     Parameters
     ----------
     config, snapshot : str
-        JSON: what was asked for, and the version of every table that was read.
+        JSON: the configuration, and the version of every table that was read.
     """
 
     run_id: str
@@ -30,7 +30,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """One shard that holds rows behind a number."""
+    """One shard with rows behind a figure."""
 
     table: str
     version: int
@@ -40,7 +40,7 @@ class Holding:
 
 
 def origin(connection: duckdb.DuckDBPyConnection, run_id: str) -> Origin | None:
-    """The run called `run_id`; None when the lake has no such run."""
+    """The run `run_id`; None if the lake has no such run."""
     rows = connection.execute(
         "SELECT run_id, stage, config, config_hash, snapshot, started_at, finished_at, code_version FROM runs "
         "WHERE run_id = $1",
@@ -50,7 +50,7 @@ def origin(connection: duckdb.DuckDBPyConnection, run_id: str) -> Origin | None:
 
 
 def holdings(lake: Lake, tables: tuple[str, ...], *, run_id: str | None = None) -> list[Holding]:
-    """The published shards of some tables; only those of a run where one is named."""
+    """The published shards of some tables; only those of a run if one is named."""
     versions = lake.versions()
     return [
         Holding(table, versions[table], shard.file, shard.rows, shard.bytes)

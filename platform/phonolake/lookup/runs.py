@@ -1,7 +1,7 @@
-"""Which run is meant: the one answer to a model's or run's name, for commands, pages, Python and other questions.
+"""Resolve the name of a model or run, for commands, pages and Python.
 
-The id of a run names that run. A model's name stands for its newest run. Without a name the newest run counts that can
-answer what is asked. Newest means finished last; of those that finished together the first by id.
+The id of a run means that run. A model's name means its newest run. Without a name it is the newest run that can
+answer. Newest means finished last; ties are broken by the first id.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ import duckdb
 
 from phonolake.errors import unknown
 
-# The input of a model of which only predictions or vectors are here begins with this; the file's name follows.
+# Prefix of the input of a model of which only predictions or vectors were imported; the file's name follows.
 IMPORTED = "import:"
 
 
@@ -23,17 +23,17 @@ class ModelRun:
     Parameters
     ----------
     architecture : str
-        What the registry calls it; another name than `model` where somebody named an imported network.
+        Its name in the registry; differs from `model` if the user named an imported network.
     input : str
-        What the model reads, as `phonolake.inference.inputs.parse` takes it; `IMPORTED` where it is not here.
+        What the model reads, as for `phonolake.inference.inputs.parse`; `IMPORTED` if it is not here.
     labels : tuple of str
         Its classes; empty for a model without probabilities.
     label_source : str
-        Whose labels it learned.
+        Source of the labels it was trained on.
     is_fold : bool
         Whether it was trained as one of several folds.
     reads_text : bool
-        Whether it gives vectors of texts among those of audio.
+        Whether it can embed texts and audio in the same space.
     """
 
     run_id: str
@@ -50,7 +50,7 @@ class ModelRun:
 
     @property
     def has_weights(self) -> bool:
-        """Whether the model is here and can be asked, and not its predictions or vectors alone."""
+        """Whether the model itself is here, and not only its predictions or vectors."""
         return not self.input.startswith(IMPORTED)
 
 
@@ -83,7 +83,7 @@ def find(
     what: str = "model or run",
     among: Callable[[ModelRun], bool] | None = None,
 ) -> ModelRun | None:
-    """The run that a name stands for; None where there is none at all.
+    """The run of a name; None if there are no runs at all.
 
     Parameters
     ----------
@@ -92,21 +92,21 @@ def find(
     name : str, optional
         A run, or a model.
     what : str
-        What the name is of, for the error.
+        What the name refers to, for the error message.
     among : callable, optional
-        Whether a run can answer; the others are passed over, as if they were not there.
+        Whether a run can answer; the others are skipped.
 
     Raises
     ------
     UsageError
-        For a name that none of those that can answer has.
+        For a name that no suitable run has.
     """
     able = [run for run in runs if among is None or among(run)]
     if name is None:
         return able[0] if able else None
     if not able:
         return None
-    # An id comes first: nobody should be kept from a run by a model that is called like it.
+    # An id takes precedence, so that a model of the same name cannot hide a run.
     for known in ([run.run_id for run in able], [run.model for run in able]):
         if name in known:
             return able[known.index(name)]
@@ -114,7 +114,7 @@ def find(
 
 
 def label_source(connection: duckdb.DuckDBPyConnection, name: str) -> str:
-    """Whose labels a run, or the newest run of a model, learned; those of the dataset where there is no such run."""
+    """Source of the labels of a run, or of a model's newest run; the dataset's if there is no such run."""
     called = [run for run in model_runs(connection) if name in (run.run_id, run.model)]
     found = find(called, name)
     return "dataset" if found is None else found.label_source

@@ -1,7 +1,7 @@
-"""All embeddings of a run that are published: those in the segments of its index, and those that no segment has yet.
+"""All published embeddings of a run: those in the segments of its index, and those that no segment has yet.
 
-Each vector has a number of its own, and a segment the numbers from its first one on. What the index lacks is searched
-exactly, and what is no longer published is not found, so that no answer is out of date.
+Each vector has its own number, and a segment has consecutive numbers. Vectors outside the index are searched exactly,
+and unpublished ones are not found, so that results are never out of date.
 
 Shape suffixes: N vectors, D values, K neighbours.
 """
@@ -26,16 +26,16 @@ from phonolake.search.tracks import Tracks
 from phonolake.search.vectors import fast, unit
 from phonolake.store.lake import Lake
 
-# Vectors that no segment has are held in memory up to so many bytes, and in a file beyond.
+# Vectors outside segments are in memory up to this many bytes, and in a file beyond.
 IN_MEMORY = 256 << 20
-# Above so many changed tracks what is shown of them is looked up anyway.
+# Above this many changed tracks their metadata is always looked up.
 MOST_CHANGED = 100_000
 
 
 class Hit(NamedTuple):
-    """A vector that was found: minus its cosine similarity, the track's id, its number among all, and its segment.
+    """A found vector: its negative cosine similarity, the track's id, its number among all, and its segment.
 
-    They sort as they are answered: the most alike first, equal ones in order of their ids.
+    They sort in the order of results: the most similar first, ties in order of their ids.
     """
 
     distance: float
@@ -60,7 +60,7 @@ class SearchedSegment:
     alive : Allowed, optional
         Those of its vectors whose shards are still published; all by default.
     part : Part, optional
-        What the card says; tracks that no index knows have none.
+        Its entry on the card; tracks outside the index have none.
     """
 
     lake: Lake
@@ -71,53 +71,53 @@ class SearchedSegment:
 
     @cached_property
     def changed(self) -> frozenset[str] | None:
-        """Tracks of which something else may be shown than is kept here; None where that may be any."""
+        """Tracks whose metadata may differ from that stored here; None if it may be any."""
         ids = None if self.part is None else indexed.touched(self.lake, self.part)
         return None if ids is None or len(ids) > MOST_CHANGED else frozenset(ids.to_pylist())
 
     @property
     def recall(self) -> float | None:
-        """As its card says."""
+        """As on its card."""
         return None if self.part is None else self.part.facts.get("recall")
 
     def shown(self, found: Hit) -> tuple[str | None, ...] | None:
-        """Title, artist and labels of a track, if they are kept here."""
+        """Title, artist and labels of a track, if they are stored here."""
         if self.changed is None or found.track_id in self.changed:
             return None
         return self.segment.tracks.shown(found.number - self.first)
 
     def hit(self, number: int, similarity: float) -> Hit:
-        """A vector that was found in it, as a track."""
+        """A vector found in it, as a track."""
         return Hit(-similarity, self.segment.tracks.id(number), number + self.first, self)
 
     def number(self, track_id: str) -> int | None:
-        """The number of a track within it, where it is alive."""
+        """The number of a track within it, if it is still published."""
         found = self.segment.tracks.number(track_id)
         if found is None or self.alive is None:
             return found
         return found if len(self.alive.keep(np.array([found]))) else None
 
     def among(self, numbers: np.ndarray) -> Allowed:
-        """Those of some numbers of all that are here and alive."""
+        """Those of some global numbers that are here and still published."""
         first, last = np.searchsorted(numbers, [self.first, self.first + len(self.segment)])
         here = numbers[first:last] - self.first
         return Allowed(here if self.alive is None else self.alive.keep(here))
 
 
 class Searched:
-    """The published embeddings of a run, as its index lies there now.
+    """The published embeddings of a run, with its current index.
 
     Parameters
     ----------
     lake : Lake
-        One that is pinned.
+        A pinned lake.
     published : dict of str to Source, optional
-        Its shards of these embeddings, for who may not read logs, such as a fork; read by default.
+        Its shards of these embeddings, for callers that cannot read logs, such as forks; read by default.
     """
 
     def __init__(self, lake: Lake, run_id: str, published: dict[str, SourceShard] | None = None) -> None:
         self.run_id = run_id
-        # What fulfils a condition, for who asks the same again.
+        # Tracks that meet a condition, cached for repeated queries.
         self.conditions: dict[str, list[Allowed | None]] = {}
         self.stamp = faiss_index.stamp(indexed.folder(lake, run_id))
         published = indexed.published(lake, run_id) if published is None else published
@@ -131,7 +131,7 @@ class Searched:
             self._tell(sum(source.rows or 0 for source in lacking))
 
     def _open(self, lake: Lake, run_id: str, published: dict[str, SourceShard]) -> set[str]:
-        """Open the segments, and say whose vectors they hold."""
+        """Open the segments, with the shards of their vectors."""
         folder = indexed.folder(lake, run_id)
         card = faiss_index.read_card(folder)
         if card is None:
@@ -164,7 +164,7 @@ class Searched:
 
     @property
     def recall(self) -> float | None:
-        """Measured share of the 10 nearest that are found; None where it was not measured."""
+        """Measured share of the 10 nearest that are found; None if not measured."""
         known = [1.0 if piece.segment.exact else piece.recall for piece in self.pieces]
         stated = [recall for recall in known if recall is not None]
         if len(stated) < len(known) or not len(self):
@@ -172,7 +172,7 @@ class Searched:
         return sum(r * len(piece.segment) for r, piece in zip(stated, self.pieces, strict=True)) / len(self)
 
     def vector(self, track_id: str) -> np.ndarray | None:
-        """The vector of a track: of length one, or zero; None where it has none."""
+        """The vector of a track: of length one, or zero; None if it has none."""
         for piece in self.pieces:
             number = piece.number(track_id)
             if number is not None:
@@ -185,32 +185,32 @@ class Searched:
         return pa.table({"track_id": pa.chunked_array(chunks, pa.string()), "number": np.arange(len(self))})
 
     def among(self, numbers: np.ndarray | None) -> list[Allowed | None]:
-        """Which vectors of each piece may be found: those of some numbers of all, in order, or all."""
+        """The allowed vectors of each part: those of some global numbers, in order, or all."""
         return [piece.alive if numbers is None else piece.among(numbers) for piece in self.pieces]
 
     def nearest(
         self, query_D: np.ndarray, k: int, *, among: Sequence[Allowed | None], exclude: Iterable[str] = ()
     ) -> list[Hit]:
-        """The k vectors most alike, equal ones in order of their tracks' ids.
+        """The k most similar vectors, ties in order of their tracks' ids.
 
         Parameters
         ----------
         query_D : ndarray
             Of length one, or zero; float32.
         among : sequence of Allowed or None
-            Which may be found: see `among`.
+            The allowed ones: see `among`.
         exclude : iterable of str
-            Tracks that are left out.
+            Tracks to leave out.
         """
         left_out = set(exclude)
-        # More than asked for, since the track itself comes first.
+        # More than requested, because the track itself comes first.
         depth = k + len(left_out)
         found: list[tuple[float, int, SearchedSegment]] = []
         for piece, allowed in zip(self.pieces, among, strict=True):
             numbers, similarity = piece.segment.search(query_D, depth, among=allowed)
             found += zip(similarity.tolist(), numbers.tolist(), repeat(piece))
         if len(found) > depth:
-            # No id is read of what is too far away.
+            # Ids of vectors that are too far away are not read.
             least = sorted([similarity for similarity, _, _ in found])[-depth]
             found = [each for each in found if each[0] >= least]
         hits = sorted(piece.hit(number, similarity) for similarity, number, piece in found)
@@ -219,7 +219,7 @@ class Searched:
     def nearest_many(
         self, query_QD: np.ndarray, k: int, among: Sequence[Allowed | None], exclude: Sequence[str]
     ) -> list[list[Hit]]:
-        """The k vectors most alike to each of many, without the track itself that `exclude` names for each."""
+        """The k most similar vectors for each of many, each without the track that `exclude` names."""
         found: list[list[Hit]] = [[] for _ in query_QD]
         for piece, allowed in zip(self.pieces, among, strict=True):
             number_QK, similarity_QK = piece.segment.search_many(query_QD, k + 1, among=allowed)

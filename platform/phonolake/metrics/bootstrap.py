@@ -1,9 +1,8 @@
-"""How sure a figure is that was measured on a sample of tracks, and whether two figures on the same tracks differ.
+"""Bootstrap intervals of figures on a sample of tracks, and of differences of two figures on the same tracks.
 
-Whole clusters of tracks are drawn with replacement [1]_: tracks of one artist are alike, so that a sample of tracks is
-worth less than its number says. What two models reach is compared on the same draws, which takes out what makes a draw
-easy for both. Draws are kept as how often each track counts, so that one pass over the sorted scores serves all of
-them.
+Whole clusters of tracks are drawn with replacement [1]_: tracks of one artist are similar, so that a sample has less
+information than its size suggests. Two models are compared on the same draws, which removes the variance that is common
+to both. Draws are kept as how often each track counts, so that one pass over the sorted scores serves all of them.
 
 Shape suffixes: N tracks, K classes, R draws, T distinct scores.
 
@@ -29,7 +28,7 @@ AT_ONCE = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure with the ends of its interval; all three are NaN where it is not defined."""
+    """A figure with the bounds of its interval; all three are NaN if it is undefined."""
 
     value: float
     low: float
@@ -42,7 +41,7 @@ def draws(clusters: Sequence[Hashable], *, n_draws: int = DRAWS, seed: int = 0) 
     Parameters
     ----------
     clusters : sequence
-        Of each of the N tracks what it has in common with those that are drawn with it, such as its artist.
+        The cluster of each of the N tracks, such as its artist.
     n_draws : int
         R.
     seed : int
@@ -56,7 +55,7 @@ def draws(clusters: Sequence[Hashable], *, n_draws: int = DRAWS, seed: int = 0) 
     Raises
     ------
     UsageError
-        If there are no tracks, or no draws are asked for.
+        If there are no tracks, or no draws are requested.
     """
     if not len(clusters) or n_draws < 1:
         raise UsageError(f"draws need tracks and a number; received {len(clusters)} tracks and {n_draws} draws")
@@ -70,7 +69,7 @@ def draws(clusters: Sequence[Hashable], *, n_draws: int = DRAWS, seed: int = 0) 
 
 
 def mean(values_N: np.ndarray, W_RN: np.ndarray) -> np.ndarray:
-    """The mean over the tracks of each draw, (R,): of right and wrong as 1 and 0 it is the accuracy."""
+    """The mean over the tracks of each draw, (R,): with 1 for right and 0 for wrong it is the accuracy."""
     drawn_R: np.ndarray = W_RN @ np.asarray(values_N, np.float64) / W_RN.sum(axis=1, dtype=np.float64)
     return drawn_R
 
@@ -98,7 +97,7 @@ def estimate(value: float, drawn_R: np.ndarray, *, confidence: float = CONFIDENC
     drawn_R : ndarray
         The same figure of each draw; for the difference of two figures, their difference on the same draws.
     confidence : float
-        Share of the draws between the ends, in (0, 1).
+        Share of the draws between the bounds, in (0, 1).
     """
     if not 0 < confidence < 1:
         raise UsageError(f"confidence lies between 0 and 1, received {confidence}")

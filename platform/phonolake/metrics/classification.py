@@ -1,4 +1,4 @@
-"""How well classes are told apart, with chance beside it.
+"""Classification metrics, and their chance levels.
 
 Every function names its arguments. Labels come in one of two forms: class numbers y_N in 0 ... K-1 (one label per
 example), or multi-hot Y_NK of 0 and 1 (many). Where a value is undefined for a class it is NaN, and `macro` skips it.
@@ -23,7 +23,7 @@ from phonolake.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class ChanceLevels:
-    """What needs no listening at all.
+    """Metrics of guessing without any input.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class ChanceLevels:
 
 
 def accuracy(*, y_true: np.ndarray, y_pred: np.ndarray) -> float:
-    """Compute the share of examples whose class was named, in [0, 1].
+    """Compute the share of examples with the right class, in [0, 1].
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def accuracy(*, y_true: np.ndarray, y_pred: np.ndarray) -> float:
 
 
 def confusion_matrix(*, y_true: np.ndarray, y_pred: np.ndarray, n_classes: int) -> np.ndarray:
-    """Count how often each class was taken for each other.
+    """Count how often each class was confused with each other.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def average_precision(*, y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Compute the average precision of each class against the rest: sum over n of (R_n - R_(n-1)) P_n.
 
     P_n and R_n are precision and recall when everything from the n-th distinct score upwards is accepted. No
-    interpolation, which would be too kind [2]_. Also called the area under the precision-recall curve (PR-AUC).
+    interpolation, which would be too optimistic [2]_. Also called the area under the precision-recall curve (PR-AUC).
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def average_precision(*, y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def overall(*, y_true: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    """Compute the figures that sum a model up, by name.
+    """Compute the summary figures of a model, by name.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def macro(values_K: np.ndarray) -> float:
 
 
 def chance_levels(*, y_true: np.ndarray, n_classes: int) -> ChanceLevels:
-    """Compute what each metric gives to those who know how common the classes are and nothing else.
+    """Compute each metric for a guesser who knows only the class frequencies.
 
     Parameters
     ----------

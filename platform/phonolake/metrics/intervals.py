@@ -1,4 +1,4 @@
-"""How sure a share is that was counted on a sample.
+"""Intervals of a share that was counted on a sample.
 
 References
 ----------
@@ -19,14 +19,14 @@ def wilson(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's score interval of a share [1]_.
 
-    Unlike the usual plus-minus it stays within [0, 1] and has a width even where nothing, or everything, was hit.
+    Unlike the usual plus-minus it stays within [0, 1] and has a width even for no hits or all hits.
 
     Parameters
     ----------
     hits, trials : array of numbers, 0 <= hits <= trials
         Of any shapes that broadcast.
     confidence : float
-        Chance that the interval holds the true share, in (0, 1).
+        Probability that the interval covers the true share, in (0, 1).
 
     Returns
     -------

@@ -1,10 +1,10 @@
-"""The vectors of a segment that a filter lets through, with what many questions under the same filter need of them."""
+"""The vectors of a segment that pass a filter, with data that many queries with the same filter share."""
 
 import numpy as np
 
 
 class Allowed:
-    """Vectors that may be found.
+    """Allowed vectors.
 
     Parameters
     ----------
@@ -20,13 +20,13 @@ class Allowed:
         return len(self.numbers)
 
     def by_cell(self, bounds: np.ndarray) -> np.ndarray:
-        """Where those of each cell begin among them, and their number; the bounds are those of the one segment."""
+        """The start of each cell among them, and their number; the bounds are those of the segment."""
         if self._cells is None or self._cells[0] is not bounds:
             self._cells = bounds, np.searchsorted(self.numbers, bounds)
         return self._cells[1]
 
     def keep(self, numbers: np.ndarray) -> np.ndarray:
-        """Those of some numbers that are among them."""
+        """Those of some numbers that are allowed."""
         if not len(self):
             return numbers[:0]
         place = np.minimum(np.searchsorted(self.numbers, numbers), len(self) - 1)

@@ -1,7 +1,7 @@
 """Build a segment from a stream of vectors, with memory for a sample of them and for a few bytes of each.
 
-The vectors go through once and lie in a file then; those of an inverted file are read again to find their cells, and
-once more to be written cell by cell.
+The vectors are streamed into a file once; for an inverted file they are read again to find their cells, and once more
+to write them cell by cell.
 
 Shape suffixes: N vectors, B vectors of a block, D values, C cells.
 """
@@ -21,7 +21,7 @@ from phonolake.search.segment import VECTORS, Segment
 from phonolake.search.vectors import BLOCK, create, unit
 
 STREAM = "stream.npy"
-# What is shown of tracks, for a table of their ids in order: title, artist and labels in that order.
+# Metadata of tracks, for a table of their ids in order: title, artist and labels in that order.
 Show = Callable[[pa.ChunkedArray], Iterable[pa.RecordBatch]]
 
 
@@ -43,11 +43,11 @@ class BuildPlan:
     kind : str
         One of `phonolake.search.kinds.KINDS`.
     recall : float
-        Of the 10 nearest, that is wanted.
+        Required recall of the 10 nearest.
     seed : int
         Of the sample, the cells and the queries.
     like : Segment, optional
-        Take over what this one was trained to and measured at, for nearly the same vectors.
+        Reuse the training and the measurements of this one, for nearly the same vectors.
     """
 
     kind: str = kinds.AUTO
@@ -62,7 +62,7 @@ def build(folder: Path, blocks: Iterable[Block], n: int, d: int, show: Show, rec
     Returns
     -------
     dict
-        Its card: kind, n, bytes a vector, and what was measured: see `phonolake.search.recall`.
+        Its card: kind, n, bytes per vector, and measurements: see `phonolake.search.recall`.
     """
     kind = recipe.like.kind if recipe.like else kinds.chosen(recipe.kind, n)
     asked = recall.queries(n, recipe.seed)
@@ -101,7 +101,7 @@ def _card(folder: Path, kind: str, n: int, asked: np.ndarray, recipe: BuildPlan)
 
 
 def _sample(kind: str, n: int, asked: np.ndarray, seed: int) -> np.ndarray:
-    """Rows to train on, in order; none of them is asked later."""
+    """Rows to train on, in order; none of them is a query later."""
     if kind == kinds.FLAT:
         return np.zeros(0, np.int64)
     rest = np.setdiff1d(np.arange(n), asked)
@@ -121,7 +121,7 @@ def _trained(kind: str, n: int, d: int, sample_BD: np.ndarray, recipe: BuildPlan
 
 
 def _fill(folder: Path, kind: str, index: Any, stream: "_Stream") -> np.ndarray | None:
-    """Write the FAISS index of the vectors in a stream, and them by their numbers; the rows in order of the numbers."""
+    """Write the FAISS index and the vectors of a stream; returns the rows in order of the numbers."""
     faiss = load_faiss()
     if kind == kinds.HNSW:
         for _, x_BD in stream.blocks():
@@ -180,11 +180,11 @@ class _Stream:
                 self._shards.append(np.full(len(x_BD), block.shard, np.int32))
                 start = stop
         if start != self.n:
-            raise ValueError(f"{self.n} vectors were announced, and {start} came")
+            raise ValueError(f"expected {self.n} vectors, received {start}")
         return sample_BD
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """The vectors again, each block with the row of its first one."""
+        """The vectors once more, each block with the row of its first one."""
         with open(self.path, "rb") as file:
             file.seek(self._begin)
             for start in range(0, self.n, BLOCK):

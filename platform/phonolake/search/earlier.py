@@ -1,6 +1,6 @@
-"""Indexes as they were written until December 2026: one FAISS file, and the ids in its order in Arrow or JSON.
+"""The index format until December 2026: one FAISS file, and the ids in its order in Arrow or JSON.
 
-They answer until `phonolake index` writes them anew. Nothing is shown of their tracks, and no recall was measured.
+They work until `phonolake index` rewrites them. They have no metadata of tracks and no measured recall.
 """
 
 import json
@@ -18,12 +18,12 @@ from phonolake.search.tracks import Tracks
 
 IVF = "ivf"
 INDEX, IDS, JSON_IDS = "index.faiss", "ids.arrow", "ids.json"
-# What the first format looked at, whatever was asked.
+# Cells that the first format always searched.
 PROBED = 16
 
 
 def facts(card: dict[str, Any]) -> dict[str, Any]:
-    """What the card of an early index says, as later ones say it."""
+    """The facts on the card of an early index, in the later format."""
     kind = {"flat": kinds.FLAT, "ivf": IVF}[str(card["kind"])]
     probes = card.get("probes") or ([[10, PROBED]] if kind != kinds.FLAT else [])
     return {"kind": kind, "n": int(card["n"]), "probes": probes}
@@ -35,11 +35,11 @@ def segment(folder: Path, known: dict[str, Any]) -> Segment:
     Raises
     ------
     OSError, RuntimeError, ValueError
-        When a file is missing or damaged, or they do not fit together.
+        When a file is missing or damaged, or they are inconsistent.
     """
     faiss = load_faiss()
     flat = known["kind"] == kinds.FLAT
-    # The one leaves the lists of an inverted file on the disk, the other the vectors of a flat index.
+    # One flag leaves the lists of an inverted file on the disk, the other the vectors of a flat index.
     index = faiss.read_index(str(folder / INDEX), faiss.IO_FLAG_MMAP_IFC if flat else faiss.IO_FLAG_MMAP)
     track_ids = ids(folder)
     n = int(known["n"])
@@ -51,7 +51,7 @@ def segment(folder: Path, known: dict[str, Any]) -> Segment:
     tracks = Tracks.of(track_ids, np.zeros(n, np.int32))
     if flat:
         return Segment(tracks, _Stored(index))
-    # Filters are exact: the vectors of a cell do not lie side by side.
+    # Filtered searches are exact, because the vectors of a cell are not contiguous.
     return Segment(tracks, _Stored(index), IVF, index, None, Plan.of(known))
 
 

@@ -1,7 +1,7 @@
-"""The index of the embeddings of one model: segments in a folder, and a card that says which of them count.
+"""The index of the embeddings of one model: segments in a folder, and a card that lists the valid ones.
 
-    INDEX/card.json     the segments, the shards that each is of, and what was measured; replaced in one rename
-    INDEX/SEGMENT/      `phonolake.search.segment`: never changed but for what is shown of its tracks
+    INDEX/card.json     the segments, their shards, and measurements; replaced in one rename
+    INDEX/SEGMENT/      `phonolake.search.segment`: never changed except for the metadata of its tracks
 
 Cosine similarity is the inner product of vectors of length one.
 """
@@ -18,20 +18,21 @@ from phonolake.search import earlier
 from phonolake.search.segment import Segment
 
 CARD = "card.json"
-# Of the folder. The first had its ids in JSON, the second was one FAISS file with ids in Arrow (until December 2026).
+# Format of the folder. The first had its ids in JSON, the second was one FAISS file with ids in Arrow (until December
+# 2026).
 FORMAT = 3
-# An index whose card is replaced this often while it is opened is replaced by somebody gone wild.
+# If the card is replaced this often while the index is opened, another process must be faulty.
 OPENINGS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class SourceShard:
-    """A shard of embeddings, or of a table that is shown, as it was when it was read.
+    """A shard of embeddings or of a table of metadata, as it was when it was read.
 
     Parameters
     ----------
     rows, bytes : int, optional
-        None where an index of before did not keep them.
+        None if an earlier index did not store them.
     """
 
     file: str
@@ -53,11 +54,11 @@ class IndexSegment:
     name : str
         Its folder.
     shards : tuple of Source
-        What its vectors come from, in the order in which its tracks number them.
+        The shards of its vectors, in the order in which its tracks number them.
     shown : dict of str to tuple of Source
-        By table what title, artist and labels come from.
+        By table, the shards of title, artist and labels.
     facts : dict
-        Kind, n, and what was measured: see `phonolake.search.recall`.
+        Kind, n, and measurements: see `phonolake.search.recall`.
     """
 
     name: str
@@ -67,17 +68,17 @@ class IndexSegment:
 
     @classmethod
     def of(cls, card: dict[str, Any]) -> "IndexSegment":
-        """As it stands on a card."""
+        """From an entry of a card."""
         shown = {table: _sources(rows) for table, rows in card["shown"].items()}
         return cls(str(card["name"]), _sources(card["shards"]), shown, dict(card["facts"]))
 
     @property
     def n(self) -> int:
-        """Its vectors."""
+        """Number of its vectors."""
         return int(self.facts["n"])
 
     def card(self) -> dict[str, Any]:
-        """What `of` reads."""
+        """The entry that `of` reads."""
         return {
             "name": self.name,
             "shards": _rows(self.shards),
@@ -88,14 +89,14 @@ class IndexSegment:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What an index is of.
+    """The description of an index.
 
     Parameters
     ----------
     settings : dict
-        ``kind``, ``recall`` and ``seed`` as they were asked for.
+        ``kind``, ``recall`` and ``seed`` as requested.
     format : int
-        Of the folder.
+        Format of the folder.
     """
 
     run_id: str
@@ -105,12 +106,12 @@ class Card:
 
     @property
     def n(self) -> int:
-        """Vectors in all segments."""
+        """Number of vectors in all segments."""
         return sum(part.n for part in self.parts)
 
     @property
     def recall(self) -> float | None:
-        """Measured share of the 10 nearest that are found; None for an index of before."""
+        """Measured share of the 10 nearest that are found; None for an earlier index."""
         found = [part.facts.get("recall") for part in self.parts]
         if not self.n or None in found:
             return None
@@ -118,14 +119,14 @@ class Card:
 
     @property
     def kinds(self) -> str:
-        """Kinds of its segments, that of the largest first."""
+        """Kinds of its segments, largest segment first."""
         parts = sorted(self.parts, key=lambda part: -part.n)
         return ", ".join(dict.fromkeys(str(part.facts["kind"]) for part in parts))
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index that is open: its card, and its segments in the same order."""
+    """An open index: its card, and its segments in the same order."""
 
     card: Card
     segments: tuple[Segment, ...]
@@ -136,7 +137,7 @@ class Index:
 
 
 def read_card(folder: Path) -> Card | None:
-    """What the index in a folder is of; None where there is none, or none that can be read."""
+    """The card of the index in a folder; None if there is none, or an unreadable one."""
     try:
         card = json.loads((standing(folder) / CARD).read_text(encoding="utf-8"))
         if int(card.get("format", 1)) < FORMAT:
@@ -152,7 +153,7 @@ def read_card(folder: Path) -> Card | None:
 
 
 def write_card(folder: Path, card: Card) -> None:
-    """Let these segments count; what the card named before goes when the folder is `swept`."""
+    """Make these segments the valid ones; earlier ones are deleted when the folder is `swept`."""
     facts = {
         "format": card.format,
         "run_id": card.run_id,
@@ -163,7 +164,7 @@ def write_card(folder: Path, card: Card) -> None:
 
 
 def load(folder: Path) -> Index:
-    """Open an index; the vectors stay on disk until they are looked at.
+    """Open an index; the vectors stay on disk until they are read.
 
     Raises
     ------
@@ -178,7 +179,7 @@ def load(folder: Path) -> Index:
         try:
             return Index(card, tuple(_open(standing(folder), card, part) for part in card.parts))
         except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
-            # Somebody may have put others in the place of its segments.
+            # Another job may have replaced its segments.
             if stamp(folder) == before:
                 raise PhonolakeError(
                     f"the index at {folder} cannot be read ({error}): run `phonolake index --again`"
@@ -193,9 +194,9 @@ def _open(folder: Path, card: Card, part: IndexSegment) -> Segment:
 
 
 def stamp(folder: Path) -> tuple[int, int] | None:
-    """What changes when another card takes the place of one; None where there is none."""
+    """A value that changes whenever the card is replaced; None if there is none."""
     try:
-        # Asked before each question: the usual place comes first.
+        # Called before each query: check the usual place first.
         facts = os.stat(f"{folder}/{CARD}")
     except OSError:
         try:

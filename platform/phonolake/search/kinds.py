@@ -1,8 +1,8 @@
 """Kinds of index, and their FAISS part on the disk.
 
-All kinds keep the vectors themselves too, and rank what FAISS finds by them:
+All kinds also store the vectors, and rerank FAISS's candidates by them:
 
-    flat            nothing else: FAISS looks at every vector
+    flat            nothing else: FAISS compares every vector
     ivf-sq8         an inverted file of 8-bit codes, whose lists stay on the disk until they are looked at
     rabitq          the same with codes of about a bit a value (RaBitQ, Gao and Long 2024)
     ivf-pq-refine   an inverted file of 4-bit product codes in memory, half a byte for two values (FastScan)
@@ -27,15 +27,15 @@ KINDS = (AUTO, FLAT, "ivf-sq8", IN_MEMORY, "rabitq", HNSW)
 # Exact search over this many vectors of 512 values takes some 4 ms on two cores.
 FLAT_LIMIT = 100_000
 FAISS, LISTS, BOUNDS = "index.faiss", "lists.bin", "cells.npy"
-# Vectors of a cell that its centre is learned from.
+# Training vectors per cell for its centre.
 SAMPLE = 48
 NUMBER_BYTES = 8
 LINKS = 32
 
 
 def chosen(kind: str, n: int) -> str:
-    """The kind that is built for n vectors."""
-    # Nothing is faster than to look at each of a few.
+    """The kind to build for n vectors."""
+    # For a few vectors nothing is faster than comparing each.
     return FLAT if n <= FLAT_LIMIT else "ivf-sq8" if kind == AUTO else kind
 
 
@@ -60,7 +60,7 @@ def untrained(kind: str, n: int, d: int, seed: int) -> Any:
 
 
 def sample(kind: str, n: int) -> int:
-    """Vectors that a FAISS index of n vectors is trained on."""
+    """Number of training vectors of a FAISS index of n vectors."""
     return min(n, max(cells(n) * SAMPLE, 16_384))
 
 
@@ -82,9 +82,9 @@ def opened(folder: Path, kind: str, n: int, bounds: np.ndarray | None) -> Any:
 
 
 def emptied(index: Any, kind: str) -> Any:
-    """An inverted file without its vectors: what it learned can be used for others; it is not used any more itself."""
+    """An inverted file without its vectors: its training is reused for others; do not use the original any more."""
     if kind in LISTED:
-        # Its lists lie on the disk, where nobody can take them out.
+        # Its lists are on the disk, where they cannot be emptied.
         lists = load_faiss().ArrayInvertedLists(index.nlist, index.code_size)
         index.replace_invlists(lists, True)
         lists.this.disown()
@@ -93,7 +93,7 @@ def emptied(index: Any, kind: str) -> Any:
 
 
 def attach(index: Any, path: Path, bounds: np.ndarray) -> None:
-    """Let an inverted file look at lists in a file: for each cell its codes and then its numbers."""
+    """Let an inverted file use lists in a file: for each cell its codes and then its numbers."""
     faiss = load_faiss()
     wanted = int(bounds[-1]) * (index.code_size + NUMBER_BYTES)
     if os.path.getsize(path) != wanted or len(bounds) != index.nlist + 1:
@@ -102,10 +102,10 @@ def attach(index: Any, path: Path, bounds: np.ndarray) -> None:
     lists.nlist, lists.code_size = index.nlist, index.code_size
     lists.filename, lists.read_only, lists.totsize = str(path), True, wanted
     lists.lists.resize(index.nlist)
-    # It must live as long as what looks at it.
+    # It must live as long as its users.
     size_C = np.diff(bounds).astype(np.uint64)
     lists.set_all_lists_sizes(faiss.swig_ptr(size_C))
-    # Threads that read ahead take longer to start than what they read.
+    # Threads that read ahead take longer to start than the reading itself.
     lists.prefetch_nthread = 0
     lists.do_mmap()
     index.replace_invlists(lists, True)
@@ -127,13 +127,13 @@ class ListWriter:
             os.pwrite(self._handle, np.arange(first, last, dtype=np.int64).tobytes(), place)
 
     def __call__(self, x_BD: np.ndarray, cell_B: np.ndarray, number_B: np.ndarray) -> None:
-        """Write vectors that lie in order of their numbers."""
+        """Write vectors in order of their numbers."""
         size = self._index.code_size
         code_BS = np.empty((len(x_BD), size), np.uint8)
         pointer = load_faiss().swig_ptr
         self._index.encode_vectors(len(x_BD), pointer(x_BD), pointer(cell_B), pointer(code_BS), False)
         for first, last in runs(number_B):
-            # Neighbouring numbers of two cells have the numbers of the first between their codes.
+            # Between the codes of neighbouring vectors in two cells are the numbers of the first cell.
             for start, stop in _by_cell(cell_B[first:last], first):
                 bound = int(self._bounds[cell_B[start]])
                 place = bound * (size + NUMBER_BYTES) + (int(number_B[start]) - bound) * size
@@ -145,7 +145,7 @@ class ListWriter:
 
 
 def runs(number_B: np.ndarray) -> list[tuple[int, int]]:
-    """Where numbers in order follow one another: first and last place (without) of each stretch."""
+    """Runs of consecutive numbers: start and end (exclusive) of each."""
     ends = [*np.flatnonzero(np.diff(number_B) != 1) + 1, len(number_B)]
     return [(int(a), int(b)) for a, b in zip([0, *ends[:-1]], ends, strict=True) if b > a]
 

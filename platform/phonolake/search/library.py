@@ -34,7 +34,7 @@ def load_faiss() -> Any:
 
 
 def loaded() -> Any:
-    """FAISS once more, where an index is open: which one there is, was looked at then."""
+    """FAISS without the check, for open indexes: it was checked when they were opened."""
     import faiss
 
     return faiss

@@ -1,9 +1,9 @@
-"""How far to look: how many cells of an inverted file, or candidates of a graph, for the k nearest.
+"""Search depth: how many cells of an inverted file, or candidates of a graph, for the k nearest.
 
-A filter that lets through a share s of the vectors makes the k nearest of them those that lie among the k / s nearest
-of all. How many cells hold the k nearest is measured when an index is built (`phonolake.search.recall`), for several
-k; a filter is served by the entry for k / s. Where the cells around a query hold fewer allowed vectors than that
-share, as when the filter has to do with how tracks sound, it no longer follows, and all cells are looked at.
+If a filter passes a share s of the vectors, the k nearest allowed ones are among the k / s nearest of all. The build of
+an index measures how many cells contain the k nearest (`phonolake.search.recall`), for several k; a filter uses the
+entry for k / s. If the cells around a query contain fewer allowed vectors than that share, because the filter depends
+on the sound, this does not hold, and all cells are searched.
 
 Shape suffixes: C cells, P probed cells.
 """
@@ -14,20 +14,20 @@ from typing import Any
 
 import numpy as np
 
-# With less than so much of its share around a query, a filter has to do with where the query lies.
+# With less than this part of its share around a query, a filter depends on the position of the query.
 SPARSE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What was measured.
+    """The measured search depths.
 
     Parameters
     ----------
     measured : tuple of (int, int)
-        For several depths, in order, how many cells (candidates of a graph) hold the so many nearest.
+        For several numbers of neighbours, in order, how many cells (candidates of a graph) contain them.
     refine : int
-        How many times k are taken from FAISS's codes, to be ranked by the vectors themselves.
+        How many times k candidates FAISS's codes give, to be reranked by the vectors.
     """
 
     measured: tuple[tuple[int, int], ...] = ()
@@ -39,7 +39,7 @@ class Plan:
         return cls(tuple((int(k), int(n)) for k, n in card.get("probes", [])), int(card.get("refine", 1)))
 
     def probes(self, depth: float, most: int) -> int:
-        """How far to look for so many neighbours: everywhere beyond what was measured."""
+        """The search depth for a number of neighbours: everything beyond the measured range."""
         return next((min(probes, most) for k, probes in self.measured if depth <= k), most)
 
 
@@ -49,14 +49,14 @@ UNKNOWN = Plan()
 def under_filter(
     plan: Plan, k: int, size_C: np.ndarray, allowed_C: np.ndarray, nearest: Callable[[int], np.ndarray]
 ) -> np.ndarray:
-    """The cells to look at for the k nearest of some vectors, the nearest first; all in any order.
+    """The cells to search for the k nearest allowed vectors, the nearest first; all cells in any order.
 
     Parameters
     ----------
     size_C, allowed_C : ndarray
-        Vectors of each cell, and those of them that may be found.
+        Number of vectors, and of allowed vectors, in each cell.
     nearest : callable
-        So many cells around the query, the nearest first.
+        Gives a number of cells around the query, the nearest first.
     """
     everywhere_C = np.arange(len(size_C))
     share = allowed_C.sum() / size_C.sum()
@@ -65,7 +65,7 @@ def under_filter(
         return everywhere_C
     near_P = nearest(cells)
     all_P, allowed_P = size_C[near_P].cumsum(), allowed_C[near_P].cumsum()
-    # Most neighbours lie in the very nearest cells, so that the share must hold from the first one on.
+    # Most neighbours are in the very nearest cells, so that the share must hold from the first one on.
     lowest = float((allowed_P / np.maximum(all_P, 1))[all_P > 0].min(initial=share))
     if lowest < SPARSE * share:
         return everywhere_C

@@ -1,7 +1,7 @@
-"""How far an index has to look for the recall that is wanted, and what it then reaches, measured against exact search.
+"""Tune the search depth of an index for the required recall, and measure the recall against exact search.
 
-Queries are vectors that the index was not trained on; none counts as its own neighbour. One half of them decides how
-far to look, the other one states what that gives.
+Queries are vectors that the index was not trained on; none counts as its own neighbour. One half of them tunes the
+depth, the other one measures the result.
 
 Shape suffixes: Q queries, K neighbours, C cells.
 """
@@ -19,37 +19,37 @@ from phonolake.search.segment import Segment
 from phonolake.search.vectors import let_go, nearest_of_all
 
 WANTED, K = 0.98, 10
-# Queries of each half, and those that are asked under each filter.
+# Queries of each half, and for each filter.
 QUERIES, FILTERED = 192, 48
-# Neighbours for which is measured how far to look, the last for 10 and the query under .3 %, and the shares of filters.
+# Numbers of neighbours to measure, the last for 10 and the query under .3 %, and the shares of filters.
 DEPTHS = (10, 20, 50, 100, 200, 500, 1200, 4000)
 SHARES = (0.5, 0.1, 0.01, 0.001, 0.0001)
-# Questions after which the vectors that they looked at are let go of.
+# Queries after which their vectors are released from memory.
 LOOKED_AT = 16
 REFINE = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 # Less than this is no gain.
 GAIN = 0.001
 EFFORTS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
-# How much of what may be missed is missed for cells that are not looked at; the rest is left to rough codes.
+# Part of the allowed misses for cells that are not searched; the rest is for inexact codes.
 CELLS_SHARE = (0.75, 0.5, 0.25, 0.1, 0.0)
 
 
 def queries(n: int, seed: int) -> np.ndarray:
-    """Rows of the vectors that are asked, in no order; at most half of all."""
+    """Rows of the query vectors, in no order; at most half of all."""
     return np.random.default_rng(seed).permutation(n)[: min(2 * QUERIES, n // 2)]
 
 
 def measure(
     opened: Callable[[], Segment], number_Q: np.ndarray, wanted: float, seed: int
 ) -> tuple[Plan, dict[str, Any]]:
-    """How far to look, and what the card says of that.
+    """The search depth, and the facts for the card.
 
     Parameters
     ----------
     opened : callable
-        Opens the segment. It is done again for what is reached under filters: what was looked at before is let go of.
+        Opens the segment. Measuring filters opens it again, to release memory.
     number_Q : ndarray
-        Numbers of the vectors that are asked.
+        Numbers of the query vectors.
     wanted : float
         Recall of the 10 nearest.
     """
@@ -74,11 +74,11 @@ class _Asked:
 
     @classmethod
     def nearest(cls, segment: Segment, number_Q: np.ndarray, k: int, among: Allowed | None = None) -> "_Asked":
-        """The k nearest of each, by looking at all; -1 where there are fewer."""
+        """The k nearest of each, by exact search; -1 if there are fewer."""
         query_QD = np.ascontiguousarray(segment.vectors[number_Q])
         found_QK = nearest_of_all(segment.vectors, query_QD, k + 1, None if among is None else among.numbers)
         others_QK = found_QK != number_Q[:, None]
-        # Where a query is not among what was found, the last one goes.
+        # If a query is not among the results, drop the last one.
         others_QK[others_QK.all(axis=1), -1] = False
         return cls(number_Q, found_QK[others_QK].reshape(len(number_Q), k), among)
 
@@ -99,7 +99,7 @@ class _Asked:
         return recall_Q, seconds_Q
 
     def stated(self, segment: Segment) -> dict[str, float]:
-        """Mean recall, its spread over the queries, and how long a question takes."""
+        """Mean recall, its standard deviation over the queries, and the time per query."""
         recall_Q, seconds_Q = self.recalls(segment)
         return {
             "recall": round(float(recall_Q.mean()), 4),
@@ -108,12 +108,12 @@ class _Asked:
         }
 
     def latency(self, segment: Segment) -> dict[str, float]:
-        """How long a question takes."""
+        """Time per query."""
         return {"milliseconds": self.stated(segment)["milliseconds"]} if len(self.number_Q) else {}
 
 
 def _chosen(segment: Segment, asked: _Asked, wanted: float) -> Plan:
-    """The least effort that reaches what is wanted, or the greatest there is."""
+    """The least effort that reaches the required recall, or the greatest."""
     depths = [k for k in DEPTHS if k <= len(segment) - 1]
     if segment.bounds is None:
         return _graph(segment, asked, wanted, depths)
@@ -135,14 +135,14 @@ def _chosen(segment: Segment, asked: _Asked, wanted: float) -> Plan:
             if found >= wanted:
                 return plan
             if found - before < GAIN:
-                # What is missed lies in other cells.
+                # The missing neighbours are in other cells.
                 break
             before = found
     return plan
 
 
 def _enough(rank_QK: np.ndarray, share: float) -> int:
-    """The fewest cells that hold the wanted share of neighbours, by the ranks of their cells."""
+    """The fewest cells that contain the required share of neighbours, by the ranks of their cells."""
     return int(np.sort(rank_QK, axis=None)[int(np.ceil(share * rank_QK.size)) - 1]) + 1
 
 
@@ -157,7 +157,7 @@ def _graph(segment: Segment, asked: _Asked, wanted: float, depths: list[int]) ->
 
 
 def _filtered(segment: Segment, number_Q: np.ndarray, seed: int) -> Any:
-    """What is reached under filters that let through some share at random."""
+    """Recall under random filters of some shares."""
     rng = np.random.default_rng(seed)
     for share in SHARES:
         m = int(len(segment) * share)

@@ -1,11 +1,11 @@
-"""A segment of an index: some of its vectors, which are never changed where they lie.
+"""A segment of an index: some of its vectors, immutable.
 
     vectors.npy     the vectors, of length one, in order of their numbers
     tracks.arrow    their tracks, with title, artist and labels; by_id.npy: the numbers in order of the ids
     index.faiss     what FAISS learned (`phonolake.search.kinds`), with lists.bin and cells.npy for an inverted file
 
-What FAISS finds is ranked by the vectors themselves. Under a filter an inverted file says which cells lie nearest, and
-the allowed vectors in them are looked at one by one.
+FAISS's candidates are reranked by the vectors. With a filter an inverted file gives the nearest cells, and the allowed
+vectors in them are compared one by one.
 
 Shape suffixes: N vectors, D values, K neighbours, M allowed vectors, C cells.
 """
@@ -24,17 +24,17 @@ from phonolake.search.tracks import Tracks
 from phonolake.search.vectors import Vectors, mapped, nearest_among, similarities
 
 VECTORS = "vectors.npy"
-# So many allowed vectors are rather looked at than looked for in a graph, which knows of no filter.
+# Up to this many allowed vectors, compare each rather than search a graph, which has no filter.
 FEW = 20_000
-# More than a filter's share is looked for before it is applied, since what it lets through may lie unevenly.
+# Search more than a filter's share before it is applied, because allowed vectors may be unevenly distributed.
 MARGIN = 1.5
-# Where more than this share is allowed, all vectors are scanned faster than those are looked up.
+# Above this share, scanning all vectors is faster than looking up the allowed ones.
 MANY = 0.3
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment that is open.
+    """An open segment.
 
     Parameters
     ----------
@@ -43,9 +43,9 @@ class Segment:
     faiss : object, optional
         The FAISS index; a flat segment has none.
     bounds : ndarray, optional
-        The number of the first vector of each cell of an inverted file, and N.
+        The number of the first vector of each cell of an inverted file, then N.
     plan : probing.Plan
-        How far to look.
+        The search depth.
     """
 
     tracks: Tracks
@@ -57,12 +57,12 @@ class Segment:
 
     @classmethod
     def read(cls, folder: Path, card: dict[str, Any]) -> "Segment":
-        """The segment in a folder, as its card says.
+        """The segment in a folder, according to its card.
 
         Raises
         ------
         OSError, RuntimeError, ValueError, KeyError
-            When a file is missing or damaged, or they do not fit together.
+            When a file is missing or damaged, or they are inconsistent.
         """
         kind, n = str(card["kind"]), int(card["n"])
         tracks, vectors = Tracks.read(folder), mapped(folder / VECTORS)
@@ -77,7 +77,7 @@ class Segment:
 
     @property
     def exact(self) -> bool:
-        """Whether it looks at every vector."""
+        """Whether it compares every vector."""
         return self.kind == kinds.FLAT
 
     def search(self, query_D: np.ndarray, k: int, *, among: Allowed | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -88,12 +88,12 @@ class Segment:
         query_D : ndarray
             Of length one, or zero; float32.
         among : Allowed, optional
-            Those that may be found; all by default.
+            The allowed ones; all by default.
 
         Returns
         -------
         numbers : ndarray of int64
-            Best first, equal ones in order of their numbers: k, or as many as there are.
+            Best first, ties in order of their numbers: k, or all if there are fewer.
         similarity : ndarray of float64
         """
         k = min(k, len(self) if among is None else len(among))
@@ -112,7 +112,7 @@ class Segment:
     def search_many(
         self, query_QD: np.ndarray, k: int, *, among: Allowed | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The k nearest of each of many; -1 where there are fewer. See `search`."""
+        """The k nearest for each of many queries; -1 if there are fewer. See `search`."""
         exist = len(self) if among is None else len(among)
         if among is not None or not isinstance(self.vectors, np.ndarray) or k >= exist:
             found = [self.search(query_D, k, among=among) for query_D in query_QD]
@@ -135,7 +135,7 @@ class Segment:
         order_QK = np.lexsort((number_QK, -similarity_QK))[:, :k]
         number_QK, similarity_QK = (np.take_along_axis(a, order_QK, axis=1) for a in (number_QK, similarity_QK))
         for q in np.flatnonzero(number_QK[:, -1] < 0).tolist():
-            # What was looked at held fewer.
+            # The searched cells contained fewer.
             number_QK[q], similarity_QK[q] = self.search(query_QD[q], k)
         return number_QK, similarity_QK
 
@@ -147,7 +147,7 @@ class Segment:
         depth = min(len(self), k * self.plan.refine)
         wide = depth if self._is_graph else k
         found = self._by_faiss(query_D, depth, self.plan.probes(wide, self._most))
-        # What is looked at may hold fewer; all of it holds all.
+        # The searched cells may contain fewer; all cells contain all.
         return found if len(found) >= k else self._by_faiss(query_D, depth, self._most)
 
     def _scan(self, query_D: np.ndarray, k: int) -> np.ndarray:
@@ -165,7 +165,7 @@ class Segment:
 
     def _by_faiss(self, query_D: np.ndarray, depth: int, probes: int) -> np.ndarray:
         number_K = self._many_by_faiss(query_D[None], depth, probes)[0]
-        # What is lacking comes last.
+        # Missing results come last.
         return number_K if number_K[-1] >= 0 else number_K[number_K >= 0]
 
     def _many_by_faiss(self, query_QD: np.ndarray, depth: int, probes: int) -> np.ndarray:
@@ -182,12 +182,12 @@ class Segment:
 
     @cached_property
     def _parameters(self) -> dict[int, Any]:
-        """FAISS's parameters by how far to look, which take as long to make as to rank what was found."""
+        """FAISS's parameters by search depth, cached because making them takes as long as reranking."""
         return {}
 
     def _near(self, query_D: np.ndarray, k: int, among: Allowed, bounds: np.ndarray) -> np.ndarray:
-        """Of the allowed vectors those in the cells around a query."""
-        # An inverted file may hold fewer allowed vectors around a query than its share of all.
+        """The allowed vectors in the cells around a query."""
+        # There may be fewer allowed vectors around a query than their share of all.
         bound_C = among.by_cell(bounds)
         near_P = probing.under_filter(
             self.plan, k, self._sizes, np.diff(bound_C), lambda cells: self._cells_around(query_D, cells)
@@ -206,7 +206,7 @@ class Segment:
         return np.diff(self.bounds)
 
     def _filtered(self, query_D: np.ndarray, k: int, among: Allowed) -> np.ndarray:
-        """The nearest allowed vectors of a graph, or of a segment that is searched exactly."""
+        """The nearest allowed vectors of a graph, or of an exact segment."""
         depth = MARGIN * k * len(self) / len(among)
         if self._is_graph and len(among) > FEW:
             depth *= self.plan.refine
@@ -215,7 +215,7 @@ class Segment:
                 if len(found) >= k:
                     return found
         elif self.exact and len(among) > MANY * len(self) and isinstance(self.vectors, np.ndarray):
-            # The nearest of all are in order, so that the allowed ones of them are the nearest of those.
+            # The nearest of all are in order, so the allowed ones among them are the nearest allowed.
             found = among.keep(self._scan(query_D, min(len(self), int(depth) + k)))
             if len(found) >= k:
                 return found

@@ -1,4 +1,4 @@
-"""The tracks of an index: ids and what is shown of each, in the order of its vectors, looked at where they lie."""
+"""The tracks of an index: ids and metadata in the order of its vectors, memory-mapped."""
 
 import zlib
 from bisect import bisect_left
@@ -15,7 +15,7 @@ from phonolake.files import replacing
 from phonolake.search.vectors import mapped
 
 TRACKS, ORDER = "tracks.arrow", "by_id.npy"
-# Rows of each batch of the file but the last, so that the place of a row follows from its number.
+# Rows of each batch of the file except the last, so that the position of a row follows from its number.
 ROWS = 65_536
 IDENTITY = pa.schema([pa.field("track_id", pa.string(), False), pa.field("shard", pa.int32(), False)])
 SHOWN = ("title", "artist", "labels")
@@ -23,7 +23,7 @@ SCHEMA = pa.schema([*IDENTITY, *(pa.field(name, pa.string()) for name in SHOWN)]
 
 
 class _Texts:
-    """A column of strings, whose values are read where they lie: what Arrow makes of each takes ten times as long."""
+    """A column of strings, read from the buffers directly: Arrow's scalars take ten times as long."""
 
     def __init__(self, column: pa.StringArray) -> None:
         valid, ends, data = column.buffers()
@@ -47,9 +47,9 @@ class Tracks:
     ----------
     batches : sequence of pa.RecordBatch
         Columns track_id, shard (an index into the shards of the segment), title, artist and labels; each of `ROWS` rows
-        but the last. Those of tracks that no index knows hold no more than the first two.
+        but the last. Tracks outside the index have only the first two.
     by_id : ndarray of uint32, optional
-        Checksums of the ids in order, and below them the numbers of their tracks; without it all ids are looked at.
+        Checksums of the ids in order, and below them the numbers of their tracks; without it all ids are compared.
     """
 
     batches: Sequence[pa.RecordBatch]
@@ -115,7 +115,7 @@ class Tracks:
         return pa.chunked_array([batch.column("track_id") for batch in self.batches], pa.string())
 
     def shards(self) -> np.ndarray:
-        """For each track the shard that its vector comes from, int32."""
+        """For each track the shard of its vector, int32."""
         found = [batch.column("shard").to_numpy() for batch in self.batches]
         return np.concatenate(found) if found else np.zeros(0, np.int32)
 
@@ -125,12 +125,12 @@ class Tracks:
 
     @cached_property
     def _texts(self) -> list[list[_Texts]]:
-        """Columns of strings of each batch: the ids, and what is shown."""
+        """Columns of strings of each batch: the ids, and the metadata."""
         return [[_Texts(column) for column in batch.columns if column.type == pa.string()] for batch in self.batches]
 
     @cached_property
     def _order(self) -> tuple[memoryview, memoryview]:
-        """Both rows of `by_id`; Python looks at a few values of them faster than NumPy."""
+        """Both rows of `by_id`; Python reads a few values of them faster than NumPy."""
         assert self.by_id is not None
         return memoryview(self.by_id[0]), memoryview(self.by_id[1])
 

@@ -1,4 +1,4 @@
-"""Vectors of length one in a NumPy file, which is looked at where it lies; exact search over them.
+"""Vectors of length one in a memory-mapped NumPy file; exact search over them.
 
 Shape suffixes: N vectors, D values, B vectors of a block, M allowed vectors, Q queries, K neighbours.
 """
@@ -12,12 +12,12 @@ import numpy as np
 
 from phonolake.search.library import loaded
 
-# Vectors that are read at once.
+# Vectors per read.
 BLOCK = 65_536
 
 
 class Vectors(Protocol):
-    """Rows by their numbers: an array, or what reads them from somewhere."""
+    """Rows by their numbers: an array, or a reader."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -26,7 +26,7 @@ class Vectors(Protocol):
 
 
 def unit(x_ND: np.ndarray) -> np.ndarray:
-    """Vectors scaled to length one, float32; a zero vector stays zero and is like nothing."""
+    """Vectors scaled to length one, float32; a zero vector stays zero and has similarity 0 to all."""
     x_ND = np.ascontiguousarray(x_ND, np.float32)
     # Squares of large and small float32 values only fit into float64.
     norm_N = np.sqrt(np.einsum("nd,nd->n", x_ND, x_ND, dtype=np.float64))
@@ -34,14 +34,14 @@ def unit(x_ND: np.ndarray) -> np.ndarray:
 
 
 def create(path: Path, n: int, d: int) -> int:
-    """Start a NumPy file of n vectors; returns where the first one begins, in bytes."""
+    """Start a NumPy file of n vectors; returns the offset of the first one, in bytes."""
     with open(path, "wb") as file:
         np.lib.format.write_array_header_2_0(file, {"descr": "<f4", "fortran_order": False, "shape": (n, d)})
         return file.tell()
 
 
 def mapped(path: Path) -> np.ndarray:
-    """The array in a NumPy file; it stays on the disk until it is looked at.
+    """The array in a NumPy file; it stays on the disk until it is read.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def mapped(path: Path) -> np.ndarray:
 def in_order(x_ND: Vectors) -> Iterator[tuple[int, np.ndarray]]:
     """All vectors in blocks, each with the number of its first one.
 
-    Those of a file are read and not looked at where they lie, so that they do not count as memory of this process.
+    Those of a file are read instead of mapped, so that they do not count as memory of this process.
     """
     n = x_ND.shape[0]
     path = getattr(x_ND, "filename", None)
@@ -74,26 +74,26 @@ def in_order(x_ND: Vectors) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def let_go(x_ND: Vectors) -> None:
-    """Give the memory back that looking at vectors of a file took."""
+    """Release the memory of mapped vectors that were read."""
     lying = getattr(x_ND, "_mmap", None)
     if isinstance(lying, mmap.mmap):
         lying.madvise(mmap.MADV_DONTNEED)
 
 
 def fast(x_ND: Vectors) -> Vectors:
-    """The same vectors; those of a file as an array that knows of no file, which is quicker to look at."""
+    """The same vectors; those of a file as a plain array, which is faster to index."""
     return np.asarray(x_ND) if isinstance(x_ND, np.ndarray) else x_ND
 
 
 def similarities(x_ND: Vectors, numbers: np.ndarray, query_D: np.ndarray) -> np.ndarray:
-    """Cosine similarity of some vectors, in float64: the same value whichever way they were found."""
+    """Cosine similarity of some vectors, in float64: the same value for every search method."""
     rows_KD = np.asarray(x_ND).take(numbers, axis=0) if isinstance(x_ND, np.ndarray) else x_ND[numbers]
     # Row by row: a product of matrices may differ in the last digit with the number of its rows.
     return np.vecdot(rows_KD.astype(np.float64), query_D.astype(np.float64))
 
 
 def nearest_among(x_ND: Vectors, numbers: np.ndarray, query_D: np.ndarray, k: int) -> np.ndarray:
-    """Numbers of the k vectors most alike, of some, by looking at each of them; more where several are equally alike.
+    """Numbers of the k most similar of some vectors, by comparing each; more in case of ties.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def nearest_among(x_ND: Vectors, numbers: np.ndarray, query_D: np.ndarray, k: in
 
 
 def nearest_of_all(x_ND: Vectors, query_QD: np.ndarray, k: int, among: np.ndarray | None = None) -> np.ndarray:
-    """Numbers of the k nearest of all vectors, or of some, for several queries; -1 where there are fewer."""
+    """Numbers of the k nearest of all vectors, or of some, for several queries; -1 if there are fewer."""
     faiss = loaded()
     best_QK = np.full((len(query_QD), k), -np.inf, np.float32)
     number_QK = np.full((len(query_QD), k), -1, np.int64)

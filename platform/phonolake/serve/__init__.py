@@ -1,1 +1,1 @@
-"""The lake over HTTP: Ray Serve keeps replicas that answer, and a gateway before them."""
+"""The lake over HTTP: Ray Serve with replicas that answer, and a gateway in front of them."""

@@ -1,4 +1,4 @@
-"""What the service answers, and how each answer is found: plain values in and out, with an HTTP status."""
+"""The answers of the service: plain values in and out, with an HTTP status."""
 
 import threading
 from collections.abc import Callable
@@ -18,13 +18,13 @@ from phonolake.records import plain
 from phonolake.store import query, trained
 from phonolake.store.place import Place
 
-# How long a condition or a query may take, and what it may give.
+# Limits of a condition or a query: time and size of the result.
 MOST_SECONDS, MOST_ROWS, MOST_BYTES = 30.0, 10_000, 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceConfig:
-    """What is served, and within which bounds.
+    """What the service serves, and its limits.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class ServiceConfig:
     sql : bool
         Whether queries are answered.
     tagger : str, optional
-        Network of the model home that tags uploads; by default the newest network of the lake that can.
+        Network of the model home that tags uploads; by default the newest suitable network of the lake.
     replicas : int
         Processes that answer.
     queue : int
@@ -41,7 +41,7 @@ class ServiceConfig:
     upload_bytes : int
         The largest upload.
     token_sha256 : str, optional
-        Checksum of the token that requests have to bear; None for none.
+        Checksum of the token that requests must carry; None for none.
     licence : str, optional
         Only models, vectors and predictions under licences of this kind.
     """
@@ -65,7 +65,7 @@ class ServiceAnswer:
 
 
 class LakeAnswers:
-    """Answers questions about one lake, as it is published when they are asked. Several threads may ask."""
+    """Answers requests about one lake, in its published state at the time of the request. Thread-safe."""
 
     def __init__(self, config: ServiceConfig) -> None:
         self._config = config
@@ -83,7 +83,7 @@ class LakeAnswers:
         }
 
     def answer(self, what: str, asked: dict[str, Any]) -> ServiceAnswer:
-        """The answer to a question, or why there is none on one line: 404 for what is not there, 400 for what is wrong.
+        """The answer to a request, or a one-line error: 404 for something that does not exist, 400 for a wrong request.
 
         Parameters
         ----------
@@ -128,7 +128,7 @@ class LakeAnswers:
         with query.connect(self._lake) as connection:
             found = next((run.run_id for run in runs.model_runs(connection) if run.has_weights and run.labels), None)
         if found is None:
-            raise UsageError("the lake has no model that could tag: train one, or serve with --tagger")
+            raise UsageError("the lake has no model that can tag: train one, or serve with --tagger")
         return found
 
     def _track(self, track_id: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The routes of the service: what is asked of each, who may ask, and how large a request may be."""
+"""The routes of the service: their parameters, who may use them, and how large a request may be."""
 
 import hashlib
 import hmac
@@ -18,12 +18,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from phonolake.lineage import CODE_VERSION
 from phonolake.serve.answers import MOST_ROWS, ServiceAnswer, ServiceConfig
 
-# What may be asked of a replica.
+# Requests that a replica answers.
 Ask = Callable[[str, dict[str, Any]], Awaitable[ServiceAnswer]]
-# Paths that need no token: they say nothing of what the lake holds.
+# Paths that need no token: they reveal nothing about the lake.
 OPEN = frozenset({"/health", "/docs", "/openapi.json"})
 MOST_NEIGHBOURS, MOST_NAMED, MOST_TEXT = 1000, 100, 20_000
-# Of a request that brings no file, and of what surrounds a file in one that does.
+# For a request without a file, and for the rest of a request with one.
 PLAIN_BYTES = 64 << 10
 BEARER = HTTPBearer(auto_error=False, description="The token that the service was started with.")
 
@@ -41,7 +41,7 @@ class SqlQuestion(BaseModel):
 
 
 def application(ask: Ask, config: ServiceConfig) -> FastAPI:
-    """The routes over a way to ask.
+    """The routes, over a callable that answers.
 
     Parameters
     ----------
@@ -58,11 +58,11 @@ def application(ask: Ask, config: ServiceConfig) -> FastAPI:
         async def sql(question: SqlQuestion) -> Response:
             return _response(await ask("sql", {"text": question.query, "rows": question.rows}))
 
-    @app.get("/health", summary="Whether questions are answered")
+    @app.get("/health", summary="Whether the service answers")
     async def health() -> Response:
         return _response(await ask("health", {}))
 
-    @app.get("/metrics", summary="Requests and their times, for Prometheus")
+    @app.get("/metrics", summary="Number and time of requests, for Prometheus")
     async def count() -> Response:
         return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
 
@@ -79,7 +79,7 @@ def _add_questions(app: FastAPI, ask: Ask) -> None:
         model: Text = None,
         combine: Literal["centroid", "best"] = "centroid",
         per_artist: Annotated[int | None, Query(ge=1)] = None,
-        start: Annotated[float | None, Query(ge=0, description="Hear a part, from this second on.")] = None,
+        start: Annotated[float | None, Query(ge=0, description="Compare a part, from this second on.")] = None,
         end: Annotated[float | None, Query(gt=0, description="Up to this second.")] = None,
     ) -> Response:
         span = None if start is None and end is None else (start or 0.0, float("inf") if end is None else end)
@@ -109,7 +109,7 @@ def _add_questions(app: FastAPI, ask: Ask) -> None:
         asked = {"data": await file.read(), "extension": _extension(file), "top": top}
         return _response(await ask("tag", asked))
 
-    @app.get("/tracks/{track_id:path}", summary="What is known of a track")
+    @app.get("/tracks/{track_id:path}", summary="Metadata of a track")
     async def track(track_id: str) -> Response:
         return _response(await ask("track", {"track_id": track_id}))
 
@@ -163,7 +163,7 @@ class _Guard:
 
     def _refused(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
         if scope["path"] not in OPEN and not self._may(headers):
-            return 401, "a token is wanted: Authorization: Bearer TOKEN"
+            return 401, "a token is required: Authorization: Bearer TOKEN"
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self._most(headers):
             return 413, self._too_large(headers)
@@ -181,10 +181,10 @@ class _Guard:
         return PLAIN_BYTES + (self._config.upload_bytes if brings else 0)
 
     def _too_large(self, headers: dict[bytes, bytes]) -> str:
-        return f"a request of this kind may have {self._most(headers):,} bytes"
+        return f"a request of this kind may have at most {self._most(headers):,} bytes"
 
     def _bounded(self, receive: Receive, most: int) -> Receive:
-        """A body whose length was not announced ends here when it is too long."""
+        """Stop reading a body without a stated length when it is too long."""
         had = 0
 
         async def receiving() -> Message:
@@ -192,7 +192,7 @@ class _Guard:
             message = await receive()
             had += len(message.get("body", b""))
             if had > most:
-                raise HTTPException(413, f"a request of this kind may have {most:,} bytes")
+                raise HTTPException(413, f"a request of this kind may have at most {most:,} bytes")
             return message
 
         return receiving

@@ -1,7 +1,7 @@
 """The service on Ray Serve: a gateway that speaks HTTP, and replicas that each keep the lake open.
 
-A replica that is lost while it answers is no reason for a request to fail: questions change nothing, so the gateway
-asks another one. What waits for replicas has a bound; beyond it requests are refused with 503.
+If a replica is lost while it answers, the gateway repeats the request on another one, because requests change nothing.
+The queue has a limit; further requests are refused with 503.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from phonolake.serve.answers import LakeAnswers, ServiceAnswer, ServiceConfig
 from phonolake.store.lake import Lake
 
 APP = "phonolake"
-# Questions that a replica takes on at once: some wait for the disk, or for a process that decodes.
+# Requests that a replica handles at once: some wait for the disk, or for a process that decodes.
 AT_ONCE = 4
 REQUEST_SECONDS = 120.0
-# Between two looks whether all is well, where the service runs.
+# Between two checks whether the service still runs.
 GLANCE_SECONDS = 5.0
 
 
@@ -37,7 +37,7 @@ class AnsweringReplica:
 
 
 class Gateway:
-    """Speaks HTTP, and hands questions to replicas."""
+    """Speaks HTTP, and passes requests to replicas."""
 
     def __init__(self, replicas: Any, config: ServiceConfig) -> None:
         self._replicas, self._config = replicas, config
@@ -61,7 +61,7 @@ class Gateway:
             except (RayActorError, ReplicaUnavailableError) as error:
                 reason = type(error).__name__
         return ServiceAnswer(
-            500, {"detail": f"{execution.CRASHES + 1} replicas were lost over this request ({reason})"}
+            500, {"detail": f"{execution.CRASHES + 1} replicas were lost during this request ({reason})"}
         )
 
 
@@ -78,12 +78,12 @@ def check() -> None:
 
 @contextmanager
 def serving(config: ServiceConfig, *, host: str, port: int) -> Iterator[None]:
-    """The service, which answers while the block runs.
+    """Run the service while the block runs.
 
     Raises
     ------
     UsageError
-        If there is no lake, or more replicas are wanted than Ray has cores.
+        If there is no lake, or there are more replicas than Ray has cores.
     PhonolakeError
         When Ray Serve is not installed, or does not start.
     """
@@ -94,7 +94,7 @@ def serving(config: ServiceConfig, *, host: str, port: int) -> Iterator[None]:
         raise UsageError(f"each replica has a core, and Ray has {execution.all_cores()}; received {config.replicas}")
     from ray import serve
 
-    # What it would log to standard error is no news: it answers, or it does not start.
+    # Its log on standard error says nothing useful: it answers, or it does not start.
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
 
     ended = False
@@ -134,7 +134,7 @@ def _application(config: ServiceConfig) -> Any:
     gateway: Any = serve.deployment(
         serve.ingress()(Gateway),
         name="gateway",
-        # It only hands on: what waits is counted behind it.
+        # It only passes requests on; the queue is counted behind it.
         max_ongoing_requests=10 * (config.queue + AT_ONCE * config.replicas),
         ray_actor_options={"num_cpus": 0},
     )
@@ -142,7 +142,7 @@ def _application(config: ServiceConfig) -> Any:
 
 
 def wait() -> None:
-    """Stay until the process is ended, or the service is gone.
+    """Wait until the process or the service ends.
 
     Raises
     ------
@@ -157,6 +157,6 @@ def wait() -> None:
         try:
             applications = serve.status().applications
         except RayError as error:
-            raise PhonolakeError(f"Ray is gone, and the service with it ({error})") from error
+            raise PhonolakeError(f"Ray has ended, and the service with it ({error})") from error
         if APP not in applications:
             raise PhonolakeError("somebody has ended the service")

@@ -1,7 +1,7 @@
-"""AudioSet (Gemmeke et al. 2017): ten-second segments of YouTube videos with labels out of an ontology of sounds.
+"""AudioSet (Gemmeke et al. 2017): ten-second segments of YouTube videos with labels from an ontology of sounds.
 
-Which segments are wanted (`segments`) and which files are there (`recordings`) are two questions: the first one names
-what to download. The rule for segments that carry several of the wanted labels is the option ``rule``:
+`segments` lists the wanted segments, also for downloads; `recordings` lists those with their files. The rule for
+segments that carry several of the wanted labels is the option ``rule``:
 
 ``all``
     A segment keeps all of its labels. With ``per-class`` each wanted label draws its own sample; a segment that several
@@ -70,7 +70,7 @@ PUBLISHED = {"balanced": (22_160, 508, 32), "eval": (20_371, 501, 61)}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Which segments are wanted."""
+    """Options: which segments to use."""
 
     segments: tuple[str, ...] = option((), "balanced, eval or unbalanced; all whose CSV is there, else")
     labels: tuple[str, ...] = option((), "only segments with one of these labels or labels below them (name or id)")
@@ -89,7 +89,7 @@ DEFAULT = Options()
 
 
 def segments(root: Path, options: Options = DEFAULT) -> list[VideoSegment]:
-    """The segments that are wanted, in the order of the files; with ``rule=single`` each has one label.
+    """The wanted segments, in the order of the files; with ``rule=single`` each has one label.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def available(root: Path, options: Options = DEFAULT) -> dict[str, int]:
 
 
 def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
-    """The wanted segments, each with its file; one whose file is not there is yielded too."""
+    """The wanted segments, each with its file; segments without a file are included."""
     wanted = segments(root, options)
     audio = _index(root, {s.ytid for s in wanted})
     parts = {"balanced": TRAIN, "eval": TEST, "unbalanced": TRAIN}
@@ -138,7 +138,7 @@ def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
 
 
 def vocabulary(root: Path, options: Options = DEFAULT) -> Iterator[Term]:
-    """The 632 labels of the ontology with their parents, and what the quality check found."""
+    """The 632 labels of the ontology with their parents, and the results of the quality check."""
     return Ontology.read(root).terms(files.read_quality(root))
 
 
@@ -157,7 +157,7 @@ def facts(root: Path, options: Options = DEFAULT) -> Iterator[Fact]:
 
 
 def _wanted(ontology: Ontology, options: Options) -> dict[str, set[str]]:
-    """For each label that was asked for, its own name and those below it; empty when nothing was asked for."""
+    """For each requested label, its own name and those below it; empty if none was requested."""
     asked = [*options.labels, *(ROLES if options.roles else ())]
     return {name: ontology.below(name) for text in asked for name in ontology.resolve(text)}
 
@@ -190,7 +190,7 @@ def _carriers(found: Iterable[VideoSegment], wanted: dict[str, set[str]]) -> dic
 
 
 def _chance(*what: object) -> bytes:
-    """A number that looks random and depends on nothing but what it is about."""
+    """A pseudo-random number that depends only on its arguments."""
     return sha256("\0".join(map(str, what)).encode()).digest()
 
 

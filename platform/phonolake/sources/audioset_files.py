@@ -47,7 +47,7 @@ class VideoSegment:
 
 
 def locate(root: Path, name: str) -> Path:
-    """Where a table lies: in the folder itself, or in ``metadata`` below it."""
+    """The path of a table: in the folder itself, or in ``metadata`` below it."""
     inner = root / "metadata" / name
     return inner if inner.is_file() and not (root / name).is_file() else root / name
 
@@ -85,7 +85,7 @@ def present(root: Path) -> list[str]:
 
 
 def _read(path: Path, file: str, names: Mapping[str, str]) -> list[VideoSegment]:
-    # The largest table has two million lines: they are gone through one by one, and never in a list.
+    # The largest table has two million lines: they are read one by one, never into a list.
     lines = io.StringIO(tables.text(path, "AudioSet's segments"), newline=None)
     # Comments and the names of the columns stand above the segments, or neither does. An id of Excel's own, #NAME?,
     # looks like a comment.

@@ -3,19 +3,19 @@
 A module in this folder is a source when it defines
 
     CARD : SourceCard
-        Who publishes the data, under which terms, and how it lies on disk.
+        Who publishes the data, under which terms, and its layout on disk.
     recordings(root: Path, options: Options = ...) -> Iterator[Recording]
         Every recording that the dataset names under `root`, present or missing, in a fixed order. It reads metadata and
         file names, never audio, and raises a `UsageError` when `root` does not hold the layout.
 
-and, where it has them,
+and optionally
 
     Options
-        A frozen dataclass of what can be chosen (`sources.options`); without it `recordings` takes `root` alone.
+        A frozen dataclass of options (`sources.options`); without it `recordings` takes `root` alone.
     vocabulary(root: Path, options: Options = ...) -> Iterator[Term]
         The labels that the dataset can give, with their hierarchy.
     facts(root: Path, options: Options = ...) -> Iterator[Fact]
-        Figures that the owners publish, each beside what `root` holds.
+        Published figures, each beside that of `root`.
     passed_over(root: Path) -> Iterator[Path]
         Files under `root` that `recordings` leaves out by their names, where a user might expect them to be taken.
     folders(root: Path) -> Iterator[Folder]
@@ -27,7 +27,7 @@ and, where it has them,
     share(root: Path, options: Options = ...) -> Fact
         How much of the whole dataset is there, where that is not the number of recordings.
     FOLLOWS_LINKS : bool
-        Whether a link that leads out of `root` is the user's own choice; it is a reject otherwise.
+        Whether links out of `root` are accepted; they are rejects otherwise.
     READS : tuple of str
         Names of the files that are opened, as patterns such as ``"*.csv"``; empty where names of files say all. Of a
         dataset on object storage no others are brought; without it all are that hold no sound and are no archives.
@@ -45,7 +45,7 @@ from phonolake.errors import UsageError
 from phonolake.records import Recording
 from phonolake.sources import options as choices
 
-# Endings of sound, and of archives, which are unpacked before they are read.
+# File extensions of audio, and of archives, which must be unpacked before they are read.
 UNREAD = {f".{ending}" for ending in (*EXTENSIONS, *OTHER_AUDIO, "zip", "tar", "tgz", "gz", "bz2", "7z", "rar")}
 
 
@@ -56,13 +56,13 @@ class Download:
     Parameters
     ----------
     url : str
-        Where it lies.
+        Its address.
     bytes : int or None
-        Its size, where it is published.
+        Its size, if published.
     checksum : str or None
-        ``"sha1:..."``, ``"sha256:..."`` or ``"md5:..."`` in hexadecimal digits, where one is published.
+        ``"sha1:..."``, ``"sha256:..."`` or ``"md5:..."`` in hexadecimal digits, if published.
     about : str
-        What it holds.
+        Its content.
     """
 
     url: str
@@ -78,11 +78,11 @@ class Erratum:
     Parameters
     ----------
     about : str
-        What is wrong.
+        The fault.
     source : str
         Who published it, and where.
     tracks : tuple of str
-        Source ids that it concerns, where they are published.
+        Affected source ids, if published.
     """
 
     about: str
@@ -92,18 +92,18 @@ class Erratum:
 
 @dataclass(frozen=True, slots=True)
 class SourceCard:
-    """What a person should know of a dataset before using it.
+    """What users should know about a dataset.
 
     Parameters
     ----------
     layout : str
-        How it lies on disk under ``DIR``.
+        Its layout on disk under ``DIR``.
     tracks, bytes : int or None
-        Published number of recordings, and size of what there is to download.
+        Published number of recordings, and size of the downloads.
     labels : str
         The label vocabulary: what `Recording.labels` and `Recording.tags` hold.
     splits : tuple of (name, parts)
-        Names of the splits that come with it, and what is in them.
+        Names of its splits, and their parts.
     """
 
     name: str
@@ -127,7 +127,7 @@ class Term:
     Parameters
     ----------
     label : str
-        As it stands in `Recording.labels`.
+        As in `Recording.labels`.
     source_id : str
         The dataset's own name for it, such as ``/m/04rlf``.
     parents : tuple of str
@@ -145,7 +145,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A figure that the owners publish, beside the one found."""
+    """A published figure, beside the one found."""
 
     about: str
     published: int
@@ -196,7 +196,7 @@ def recordings(source: Source, root: Path, chosen: Sequence[str] = ()) -> Iterat
 
 
 def vocabulary(source: Source, root: Path, chosen: Sequence[str] = ()) -> list[Term]:
-    """Labels that a source can give; empty where it does not say."""
+    """Labels that a source can give; empty if unknown."""
     listing = getattr(source, "vocabulary", None)
     return list(listing(root, *_parsed(source, chosen))) if listing else []
 
@@ -212,14 +212,12 @@ def catalogue(source: Source, root: Path, chosen: Sequence[str] = ()) -> Iterato
     listing = getattr(source, "catalogue", None)
     if listing is None:
         name = source.CARD.name
-        raise UsageError(
-            f"{name} comes with its audio: leave --metadata-only out, which is for datasets that ship none"
-        )
+        raise UsageError(f"{name} comes with its audio: leave --metadata-only out, which is for datasets without audio")
     return cast(Iterator[Recording], listing(root, *_parsed(source, chosen)))
 
 
 def share(source: Source, root: Path, chosen: Sequence[str], n_present: int) -> Fact | None:
-    """How much of a dataset is there: what it counts itself, else the recordings; None where no size is published."""
+    """How much of a dataset is present: its own count, else the recordings; None if no size is published."""
     counting = getattr(source, "share", None)
     if counting is not None:
         return cast(Fact, counting(root, *_parsed(source, chosen)))
@@ -232,13 +230,13 @@ def chooses(source: Source, option: str) -> bool:
 
 
 def passed_over(source: Source, root: Path) -> list[Path]:
-    """Files that a source leaves out by their names; empty where it does not say."""
+    """Files that a source skips by their names; empty if unknown."""
     listing = getattr(source, "passed_over", None)
     return list(listing(root)) if listing else []
 
 
 def folders(source: Source, root: Path) -> Iterator[Folder] | None:
-    """The folders of a tree of which the names of files say all; None where a source does not work like that."""
+    """The folders of a tree, if file names determine the recordings; None for other sources."""
     listing = getattr(source, "folders", None)
     return cast(Iterator[Folder], listing(root)) if listing else None
 
@@ -249,7 +247,7 @@ def recordings_in(source: Source, root: Path, folder: Folder) -> Iterator[Record
 
 
 def follows_links(source: Source) -> bool:
-    """Whether links out of the tree are taken as the user's own."""
+    """Whether links out of the tree are accepted."""
     return bool(getattr(source, "FOLLOWS_LINKS", False))
 
 

@@ -20,7 +20,7 @@ CARD = SourceCard(
     "(also below DIR/ESC-10-master)",
     tracks=400,
     labels="10 classes such as 'Dog bark'",
-    splits=(("folds", "5 folds; clips out of one Freesound recording lie in one fold"),),
+    splits=(("folds", "5 folds; clips of one Freesound recording are in one fold"),),
     downloads=(
         Download(
             "https://github.com/karolpiczak/ESC-10/archive/refs/heads/master.zip", None, None, "the whole repository"

@@ -18,7 +18,7 @@ CARD = SourceCard(
     layout="DIR/meta/esc50.csv and DIR/audio/1-100032-A-0.wav (fold-clip-take-class; also below DIR/ESC-50-master)",
     tracks=2_000,
     labels="50 classes such as 'dog', in five groups of ten",
-    splits=(("folds", "5 folds; clips out of one Freesound recording lie in one fold"),),
+    splits=(("folds", "5 folds; clips of one Freesound recording are in one fold"),),
     downloads=(
         Download("https://github.com/karolpiczak/ESC-50/archive/refs/heads/master.zip", None, None, "everything"),
     ),

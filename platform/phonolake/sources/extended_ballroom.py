@@ -35,9 +35,7 @@ CARD = SourceCard(
             "tempo) and karaoke; random folds put them on both sides",
             "readme of version 1.1",
         ),
-        Erratum(
-            "the excerpts are fetched by the script in the owners' archive: no address is published for them", "readme"
-        ),
+        Erratum("a script in the owners' archive downloads the excerpts: no address is published", "readme"),
         Erratum("names are scraped from a website, some with broken characters", "readme of version 1.1"),
     ),
 )

@@ -126,7 +126,7 @@ DEFAULT = Options()
 def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
     """The tracks that `tracks.csv` puts into a size, in order of their ids.
 
-    A track whose mp3 is not there is yielded too: it becomes a row of `rejects`.
+    Tracks without an mp3 are included: they go to `rejects`.
     """
     size = _size(root, options)
     audio = root / f"fma_{size}"
@@ -179,7 +179,7 @@ def facts(root: Path, options: Options = DEFAULT) -> Iterator[Fact]:
 
 
 def _size(root: Path, options: Options) -> str:
-    """The size to read: the one asked for, or the largest on disk."""
+    """The size to read: the requested one, or the largest on disk."""
     found = [size for size in SIZES if (root / f"fma_{size}").is_dir()]
     if not found:
         raise UsageError(f"{root} does not hold FMA audio; its layout is {CARD.layout}")

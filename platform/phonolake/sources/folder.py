@@ -1,4 +1,4 @@
-"""Any tree of audio files: the folder that a file lies in is its label."""
+"""Any tree of audio files: the folder of a file is its label."""
 
 import os
 from collections.abc import Iterator
@@ -18,18 +18,18 @@ CARD = SourceCard(
     "tta, wv); deeper trees are fine",
     labels="names of the folders; the genre in a file's own tags stands beside them",
 )
-# It is the user's own tree: what it links to belongs to it.
+# It is the user's own tree: link targets belong to it.
 FOLLOWS_LINKS = True
 READS = ()
 
 
 def recordings(root: Path) -> Iterator[Recording]:
-    """Audio files below `root` by the ending of their names, in order of their paths; hidden ones are passed over."""
+    """Audio files below `root` by file extension, in order of their paths; hidden ones are skipped."""
     return (recording for folder in folders(root) for recording in recordings_in(root, folder))
 
 
 def folders(root: Path) -> Iterator[Folder]:
-    """Every folder below `root` that is not hidden. No link to a folder is entered: the root alone may be one."""
+    """Every folder below `root` that is not hidden. Links to folders are not followed, except for the root itself."""
     top = os.fspath(root)
     for path, names in _folders(root):
         below = path.removeprefix(top).lstrip("/")
@@ -40,7 +40,7 @@ def folders(root: Path) -> Iterator[Folder]:
 
 def recordings_in(root: Path, folder: Folder) -> Iterator[Recording]:
     """The recordings of one folder."""
-    # What is the same for all of a folder is found once.
+    # Values that are common to a folder are computed once.
     named = os.path.basename(folder.path if folder.prefix else os.path.realpath(root))
     labels, parent = (_text(named),), Path(folder.path)
     for name in folder.names:
@@ -48,7 +48,7 @@ def recordings_in(root: Path, folder: Folder) -> Iterator[Recording]:
 
 
 def passed_over(root: Path) -> Iterator[Path]:
-    """Files below `root` that are no recordings by the ending of their names; hidden ones do not count."""
+    """Files below `root` without an audio file extension; hidden ones do not count."""
     return (Path(folder.path, name) for folder in folders(root) for name in folder.others)
 
 

@@ -66,14 +66,14 @@ DEFAULT = Options()
 
 
 def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
-    """Every clip in the genre folders; one that a split names and that is not there is yielded too."""
+    """Every clip in the genre folders, and missing clips that a split names."""
     base = _base(root)
     splits = split_lists.read(root, options.splits, _clip_of, KNOWN_SPLITS)
     files = sorted(p for genre in GENRES for p in (base / genre).glob("*") if _is_clip(p))
     found = {clip: path for path in files if (clip := _clip_of(path.stem))}
     if len(found) < len(files):
         twice, _ = Counter(_clip_of(path.stem) for path in files).most_common(1)[0]
-        raise UsageError(f"{base} holds two files of {twice}: take one of them away")
+        raise UsageError(f"{base} has two files of {twice}: remove one of them")
     ending = files[0].suffix if files else ".au"
     for clip in sorted(found.keys() | splits.keys()):
         genre = clip.partition(".")[0]
@@ -105,6 +105,6 @@ def _is_clip(path: Path) -> bool:
 
 
 def _clip_of(entry: str) -> str | None:
-    """The clip that a name stands for: ``blues.00029`` of ``blues/blues.00029.wav`` and of ``blues00029``."""
+    """The clip of a name: ``blues.00029`` of ``blues/blues.00029.wav`` and of ``blues00029``."""
     match = CLIP.match(entry.rpartition("/")[2])
     return f"{match['genre']}.{match['number']}" if match else None

@@ -1,4 +1,4 @@
-"""What a table says of recordings: which column names them, and which hold labels, confidences or sides of a split."""
+"""Parse a table about recordings: the column with their names, and the columns of labels, confidences or splits."""
 
 import ast
 import json
@@ -20,7 +20,7 @@ LABELS = {
 CONFIDENCES = {
     "confidence", "conf", "score", "probability", "prob", "likelihood", "relevance", "weight", "value",
 }  # fmt: skip
-# Columns that say something else, so that what is left over may be the label.
+# Columns with other content, so that a remaining one may be the label.
 OTHERS = {
     "title", "artist", "album", "year", "duration", "url", "licence", "license", "split", "subset", "part", "set",
     "partition", "fold", "index", "number", "n", "start", "end", "track_id", "artist_id", "album_id", "id", "md5",
@@ -33,7 +33,7 @@ HOLDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class SheetColumns:
-    """What the user says of a table, where it cannot be seen.
+    """The user's choices about a table that it does not show.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class SheetColumns:
     confidence_column : str, optional
         Column with the confidence, 0 to 1, in the label of the row.
     separator : str, optional
-        What stands between the labels of a cell; ``""`` for nothing.
+        Separator of the labels in a cell; ``""`` for none.
     """
 
     id_column: str | None = None
@@ -66,7 +66,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A table of which it is known which column names the recordings, and what each of its names stands for."""
+    """A table with a known column of recordings, and the recording of each of its names."""
 
     sheet: Sheet
     id_column: int
@@ -85,7 +85,7 @@ class Keyed:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Where the labels of a table stand.
+    """The columns of labels in a table.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class Labels:
     confidences : tuple of (int or None)
         Column with the confidence for each of `columns`.
     separators : tuple of (str or None)
-        What stands between the labels of a cell, for each of `columns`.
+        Separator of the labels in a cell, for each of `columns`.
     """
 
     kind: str
@@ -111,7 +111,7 @@ def key(path: Path, names: Names, id_column: str | None = None, *, needed: bool 
     Parameters
     ----------
     id_column : str, optional
-        The column, where it is known.
+        The column, if known.
     needed : bool
         Whether a table that names none of the recordings is refused.
 
@@ -141,7 +141,7 @@ def labels(keyed: Keyed, choice: SheetColumns) -> Labels:
     Raises
     ------
     UsageError
-        If a named column is not there, or none or too many could be meant.
+        If a named column does not exist, or none or too many could be meant.
     """
     sheet = keyed.sheet
     if choice.label_columns:
@@ -162,7 +162,7 @@ def given(keyed: Keyed, found: Labels) -> Iterator[Given]:
     Raises
     ------
     UsageError
-        For a confidence that is no number from 0 to 1.
+        For a confidence that is not a number from 0 to 1.
     """
     columns = keyed.sheet.columns
     for line, name, cells in keyed.named():
@@ -196,7 +196,7 @@ def parts(cell: Cell, separator: str | None) -> list[str]:
 
 
 def understood(keyed: Keyed, found: Labels) -> str:
-    """What was understood of a table, in one line."""
+    """The interpretation of a table, in one line."""
     names = [keyed.sheet.columns[i] for i in found.columns]
     shown = ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     said = f"recordings are named by the column {keyed.id_name!r}"
@@ -211,7 +211,7 @@ def understood(keyed: Keyed, found: Labels) -> str:
 
 
 def _is_recording(name: str, names: Names) -> bool:
-    """Whether what stands in the first line names a recording, so that the table has no header."""
+    """Whether the first line names a recording, so that the table has no header."""
     match = names.find(name) if spelt(name) not in LABELS | OTHERS else None
     return match is not None and (match.level == AS_IT_STANDS or name.isdigit())
 
@@ -242,7 +242,7 @@ def _guess(keyed: Keyed) -> tuple[list[int], str]:
 
 
 def _kind(sheet: Sheet, columns: Sequence[int]) -> str:
-    """What all the cells of some columns are: truths, confidences (0 to 1), or else names."""
+    """The type of all cells of some columns: truths, confidences (0 to 1), or else names."""
     cells = [cell for i in columns for cell in sheet.column(i) if cell is not None]
     if cells and all(isinstance(cell, str) and tables.truth(cell) is not None for cell in cells):
         return "truths"
@@ -261,7 +261,7 @@ def _confidence(sheet: Sheet, label: int, labels: Sequence[int], choice: SheetCo
 
 
 def _separator(sheet: Sheet, column: int, chosen: str | None) -> str | None:
-    """What stands between the labels of a column: several are only looked for under a name in the plural."""
+    """The separator of the labels in a column: only columns with a plural name may have several."""
     if chosen is not None:
         return chosen or None
     cells = [cell for cell in sheet.column(column) if cell is not None]
@@ -310,7 +310,7 @@ def _numeric(cells: Sequence[Cell]) -> bool:
 
 
 def as_text(cell: Cell) -> str:
-    """What stands in a cell, on one line."""
+    """The content of a cell, on one line."""
     return cell if isinstance(cell, str) else ", ".join(cell or ())
 
 
@@ -330,7 +330,7 @@ def _example(cells: Sequence[Cell]) -> str:
 
 
 def column_named(sheet: Sheet, name: str) -> int:
-    """The place of a column; raises a `UsageError` that lists the columns for a name that none has."""
+    """The position of a column; raises a `UsageError` that lists the columns for an unknown name."""
     if name not in sheet.columns:
         raise unknown(f"column of {sheet.path}", name, sheet.columns)
     return sheet.columns.index(name)

@@ -1,7 +1,7 @@
 """The Million Song Dataset (Bertin-Mahieux et al. 2011): metadata and features of a million songs, and tags for them.
 
-It ships **no audio**. What can be ingested are recordings that you own, in a folder of yours, named by the dataset's
-track id or by 7digital's number; the dataset says what they are.
+It contains **no audio**. You can ingest recordings that you own, in a folder of yours, named by the dataset's track id
+or by 7digital's number; the dataset gives their metadata.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,7 +59,7 @@ PUBLISHED = {"train": 201_680, "valid": 12_634, "test": 28_540}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where your audio lies, and which tags count."""
+    """Options: the folder of your audio, and which tags count."""
 
     audio: str | None = option(None, "folder of your audio instead of DIR/audio")
     splits: str | None = option(None, "folder of the 50-tag split instead of DIR or DIR/splits")
@@ -72,7 +72,7 @@ DEFAULT = Options()
 def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
     """Your audio files of tracks that the dataset knows, in order of their track ids.
 
-    Only what you own is wanted: a track of the dataset without audio is no reject.
+    A track of the dataset without audio is not a reject.
     """
     audio = _audio(root, options)
     parts = msd_tags.read_split(_split_folder(root, options))
@@ -97,7 +97,7 @@ def recordings(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
 def catalogue(root: Path, options: Options = DEFAULT) -> Iterator[Recording]:
     """Every track that the files of the dataset know, with or without audio: songs of files of their own come first.
 
-    A file of one song that cannot be read is yielded as a recording with a fault.
+    An unreadable file of one song gives a recording with a fault.
     """
     parts = msd_tags.read_split(_split_folder(root, options))
     metadata = _hdf5(root)
@@ -238,7 +238,7 @@ def _owned(audio: Path, by_number: dict[str, str]) -> dict[str, Path]:
         if track is None:
             raise UsageError(f"{path} is named neither by a track id nor by a number of 7digital that the lists know")
         if track in found:
-            raise UsageError(f"{found[track]} and {path} both stand for {track}: take one of them away")
+            raise UsageError(f"{found[track]} and {path} both stand for {track}: remove one of them")
         found[track] = path
     return found
 

@@ -76,7 +76,7 @@ def _part(folder: Path, name: str) -> SplitPart:
     tracks = tables.lines(path, "a list of track ids")
     wrong = next((track for track in tracks if not TRACK_ID.fullmatch(track)), None)
     if wrong is not None:
-        raise UsageError(f"{path} is no list of track ids such as TRAAABD128F429CF47: it holds {wrong[:40]!r}")
+        raise UsageError(f"{path} is not a list of track ids such as TRAAABD128F429CF47: it holds {wrong[:40]!r}")
     other = folder / f"{name}_x_7d_id.txt"
     numbers = list(map(tables.numeral, tables.lines(other, "7digital's numbers"))) if other.is_file() else []
     if other.is_file() and len(numbers) != len(tracks):
@@ -89,7 +89,7 @@ def _matrix(path: Path, n_tracks: int) -> np.ndarray:
     try:
         values = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise UsageError(f"{path} is no NumPy array of labels: {error}") from error
+        raise UsageError(f"{path} is not a NumPy array of labels: {error}") from error
     if values.shape != (n_tracks, N_TAGS):
         raise UsageError(f"{path} is {values.shape}, and {n_tracks} tracks with {N_TAGS} tags are {(n_tracks, N_TAGS)}")
     if not np.isin(values, (0, 1)).all():

@@ -1,4 +1,4 @@
-"""Find the recording that a table means, by whatever it calls it: an id, a path of another machine, a file name."""
+"""Find the recording of a name in a table: an id, a path of another machine, or a file name."""
 
 import re
 import unicodedata
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from phonolake.audio.containers import EXTENSIONS
 
-# How far a name was taken: as it stands, with another ending, in other letters or as a number.
+# How a name matched: exactly, with another file extension, in other letters or as a number.
 AS_IT_STANDS, ANOTHER_ENDING, LOOSELY = range(3)
-# What copies of smaller size have before their ending: MTG-Jamendo's, and previews of the Million Song Dataset.
+# Markers of smaller copies before the file extension: MTG-Jamendo's, and previews of the Million Song Dataset.
 COPIES = (".low", ".clip")
 
 
@@ -24,7 +24,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What a name stands for: one track, or several that it fits as well; and how far it had to be taken."""
+    """The matches of a name: one track, or several equally good ones; and how it matched."""
 
     track_ids: tuple[str, ...]
     level: int = AS_IT_STANDS
@@ -33,8 +33,8 @@ class Match:
 class Names:
     """The names of some recordings.
 
-    A name with folders fits a recording whose folders are the same from the end on, as far as both go: tables are
-    written on other machines, and above other roots.
+    A name with folders matches a recording whose folders are the same from the end, as far as both go, because tables
+    come from other machines with other roots.
     """
 
     def __init__(self, recordings: Iterable[Named]) -> None:
@@ -59,7 +59,7 @@ class Names:
         return (track_id for track_id, *_ in self._known)
 
     def find(self, text: str) -> Match | None:
-        """The recording that a text names; None where there is none."""
+        """The recording of a name; None if there is none."""
         if exact := self._ids.get(_plain(text)):
             return Match(tuple(self._known[place][0] for place in exact))
         parts = _parts(text)
@@ -74,7 +74,7 @@ class Names:
         return None
 
     def _common(self, place: int, folders: tuple[str, ...]) -> tuple[int, bool] | None:
-        """How many folders a name shares with a recording, from the end on, and whether these are all that both have.
+        """How many folders a name shares with a recording, from the end, and whether these are all of both.
 
         None where they contradict each other.
         """
@@ -109,6 +109,6 @@ def _key(name: str, level: int) -> str:
         return stem
     for copy in COPIES:
         stem = stem.removesuffix(copy)
-    # Spreadsheets take 000002 for a quantity.
+    # Spreadsheets treat 000002 as a number.
     stem = re.sub(r"^(\d+)\.0+$", r"\1", stem)
     return (stem.lstrip("0") or "0") if stem.isdigit() else stem.casefold()

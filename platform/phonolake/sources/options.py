@@ -1,4 +1,4 @@
-"""What can be chosen of a dataset: a frozen dataclass in its module, filled from ``key=value`` texts."""
+"""Options of a dataset: a frozen dataclass in its module, filled from ``key=value`` texts."""
 
 import types
 import typing
@@ -21,7 +21,7 @@ class OptionHelp:
 
 
 def option(default: Any, about: str) -> Any:
-    """Field of an `Options` dataclass with its default and what it means."""
+    """Field of an `Options` dataclass with its default and meaning."""
     return field(default=default, metadata={HELP: about})
 
 
@@ -40,7 +40,7 @@ def parse(source: str, kind: type | None, texts: Sequence[str]) -> Any:
     source : str
         Its name, for messages.
     kind : type or None
-        Its `Options`; None where nothing can be chosen.
+        Its `Options`; None if it has none.
     texts : sequence of str
         ``key=value``; a key that takes several values may stand several times.
 
@@ -66,7 +66,7 @@ def parse(source: str, kind: type | None, texts: Sequence[str]) -> Any:
         if _many(kinds[name]):
             values[name] = (*values.get(name, ()), value.strip())
         elif name in values:
-            raise UsageError(f"{key} of {source} is given twice, and takes one value")
+            raise UsageError(f"{key} of {source} is given twice, but takes one value")
         else:
             values[name] = _convert(source, key, kinds[name], value.strip())
     return kind(**values)

@@ -1,7 +1,7 @@
-"""Lists of texts out of pickles, without unpickling: opcodes are read, and only those that make lists are known.
+"""Read lists of strings from pickles without unpickling: parse opcodes, and accept only those that make lists.
 
-Papers publish lists of clips as pickles of Python 2 (``.cP``). A pickle is a program; here it can build lists of texts
-and numbers, and anything else in it is refused before it means something.
+Papers publish lists of clips as pickles of Python 2 (``.cP``). A pickle is a program; here it can only build lists of
+strings and numbers, and everything else is refused before it has an effect.
 """
 
 import pickletools
@@ -37,9 +37,9 @@ def read_list(path: Path) -> list[str]:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     # What `pickletools` raises for bytes that are no pickle; below, what a program that makes no sense runs into.
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is no pickled list of texts: {error}") from error
+        raise UsageError(f"{path} is not a pickled list of texts: {error}") from error
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-        raise UsageError(f"{path} is no pickled list of texts: it holds something else")
+        raise UsageError(f"{path} is not a pickled list of texts: it contains something else")
     return found
 
 
@@ -67,7 +67,7 @@ def _build(data: bytes) -> Any:
         elif name in FETCHES:
             stack.append(memo[argument])
         elif name not in IGNORED:
-            raise ValueError(f"its opcode {name} is not one that lists of texts need")
+            raise ValueError(f"lists of texts do not need its opcode {name}")
     (result,) = stack
     return result
 

@@ -1,4 +1,4 @@
-"""What a table says that a model of others gave to recordings: a probability for each label, in rows or in columns."""
+"""Parse a table with another model's probabilities for recordings: one for each label, in rows or in columns."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from phonolake.sources.label_sheets import CONFIDENCES, LABELS, OTHERS, Keyed, a
 from phonolake.sources.sheets import Cell
 
 PROBABILITIES = CONFIDENCES | {"p", "proba", "probabilities", "pred", "prediction", "predictions", "output"}
-# Programs round: a softmax in 32 bits gives 1.0000001.
+# Tolerance for rounding: a softmax in 32 bits can give 1.0000001.
 ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class ProbabilityColumns:
-    """What the user says of a table, where it cannot be seen.
+    """The user's choices about a table that it does not show.
 
     Parameters
     ----------
     id_column : str, optional
         Column that names the recordings.
     label_column, probability_column : str, optional
-        Where a row holds one label and its probability: the columns with both.
+        The columns with label and probability, if a row has one of each.
     """
 
     id_column: str | None = None
@@ -32,7 +32,7 @@ class ProbabilityColumns:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where probabilities stand.
+    """The columns of probabilities.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Probability:
-    """What one cell says: the recording as the table names it, the label, and its probability from 0 to 1."""
+    """The content of one cell: the recording as the table names it, the label, and its probability from 0 to 1."""
 
     line: int
     name: str
@@ -64,7 +64,7 @@ def find(keyed: Keyed, choice: ProbabilityColumns) -> Layout:
     Raises
     ------
     UsageError
-        If a named column is not there, or none could be meant.
+        If a named column does not exist, or none could be meant.
     """
     sheet = keyed.sheet
     rest = [i for i, name in enumerate(sheet.columns) if i != keyed.id_column and spelt(name)]
@@ -91,7 +91,7 @@ def given(keyed: Keyed, layout: Layout) -> Iterator[Probability]:
     Raises
     ------
     UsageError
-        For a label that is missing, or a probability that is missing, no number, or not from 0 to 1.
+        For a missing label, or a probability that is missing, not a number, or not from 0 to 1.
     """
     columns = keyed.sheet.columns
     for line, name, cells in keyed.named():
@@ -99,12 +99,12 @@ def given(keyed: Keyed, layout: Layout) -> Iterator[Probability]:
             label = columns[i] if layout.label is None else as_text(cells[layout.label])
             where = f"{keyed.sheet.path}, line {line}"
             if not label:
-                raise UsageError(f"{where}: {columns[layout.label or 0]} is empty, and a probability is of a label")
+                raise UsageError(f"{where}: {columns[layout.label or 0]} is empty, but a probability needs a label")
             yield Probability(line, name, label, _probability(cells[i], f"{where}: the probability of {label!r}"))
 
 
 def understood(keyed: Keyed, layout: Layout) -> str:
-    """What was understood of a table, in one line."""
+    """The interpretation of a table, in one line."""
     columns = keyed.sheet.columns
     said = f"recordings are named by the column {keyed.id_name!r}"
     if layout.label is not None:

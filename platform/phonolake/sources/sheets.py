@@ -1,4 +1,4 @@
-"""A table that somebody keeps of recordings: CSV, TSV, Parquet, JSON lines or JSON, as rows of texts."""
+"""Read a user's table about recordings: CSV, TSV, Parquet, JSON lines or JSON, as rows of strings."""
 
 import json
 import math
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PARQUET = (".parquet", ".pq")
-# What reading a damaged file raises, from its pages up to what pandas keeps of itself in its footer.
+# Errors for a damaged file, from its pages to the pandas metadata in its footer.
 _DAMAGE = (
     ArithmeticError,
     AttributeError,
@@ -27,7 +27,7 @@ _DAMAGE = (
     TypeError,
     ValueError,
 )
-# What pandas has in place of values that are not there.
+# Missing values of pandas.
 _MISSING = ("NAType", "NaTType")
 JSON = (".json", ".jsonl", ".ndjson")
 # A text, several where the file has a list, or nothing.
@@ -36,14 +36,14 @@ Cell = str | tuple[str, ...] | None
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A table as it was read.
+    """A table.
 
     Parameters
     ----------
     columns : tuple of str
     rows : list of (int, tuple of Cell)
-        Number of the line or record in the file, and a cell for each column. Of a row that is longer than its header
-        the last cell has all that follow.
+        Number of the line or record in the file, and a cell for each column. If a row is longer than its header, the
+        last cell contains all that follow.
     """
 
     path: Path
@@ -56,15 +56,15 @@ class Sheet:
 
 
 def read(path: Path) -> Sheet:
-    """Read a table by the ending of its name; text that is no JSON is one with commas, tabs or semicolons.
+    """Read a table by its file extension; text other than JSON has commas, tabs or semicolons.
 
     Raises
     ------
     UsageError
-        If the file is missing or empty, or cannot be read as what its name says.
+        If the file is missing or empty, or cannot be read as the type that its name says.
     """
     if path.is_dir():
-        raise UsageError(f"{path} is a folder, and a table is a file: CSV, TSV, Parquet, JSON lines")
+        raise UsageError(f"{path} is a folder, but a table is a file: CSV, TSV, Parquet, JSON lines")
     suffix = path.suffix.lower()
     if suffix in PARQUET and path.is_file():
         columns, records = _parquet(path)
@@ -148,7 +148,7 @@ def parquet(path: Path) -> "pd.DataFrame":
         frame = pd.read_parquet(path)
     except _DAMAGE as error:
         said = (str(error) or repr(error)).splitlines()[0]
-        raise UsageError(f"{path} is no Parquet file: {said}") from error
+        raise UsageError(f"{path} is not a Parquet file: {said}") from error
     return frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
 
 

@@ -1,4 +1,4 @@
-"""Splits that somebody keeps as tables: a column with the side or fold of each recording, or a list for each side."""
+"""Read a user's splits from tables: a column with the part or fold of each recording, or a list for each part."""
 
 import re
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ ENDINGS = {".csv", ".tsv", ".txt", ".lst", ".parquet", ".pq", ".json", ".jsonl",
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Where one row puts a recording: a part, or a fold from 1; `name` is the recording as the table names it."""
+    """The part, or the fold from 1, of a recording in one row; `name` is the recording as the table names it."""
 
     line: int
     name: str
@@ -34,7 +34,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of a split with what it says, and what was understood of it in one line."""
+    """A table of a split with its content, and its interpretation in one line."""
 
     keyed: Keyed
     sides: list[Side]
@@ -42,7 +42,7 @@ class Table:
 
 
 def read(path: Path, names: Names, *, name: str | None = None, id_column: str | None = None) -> list[Table]:
-    """Read a split out of a table, or out of a folder with a list for each of its sides.
+    """Read a split from a table, or from a folder with a list for each part.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def _lists(folder: Path, names: Names, name: str, id_column: str | None) -> Iter
             group = f"{path.stem[: match.start()]}{path.stem[match.end() :]}".strip("-_. ")
             part = PARTS[match[1].lower()]
             if part in groups.setdefault(group, {}):
-                raise UsageError(f"{groups[group][part]} and {path} are both lists of {part}: take one of them away")
+                raise UsageError(f"{groups[group][part]} and {path} are both lists of {part}: remove one of them")
             groups[group][part] = path
     if not groups:
         raise UsageError(f"{folder} holds no lists of a split: their names have train, valid or test in them")

@@ -1,8 +1,8 @@
-"""Read the text tables that datasets come with, and say clearly when one is not what it should be.
+"""Read the text tables of datasets, with clear errors for invalid ones.
 
-Tables pass through spreadsheets and scripts before they arrive. One rule holds for all of them: cells may lie between
-commas, tabs or semicolons, lines may end in any way, truths and numbers may be spelt as spreadsheets spell them; what
-can be read in two ways is refused.
+Tables may have been saved by spreadsheets and scripts. The same rules apply to all of them: cells are separated by
+commas, tabs or semicolons, any line ends, booleans and numbers as spreadsheets write them; ambiguous values are
+refused.
 """
 
 import csv
@@ -15,10 +15,10 @@ from phonolake.errors import UsageError
 
 DELIMITERS = (",", "\t", ";")
 AS_CSV = "save it as 'CSV UTF-8', as Excel calls it"
-# How files begin that a spreadsheet program wrote for itself.
+# First bytes of files in a spreadsheet's own format.
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-# As pandas, R and Excel write them; Excel in the words of its user's language.
+# As pandas, R and Excel write them; Excel in the user's language.
 TRUTHS = {
     **dict.fromkeys(("1", "1.0", "1,0", "true", "t", "yes", "y", "x"), True),
     **dict.fromkeys(("wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda"), True),
@@ -36,7 +36,7 @@ def text(path: Path, about: str) -> str:
     Raises
     ------
     UsageError
-        If there is no such file, or it is no such text.
+        If the file does not exist, or is not such text.
     """
     try:
         data = path.read_bytes()
@@ -60,15 +60,15 @@ def lines(path: Path, about: str) -> list[str]:
 def rows(path: Path, columns: Sequence[str], about: str, *, strict: bool = True) -> Iterator[dict[str, str]]:
     """Rows of a table with a header, as dictionaries of all its columns.
 
-    Commas, tabs or semicolons stand between its cells: those between which the header names `columns`. Rows and columns
-    without any text are passed over, as spreadsheets leave them at the ends.
+    Cells are separated by commas, tabs or semicolons: those with which the header has `columns`. Empty rows and
+    columns, which spreadsheets leave at the ends, are skipped.
 
     Parameters
     ----------
     columns : sequence of str
-        Columns that must be there; more may be.
+        Required columns; there may be more.
     about : str
-        What the file is, for messages: ``"UrbanSound8K's metadata"``.
+        Description of the file, for messages: ``"UrbanSound8K's metadata"``.
     strict : bool
         Whether a quote inside a quoted cell has to be doubled; False for tables of titles, whose owners may not have.
 
@@ -142,7 +142,7 @@ def _check_header(path: Path, header: list[str], columns: Sequence[str], about: 
 
 
 def number(value: str, kind: type[int] | type[float], where: str) -> float:
-    """A number in a table, also with a decimal comma; anything else raises a `UsageError` that says where.
+    """A number in a table, also with a decimal comma; anything else raises a `UsageError` with its position.
 
     ``1,234`` is refused: it may be 1.234 or 1234. Whole numbers may have a decimal part of zeros.
     """
@@ -154,7 +154,7 @@ def number(value: str, kind: type[int] | type[float], where: str) -> float:
     if kind is int:
         written = numeral(written)
     try:
-        # What Python takes for a number beyond what tables have: 1_000.
+        # Python also accepts 1_000 as a number, which tables do not have.
         found = kind(written if "_" not in written else "")
     except ValueError as error:
         raise UsageError(f"{where} should be a {'whole ' * (kind is int)}number and is {value!r}") from error
@@ -164,23 +164,23 @@ def number(value: str, kind: type[int] | type[float], where: str) -> float:
 
 
 def whole(value: str, where: str) -> int:
-    """A whole number in a table; anything else raises a `UsageError` that says where."""
+    """A whole number in a table; anything else raises a `UsageError` with its position."""
     return int(number(value, int, where))
 
 
 def numeral(value: str) -> str:
-    """A number that serves as a name, as it was before a program took it for a quantity: ``42`` for ``42.0``."""
+    """A number that is a name, restored after a program treated it as a quantity: ``42`` for ``42.0``."""
     match = WHOLE.fullmatch(value.strip())
     return match[1] if match else value.strip()
 
 
 def truth(value: str) -> bool | None:
-    """What a cell says that says yes or no (``TRUE``, ``1.0``, ``no``, ``WAHR``); None for any other."""
+    """The boolean value of a cell (``TRUE``, ``1.0``, ``no``, ``WAHR``); None for any other."""
     return TRUTHS.get(value.strip().lower())
 
 
 def boolean(value: str, where: str) -> bool:
-    """A yes or no in a table; anything else raises a `UsageError` that says where."""
+    """A boolean in a table; anything else raises a `UsageError` with its position."""
     found = truth(value)
     if found is None:
         raise UsageError(f"{where} should be true or false and is {value!r}")

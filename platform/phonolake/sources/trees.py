@@ -1,4 +1,4 @@
-"""Find files in trees of which the metadata do not say where each one lies."""
+"""Find files in trees whose metadata do not give paths."""
 
 import os
 from collections.abc import Collection, Iterator
@@ -16,7 +16,7 @@ def files(root: Path, endings: Collection[str]) -> Iterator[Path]:
     """Files below a folder by the ending of their names (in lower case, without the dot), in a fixed order.
 
     Hidden files and folders are passed over. A folder that a link leads to is entered once if it lies outside the
-    tree: whether its files are taken is for others to decide. Links to places inside the tree are not, as these are
+    tree: other code decides whether to use its files. Links to places inside the tree are not, as these are
     found anyway, and neither are links to folders around it, which have no end.
     """
     inside = os.path.realpath(root)
@@ -45,14 +45,14 @@ def _is_entered(folder: str, inside: str, entered: set[str]) -> bool:
 class Finder:
     """Finds clips under the names that tables give them, whatever container they were converted to.
 
-    Folders are listed once, so that a clip costs no question to the file system.
+    Folders are listed once, so that a clip needs no call of the file system.
     """
 
     def __init__(self) -> None:
         self._folders: dict[Path, dict[str, str]] = {}
 
     def find(self, path: Path) -> Path:
-        """The file at a path, else one beside that place whose name has another audio ending, else the path itself."""
+        """The file at a path, else one beside it with another audio file extension, else the path itself."""
         names = self._names(path.parent)
         if path.name in names:
             return path
@@ -75,6 +75,6 @@ class Finder:
 
 
 def _stem(name: str) -> str:
-    """A name without its audio ending, and without what marks copies of smaller size."""
+    """A name without its audio file extension, and without markers of smaller copies."""
     stem, _, ending = name.rpartition(".")
     return stem.removesuffix(".low") if stem and ending.lower() in EXTENSIONS else name

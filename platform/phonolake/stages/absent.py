@@ -1,4 +1,4 @@
-"""What to say when nothing of a dataset is where its layout has it: what lies there instead, and how to mend it."""
+"""The message when no file of a dataset is where its layout puts it: what is there instead, and how to fix it."""
 
 import re
 from collections import Counter
@@ -11,32 +11,32 @@ from phonolake.sources import contract, trees
 from phonolake.sources.contract import Source
 from phonolake.stages.ingest_files import File, readable
 
-# Folders whose number is no surprise: further ones are not tried.
+# Maximum number of folders to try.
 MOST_TRIED = 50
 PIECE = re.compile(r"(?P<whole>.+\.(zip|tar|tgz|tar\.gz|7z|rar))\.\d+")
 ARCHIVE = re.compile(r".+\.(zip|tar|tgz|tar\.gz|tar\.bz2|7z|rar)")
 
 
 def elsewhere(source: Source, root: Path, options: Sequence[str]) -> str | None:
-    """A folder below or above `root` that holds the source's layout and some of its audio, as a hint; None else."""
+    """A hint to a folder below or above `root` with the source's layout and some of its audio, else None."""
     for folder in _near(root):
         try:
             found = any(recording.path.is_file() for recording in contract.recordings(source, folder, options))
         except UsageError:
             continue
         if found:
-            return f"{folder} holds it: name that folder"
+            return f"{folder} has it: name that folder"
     return None
 
 
 def explain(source: Source, root: Path, files: Sequence[File], options: Sequence[str]) -> str:
-    """What is wrong with a folder where none of the files that a dataset names was found."""
+    """Explain a folder without any of the files that a dataset names."""
     said = f"0 of the {len(files)} files that {source.CARD.name} names were found, such as {_shown(files[0], root)}"
     others = list(trees.files(root, EXTENSIONS))
     if others:
         common = _common(others)
         said += f"; {len(others)} other audio files lie under {common}, such as {readable(others[0].relative_to(root))}"
-    # Archives that were unpacked stay about: they are the fault where there is no audio at all.
+    # Archives may remain after unpacking: they are the reason only if there is no audio at all.
     packed = None if others else _joined(root)
     fix = _moved(root, files, others) or packed or elsewhere(source, root, options)
     if fix is None:
@@ -47,7 +47,7 @@ def explain(source: Source, root: Path, files: Sequence[File], options: Sequence
 
 
 def _joined(root: Path) -> str | None:
-    """The hint to unpack what is still packed."""
+    """The hint to unpack archives."""
     names = sorted(path.name for folder in (root, *_folders(root)) for path in folder.iterdir() if path.is_file())
     for name in names:
         if match := PIECE.fullmatch(name):
@@ -58,7 +58,7 @@ def _joined(root: Path) -> str | None:
 
 
 def _moved(root: Path, files: Sequence[File], others: Sequence[Path]) -> str | None:
-    """The hint to move a folder: where most of the files lie that are called as the dataset has them."""
+    """The hint to move a folder, by the place of most files with the dataset's names."""
     lying = {_stem(path): path for path in others}
     moves: Counter[tuple[Path, Path]] = Counter()
     for file in files:
@@ -92,7 +92,7 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _common(paths: Sequence[Path]) -> Path:
-    """The deepest folder that holds all the files."""
+    """The deepest folder that contains all the files."""
     parents = [path.parent.parts for path in paths]
     shared = []
     for parts in zip(*parents, strict=False):

@@ -1,6 +1,6 @@
-"""Analyse: keep what a question over the lake found, with its parameters and the versions of the tables that it read.
+"""Analyse: store the result of an analysis, with its parameters and the versions of the tables that it read.
 
-The questions themselves lie in `phonolake.analysis`, which writes nothing.
+The analyses themselves are in `phonolake.analysis`, which writes nothing.
 """
 
 import dataclasses
@@ -20,16 +20,16 @@ __all__ = ["Config", "run", "versions"]
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What was asked.
+    """The analysis.
 
     Parameters
     ----------
     table : str
-        Table that takes the rows.
+        Table for the rows.
     parameters : mapping
-        Everything that decides about the answer, apart from the data; values that JSON can hold.
+        Everything that determines the result, except the data; JSON values.
     reads : mapping of str to int
-        The tables that the answer depends on, with the versions that were read (see `versions`).
+        The tables on which the result depends, with the versions that were read (see `versions`).
     """
 
     lake: str
@@ -39,7 +39,7 @@ class Config:
 
 
 def run(config: Config, rows: Iterable[Any]) -> Outcome:
-    """Write the rows of an answer; the same question over the same data is the same run, and is not written twice.
+    """Write the rows of a result; the same analysis of the same data is the same run, and is not written twice.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Benchmark: every set of frozen vectors under every probe, on one split, so that one table says which to trust.
+"""Benchmark: every set of frozen vectors with every probe, on one split, compared in one table.
 
-A cell is one set of vectors, one probe and one fold. Each is one task, writes one shard of its own, and is not done
-twice: a benchmark that was stopped goes on where it was, and one with another row computes that row alone.
+A cell is one set of vectors, one probe and one fold. Each is one task, writes its own shard, and is computed once: a
+stopped benchmark continues where it was, and a new row costs only that row.
 """
 
 from collections import Counter
@@ -33,9 +33,9 @@ from phonolake.store.shards import SEPARATOR, SUFFIX
 AS_GIVEN, UNRELATED, CORRECTED = "as-given", "unrelated", "corrected"
 # What `quick` looks at.
 QUICK_TRACKS, QUICK_PROBES = 400, ("logistic-regression",)
-# Tracks on which the price of vectors is measured that the lake has already.
+# Tracks on which to measure the cost of vectors that are in the lake already.
 PRICED = 4
-# What a core takes, roughly, for a cell, and for a track's vector.
+# Rough time of a core for a cell, and for a track's vector.
 SECONDS_PER_CELL, SECONDS_PER_VECTOR = 5.0, 0.5
 
 
@@ -48,12 +48,11 @@ class Config:
     rows, probes : tuple of str
         Names of the rows and probes; all by default.
     models : tuple of str
-        Networks of the model home to compare as well.
+        Networks of the model home to compare, too.
     labels, dataset, split, top_labels
         As for `train`. A split of folds tests all of them, one after the other.
     doubt : bool
-        Ask also what is left of the figures without relatives between training and test, with corrected labels, and on
-        deformed recordings.
+        Also measure without relatives between training and test, with corrected labels, and on deformed recordings.
     quick : bool
         At most `QUICK_TRACKS` tracks, one fold, `QUICK_PROBES`, and one untrained network.
     licence : str, optional
@@ -75,13 +74,13 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """What was compared: the cells whose answers lie in the lake, and what they are about.
+    """The comparison: cells with stored answers, and their meaning.
 
     Parameters
     ----------
     rows : tuple of Representation
     bytes_per_track : mapping of str to float
-        What the vectors of a row take on the disk, by its text.
+        Disk space of the vectors of a row, by its text.
     cells : tuple of str
         Their names in `benchmark_answers`.
     classes : tuple of str
@@ -100,21 +99,21 @@ class Benchmark:
 
 @dataclass(frozen=True, slots=True)
 class _Fold:
-    """Labelled tracks with their parts, as they are given and as doubt would have them, by the kind of training."""
+    """Labelled tracks with their parts, as given and for `doubt`, by the kind of training."""
 
     number: int | None
     variants: Mapping[str, Examples]
 
 
 def run(config: Config) -> Benchmark:
-    """Fill in the cells that are missing.
+    """Compute the missing cells.
 
     Raises
     ------
     UsageError
         For an unknown row, probe, split or label source.
     PhonolakeError
-        When there is nothing to compare, or a network cannot be asked.
+        When there is nothing to compare, or a network cannot be run.
     """
     started, lake = now(), Lake.open(config.lake)
     _check(config)
@@ -145,7 +144,7 @@ def _check(config: Config) -> None:
 
 
 def _few(rows: Sequence[Representation]) -> list[Representation]:
-    """Of the networks that learned nothing the first."""
+    """Only the first of the untrained networks."""
     untrained = [row for row in rows if row.kind == benchmark_rows.UNTRAINED]
     return [row for row in rows if row not in untrained[1:]]
 
@@ -188,7 +187,7 @@ def _examples(lake: Lake, config: Config, split: str, fold: int | None, labels: 
 
 
 def _sampled(given: Examples, most: int) -> Examples:
-    """Some of the tracks, the same ones every time, and the classes that are learned from them."""
+    """A fixed sample of the tracks, and their classes."""
     chosen = set(sorted(given.track_ids, key=lambda track_id: digest(track_id))[:most])
     taught = Counter(
         k
@@ -209,7 +208,7 @@ def _sampled(given: Examples, most: int) -> Examples:
 
 
 def _unrelated(given: Examples, groups: Mapping[str, str]) -> Examples:
-    """Without the tracks that share an artist or a recording with a test track and are learned from."""
+    """Without training tracks that share an artist or a recording with a test track."""
     tested = {groups.get(track_id, track_id) for track_id in given.of(TEST)}
     kept = [
         n
@@ -237,7 +236,7 @@ def _clusters(lake: Lake) -> dict[str, str]:
 
 
 def _wants(lake: Lake, config: Config, row: Representation, folds: Iterable[_Fold]) -> list[Want]:
-    """Vectors that a benchmark makes for a row: all of them, or those of deformed test tracks and a few to measure."""
+    """Vectors that a benchmark computes for a row: all, or those of deformed test tracks and a few for timing."""
     if row.kind in WITHOUT_VECTORS or row.is_brought or not lake.shards("audio"):
         return []
     given = [fold.variants[AS_GIVEN] for fold in folds]
@@ -268,7 +267,7 @@ def _make_vectors(lake: Lake, wants: Sequence[Want]) -> None:
 
 
 def _made(lake: Lake, wants: Iterable[Want]) -> tuple[str, ...]:
-    """Shards of vectors that lie ready."""
+    """Finished shards of vectors."""
     ready = lake.ready(benchmark_vectors.TABLE)
     files = [want.product.stem(source) + SUFFIX for want in wants for source in lake.shards("audio")]
     return tuple(file for file in files if file in ready)
@@ -305,7 +304,7 @@ def _cells(
         wants = _wants(lake, config, row, folds)
         files = row.files(lake) or _made(lake, [want for want in wants if want.condition == CLEAN])
         if row.kind not in WITHOUT_VECTORS and not files:
-            say(f"{row.name} is left out: it has no vectors of any track.")
+            say(f"{row.name} is left out: it has no vectors.")
             continue
         learned = benchmark_rows.learned_from(lake, row)
         for probe in (NO_PROBE,) if row.kind in WITHOUT_VECTORS else chosen:
@@ -313,7 +312,7 @@ def _cells(
                 for training, examples in fold.variants.items():
                     held = _held_out(examples, learned)
                     if not held.of(TEST):
-                        say(f"{row.name} is left out of fold {fold.number}: it learned from all of the test tracks.")
+                        say(f"{row.name} is left out of fold {fold.number}: it was trained on all of the test tracks.")
                         continue
                     deformed = {
                         want.condition: _made(lake, [want])
@@ -327,7 +326,7 @@ def _cells(
 
 
 def _held_out(given: Examples, learned: set[str]) -> Examples:
-    """Without the test tracks that the model behind the vectors learned from."""
+    """Without the test tracks on which the model of the vectors was trained."""
     pairs = enumerate(zip(given.track_ids, given.parts, strict=True))
     return _only(given, [n for n, (track_id, part) in pairs if part != TEST or track_id not in learned])
 
@@ -344,7 +343,7 @@ def _answer(lake: Lake, cells: Sequence[Cell]) -> None:
 def _publish(
     lake: Lake, config: Config, wants: Sequence[Want], cells: Sequence[Cell], outcome: Outcome, started: Any
 ) -> None:
-    """Commit what lies ready, in the place of what earlier answers of the same cells were."""
+    """Commit finished cells in place of their earlier answers."""
     sources = list(lake.shards("audio"))
     changes = derive.collect_all(lake, ((want.product, sources) for want in wants))
     answers = Change(schema.table(benchmark_cells.TABLE), reusable=True)

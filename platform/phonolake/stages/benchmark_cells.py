@@ -1,4 +1,4 @@
-"""One cell of a benchmark, on a worker: probes are chosen on validation tracks, fitted, and asked about the test part.
+"""One cell of a benchmark, on a worker: probes are chosen on validation tracks, fitted, and evaluated on the test part.
 
 Shape suffixes: N tracks, D numbers, K labels.
 """
@@ -31,7 +31,7 @@ from phonolake.store.shards import SUFFIX, writing
 TABLE = "benchmark_answers"
 # Seeds of what draws.
 SEEDS = (0, 1, 2)
-# Where a split names no validation part, every so many-th training track is one.
+# If a split has no validation part, every n-th training track is one.
 SHARE_OF_VALID = 5
 NO_PROBE = "none"
 
@@ -49,13 +49,13 @@ class Cell:
     training : str
         See the table `benchmark_answers`.
     clusters : mapping of str
-        For each test track what it has in common with others.
+        The cluster of each test track.
     deformed : mapping of str to tuple of str
         Shards with the vectors of deformed test tracks, by the deformation.
     fold : int or None
         Fold that is tested.
     place : tuple of str
-        What of the request decides which earlier answers this one takes the place of.
+        The part of the request that identifies earlier answers to replace.
     """
 
     lake: Place
@@ -71,7 +71,7 @@ class Cell:
 
     @cached_property
     def product(self) -> Product:
-        """Where its answers lie."""
+        """The product with its answers."""
         place = [*self.place, self.row.text, self.probe, self.training, str(self.fold)]
         clusters = sorted(self.clusters.items())
         grid = PROBES[self.probe].grid if self.probe in PROBES else ()
@@ -80,7 +80,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Its own, in tables."""
+        """Its name in tables."""
         return f"{self.product.family}-{self.product.version}"
 
     @property
@@ -90,7 +90,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class FittedProbes:
-    """A probe of each seed, with what was chosen for them and how many tracks they learned from."""
+    """A probe for each seed, with its hyper-parameters and number of training tracks."""
 
     asks: Mapping[int, Ask]
     chosen: Mapping[str, Any]
@@ -128,7 +128,7 @@ def _probed(cell: Cell) -> Iterator[dict[str, Any]]:
 
 
 def _guessed(cell: Cell) -> Iterator[dict[str, Any]]:
-    """What is reached without listening: by the labels' shares in the training part, or by lot."""
+    """Predictions without input: by the labels' shares in the training part, or at random."""
     Y_NK = _targets(cell.examples, list(cell.examples.of(TRAIN)))
     track_ids = list(cell.examples.of(TEST))
     for seed in SEEDS if cell.row.kind == CHANCE else SEEDS[:1]:
@@ -140,7 +140,7 @@ def _guessed(cell: Cell) -> Iterator[dict[str, Any]]:
 
 
 def _fit(cell: Cell, vectors: Vectors) -> FittedProbes:
-    """Choose on the validation tracks, then learn from them too."""
+    """Choose on the validation tracks, then train on them, too."""
     train, valid = ([i for i in cell.examples.of(part) if i in vectors] for part in (TRAIN, VALID))
     if not valid:
         valid = train[::SHARE_OF_VALID]
@@ -154,7 +154,7 @@ def _fit(cell: Cell, vectors: Vectors) -> FittedProbes:
     for chosen in probe.grid:
         ask = probe.fit(x_ND, Y_NK, many=many, chosen=chosen, seed=SEEDS[0])
         figures.append(_figure(Y_valid_NK, ask(x_valid_ND), many))
-    # Of equals the first, which is the simplest.
+    # Of ties the first, which is the simplest.
     best = probe.grid[int(np.nanargmax(figures))] if not np.isnan(figures).all() else probe.grid[0]
     x_ND, Y_NK = np.concatenate([x_ND, x_valid_ND]), np.concatenate([Y_NK, Y_valid_NK])
     seeds = SEEDS if probe.draws else SEEDS[:1]
@@ -181,7 +181,7 @@ def _stacked(vectors: Vectors, track_ids: list[str]) -> np.ndarray:
 
 
 def _read(cell: Cell, files: tuple[str, ...]) -> Vectors:
-    """One vector of each track of the cell that has one: the mean, where it has several."""
+    """One vector for each track of the cell that has any: the mean, if it has several."""
     lake, wanted = Lake(cell.lake), set(cell.examples.track_ids)
     own = files == cell.files and cell.row.is_stored
     found: dict[str, list[np.ndarray]] = {}

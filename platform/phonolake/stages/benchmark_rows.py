@@ -1,4 +1,4 @@
-"""The rows of a benchmark: every set of frozen vectors that a lake has or can make, and what needs no vectors."""
+"""The rows of a benchmark: every set of frozen vectors that a lake has or can make, and baselines without vectors."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -21,31 +21,31 @@ from phonolake.store import catalog, trained
 from phonolake.store.lake import Lake
 from phonolake.store.schema import features_table
 
-# Vectors of a network of the model home, and of a network that learned nothing.
+# Vectors of a network of the model home, and of an untrained network.
 HOME, UNTRAINED = "home", "untrained"
 PRIOR, CHANCE = "prior", "chance"
 WITHOUT_VECTORS = (PRIOR, CHANCE)
-# What of a network's card an untrained one shares.
+# Fields of a network's card that an untrained one shares.
 SHAPE = ("model", "build", "input", "preprocessing", "windows", "classes", "activation")
 
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """One way to describe a track by numbers.
+    """One representation of tracks by vectors.
 
     Parameters
     ----------
     text : str
         ``features:NAME``, ``embeddings:RUN_ID``, ``home:MODEL``, ``untrained:MODEL``; ``prior`` or ``chance``.
     name : str
-        What tables call it.
+        Its name in tables.
     card : str
-        JSON of the card of the network that a benchmark asks for itself; empty else.
+        JSON of the card of a network that the benchmark runs itself; otherwise empty.
     licence : str or None
     is_brought : bool
-        Whether there is no model that could hear other recordings.
+        Whether the vectors were imported, so that no model can compute others.
     learned_labels : bool
-        Whether a model behind it learned labels of the lake's tracks.
+        Whether its model was trained on labels of the lake's tracks.
     """
 
     text: str
@@ -83,7 +83,7 @@ def find(
     wanted : sequence of str
         Names of the rows; all by default.
     models : sequence of str
-        Networks of the model home to ask as well.
+        Networks of the model home to compare, too.
     licence : str, optional
         Only rows under licences of this kind.
 
@@ -109,7 +109,7 @@ def find(
 
 
 def learned_from(lake: Lake, row: Representation) -> set[str]:
-    """Tracks whose labels the model behind a row has learned or was chosen by: it cannot be tested on them."""
+    """Tracks on whose labels the model of a row was trained or selected: it cannot be tested on them."""
     if not row.learned_labels:
         return set()
     table = pq.read_table(trained.fetch(lake.place, row.source) / trained.TRACKS).to_pydict()
@@ -152,12 +152,12 @@ def _runs(lake: Lake) -> list[Representation]:
 def _of_home(model: str) -> Representation:
     card = dict(home.load(model).card)
     if not isinstance(registry.get(card["model"]).CARD, NetworkCard):
-        raise UsageError(f"{model} is no network, so it gives no vectors")
+        raise UsageError(f"{model} is not a network, so it gives no vectors")
     return Representation(f"{HOME}:{model}", model, json.dumps(card), licences.of_card(card)[0])
 
 
 def _untrained(lake: Lake, rows: Collection[Representation]) -> list[Representation]:
-    """A network of the shape of each of the others that learned nothing: what its vectors reach is the floor."""
+    """For each network an untrained one of the same shape, as a lower bound."""
     found: dict[str, Representation] = {}
     for row in rows:
         card: dict[str, Any] = {}
@@ -167,14 +167,14 @@ def _untrained(lake: Lake, rows: Collection[Representation]) -> list[Representat
             card = storage.read_card(trained.weights(lake.place, row.source))
         if not card or not isinstance(registry.get(card["model"]).CARD, NetworkCard) or "calibration" in card:
             continue
-        # A graph of others has a shape and no way to draw other weights.
+        # The weights of an imported graph cannot be drawn anew.
         if card["model"] == onnx_network.FOREIGN.name:
             continue
-        # One that reads what another model gives is not to be had without that one.
+        # A network on another model's output needs that model.
         if card.get("input", "").startswith(Embeddings.kind):
             continue
         kept = {key: card[key] for key in SHAPE if key in card}
-        # What holds networks of others has no shape of its own.
+        # A wrapper of imported networks has no shape of its own.
         shape = card["name"] if card["model"] in registry.foreign() else card["model"]
         text = f"{UNTRAINED}:{shape}"
         found.setdefault(text, Representation(text, f"{shape}, untrained", json.dumps(kept), licences.OWN))

@@ -35,10 +35,10 @@ from phonolake.store.shards import SUFFIX, writing
 
 CLEAN = "clean"
 TABLE = "benchmark_vectors"
-# A longer recording is heard up to here: deformed samples are in memory as a whole.
+# Longer recordings are cut here, because deformed samples are in memory as a whole.
 LONGEST = recordings.LONGEST
 
-# Gives the vector of a recording.
+# Computes the vector of a recording.
 Embed = Callable[[OutsideRecording], np.ndarray]
 
 
@@ -52,14 +52,14 @@ class Want:
 
     @property
     def product(self) -> Product:
-        """Where they lie."""
+        """Their product."""
         asked = [self.row.card, sorted(self.track_ids), 1]
         return Product(schema.table(TABLE), f"{self.condition}-{digest(self.row.text)}", digest(asked))
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One shard of audio, to be heard by several rows under several conditions."""
+    """One shard of audio, for several rows under several conditions."""
 
     lake: Place
     source: str
@@ -67,7 +67,7 @@ class Task:
 
 
 def make(task: Task) -> None:
-    """Write a shard of vectors for each want; they appear together, when all are done."""
+    """Write a shard of vectors for each `Want`; all appear together at the end."""
     lake = Lake(task.lake)
     wanted = frozenset().union(*(want.track_ids for want in task.wants))
     embeds = {want.row.text: _embed(lake, want.row) for want in task.wants}
@@ -88,7 +88,7 @@ def make(task: Task) -> None:
                     heard[want.condition] = _heard(track_id, data, duration, want.condition)
                 embed = embeds[want.row.text]
                 if want.row.text not in warm:
-                    # What is compiled and loaded by the first call is no part of the price of a track.
+                    # Compilation and loading in the first call do not count as cost of a track.
                     _vector(embed, heard[want.condition])
                     warm.add(want.row.text)
                 begin = time.perf_counter()
@@ -131,13 +131,13 @@ def _heard(track_id: str, data: Any, duration: Seconds, condition: str) -> Outsi
     except AudioError as error:
         return error
     file = io.BytesIO()
-    # Float samples: what is louder than full scale is not clipped.
+    # Float samples above full scale are not clipped.
     sf.write(file, y, sr, format="WAV", subtype="FLOAT")
     return RecordingFile(file.getvalue(), Seconds(len(y) / sr))
 
 
 def _embed(lake: Lake, row: Representation) -> Embed:
-    """How a row hears a recording."""
+    """A row's function from a recording to its vector."""
     if row.kind == Features.kind:
         recipe = feature_set(row.source)
         return lambda recording: recording.computed(recipe)

@@ -1,8 +1,7 @@
-"""Before a large ingest: core-hours, disk, traffic and time of it, from rates that are measured on this machine.
+"""Plan a large ingest: core-hours, disk, traffic and time, from rates measured on this machine.
 
-A few recordings are really taken in, with their features and spectrograms, into a lake that is thrown away. All that
-follows is arithmetic: time of cores and bytes are in proportion to the bytes of encoded audio, work of the driver to
-the number of recordings.
+A few recordings are ingested, with their features and spectrograms, into a temporary lake. The rest is arithmetic: core
+time and bytes are proportional to the bytes of encoded audio, the driver's work to the number of recordings.
 """
 
 import os
@@ -26,7 +25,7 @@ from phonolake.stages.ingest_files import File, Looker
 from phonolake.store.lake import Lake
 from phonolake.synthesis import fma, music
 
-# Recordings that are taken in to measure, and how many times the first of them warms libraries and caches.
+# Recordings to ingest for the measurement, and repetitions of the first to warm up libraries and caches.
 SAMPLE = 8
 MADE, MADE_SR, LONGEST_MADE = 4, Hertz(44_100), 60.0
 LOOKS = 2_000
@@ -35,7 +34,7 @@ HOUR, GIGABYTE = 3600.0, 1e9
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """What is to be taken in."""
+    """The recordings to ingest."""
 
     tracks: int
     bytes: float
@@ -43,7 +42,7 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What this machine takes.
+    """Rates of this machine.
 
     Parameters
     ----------
@@ -65,7 +64,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class WorkStep:
-    """One step of the work, and what it takes."""
+    """One step of the work, and its cost."""
 
     step: str
     core_hours: float
@@ -112,7 +111,7 @@ def _step(name: str, core_seconds: float, read: float, written: float, busy: flo
 
 
 def of_folder(root: Path) -> tuple[Collection, list[Path]]:
-    """The recordings below a folder, and some of them, from all over it, to measure.
+    """The recordings below a folder, and a spread sample of them to measure.
 
     Raises
     ------
@@ -128,7 +127,7 @@ def of_folder(root: Path) -> tuple[Collection, list[Path]]:
 
 
 def of_dataset(name: str, seconds: float | None, folder: Path) -> tuple[Collection, list[Path]]:
-    """A dataset as its owners publish it, and made MP3s of the same length in a folder, to measure.
+    """A published dataset, and synthetic MP3s of the same length in a folder, to measure.
 
     Parameters
     ----------
@@ -144,7 +143,7 @@ def of_dataset(name: str, seconds: float | None, folder: Path) -> tuple[Collecti
     if card.tracks is None:
         raise UsageError(f"{card.name} is of any size: name the folder itself")
     if seconds is None and card.bytes is None:
-        raise UsageError(f"the owners of {card.name} do not say how large it is: give --seconds of a recording")
+        raise UsageError(f"the owners of {card.name} do not publish its size: give --seconds of a recording")
     made = []
     for n in range(MADE):
         rng = np.random.default_rng(n)
@@ -159,7 +158,7 @@ def of_dataset(name: str, seconds: float | None, folder: Path) -> tuple[Collecti
 
 
 def measure(paths: Sequence[Path], recipes: RecipeNames, looker: Looker | None = None) -> Rates:
-    """Take some recordings in, in this process, with one thread; `looker` knows which lie on object storage."""
+    """Ingest some recordings in this process, with one thread; `looker` knows which are on object storage."""
     looker = looker or Looker(None)
     worker.take_threads()
     recordings = [Recording(f"{n}", path) for n, path in enumerate(paths)]

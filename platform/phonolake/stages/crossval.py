@@ -1,4 +1,4 @@
-"""Cross-validation: every fold in turn is held out, so that each track is judged by a model that never saw it."""
+"""Cross-validation: every fold in turn is held out, so that each track gets a held-out prediction."""
 
 from dataclasses import asdict, dataclass
 
@@ -31,7 +31,7 @@ class Config:
 
 
 def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
-    """Train one model per fold and score the tracks that it did not see; the outcomes of training.
+    """Train one model per fold and score its held-out tracks; returns the outcomes of training.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
 
 
 def missing_folds(connection: duckdb.DuckDBPyConnection, split: str, n_folds: int) -> str:
-    """What to say where figures are those of some of a split's folds; nothing, where they are of all."""
+    """A note if the figures cover only some folds of a split; otherwise empty."""
     ((n_all,),) = connection.execute(
         "SELECT count(DISTINCT fold) FROM (SELECT split, fold FROM splits UNION ALL SELECT split, fold FROM "
         "official_splits) WHERE split = $1",
@@ -56,7 +56,7 @@ def missing_folds(connection: duckdb.DuckDBPyConnection, split: str, n_folds: in
     ).fetchall()
     if n_folds >= n_all:
         return ""
-    return f"These are figures over {n_folds} of the {n_all} folds of {split}: of the others no track could be tested."
+    return f"These figures cover {n_folds} of the {n_all} folds of {split}: no track of the others could be tested."
 
 
 def plan(config: Config) -> list[train.Config]:
@@ -65,6 +65,6 @@ def plan(config: Config) -> list[train.Config]:
     split = config.split or examples.choose_split(lake, config.dataset, folds_only=True)
     folds = tuple(examples.fold_numbers(lake, split))
     if not folds:
-        raise UsageError(f"split {split!r} has no folds: `phonolake split` makes some")
+        raise UsageError(f"split {split!r} has no folds: run `phonolake split` to make some")
     shared = {name: value for name, value in asdict(config).items() if name not in ("models", "split")}
     return [train.Config(model=model, split=split, folds=folds, **shared) for model in config.models]

@@ -1,4 +1,4 @@
-"""Labelled tracks of a split as a data set of torch."""
+"""Labelled tracks of a split as a torch dataset."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,13 +17,13 @@ from phonolake.store.lake import Lake
 if TYPE_CHECKING:
     from phonolake.training.streams import TensorDataset, TrackStream
 
-# Crops that are read at once; they are handed out one by one.
+# Crops to read at once; they are returned one by one.
 READ_TOGETHER = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What is wanted; see `phonolake.api.OpenLake.dataset`."""
+    """The tracks and their input; see `phonolake.api.OpenLake.dataset`."""
 
     lake: str
     split: str

@@ -1,7 +1,7 @@
-"""Derived tables: for each input shard one output shard, whose name says what made it out of what.
+"""Derived tables: for each input shard one output shard, whose name contains the product and the source.
 
-What is missing is computed, what is there is kept, and what has lost its input or was made by an older version is
-dropped in the same commit. So a stage that is run again heals, and new tracks cost only their own shards.
+Missing shards are computed, existing ones kept, and those without an input or from an older version are dropped in the
+same commit. So running a stage again repairs the table, and new tracks cost only their own shards.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -13,13 +13,13 @@ from phonolake.store.shards import SEPARATOR, SUFFIX, Shard
 
 
 def missing(lake: Lake, product: Product, sources: Iterable[str]) -> list[str]:
-    """Input shards whose output does not lie ready."""
+    """Input shards without a finished output."""
     ready = lake.ready(product.table.name)
     return [source for source in sources if product.stem(source) + SUFFIX not in ready]
 
 
 def collect(lake: Lake, product: Product, sources: Iterable[str]) -> Change:
-    """Take in every shard that lies ready for `sources` and is not published yet, and drop the family's others."""
+    """Add every finished, unpublished shard for `sources`, and drop the family's others."""
     name = product.table.name
     published, ready = lake.shards(name), _ready(lake, product, sources)
     stale = [file for file in published if file.startswith(product.family + SEPARATOR) and file not in ready]
@@ -28,7 +28,7 @@ def collect(lake: Lake, product: Product, sources: Iterable[str]) -> Change:
 
 
 def outputs(lake: Lake, product: Product, sources: Iterable[str]) -> list[Shard]:
-    """Every shard that lies ready for `sources`, published or not; the log knows of those that are."""
+    """Every finished shard for `sources`, published or not; with the facts of the log for published ones."""
     name = product.table.name
     return lake.describe(name, list(_ready(lake, product, sources)), known=lake.shards(name))
 
@@ -41,16 +41,16 @@ def _ready(lake: Lake, product: Product, sources: Iterable[str]) -> dict[str, No
 def check_replaced(
     lake: Lake, table: str, changes: Mapping[str, Change], *, read: Collection[str], todo: Collection[str]
 ) -> None:
-    """Refuse to drop what nothing lies ready for: then there is work to do first, on what others have published.
+    """Refuse to drop shards without a finished replacement: new publications of other jobs must be processed first.
 
     Parameters
     ----------
     table : str
         Table of the input shards.
     read : collection of str
-        Input shards that were worked on.
+        Input shards that were processed.
     todo : collection of str
-        Those of the published ones for which something is missing. New ones may be, as long as nothing goes.
+        Published ones with a missing output. New ones are allowed, as long as nothing is dropped.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def check_replaced(
 
 
 def discard(lake: Lake, products: Iterable[Product], table: str, read: Collection[str]) -> None:
-    """Remove what was made of input shards of a table that are no longer published: nobody can commit it."""
+    """Remove outputs of input shards that are no longer published, because nobody can commit them."""
     gone = set(read) - lake.shards(table).keys()
     outputs: dict[str, list[str]] = {}
     for product in products if gone else ():

@@ -1,8 +1,8 @@
-"""Duplicates: tracks that hold the same recording, within and across datasets.
+"""Duplicates: tracks with the same recording, within and across datasets.
 
 Every audio shard is fingerprinted once, by a worker. The comparison looks up equal sub-fingerprints in an inverted
-index (a join of DuckDB, which takes to the disk what memory does not hold), so that only pairs which share some at the
-same distance in time are held against each other, never all pairs.
+index (a join of DuckDB, which can use the disk), so that only pairs that share some at the same offset are compared,
+never all pairs.
 """
 
 import math
@@ -31,33 +31,33 @@ from phonolake.store.product import Product
 from phonolake.store.shards import SUFFIX, keep_rows, writing
 
 EXACT, NEAR = "exact", "near"
-# Of the table of fingerprints, by the speed.
+# Columns of the table of fingerprints, by the speed.
 COLUMNS = dict(zip((1.0, *fingerprint.SPEEDS), ("frames", "frames_slower", "frames_faster"), strict=True))
-# A sub-fingerprint that stands in more places than this tells nothing, and its pairs would grow with the square.
+# A sub-fingerprint in more places than this has no information, and its pairs would grow quadratically.
 MOST_PLACES = 64
-# Offsets of one pair that are looked at, those with most votes first, each with its neighbours.
+# Offsets of one pair to compare, those with most votes first, each with its neighbours.
 OFFSETS, AROUND = 3, 2
-# Between the speeds at which recordings are found others are tried, where so many bits are equal that it may help.
+# Additional speeds to try between those of the index, if this share of bits is equal.
 BETWEEN, PROMISING = 0.005, 0.56
-# With so much common sound `min_similarity` is enough.
+# With this much common sound `min_similarity` is enough.
 ENOUGH_SECONDS = 0.75
 PAIRS_AT_ONCE = 2000
-# What the tables of the comparison need beyond this lies on the disk, below TMPDIR.
+# Memory limit of the comparison's tables; beyond it they use the disk, below TMPDIR.
 MEMORY = "4GB"
-# Of encoded audio, on one core.
+# Encoded audio per second of one core.
 SECONDS_PER_BYTE = 3e-7
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What counts as a duplicate.
+    """Thresholds for duplicates.
 
     Parameters
     ----------
     min_similarity : float
         Least share of equal bits where both sound: the published bit error rate of 0.35. Unrelated recordings have
         about 0.5; clips of 5 s that were encoded as MP3 at 64 kbit/s, made quieter and shifted have 0.87 and more.
-        Below `ENOUGH_SECONDS` of common sound more is asked for, since chance agrees more often.
+        Below `ENOUGH_SECONDS` of common sound more is required, because bits agree by chance more often.
     min_seconds : float
         Least time that both must sound together.
     min_votes : int
@@ -76,7 +76,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class DuplicatePair:
-    """Two tracks that hold the same recording; times in seconds, `overlap_seconds` is None for exact ones."""
+    """Two tracks with the same recording; times in seconds, `overlap_seconds` is None for exact ones."""
 
     track_id: str
     other_id: str
@@ -95,7 +95,7 @@ class Task:
 
 
 def run(config: Config) -> Outcome:
-    """Fingerprint what has none, compare all tracks and write the table `duplicates` anew where anything changed."""
+    """Fingerprint new tracks, compare all tracks, and rewrite the table `duplicates` if anything changed."""
     started = now()
     lake = Lake.open(config.lake)
     with jobs.working(lake.place, "duplicates"):
@@ -107,7 +107,7 @@ def run(config: Config) -> Outcome:
 
 
 def _fingerprint(lake: Lake, seen: Lake) -> None:
-    """Fingerprint what has none, and publish it."""
+    """Fingerprint new tracks, and publish them."""
     tasks, sources = _plan(seen), seen.shards("audio")
     n = count_tracks(seen, "audio", sources)
     before = n - count_tracks(seen, "audio", [task.source for task in tasks])
@@ -125,7 +125,7 @@ def _fingerprint(lake: Lake, seen: Lake) -> None:
 
 
 def _compare(published: Lake, lake: Lake, config: Config, started: datetime) -> Outcome:
-    """Write the pairs of all that is fingerprinted."""
+    """Write the pairs of all fingerprinted tracks."""
     stem = f"pairs-{digest([settings(config), list(lake.shards('fingerprints'))])}"
     table = schema.table("duplicates")
     if stem + SUFFIX in lake.shards("duplicates"):
@@ -173,7 +173,7 @@ def fingerprint_shard(task: Task) -> None:
                 sha256 = samples.digest(data)
                 frames = fingerprint.at_speeds(decode(data, sr=fingerprint.SR))
             except AudioError:
-                # What an older decoder took in is compared by its bytes alone.
+                # Files of an older decoder are compared by their bytes only.
                 sha256, frames = encoded.sha256(data), fingerprint.at_speeds(np.zeros(0, np.float32))
             words = {COLUMNS[speed]: found.view(np.int32).tolist() for speed, found in frames.items()}
             append({"track_id": track_id, "sample_sha256": sha256} | words | stamp)
@@ -187,7 +187,7 @@ def fingerprint_shard(task: Task) -> None:
 def compare_all(connection: duckdb.DuckDBPyConnection, config: Config) -> list[DuplicatePair]:
     """Pairs of the tracks in `fingerprints`, in order of their ids.
 
-    Of tracks with the same samples each is paired with the first, which alone is compared with the others.
+    Tracks with identical samples are each paired with the first, and only the first is compared with others.
     """
     with TemporaryDirectory() as spill:
         connection.execute("SET temp_directory = $1", [spill])
@@ -218,7 +218,7 @@ def _near(connection: duckdb.DuckDBPyConnection, config: Config) -> Iterator[Dup
 
 
 def _find_candidates(connection: duckdb.DuckDBPyConnection, config: Config) -> None:
-    """Make the tables `prints` and, of pairs worth comparing, `candidates` with the offsets to look at."""
+    """Make the tables `prints` and, for pairs worth comparing, `candidates` with their offsets."""
     connection.execute(
         "CREATE TEMP TABLE prints AS SELECT row_number() OVER (ORDER BY track_id)::INTEGER AS n, track_id, "
         f"{', '.join(COLUMNS.values())}, len(frames) AS n_frames, "
@@ -242,7 +242,7 @@ def _find_candidates(connection: duckdb.DuckDBPyConnection, config: Config) -> N
 
 
 def _vote(connection: duckdb.DuckDBPyConnection, config: Config) -> None:
-    """Make the table `voted`: how many sub-fingerprints two recordings share at a distance in time, at each speed."""
+    """Make the table `voted`: how many sub-fingerprints two recordings share at an offset, at each speed."""
     _places(connection, "places", "frames", every=1)
     connection.execute(
         "CREATE TEMP TABLE telling AS SELECT word, min(n) < max(n) AS is_shared FROM places GROUP BY word "
@@ -285,12 +285,12 @@ def _prints(connection: duckdb.DuckDBPyConnection, numbers: list[int]) -> dict[i
 def _held_together(
     one: tuple[str, np.ndarray], two: tuple[str, np.ndarray], offsets: list[tuple[int, float]], config: Config
 ) -> DuplicatePair | None:
-    """The pair where the two are most alike, if they are a pair there."""
+    """The pair at the offset of highest similarity, if it is a duplicate there."""
     tried = [(offset + d, speed) for offset, speed in offsets for d in range(-AROUND, AROUND + 1)]
     best = _most_alike(one[1], two[1], tried, config)
     if best is not None and best[0] >= PROMISING:
         offset, speed = best[2:]
-        # The frames of two speeds lie apart by so many at the end: what fits one may fit the other further on.
+        # The frames of two speeds differ by this many at the end: the match may move from one to the other.
         reach = AROUND + math.ceil(BETWEEN * len(two[1]))
         between = [(offset + d, speed + step) for step in (-BETWEEN, BETWEEN) for d in range(-reach, reach + 1)]
         best = max(best, _most_alike(one[1], two[1], between, config) or best, key=lambda found: found[0])
@@ -304,7 +304,7 @@ def _held_together(
 def _most_alike(
     one: np.ndarray, two: np.ndarray, tried: list[tuple[int, float]], config: Config
 ) -> tuple[float, int, int, float] | None:
-    """Similarity, overlap, offset and speed where two recordings are most alike, of those with enough common sound."""
+    """Similarity, overlap, offset and speed of the best match of two recordings with enough common sound."""
     best = None
     for offset, speed in sorted(set(tried), key=lambda t: (abs(t[1] - 1), abs(t[0]), t)):
         similarity, overlap = fingerprint.compare(one, two, offset, speed)
@@ -314,6 +314,6 @@ def _most_alike(
 
 
 def _asked_for(overlap: int, config: Config) -> float:
-    """The least similarity over so many frames: how far chance strays from 0.5 goes with the root of their number."""
+    """The required similarity over a number of frames: chance deviates from 0.5 with the root of their number."""
     seconds = overlap / fingerprint.FRAMES_PER_SECOND
     return 0.5 + (config.min_similarity - 0.5) * max(1.0, math.sqrt(ENOUGH_SECONDS / seconds))

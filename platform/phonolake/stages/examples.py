@@ -1,4 +1,4 @@
-"""Which tracks a model learns from: their labels and their part in the split."""
+"""The training examples of a model: labels and parts of the split."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from phonolake.records import TEST, TRAIN, VALID
 from phonolake.store import catalog
 from phonolake.store.lake import Lake
 
-# Tracks with several labels are exceptions up to this share; where there are more, the labels are no classes.
+# Tracks with several labels are exceptions up to this share; above it, the labels are not classes.
 EXCEPTIONS = 0.25
 
 Row = tuple[str, list[str], str | None, int | None]
@@ -59,7 +59,7 @@ class Examples:
                 "the label matrix has the wrong width"
             )
         if self.classes and not self.many and any(len(of_track) != 1 for of_track in self.labels):
-            raise UsageError("one label per track was promised, and a track has several or none")
+            raise UsageError("one label per track is required, but a track has several or none")
 
     def of(self, part: str) -> dict[str, int | np.ndarray]:
         """Targets by track id in one part: class numbers, or with `many` multi-hot rows (K,) of float32."""
@@ -98,7 +98,7 @@ def collect(
     top : int, optional
         Keep this many labels, those with the most tracks, and only the tracks that have one of them.
     validates : bool
-        Whether the validation part is kept apart; without, the model learns from it, too.
+        Whether to keep the validation part apart; otherwise the model is trained on it, too.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def collect(
                 "name another --labels source, or train a network with --multi-label"
             )
         names = ", ".join(several[:5]) + (" ..." if len(several) > 5 else "")
-        say(f"{len(several)} track(s) with several {labels} labels left out, since this model learns one each: {names}")
+        say(f"{len(several)} track(s) with several {labels} labels left out, as this model learns one each: {names}")
         rows = [row for row in rows if len(row[1]) <= 1]
         several = []
     if several and many is None:
@@ -149,7 +149,7 @@ def _most_common(rows: list[Row], top: int | None) -> list[Row]:
 
 
 def dealt(rows: list[Row], split: str, test_fold: int | None, many: bool, *, validates: bool = True) -> Examples:
-    """Labelled tracks with the part that each has in a split; arguments and errors are those of `collect`."""
+    """Labelled tracks with their parts of a split; arguments and errors are those of `collect`."""
     sides = parts([part for *_, part, _ in rows], [fold for *_, fold in rows], split, test_fold)
     if not validates:
         sides = [TRAIN if side == VALID else side for side in sides]
@@ -176,7 +176,7 @@ def dealt(rows: list[Row], split: str, test_fold: int | None, many: bool, *, val
 
 
 def check_enough(model: str, needs: Needs, classes: Sequence[str], taught: Sequence[int]) -> None:
-    """Refuse what a model could not be fitted on, before it begins; `taught` has the class number of each track.
+    """Refuse too few training tracks before the training starts; `taught` has the class number of each track.
 
     Raises
     ------
@@ -199,7 +199,7 @@ def check_enough(model: str, needs: Needs, classes: Sequence[str], taught: Seque
 
 
 def unlabelled(lake: Lake, dataset: str | None) -> Examples:
-    """Every track, with no class, to learn from without labels."""
+    """Every track, without a class, for training without labels."""
     with catalog.connect(lake) as connection:
         rows = connection.execute(
             "SELECT track_id FROM tracks WHERE $1 IS NULL OR dataset = $1 ORDER BY track_id", [dataset]
@@ -247,7 +247,7 @@ def folds_of(lake: Lake, split: str) -> dict[str, int]:
 
 
 def parts(given: list[str | None], folds: list[int | None], split: str, test_fold: int | None) -> list[str]:
-    """The part of each track of a split by its own part and fold; the errors are those of `collect`."""
+    """The part of each track of a split from its own part and fold; the errors are those of `collect`."""
     numbers = sorted({fold for fold in folds if fold is not None})
     if not numbers:
         if test_fold is not None:

@@ -1,4 +1,4 @@
-"""Extract: feature sets and spectrograms from the audio in the lake, several in one pass over it."""
+"""Extract: feature sets and spectrograms from the audio in the lake, several in one pass."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Config:
     segments: Segments | None = None
 
     def __post_init__(self) -> None:
-        # A name given twice is one wish: two writers of one shard would undo each other.
+        # Ignore repeated names: two writers of one shard would conflict.
         for name in ("features", "spectrograms", "configurations"):
             object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
 
@@ -60,12 +60,12 @@ class Task:
 
 
 def run(config: Config) -> list[Outcome]:
-    """Compute what is missing; one outcome for each feature set and spectrogram.
+    """Compute missing products; one outcome for each feature set and spectrogram.
 
     Raises
     ------
     UsageError
-        For an unknown name, or when nothing is asked for.
+        For an unknown name, or when nothing is requested.
     """
     started = now()
     lake = Lake.open(config.lake)
@@ -81,7 +81,7 @@ def run(config: Config) -> list[Outcome]:
 def _compute(lake: Lake, tasks: list[Task]) -> None:
     sources = lake.shards("audio")
     n = count_tracks(lake, "audio", sources)
-    # The longest first: what is begun last ends last.
+    # The longest first, so that none of them starts last.
     tasks = sorted(tasks, key=lambda task: -sources[task.source].bytes)
     done = n - count_tracks(lake, "audio", [task.source for task in tasks])
     with progress.task("extract", n, done=done) as advance:
@@ -91,7 +91,7 @@ def _compute(lake: Lake, tasks: list[Task]) -> None:
 
 
 def _publish(lake: Lake, config: Config, read: Collection[str], started: datetime) -> list[Outcome]:
-    """Commit what lies ready for the audio that is published by now; others may have added some, with its features."""
+    """Commit finished products for the currently published audio; other jobs may have added some with its features."""
     seen, recipes = lake.pinned(), extraction.recipes(config)
     todo = {task.source for task in _plan(seen, config)}
     sources = list(seen.shards("audio"))
@@ -108,7 +108,7 @@ def _publish(lake: Lake, config: Config, read: Collection[str], started: datetim
 
 
 def plan(config: Config) -> list[Task]:
-    """What would be computed, without computing it; the errors are those of `run`."""
+    """The planned work; the errors are those of `run`."""
     return _plan(Lake.open(config.lake), config)
 
 
@@ -122,12 +122,12 @@ def _plan(lake: Lake, config: Config) -> list[Task]:
 
 
 def _seconds(tasks: list[Task], sources: Mapping[str, Shard]) -> float:
-    """How long one core takes, roughly."""
+    """Rough time of one core."""
     return sum(extraction.seconds(task, sources[task.source].bytes) for task in tasks)
 
 
 def names(wanted: Config | Task) -> list[str]:
-    """Names of the recipes that are asked for."""
+    """Names of the requested recipes."""
     return [recipe.name for recipe in extraction.recipes(wanted)]
 
 

@@ -1,4 +1,4 @@
-"""One shard of audio becomes one shard of each product: which recipes are asked for, and how their rows are written.
+"""One shard of audio becomes one shard of each product: the requested recipes, and how to write their rows.
 
 `extract` does this with the audio of a lake, `ingest` with files while they are decoded for the first time.
 """
@@ -18,12 +18,12 @@ from phonolake.lineage import CODE_VERSION, canonical
 from phonolake.store.lake import Lake
 from phonolake.store.shards import SUFFIX, write_rows, writing
 
-# Of encoded audio and for each recipe, on one core.
+# Encoded audio per second of one core, for each recipe.
 SECONDS_PER_BYTE = 1e-6
 
 
 class Request(Protocol):
-    """What asks for recipes: the configuration of a stage, or a task on its way to a worker."""
+    """A request for recipes: the configuration of a stage, or a worker's task."""
 
     @property
     def features(self) -> tuple[str, ...]: ...
@@ -62,7 +62,7 @@ NONE = RecipeNames()
 
 
 def asked_for(request: Request) -> list[tuple[str, str, Recipe]]:
-    """Every recipe, with the field that asks for it and how it does."""
+    """Every recipe, with its field in the request and its name there."""
     found: list[tuple[str, str, Recipe]] = [
         *(("features", name, feature_set(name)) for name in request.features),
         *(("spectrograms", name, contract.spectrogram(name)) for name in request.spectrograms),
@@ -74,7 +74,7 @@ def asked_for(request: Request) -> list[tuple[str, str, Recipe]]:
 
 
 def recipes(request: Request) -> list[Recipe]:
-    """The recipes that are asked for, each once.
+    """The requested recipes, each once.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def recipes(request: Request) -> list[Recipe]:
 
 
 def seconds(request: Request, n_bytes: int) -> float:
-    """How long one core takes for the recipes of so many bytes of encoded audio, roughly."""
+    """Rough time of one core for the recipes of a number of bytes of encoded audio."""
     return n_bytes * SECONDS_PER_BYTE * len(recipes(request))
 
 
@@ -98,10 +98,10 @@ Describe = Callable[[str, dict[str, Descriptions]], None]
 
 @contextmanager
 def products_of(lake: Lake, recipes: Sequence[Recipe], source: str) -> Iterator[Describe]:
-    """Write the products of a shard of audio, the file `source`, of which all take their places when the block ends.
+    """Write the products of a shard of audio, the file `source`; all appear when the block ends.
 
-    Then they are to be sent (`send`). The block gets what takes a track and what `inference.recordings.describe` found
-    of it; without any track nothing is written.
+    Then call `send`. The block gets a function that takes a track and the result of `inference.recordings.describe`;
+    without any track nothing is written.
     """
     append: dict[str, Callable[[dict[str, Any]], None]] = {}
     left_out: dict[str, list[dict[str, Any]]] = {r.name: [] for r in recipes}
@@ -117,13 +117,13 @@ def products_of(lake: Lake, recipes: Sequence[Recipe], source: str) -> Iterator[
                 if isinstance(rows, AudioError):
                     left_out[recipe.name].append(_reject_row(track_id, recipe, rows))
                     continue
-                # The spectrogram of hours has a hundred megabytes: it goes when it has become a row.
+                # The spectrogram of hours has a hundred megabytes: free it once it is a row.
                 rows.reverse()
                 while rows:
                     append[recipe.name](row_of(track_id, recipe, rows.pop(), source))
 
         yield add
-        # Rejects are in place before the outputs appear, which mark the shard as finished.
+        # Rejects appear before the outputs, which mark the shard as finished.
         for recipe in recipes:
             if left_out[recipe.name]:
                 target = rejects(recipe)
@@ -132,7 +132,7 @@ def products_of(lake: Lake, recipes: Sequence[Recipe], source: str) -> Iterator[
 
 
 def send(lake: Lake, recipes: Sequence[Recipe], source: str) -> None:
-    """Put the products of a shard that were written here where everybody sees them."""
+    """Upload the products of a shard that were written here."""
     for recipe in recipes:
         path = lake.path(product(recipe).table.name, product(recipe).stem(source))
         if path.exists():
@@ -140,7 +140,7 @@ def send(lake: Lake, recipes: Sequence[Recipe], source: str) -> None:
 
 
 def row_of(track_id: str, recipe: Recipe, answer: Description, source: str) -> dict[str, Any]:
-    """The row of a product for one answer about a track."""
+    """The row of a product for one result of a track."""
     row = {
         "track_id": track_id,
         "start_seconds": answer.start,

@@ -1,6 +1,6 @@
-"""Fetch: download published weights from their public home, checked against the hash that is known here.
+"""Fetch: download published weights from their public home, checked against a known hash.
 
-The networks of musicnn lie in a package of the Python package index, which pip downloads without installing it.
+The networks of musicnn are in a package of the Python package index, which pip downloads without installing it.
 """
 
 import shutil
@@ -33,7 +33,7 @@ class Config:
     model : str
         A model with published weights, or a base trained on ImageNet.
     url : str, optional
-        Another place that has the same file, such as a mirror.
+        Another address of the same file, such as a mirror.
     calibrate, lake : str, optional
         As `phonolake.stages.import_model.Config` takes them.
     """
@@ -45,14 +45,14 @@ class Config:
 
 
 def run(config: Config) -> list[Outcome]:
-    """Download what is not there yet, and import it.
+    """Download missing files, and import them.
 
     Raises
     ------
     UsageError
         For a model that has no published weights.
     PhonolakeError
-        When the file cannot be downloaded, or is another one than expected.
+        When the file cannot be downloaded, or differs from the expected one.
     """
     if config.model not in FETCHABLE:
         raise unknown("model with published weights", config.model, FETCHABLE)
@@ -80,13 +80,13 @@ def _published(config: Config) -> Path:
             wheels.download(requirement, path, sha256=musicnn_package.WHEEL_SHA256)
         except PhonolakeError as error:
             raise PhonolakeError(
-                f"{error}; with the wheel from elsewhere use `phonolake models import {config.model} FILE`"
+                f"{error}; if you have the wheel, use `phonolake models import {config.model} FILE`"
             ) from error
     return path
 
 
 def download(url: str, path: Path, *, sha256: str) -> None:
-    """Download a file unless it is there; it appears whole and checked, or not at all.
+    """Download a file unless it exists; it appears complete and checked, or not at all.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def download(url: str, path: Path, *, sha256: str) -> None:
                 shutil.copyfileobj(response, file)
         except (urllib.error.URLError, OSError, ValueError) as error:
             raise PhonolakeError(
-                f"{url} cannot be downloaded ({error}); with the file from elsewhere use `phonolake models import`"
+                f"{url} cannot be downloaded ({error}); if you have the file, use `phonolake models import`"
             ) from error
         if (found := sha256_of(temporary)) != sha256:
             raise PhonolakeError(f"{url} sent another file than expected: its sha256 is {found}, not {sha256}")

@@ -1,4 +1,4 @@
-"""Filters: what the layers of a network over raw audio listen for, as a figure and a table.
+"""Filters: the preferred frequencies of the layers of a network on raw audio, as a figure and a table.
 
 The figure is Fig. 2 of Lee et al. 2017 for any of their networks: spectra of the waveforms that excite each filter
 most, sorted by the frequency of their peak.
@@ -27,19 +27,19 @@ FIGURE, TABLE = "filters.png", "filters.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Which network to look into.
+    """Which network to analyse.
 
     Parameters
     ----------
     model : str
-        A run, or the name of a model, whose newest run counts; without a lake a model of the model home.
+        A run, or the name of a model (its newest run); without a lake, a model of the model home.
     out : str
         Folder for the figure and the table.
     lake : str, optional
     steps : int
         Steps of gradient ascent.
     seed : int
-        Decides the noise that it starts from.
+        Decides the initial noise.
     licence : str, optional
         Only models under licences of this kind.
     """
@@ -79,7 +79,7 @@ def run(config: Config) -> list[LayerSummary]:
     else:
         loaded = _of_lake(licensed.opened(config.lake, config.licence), config.model)
     if not isinstance(loaded, LoadedNetwork) or not isinstance(loaded.network, SampleCNN):
-        raise UsageError(f"{config.model} is not one of the sample-level networks, whose filters can be shown")
+        raise UsageError(f"{config.model} is not a sample-level network, and only their filters can be shown")
     layers = list(listening.listen(loaded.network, steps=config.steps, seed=config.seed))
     out = Path(config.out).expanduser()
     with replacing(out / TABLE) as temporary:
@@ -141,5 +141,5 @@ def _draw(layers: list[Layer], path: Path) -> None:
         axis.set_xlabel("filter, by its peak", fontsize=8)
         axis.tick_params(labelsize=7)
     axes[0].set_ylabel("frequency in kHz", fontsize=8)
-    # Without the name of the program that drew it, the same network gives the same bytes.
+    # Without metadata of the drawing program, the same network gives the same bytes.
     figure.savefig(path, dpi=150, format="png", metadata={"Software": None})

@@ -1,4 +1,4 @@
-"""One model, on a worker: learn, measure, store."""
+"""Train, evaluate and store one model, on a worker."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A model that has learned.
+    """A trained model.
 
     Parameters
     ----------
@@ -40,11 +40,11 @@ class Fitted:
     build : dict
         Arguments of its `build`.
     activation : str
-        What turns its logits into probabilities.
+        Function from its logits to probabilities.
     curve : list of dict
         Learning curve of a network.
     tracks : dict
-        Tracks that the parts of the curve were measured on.
+        Tracks of the parts of the curve.
     """
 
     model: Any
@@ -55,12 +55,12 @@ class Fitted:
 
 
 def train_model(task: Task) -> None:
-    """Train, measure, and store the model; the folder with its card appears last. Of several workers the first stores.
+    """Train, evaluate and store the model; the folder with its card appears last. The first worker to finish stores it.
 
     Raises
     ------
     PhonolakeError
-        When no training track has the input, or the loss is no longer a number.
+        When no training track has the input, or the loss becomes NaN.
     """
     fitted = fit(task)
     if not isinstance(task.model.CARD, NetworkCard):
@@ -73,7 +73,7 @@ def train_model(task: Task) -> None:
 
 
 def fit(task: Task) -> Fitted:
-    """Learn, and keep nothing but what a network needs to go on after a kill; the errors are those of `train_model`."""
+    """Train, and store only what a network needs to continue after a kill; the errors are those of `train_model`."""
     if not isinstance(task.model.CARD, NetworkCard):
         return _fit_estimator(task)
     with unfinished.held(task.hidden):
@@ -81,7 +81,7 @@ def fit(task: Task) -> Fitted:
 
 
 def loaded(task: Task, fitted: Fitted) -> LoadedModel:
-    """A model that has learned, ready to score."""
+    """A trained model, ready to score."""
     return wrap(fitted.model, _card(task, fitted), device=task.hardware.device)
 
 
@@ -103,7 +103,7 @@ def _card(task: Task, fitted: Fitted) -> dict[str, Any]:
 
 
 def _keep(task: Task, fitted: Fitted) -> None:
-    """Measure and store a model."""
+    """Evaluate and store a model."""
     with replacing(task.folder / trained.TRACKS) as temporary:
         table = pa.table({"track_id": task.examples.track_ids, "part": task.examples.parts})
         pq.write_table(table, temporary)
@@ -141,7 +141,7 @@ def _fit_network(task: Task) -> Fitted:
         augmentation=augmentation.of_batches(task.config.augment),
     )
     network.eval()
-    execution.tick(task.epochs - len(result.curve))  # what early stopping saved
+    execution.tick(task.epochs - len(result.curve))  # epochs that early stopping saved
     return Fitted(
         network,
         build,
@@ -152,10 +152,11 @@ def _fit_network(task: Task) -> Fitted:
 
 
 def build_arguments(task: Task) -> dict[str, Any]:
-    """What a network's `build` is given."""
+    """Arguments of a network's `build`."""
     build = {"n_classes": len(task.examples.classes), "n_frames": task.n_steps, "seed": task.config.seed}
     if task.config.preprocessing and "standardise" in signature(task.model.build).parameters:
-        # The preprocessing ends in standardised spectrograms and a scale, which the network's own would undo.
+        # The preprocessing ends in standardised spectrograms and a scale, which the network's own standardisation would
+        # undo.
         build["standardise"] = False
     return build
 
@@ -184,7 +185,7 @@ def _frozen(
     from phonolake.training.frozen import FrozenBatches
 
     if group.size() > 1:
-        raise UsageError(f"only the head of {task.config.model} learns, and one worker does that: leave --workers out")
+        raise UsageError(f"only the head of {task.config.model} is trained, by one worker: leave --workers out")
     network.to(find_device(task.hardware.device))
     of_train = FrozenBatches(network, train, task.hidden / "train.npy")
     return of_train, FrozenBatches(network, valid, task.hidden / "valid.npy")
@@ -209,7 +210,7 @@ def _fit_estimator(task: Task) -> Fitted:
         x.append(x_ND[held])
         y += [wanted[track_ids[n]] for n in held]
     _check_not_empty(len(y), task)
-    # Of the tracks that were planned, some may lack the input.
+    # Some of the planned tracks may lack the input.
     check_enough(task.config.model, task.model.NEEDS, task.examples.classes, np.array(y).tolist())
     estimator = task.model.build(seed=task.config.seed)
     estimator.fit(np.concatenate(x), np.array(y))
@@ -224,7 +225,7 @@ def _check_not_empty(n: int, task: Task) -> None:
 
 
 def _measure(task: Task, model: LoadedModel) -> list[dict[str, Any]]:
-    """Rows of `metrics` for the parts that the model did not learn from."""
+    """Rows of `metrics` for the parts on which the model was not trained."""
     predictor = Predictor.of(model)
     held_out = {part: task.examples.of(part) for part in (VALID, TEST)}
     wanted = {track_id for targets in held_out.values() for track_id in targets}

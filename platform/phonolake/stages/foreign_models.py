@@ -1,4 +1,4 @@
-"""What imports of networks of others share: the probe clip, names, and the places where a network is kept."""
+"""Shared by imports of networks: the probe clip, names, and the places of a network."""
 
 import io
 from collections.abc import Mapping
@@ -34,14 +34,14 @@ def probe() -> RecordingFile:
 
 
 def check_name(name: str) -> None:
-    """Raise a `UsageError` for a name that a model of ours has, or that makes no folder."""
+    """Raise a `UsageError` for the name of a built-in model, or one that cannot be a folder."""
     imported.check_name(name, "the name", {*registry.names(), *registry.foreign(), *contract.feature_sets()})
     if "/" in name or name.startswith("."):
-        raise UsageError(f"the name {name!r} may hold no '/' and begins with no dot: choose another with --name")
+        raise UsageError(f"the name {name!r} must not contain '/' or begin with a dot: choose another with --name")
 
 
 def keep(network: Network, card: Mapping[str, Any], config: Any, lake: Lake | None, started: datetime) -> Outcome:
-    """Keep a network in the model home under the name on its card, and as a run of a lake where there is one."""
+    """Store a network in the model home under the name on its card, and as a run of the lake if there is one."""
     kept = {**card, "code_version": CODE_VERSION}
     name = str(card["name"])
     storage.save(network, kept, home.place(name))

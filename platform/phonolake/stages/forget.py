@@ -1,9 +1,9 @@
-"""Forget: take tracks down from every table, model list, index and journal; a tombstone keeps them out.
+"""Forget: remove tracks from every table, model list, index and journal; a tombstone keeps them out.
 
-What raters said of the tracks is wiped out of their journals first: nobody publishes it again. Then the rows and the
-tombstones change in one publication. What readers no longer see is then removed from the disk: old shards, on which
-Delta's time travel rests, as far as they hold rows of these tracks. A run that was killed half-way is finished by the
-same command. The weights of models that learned from the tracks stay as they are.
+Raters' answers about the tracks are wiped from their journals first, so that nobody publishes them again. Then the rows
+and the tombstones change in one publication. Then old shards with rows of these tracks, on which Delta's time travel
+depends, are deleted from the disk. The same command finishes a killed run. The weights of models that were trained on
+the tracks stay as they are.
 """
 
 import json
@@ -35,7 +35,7 @@ from phonolake.store.shards import SUFFIX, keep_rows
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Which tracks to forget, and the reason that is kept with their ids."""
+    """Which tracks to forget, and the reason to store with their ids."""
 
     lake: str
     track_ids: tuple[str, ...]
@@ -44,7 +44,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What went from one place: rows that readers saw, and files that were removed or written again."""
+    """What was removed from one place: published rows, and deleted or rewritten files."""
 
     where: str
     rows: int
@@ -53,7 +53,7 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What the table of runs keeps of a request: not the ids."""
+    """The request in the table of runs, without the ids."""
 
     lake: str
     n_tracks: int
@@ -67,7 +67,7 @@ def run(config: Config) -> list[Removed]:
     Raises
     ------
     UsageError
-        When no id is given, or the lake never heard of one.
+        When no id is given, or one is unknown to the lake.
     """
     started = now()
     lake = Lake.open(config.lake)
@@ -89,7 +89,7 @@ def run(config: Config) -> list[Removed]:
 
 
 def plan(config: Config) -> list[Removed]:
-    """What readers would no longer see, without changing anything; the errors are those of `run`."""
+    """Count the published rows to remove, without changing anything; the errors are those of `run`."""
     lake = Lake.open(config.lake)
     ids = sorted(set(config.track_ids))
     _check_known(lake, ids)
@@ -97,7 +97,7 @@ def plan(config: Config) -> list[Removed]:
 
 
 def verify(lake: Lake, track_ids: tuple[str, ...]) -> list[str]:
-    """Files below the lake that still hold rows of these tracks, published or not; tombstones do not count."""
+    """Files of the lake that still contain rows of these tracks, published or not; tombstones do not count."""
     wanted = pa.array(sorted(set(track_ids)), pa.string())
     found = [*journal.naming(lake, track_ids), *_objects_holding(lake, wanted)]
     for path in sorted(lake.root.rglob("*")):
@@ -119,7 +119,7 @@ def verify(lake: Lake, track_ids: tuple[str, ...]) -> list[str]:
 
 
 def _is_held(segment: Path, wanted: pa.Array) -> bool:
-    """Whether a segment of an index holds any of the tracks; one that cannot be read may."""
+    """Whether a segment of an index contains any of the tracks; True for an unreadable one."""
     try:
         return len(tracks.Tracks.read(segment).numbers_of(wanted)) > 0
     except (OSError, ValueError):
@@ -159,7 +159,7 @@ def _count(shard: Path | IO[bytes], wanted: pa.Array) -> int:
 
 
 def _objects_holding(lake: Lake, wanted: pa.Array) -> Iterator[str]:
-    """Objects with rows of some tracks in a lake on object storage; its folders are brought to this machine."""
+    """Objects with rows of some tracks in a lake on object storage; downloads its folders."""
     if not lake.place.is_remote:
         return
     for table, ready in lake.ready_shards().items():
@@ -185,7 +185,7 @@ def _publish(published: Lake, lake: Lake, config: Config, ids: list[str], starte
     if changes:
         outcome = Outcome("forget", f"forget-{digest(ids)}", len(ids), len(ids), 0)
         said = _Said(config.lake, len(ids), config.why)
-        # Rows that others add to any of these tables meanwhile may be about the tracks.
+        # Rows that other jobs add to these tables meanwhile may be about the tracks.
         reads = Reads({table: version for table, version in lake.versions().items() if table in counts})
         published.commit(changes | {"runs": finish(lake, said, [outcome], started)}, reads)
     return [Removed(table, n, 0) for table, n in counts.items()]
@@ -201,11 +201,11 @@ def changes_without(lake: Lake, tables: Iterable[str], ids: Collection[str]) -> 
 
 
 def purge_tables(lake: Lake, ids: list[str]) -> Iterator[Removed]:
-    """Shards that readers no longer see and that hold rows of the tracks, and what dead writers left unfinished."""
+    """Delete unpublished shards with rows of the tracks, and unfinished files of dead writers."""
     removed = purge(lake, pa.array(ids, pa.string()))
     lake.drop_copies()
     for path in (lake.root / "tables").glob(f"*/.*{TEMPORARY}"):
-        # A job that lives does without the tracks when it commits, and removes what it then has no use for.
+        # A live job commits without the tracks, and then deletes its unneeded files.
         if not jobs.is_at_work(lake.root, jobs.owner_of(path)):
             path.unlink(missing_ok=True)
             removed[path.parent.name] = removed.get(path.parent.name, 0) + 1
@@ -214,7 +214,7 @@ def purge_tables(lake: Lake, ids: list[str]) -> Iterator[Removed]:
 
 
 def purge_models(lake: Lake, ids: list[str]) -> Iterator[Removed]:
-    """The lists of tracks that models were trained and tested on."""
+    """Remove the tracks from the lists of training and test tracks of models."""
     wanted = pa.array(ids, pa.string())
     for name in folders.names(lake.place, f"{trained.FOLDER}/"):
         path = folders.fetch(lake.place, name) / trained.TRACKS
@@ -230,14 +230,14 @@ def purge_models(lake: Lake, ids: list[str]) -> Iterator[Removed]:
 
 
 def purge_indexes(lake: Lake, ids: list[str]) -> Iterator[Removed]:
-    """Indexes with the tracks: they are taken out of those of today, and earlier or damaged ones go as a whole."""
+    """Remove the tracks from indexes; indexes of earlier formats and damaged ones are deleted."""
     wanted = pa.array(sorted(ids), pa.string())
     for name in folders.names(lake.place, f"{indexed.FOLDER}/"):
         folder = folders.fetch(lake.place, name)
         try:
             n = index.without(lake, folder.name, wanted, lambda file: renamed(file, wanted))
         except (OSError, RuntimeError, ValueError, KeyError):
-            # Nobody can say whose vectors a damaged one holds.
+            # The tracks of a damaged one are unknown.
             n = _held_by_earlier(folder, wanted)
             if n:
                 folders.remove(lake.place, name)
@@ -246,7 +246,7 @@ def purge_indexes(lake: Lake, ids: list[str]) -> Iterator[Removed]:
 
 
 def _held_by_earlier(folder: Path, wanted: pa.Array) -> int:
-    """Vectors of the tracks in an index of before December 2026; one whose ids cannot be read may hold all of them."""
+    """Vectors of the tracks in an index from before December 2026; one with unreadable ids may contain all of them."""
     try:
         return int(pc.sum(pc.is_in(earlier.ids(folder), wanted)).as_py() or 0)
     except (OSError, ValueError):
@@ -254,7 +254,7 @@ def _held_by_earlier(folder: Path, wanted: pa.Array) -> int:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Every text in what JSON holds."""
+    """Every string in a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""Import embeddings: vectors that somebody computed elsewhere become a run of the lake, like those of its own networks.
+"""Import embeddings: vectors that were computed elsewhere become a run of the lake, like those of its own networks.
 
-A run of vectors has a row of `models` without labels, whose input is ``import:FILE``, and rows of `embeddings`. Where a
-recording has several vectors, one for each segment, these are kept in `activations`, and their mean is its embedding.
+A run of vectors has a row of `models` without labels, whose input is ``import:FILE``, and rows of `embeddings`. If a
+recording has several vectors, one for each segment, these are stored in `activations`, and their mean is its embedding.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ from phonolake.store.product import Product
 from phonolake.store.shards import SEPARATOR, describe, keep_rows, writing
 
 TABLES = MODELS, EMBEDDINGS, ACTIVATIONS = "models", "embeddings", "activations"
-# Of the shards: they were made of no shard of the lake.
+# Source name of the shards, which are not derived from a shard of the lake.
 SOURCE = "import"
 
 
@@ -41,17 +41,17 @@ class Config:
     Parameters
     ----------
     model : str
-        What they are called, as a model's vectors are by the name of the model.
+        Their name, like the name of a model for its vectors.
     file : str
         .npy, .npz, CSV or Parquet.
     dataset : str, optional
         Only recordings of this dataset are meant.
     choice : vector_files.Choice
-        What cannot be seen in the file.
+        Choices that the file does not show.
     segments : bool
         Whether a recording may have several vectors, one for each segment of it in the order of the file.
     licence, origin : str, optional
-        Under which licence the vectors stand, and where they come from.
+        Licence and origin of the vectors.
     """
 
     lake: str
@@ -69,21 +69,21 @@ class Config:
 
     @property
     def name(self) -> str:
-        """`model`, if vectors can be called so."""
+        """`model`, if it is a valid name of vectors."""
         own = {*registry.names(), *contract.feature_sets()}
         name = imported.check_name(self.model, "the name", own)
         if SEPARATOR in name or "/" in name or "@" in name or name.startswith("."):
-            raise UsageError(f"the name {name!r} may hold no '/', '@' or '{SEPARATOR}', and begins with no dot")
+            raise UsageError(f"the name {name!r} must not contain '/', '@' or '{SEPARATOR}', or begin with a dot")
         return name
 
 
 def run(config: Config) -> tuple[Outcome, Report]:
-    """Import the vectors in the place of what was imported under their name.
+    """Import the vectors; they replace earlier ones of the same name.
 
     Returns
     -------
     Outcome
-        Inputs are the vectors, outputs those whose recording is in the lake. Its run is what the vectors are known by.
+        Inputs are the vectors, outputs those whose recording is in the lake. Its run identifies the vectors.
 
     Raises
     ------
@@ -112,17 +112,17 @@ def run(config: Config) -> tuple[Outcome, Report]:
 
 
 def plan(config: Config) -> Report:
-    """What an import would find, without writing anything; the errors are those of `run`."""
+    """The report of an import, without writing anything; the errors are those of `run`."""
     return _read(Lake.open(config.lake), config)[2]
 
 
 def remove(lake_path: str, name: str) -> Outcome:
-    """Take imported vectors out of the lake.
+    """Remove imported vectors from the lake.
 
     Raises
     ------
     UsageError
-        For a name that no imported vectors have; the message lists those that there are.
+        For a name without imported vectors; the message lists the known ones.
     """
     started, lake = now(), Lake.open(lake_path)
     before = _runs(lake, name)
@@ -146,7 +146,7 @@ def remove(lake_path: str, name: str) -> Outcome:
 
 
 def _read(lake: Lake, config: Config) -> tuple[VectorFile, dict[str, str], Report]:
-    """The file, the track that each of its names means, and what has no counterpart."""
+    """The file, the track of each of its names, and names without a counterpart."""
     _check_free(lake, config.name)
     matcher, report = Matcher(lake, config.dataset), Report()
     given = vector_files.read(config.path, matcher.names, config.choice)
@@ -170,7 +170,7 @@ def _check_single(given: VectorFile, tracks: dict[str, str]) -> None:
         if (before := rows.setdefault(track_id, n)) != n:
             raise UsageError(
                 f"{given.path} has two vectors of {track_id}, called {given.names[before]!r} (row {before + 1}) and "
-                f"{name!r} (row {n + 1}): keep one, or say --segments where each is of a segment"
+                f"{name!r} (row {n + 1}): keep one, or use --segments if each is of a segment"
             )
 
 
@@ -184,7 +184,7 @@ def _by_track(given: VectorFile, tracks: dict[str, str]) -> dict[str, np.ndarray
 
 
 def _changes(lake: Lake, config: Config, run_id: str, sha256: str, x: dict[str, np.ndarray]) -> dict[str, Change]:
-    """The rows of a run of vectors; what was called alike goes."""
+    """The rows of a run of vectors; earlier ones of the same name are removed."""
     name, table = config.name, schema.table(MODELS)
     card: dict[str, Any] = {
         "model": name,
@@ -244,7 +244,7 @@ def _activations(x: dict[str, np.ndarray], stamp: dict[str, Any]) -> Iterator[di
 
 
 def _runs(lake: Lake, name: str | None = None) -> dict[str, str]:
-    """Imported vectors by their run: what they are called."""
+    """Names of imported vectors by run."""
     with catalog.connect(lake) as connection:
         known = runs.model_runs(connection)
     return {run.run_id: run.model for run in known if _is_own(run) and name in (None, run.model)}

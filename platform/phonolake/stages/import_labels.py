@@ -1,4 +1,4 @@
-"""Import labels: what a table says of recordings becomes rows of `labels` under a source of its own."""
+"""Import labels: a table about recordings becomes rows of `labels` under a source of its own."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from phonolake.store.lake import Change, Lake
 from phonolake.store.outcomes import Outcome, now
 
 TABLE = "labels"
-# Sources that ingest writes, and words that `labels_by` understands otherwise.
+# Sources that ingest writes, and words with another meaning for `labels_by`.
 RESERVED = ("dataset", "tags", "file-tag", "resolved")
 
 
@@ -30,11 +30,11 @@ class Config:
     file : str
         CSV, TSV, Parquet, JSON lines or JSON.
     source : str, optional
-        Who says so (`labels.source`); the name of the file by default.
+        Source of the labels (`labels.source`); the name of the file by default.
     dataset : str, optional
         Only recordings of this dataset are meant.
     choice : label_sheets.SheetColumns
-        What cannot be seen in the table.
+        Choices that the table does not show.
     """
 
     lake: str
@@ -52,7 +52,7 @@ class Config:
 
 
 def run(config: Config) -> tuple[Outcome, Report]:
-    """Import the table in the place of what its source said before.
+    """Import the table; it replaces the earlier labels of its source.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def _run(config: Config, path: Path) -> tuple[Outcome, Report]:
 
 
 def plan(config: Config) -> Report:
-    """What an import would find, without writing anything; the errors are those of `run`."""
+    """The report of an import, without writing anything; the errors are those of `run`."""
     with mirror.brought(config.file) as path:
         return _read(Lake.open(config.lake), config, path)[1]
 
@@ -100,13 +100,13 @@ def check(file: str, names: Names, choice: SheetColumns) -> None:
 
 
 def remove(lake_path: str, source: str) -> Outcome:
-    """Take all labels of an imported source out of the lake."""
+    """Remove all labels of an imported source from the lake."""
     return imported.remove(lake_path, [TABLE], "source", source)
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A table of which everything is known: where its labels stand, and the track that each of its names means."""
+    """A parsed table: the columns of its labels, and the track of each of its names."""
 
     path: Path
     keyed: Keyed
@@ -115,7 +115,7 @@ class _Table:
 
 
 def _read(lake: Lake, config: Config, path: Path) -> tuple[_Table, Report]:
-    """The table, and what has no counterpart."""
+    """The table, and names without a counterpart."""
     report = Report()
     matcher = Matcher(lake, config.dataset)
     keyed = label_sheets.key(path, matcher.names, config.choice.id_column)

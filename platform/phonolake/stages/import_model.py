@@ -1,7 +1,7 @@
-"""Import: weights that others trained and published become a stored model, in the model home and in a lake.
+"""Import published weights as a stored model, into the model home and a lake.
 
-The published tagger choi-msd normalises by batch statistics that were never kept, so they are computed from stated
-music here; the networks of musicnn have theirs in the file.
+The published tagger choi-msd lacks its batch statistics, so they are computed from given music here; the networks of
+musicnn have theirs in the file.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ from phonolake.store.outcomes import Outcome, finish, now
 from phonolake.store.shards import SUFFIX, keep_rows
 
 IMPORTABLE = (choi_msd.CARD.name, *musicnn_weights.NAMES)
-# Clips whose statistics are computed: their first maps, two megabytes each, are in memory together.
+# Clips for the statistics: their first maps, two megabytes each, are in memory together.
 CLIPS = 128
 
 
@@ -53,10 +53,10 @@ class Config:
     file : str
         The published file; of the networks of musicnn the package's wheel, its folder, or an unpacked copy.
     calibrate : str, optional
-        For choi-msd a lake, or a folder of recordings, whose music the batch-norm statistics are taken from. Without,
-        it has label vectors and cannot tag.
+        For choi-msd a lake, or a folder of recordings, for the batch-norm statistics. Without, it has label vectors but
+        cannot tag.
     lake : str, optional
-        A lake that gets the model as one of its runs, so that it can be scored with.
+        A lake that gets the model as a run, so that it can score tracks.
     """
 
     model: str
@@ -67,7 +67,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Music:
-    """Decoded music to calibrate with: what it is called, and its clips x_S with the number of recordings."""
+    """Decoded music for calibration: its name, its clips x_S, and the number of recordings."""
 
     name: str
     recordings: int
@@ -75,7 +75,7 @@ class Music:
 
 
 def run(config: Config) -> list[Outcome]:
-    """Import the model; the outcome counts the clips of music that it was calibrated with.
+    """Import the model; the outcome counts the clips for calibration.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def run(config: Config) -> list[Outcome]:
         raise unknown("model with published weights", config.model, IMPORTABLE)
     if config.calibrate is not None and config.model in musicnn_weights.NAMES:
         raise UsageError(
-            f"{config.model} has its statistics in the file and needs no calibration: leave --calibrate out"
+            f"{config.model} needs no calibration, because its file has the statistics: leave --calibrate out"
         )
     started = now()
     lake = None if config.lake is None else Lake.open(config.lake)
@@ -115,7 +115,7 @@ def run(config: Config) -> list[Outcome]:
 
 
 def of_home(name: str, lake_path: str) -> Outcome:
-    """Make a model of the model home a run of a lake, once.
+    """Add a model of the model home to a lake as a run, once.
 
     Raises
     ------
@@ -156,12 +156,12 @@ def _card(config: Config) -> dict[str, Any]:
 
 
 def register(lake: Lake, config: Any, network: Any, card: dict[str, Any], outcome: Outcome, started: Any) -> None:
-    """Commit the model as a run of the lake, called as the outcome notes it: its folder first, then its rows."""
+    """Commit the model as a run of the lake, with the name of the outcome: its folder first, then its rows."""
     run_id = str(outcome.run_id)
     folder = trained.folder(lake.place, run_id)
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / trained.TRACKS) as temporary:
-        # It learned from none of the lake's tracks.
+        # It was not trained on the lake's tracks.
         pq.write_table(pa.table({"track_id": pa.array([], pa.string()), "part": pa.array([], pa.string())}), temporary)
     storage.save(network, card, folder / trained.WEIGHTS)
     trained.send(lake.place, run_id)
@@ -228,7 +228,7 @@ def _of_folder(root: Root) -> Iterator[tuple[str, Encoded]]:
 
 
 def _of_lake(lake: Lake) -> Iterator[tuple[str, bytes]]:
-    """Tracks spread evenly over the lake, without those that are too large to be stored in one piece."""
+    """Evenly spaced tracks of the lake, without those that are stored in several pieces."""
     with query.connect(lake) as connection:
         rows = connection.execute(
             "SELECT track_id FROM audio WHERE piece IS NULL ORDER BY md5(track_id), track_id"

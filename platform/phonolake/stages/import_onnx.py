@@ -1,4 +1,4 @@
-"""Import an ONNX file: a network of others, with a card that says what it reads, into the model home and a lake."""
+"""Import an ONNX file with a card that describes its input into the model home and a lake."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +25,11 @@ class Config:
     Parameters
     ----------
     file, card : str
-        The ONNX file, and the JSON that says what it reads.
+        The ONNX file, and the JSON that describes its input.
     name : str, optional
-        What it is called from now on, instead of as its card says.
+        Its name instead of that on its card.
     lake : str, optional
-        A lake that gets the model as one of its runs.
+        A lake that gets the model as a run.
     """
 
     file: str
@@ -39,14 +39,14 @@ class Config:
 
 
 def run(config: Config) -> list[Outcome]:
-    """Import the network, if it answers a probe clip as its card says.
+    """Import the network, if its output for a probe clip matches its card.
 
     Raises
     ------
     UsageError
         If a file is missing, the card is incomplete, or ONNX Runtime is not installed.
     PhonolakeError
-        If the graph cannot be run, or is not what the card says.
+        If the graph cannot be run, or does not match the card.
     """
     started = now()
     lake = None if config.lake is None else Lake.open(config.lake)
@@ -62,7 +62,7 @@ def run(config: Config) -> list[Outcome]:
 
 
 def _check_front_end(network: OnnxNetwork, card: OnnxCard) -> None:
-    """Hold what the card says is read against the shape of the graph's input."""
+    """Compare the card's input with the shape of the graph's input."""
     read = inputs.parse(card.input)
     if isinstance(read, Audio) == ("F" in card.axes) or not isinstance(read, Audio | ComputedSpectrogram):
         raise UsageError(f"the card says that {card.input} is read in the axes {card.axes}: these do not go together")

@@ -1,6 +1,6 @@
-"""Import predictions: what a model of others says of the lake's tracks becomes a run beside those trained here.
+"""Import predictions: the output of another model for the lake's tracks becomes a run.
 
-It has no weights, so it scores nothing new; all that compares, joins or doubts by stored predictions takes it.
+It has no weights, so it cannot score new tracks; everything that uses stored predictions works with it.
 """
 
 import hashlib
@@ -39,18 +39,18 @@ class Config:
     file : str
         CSV, TSV, Parquet, JSON lines or JSON.
     model : str, optional
-        What the model is called; the name of the file by default.
+        Name of the model; the name of the file by default.
     labels : str
-        Whose labels the model was to learn (`labels.source`): it is judged by them.
+        Source of the labels for its figures (`labels.source`).
     split, fold : str and int, optional
-        The split of the lake that it learned by, and the fold that it held out. Without a split, and without a fold
-        where the split has some, every track counts as held out.
+        The split of the lake with which it was trained, and the fold that it held out. Without a split, or without a
+        fold if the split has folds, every track counts as held out.
     dataset : str, optional
         Only recordings of this dataset are meant.
     licence, origin : str, optional
-        Under which licence the predictions stand, and where they come from; kept in the model's card.
+        Licence and origin of the predictions; stored on the model's card.
     columns : ProbabilityColumns
-        What cannot be seen in the table.
+        Choices that the table does not show.
     """
 
     lake: str
@@ -72,7 +72,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class _Predictions:
-    """Probabilities P_NK of tracks, in order of their ids, and classes; and what each track was to the model."""
+    """Probabilities P_NK of tracks, in order of their ids, and classes; and the part of each track."""
 
     track_ids: tuple[str, ...]
     classes: tuple[str, ...]
@@ -81,7 +81,7 @@ class _Predictions:
 
 
 def run(config: Config) -> tuple[Outcome, Report]:
-    """Import the predictions in the place of what was imported under the model's name before.
+    """Import the predictions; they replace earlier ones of the same model.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def run(config: Config) -> tuple[Outcome, Report]:
     Raises
     ------
     UsageError
-        If the table cannot be read or understood, names none of the recordings, has a value that is no probability,
+        If the table cannot be read or understood, names none of the recordings, has a value that is not a probability,
         contradicts itself or lacks a label of a recording; for an unknown source of labels, split or fold; or for the
         name of another model.
     """
@@ -122,17 +122,17 @@ def run(config: Config) -> tuple[Outcome, Report]:
 
 
 def plan(config: Config) -> Report:
-    """What an import would find, without writing anything; the errors are those of `run`."""
+    """The report of an import, without writing anything; the errors are those of `run`."""
     return _read(Lake.open(config.lake), config)[1]
 
 
 def remove(lake_path: str, model: str) -> Outcome:
-    """Take an imported model and all of its predictions out of the lake."""
+    """Remove an imported model and all of its predictions from the lake."""
     return imported.remove(lake_path, TABLES, "model", model)
 
 
 def _read(lake: Lake, config: Config) -> tuple[_Predictions, Report]:
-    """The predictions about tracks of the lake, and what has no counterpart."""
+    """The predictions for tracks of the lake, and rows without a counterpart."""
     imported.check_name(config.name, "the model", _others(lake, config.name))
     path, report = Path(config.file).expanduser(), Report()
     matcher = Matcher(lake, config.dataset)
@@ -151,7 +151,7 @@ def _read(lake: Lake, config: Config) -> tuple[_Predictions, Report]:
 
 
 def _others(lake: Lake, name: str) -> set[str]:
-    """Names that are taken: those of models here, and of what was trained in the lake."""
+    """Reserved names: built-in models, and models trained in the lake."""
     own = {*imported.files(lake, "models", name)}
     with catalog.connect(lake) as connection:
         taken = [run for run in runs.model_runs(connection) if not (own and run.model == name)]
@@ -169,7 +169,7 @@ def _once(keyed: Keyed) -> Keyed:
 def _matrix(
     keyed: Keyed, layout: Layout, tracks: Mapping[str, str]
 ) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray]:
-    """Tracks, classes and P_NK; what is said of recordings that are elsewhere is checked, too."""
+    """Tracks, classes and P_NK; rows about recordings outside the lake are checked, too."""
     told = [one.label for one in probability_sheets.given(keyed, layout) if one.name in tracks]
     track_ids, classes = tuple(sorted(set(tracks.values()))), tuple(dict.fromkeys(told))
     row = {track_id: n for n, track_id in enumerate(track_ids)}
@@ -194,7 +194,7 @@ def _matrix(
 
 
 def _check_labels(lake: Lake, config: Config, classes: Sequence[str], report: Report) -> None:
-    """Note labels that no track has by the source: predictions of them cannot be judged."""
+    """Note labels that no track has by the source: their predictions cannot be evaluated."""
     with catalog.connect(lake) as connection:
         check_source(connection, config.labels)
         known = {
@@ -205,10 +205,10 @@ def _check_labels(lake: Lake, config: Config, classes: Sequence[str], report: Re
 
 
 def _parts(lake: Lake, config: Config, track_ids: Sequence[str]) -> tuple[str, ...]:
-    """What each track was to the model; ``""`` where the split does not name it."""
+    """The part of each track for the model; ``""`` if the split does not name it."""
     if config.split is None:
         if config.fold is not None:
-            raise UsageError("--fold is one of a split: name it with --split")
+            raise UsageError("--fold needs a split: name it with --split")
         return (TEST,) * len(track_ids)
     with catalog.connect(lake) as connection:
         rows = connection.execute("SELECT track_id, part, fold FROM splits WHERE split = $1", [config.split]).fetchall()
@@ -226,7 +226,7 @@ def _parts(lake: Lake, config: Config, track_ids: Sequence[str]) -> tuple[str, .
 
 def _held_out(config: Config, parts: Sequence[str]) -> str:
     n = sum(part == TEST for part in parts)
-    by = f"by the split {config.split!r}" if config.split else "since no --split says what the model learned from"
+    by = f"by the split {config.split!r}" if config.split else "because no --split says what the model was trained on"
     return f"{n} of {len(parts)} tracks count as held out, {by}"
 
 
@@ -277,7 +277,7 @@ def _truth(lake: Lake, config: Config, found: _Predictions) -> np.ndarray:
 
 
 def _metrics(found: _Predictions, Y_NK: np.ndarray, run_id: str) -> list[dict[str, Any]]:
-    """Figures on the tracks that were not learned from and have a label that the model knows."""
+    """Figures on held-out tracks with a label that the model knows."""
     measured = []
     for part in (VALID, TEST):
         kept = [n for n, its_part in enumerate(found.parts) if its_part == part and Y_NK[n].any()]

@@ -1,4 +1,4 @@
-"""Import splits: which side or fold a table puts recordings on becomes rows of `splits`."""
+"""Import splits: the parts or folds of recordings in a table become rows of `splits`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Config:
 
 
 def run(config: Config) -> tuple[Outcome, Report]:
-    """Import the splits of a table or folder in the place of what was imported under their names.
+    """Import the splits of a table or folder; they replace earlier ones of the same names.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def _run(config: Config, path: Path) -> tuple[Outcome, Report]:
 
 
 def plan(config: Config) -> Report:
-    """What an import would find, without writing anything; the errors are those of `run`."""
+    """The report of an import, without writing anything; the errors are those of `run`."""
     with mirror.brought(config.file) as path:
         return _read(Lake.open(config.lake), config, path)[1]
 
@@ -83,12 +83,12 @@ def check(file: str, names: Names) -> None:
 
 
 def remove(lake_path: str, split: str) -> Outcome:
-    """Take an imported split out of the lake."""
+    """Remove an imported split from the lake."""
     return imported.remove(lake_path, [TABLE], "split", split)
 
 
 def _read(lake: Lake, config: Config, path: Path) -> tuple[dict[str, list[dict[str, Any]]], Report]:
-    """Rows of `splits` by the split, in order of the tracks, and what has no counterpart."""
+    """Rows of `splits` by split, in order of the tracks, and rows without a counterpart."""
     report = Report()
     matcher = Matcher(lake, config.dataset)
     tables = split_sheets.read(path, matcher.names, name=config.split, id_column=config.id_column)

@@ -26,9 +26,9 @@ class Config:
     folder : str
         As `save_pretrained` writes it: configuration, feature extractor, safetensors, and a tokenizer for texts.
     choice : EncoderChoice
-        What of it is wanted, and what it is called.
+        What to import of it, and its name.
     lake : str, optional
-        A lake that gets the model as one of its runs, and whose labels a text tower is measured on.
+        A lake that gets the model as a run, and whose labels test a text tower.
     """
 
     folder: str
@@ -37,14 +37,14 @@ class Config:
 
 
 def run(config: Config) -> list[Outcome]:
-    """Import the encoder, if it answers the probe clip and its text tower means something.
+    """Import the encoder, if it can encode the probe clip and its text tower is better than chance.
 
     Raises
     ------
     UsageError
         As `transformers_folder.read`, and for a name that is taken.
     PhonolakeError
-        If what lies in the folder does not fit together, or the text tower tells nothing about the lake's labels.
+        If the files of the folder are inconsistent, or the text tower says nothing about the lake's labels.
     """
     started = now()
     lake = None if config.lake is None else Lake.open(config.lake)
@@ -62,7 +62,7 @@ def run(config: Config) -> list[Outcome]:
 
 
 def _measured(vector_E: np.ndarray, lake: Lake | None, predictor: Predictor) -> dict[str, dict[str, float]]:
-    """What goes on the card about a text tower, given what it makes of a word."""
+    """The facts for the card about a text tower, given its vector of a word."""
     if not np.isfinite(vector_E).all() or not np.any(vector_E):
         raise PhonolakeError(
             "the text tower answers with a vector of no numbers, or of zeros alone: --no-text goes without"

@@ -1,7 +1,7 @@
-"""What people bring into a lake as tables: labels, splits and predictions, each by its name in shards of its own.
+"""Imported tables: labels, splits and predictions, each by its name in shards of its own.
 
-A name is imported again in the place of what it was, and removed as a whole. The shards outlive a file that is ingested
-again, as they are about the track and not about its bytes.
+A second import of a name replaces the first, and a name is removed as a whole. The shards survive when a file is
+ingested again, because they are about the track and not about its bytes.
 """
 
 import re
@@ -45,15 +45,15 @@ class Unmatched:
 
 @dataclass(slots=True)
 class Report:
-    """What an import found, for a person to read.
+    """The readable report of an import.
 
     Parameters
     ----------
     understood : list of str
-        Which columns were taken for what, a line for each table.
+        How the columns were interpreted, a line for each table.
     unmatched : list of Unmatched
     rows, matched : int
-        Rows that name a recording at all, and those whose recording is in the lake.
+        Rows that name a recording, and those whose recording is in the lake.
     """
 
     understood: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Report:
 
     @property
     def said(self) -> str:
-        """What has no counterpart, with examples."""
+        """Rows and recordings without a counterpart, with examples."""
         counts = Counter(u.what for u in self.unmatched)
         parts = []
         for what, n in counts.items():
@@ -73,7 +73,7 @@ class Report:
 
 
 class Matcher:
-    """The recordings of a lake by their names, and what tables say of them.
+    """The recordings of a lake by their names, to match rows of tables.
 
     Parameters
     ----------
@@ -92,13 +92,13 @@ class Matcher:
             rejected = connection.execute("SELECT track_id, source_path FROM rejects WHERE stage = 'ingest'").fetchall()
         if not rows:
             where = f"of the dataset {dataset!r} " if dataset else ""
-            raise UsageError(f"the lake has no recordings {where}that a table could be about: ingest them first")
+            raise UsageError(f"the lake has no recordings {where}that a table could name: ingest them first")
         self.datasets = {track_id: dataset for track_id, dataset, *_ in rows}
         self.names = Names(Named(track_id, source_id, path) for track_id, _, source_id, path in rows)
         self._rejects = Names(Named(track_id, track_id.partition(":")[2], path or "") for track_id, path in rejected)
 
     def match(self, keyed: Keyed, report: Report) -> dict[str, str]:
-        """Track by the name that a table has for it; rows without one are noted."""
+        """Track by its name in a table; rows without one are noted."""
         found: dict[str, str] = {}
         for line, name, _ in keyed.named():
             report.rows += 1
@@ -115,7 +115,7 @@ class Matcher:
         return found
 
     def without_row(self, track_ids: Collection[str], report: Report) -> None:
-        """Note the recordings that no row is about, of the datasets that some rows are about."""
+        """Note recordings without a row, of the datasets that the rows name."""
         met = {self.datasets[track_id] for track_id in track_ids}
         for track_id, dataset in self.datasets.items():
             if dataset in met and track_id not in track_ids:
@@ -123,23 +123,23 @@ class Matcher:
 
 
 def planned(source: Source, root: str, options: Collection[str]) -> Names:
-    """The names of what a source would ingest, before it is."""
+    """The names of the recordings that a source would ingest."""
     with source_root.opened(root, source) as folder:
         listed = contract.recordings(source, folder.path, tuple(options))
         return Names(Named(r.source_id, r.source_id, folder.named(r.path)) for r in listed)
 
 
 def check_name(name: str, kind: str, reserved: Collection[str]) -> str:
-    """The name of an import; raises a `UsageError` for one that cannot be, or that something else has."""
+    """The name of an import; raises a `UsageError` for an invalid or used one."""
     if not name.strip() or not name.isprintable() or ":" in name:
-        raise UsageError(f"{kind} {name!r} may not be empty and may hold no colon and no control characters")
+        raise UsageError(f"{kind} {name!r} must not be empty or contain colons or control characters")
     if name in reserved:
         raise UsageError(f"{kind} {name!r} is not that of an imported table: choose another name")
     return name
 
 
 def prefix(name: str) -> str:
-    """How the shards of an import begin: no name's beginning is another one's."""
+    """Prefix of the shards of an import, which is unique for each name."""
     return f"{FAMILY}{re.sub(r'[^A-Za-z0-9_]+', '-', name)[:40]}-{digest(name, length=8)}{SEPARATOR}"
 
 
@@ -149,14 +149,14 @@ def files(lake: Lake, table: str, name: str) -> list[str]:
 
 
 def replacing(lake: Lake, table: str, rows: Mapping[str, Iterable[dict[str, Any]]], version: str) -> Change:
-    """Write the rows of some imports, each as one shard that takes the place of what it was.
+    """Write the rows of some imports, each as one shard that replaces the earlier one.
 
     Parameters
     ----------
     rows : mapping of str
         Rows by the name of the import.
     version : str
-        Hash of what decides about the rows.
+        Hash of everything that determines the rows.
     """
     change = Change(schema.table(table))
     for name, listed in rows.items():
@@ -171,7 +171,7 @@ def replacing(lake: Lake, table: str, rows: Mapping[str, Iterable[dict[str, Any]
 
 
 def removing(lake: Lake, table: str, column: str, name: str) -> Change:
-    """Take an import out; raises a `UsageError` that lists the imports for a name that is none."""
+    """Remove an import; raises a `UsageError` that lists the imports for an unknown name."""
     gone = files(lake, table, name)
     if not gone:
         imported = [lake.opened(table, file) for file in lake.shards(table) if file.startswith(FAMILY)]
@@ -181,12 +181,12 @@ def removing(lake: Lake, table: str, column: str, name: str) -> Change:
 
 
 def without_replaced(lake: Lake, table: schema.TableSchema, replaced: Collection[str], tracks: Iterable[str]) -> Change:
-    """Take the rows of files that were ingested again out of a table; what was imported stays while the track does.
+    """Remove the rows of files that were ingested again from a table; imported rows stay as long as the track.
 
     Parameters
     ----------
     tracks : iterable of str
-        Shards of `tracks` with the rows that take the place of the old ones.
+        Shards of `tracks` with the new rows.
     """
     own = [file for file in lake.shards(table.name) if not file.startswith(FAMILY)]
     change = without(lake, table, replaced, among=own)
@@ -209,14 +209,14 @@ def publish(
     what: str,
     started: datetime,
 ) -> Outcome:
-    """Commit what is made of one state of the lake, and make it again where another job published in between.
+    """Commit a change of one state of the lake, and make it again if another job published in between.
 
     Parameters
     ----------
     make : callable
-        From the lake as it stands still to the changes of its tables, the outcome, and what the table of runs keeps.
+        From a fixed state of the lake to the changes of its tables, the outcome, and the record for the table of runs.
     reads : collection of str
-        Tables that the changes rest on, besides those that name recordings.
+        Tables on which the changes depend, besides those that name recordings.
     what : str
         Name of the job.
     """
@@ -232,14 +232,14 @@ def publish(
 
 @dataclass(frozen=True, slots=True)
 class RemovedImport:
-    """What the table of runs keeps of a removal."""
+    """The record of a removal in the table of runs."""
 
     lake: str
     name: str
 
 
 def remove(lake_path: str, tables: Sequence[str], column: str, name: str) -> Outcome:
-    """Take all rows of an import out of some tables; `column` of the first has its name.
+    """Remove all rows of an import from some tables; `column` of the first has its name.
 
     Raises
     ------

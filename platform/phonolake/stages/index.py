@@ -1,8 +1,8 @@
 """Index: FAISS indexes over the embeddings of each model, so that neighbours are found without reading them all.
 
-An index grows by segments: what is new becomes a segment of its own, and takes up those that are no more than twice as
-large, so that each vector is written a few times in its life and there are few segments. What is shown of tracks is
-kept beside their vectors, and follows when it changes.
+An index grows by segments: new vectors become a segment, which absorbs those that are at most twice as large, so that
+each vector is rewritten only a few times and there are few segments. The metadata of tracks is stored beside their
+vectors and updated when it changes.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -28,9 +28,9 @@ from phonolake.store.attempts import attempts
 from phonolake.store.lake import Lake, Reads
 from phonolake.store.outcomes import Outcome, finish, now
 
-# A new segment takes up those that are at most so many times as large.
+# A new segment absorbs those that are at most this many times as large.
 GROWTH = 2
-# So far below what was wanted the measured recall may be without a word, since other tracks are asked.
+# The measured recall may be this much below the required one without a message, because it uses other tracks.
 SHORT = 0.01
 # No more than this share of a segment may be of shards that are no longer published.
 DEAD = 0.1
@@ -43,13 +43,13 @@ class Config:
     Parameters
     ----------
     again : bool
-        Build indexes anew that are up to date.
+        Also rebuild indexes that are up to date.
     kind : str, optional
-        One of `phonolake.search.kinds.KINDS`; by default what an index has, ``auto`` for a new one.
+        One of `phonolake.search.kinds.KINDS`; by default the index's own, ``auto`` for a new one.
     recall : float, optional
-        Of the 10 nearest, that is wanted, below 1; likewise, .98 for a new one.
+        Required recall of the 10 nearest, below 1; likewise, .98 for a new one.
     seed : int, optional
-        Of the sample that an index learns from; likewise, 0 for a new one.
+        Seed of the training sample; likewise, 0 for a new one.
     licence : str, optional
         Only embeddings under licences of this kind.
     """
@@ -68,7 +68,7 @@ def run(config: Config) -> list[Outcome]:
     Raises
     ------
     UsageError
-        For an unknown kind of index or licence, or a recall that is none.
+        For an unknown kind of index or licence, or an invalid recall.
     PhonolakeError
         When the lake has no embeddings.
     """
@@ -94,7 +94,7 @@ def _counted(groups: Iterable[str], advance: progress.Advance) -> Iterator[str]:
 
 
 def _index(lake: Lake, run_id: str, config: Config) -> Outcome:
-    """Bring the index of one model up to date."""
+    """Update the index of one model."""
     folder = indexed.folder(lake, run_id)
     for attempt in attempts(lake):
         with attempt as seen:
@@ -111,7 +111,7 @@ def _index(lake: Lake, run_id: str, config: Config) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What an index is to be: segments that stay, and shards of a new one."""
+    """The new state of an index: segments to keep, and shards of a new one."""
 
     card: Card
     new: tuple[SourceShard, ...]
@@ -140,7 +140,7 @@ class _Wanted:
 
 
 def _larger(parts: list[IndexSegment], n: int) -> list[IndexSegment]:
-    """The segments that n new vectors do not take up."""
+    """The segments that n new vectors do not absorb."""
     rest = sorted(parts, key=lambda part: part.n)
     while rest and rest[0].n <= GROWTH * n:
         n += rest.pop(0).n
@@ -149,7 +149,7 @@ def _larger(parts: list[IndexSegment], n: int) -> list[IndexSegment]:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """A change of an index: from when its lock is taken nobody else publishes until the stack is left."""
+    """A change of an index: once its lock is taken, no other job publishes until the stack is left."""
 
     stack: ExitStack
     lake: Lake
@@ -157,13 +157,13 @@ class _Change:
     stamp: tuple[int, int] | None
 
     def lock(self, embeddings: Collection[str] = ()) -> None:
-        """Take the lock of the lake; these shards must still be published, and no other job may have been faster."""
+        """Lock the lake; these shards must still be published, and no other job may have been faster."""
         self.stack.enter_context(Lake(self.lake.place).alone(Reads(shards={"embeddings": embeddings})))
         if faiss_index.stamp(self.folder) != self.stamp:
             raise self.lake.overtaken("embeddings")
 
     def finish(self, card: Card) -> None:
-        """Let a card count, and remove what it does not name."""
+        """Publish a card, and delete files that it does not name."""
         if card.parts:
             faiss_index.write_card(self.folder, card)
         for path in self.strays(card):
@@ -171,20 +171,20 @@ class _Change:
         indexed.send(self.lake, self.folder.name)
 
     def strays(self, card: Card) -> list[Path]:
-        """What a card does not name: segments of before, and of killed jobs."""
+        """Files that a card does not name: earlier segments, and those of killed jobs."""
         named = {faiss_index.CARD, *(part.name for part in card.parts)} if card.parts else set()
         found = list(self.folder.iterdir()) if self.folder.is_dir() else []
         return [path for path in found if path.name not in named and not path.name.endswith(TEMPORARY)]
 
 
 def _write(change: _Change, lake: Lake, wanted: _Wanted) -> None:
-    """Write what is wanted, and let it count."""
+    """Write the new state, and publish it."""
     parts = list(wanted.card.parts)
     if wanted.new:
         new = _build(change, lake, wanted.new, wanted.card.settings)
     else:
         change.lock()
-    # What is shown is looked up while the lake stands still: nobody who was just forgotten comes back.
+    # Look up metadata under the lock, so that no track that was just forgotten comes back.
     parts = [_with_shown(lake, change.folder, part) for part in parts]
     change.finish(replace(wanted.card, parts=tuple([*parts, new] if wanted.new else parts)))
 
@@ -204,13 +204,13 @@ def _build(change: _Change, lake: Lake, sources: tuple[SourceShard, ...], settin
                 f"The index finds {facts['recall']:.1%} of the 10 nearest, and {recipe.recall:.1%} were wanted: "
                 "try another --kind."
             )
-        # An index of what is no longer published would bring back who was forgotten.
+        # An index of unpublished shards would bring back forgotten tracks.
         change.lock([source.file for source in sources])
     return IndexSegment(name, sources, indexed.shown(lake), facts)
 
 
 def _with_shown(lake: Lake, folder: Path, part: IndexSegment) -> IndexSegment:
-    """A segment that shows of its tracks what is published."""
+    """A segment with the published metadata of its tracks."""
     shown = indexed.shown(lake)
     if part.shown == shown:
         return part
@@ -226,12 +226,12 @@ def _with_shown(lake: Lake, folder: Path, part: IndexSegment) -> IndexSegment:
 
 
 def without(lake: Lake, run_id: str, track_ids: pa.Array, renamed: Callable[[str], str]) -> int:
-    """Write the segments of an index that hold some tracks again without them; how many vectors went.
+    """Rewrite the segments of an index without some tracks; returns the number of removed vectors.
 
     Parameters
     ----------
     renamed : callable
-        What a shard of embeddings is called that was written again without the tracks.
+        Gives the new name of a shard of embeddings after it was rewritten without the tracks.
 
     Raises
     ------
@@ -264,7 +264,7 @@ def without(lake: Lake, run_id: str, track_ids: pa.Array, renamed: Callable[[str
 def _rest(
     staged: ExitStack, lake: Lake, folder: Path, part: IndexSegment, gone: np.ndarray, renamed: Callable[[str], str]
 ) -> IndexSegment:
-    """A segment without some of its vectors, which takes its place when `staged` is left."""
+    """A segment without some of its vectors, which replaces it when `staged` is left."""
     segment = Segment.read(folder / part.name, part.facts)
     keep = np.setdiff1d(np.arange(part.n), gone)
     published = indexed.published(lake, folder.name)
@@ -283,7 +283,7 @@ def _rest(
 
 
 def _renamed(lake: Lake, part: IndexSegment, renamed: Callable[[str], str]) -> IndexSegment:
-    """A segment of which the shards that it shows may have been written again."""
+    """A segment whose shards of metadata may have been rewritten."""
     shown = {
         table: tuple(_after(source, {s.file: s for s in sources}, renamed) for source in part.shown[table])
         for table, sources in indexed.shown(lake).items()
@@ -292,5 +292,5 @@ def _renamed(lake: Lake, part: IndexSegment, renamed: Callable[[str], str]) -> I
 
 
 def _after(source: SourceShard, published: dict[str, SourceShard], renamed: Callable[[str], str]) -> SourceShard:
-    """A shard as it is called now."""
+    """A shard with its new name."""
     return source if source.is_in(published) else published.get(renamed(source.file), source)

@@ -1,6 +1,6 @@
 """Ingest: recordings of a source become rows of `tracks`, `audio`, `labels` and `splits`, or of `rejects`.
 
-Inputs = tracks + rejects, always. What the lake already has is left alone; a changed file takes its old rows' place.
+Inputs = tracks + rejects, always. Known files are skipped; the rows of a changed file replace the old ones.
 """
 
 from collections.abc import Iterator
@@ -40,10 +40,10 @@ from phonolake.store.shards import SUFFIX, write_rows, writing
 
 __all__ = ["Config", "Task", "ingest_shard", "make_plan", "run"]
 
-# In the order they are written: when `tracks` is there, all of a shard is there.
+# In the order they are written: when `tracks` exists, the shard is complete.
 TABLES = ("rejects", "official_splits", "labels", "splits", "metadata", "audio", "tracks")
 
-# Held while the shards of some files take their places.
+# Lock while the shards of some files get their names.
 PLACING = ".placing"
 
 SECONDS_PER_FILE, SECONDS_PER_BYTE = 0.02, 2e-7
@@ -66,8 +66,7 @@ def run(config: Config, recipes: RecipeNames = extraction.NONE) -> Outcome:
     Parameters
     ----------
     recipes : RecipeNames
-        What to compute of each file while it is decoded. It lies ready for `extract`, which publishes it
-        (`stages.take_in` does both).
+        What to compute for each file while it is decoded. `extract` then publishes it (`stages.take_in` does both).
     """
     started = now()
     products = [p for r in extraction.recipes(recipes) for p in (product(r), rejects(r))]
@@ -80,7 +79,7 @@ def run(config: Config, recipes: RecipeNames = extraction.NONE) -> Outcome:
     with jobs.working(lake.place, "ingest"):
         for attempt in attempts(lake):
             with attempt as seen:
-                # What another job has taken in since is known, and what it has removed is not.
+                # Files that another job has ingested since are known, and those that it has removed are not.
                 if seen.versions() != planned:
                     before, plan, planned = plan, _plan(config, seen), seen.versions()
                     useless = [stem + SUFFIX for stem in before.shards.keys() - plan.shards.keys()]
@@ -102,11 +101,11 @@ def _nothing_new(config: Config, seen: Lake | None, plan: planning.IngestPlan, p
 
 
 def _write(lake: Lake, config: Config, plan: planning.IngestPlan, recipes: RecipeNames) -> None:
-    """Write the shards that do not lie ready."""
+    """Write the unfinished shards."""
     tasks = [Task(lake.place, config, stem, files, recipes) for stem, files in plan.shards.items()]
     ready = lake.ready("tracks")
     missing = [task for task in tasks if task.stem + SUFFIX not in ready]
-    # The longest first: what is begun last ends last.
+    # The longest first, so that none of them starts last.
     missing.sort(key=lambda task: -sum(file.size or 0 for file in task.files))
     total = sum(len(task.files) for task in tasks)
     with progress.task("ingest", total, done=total - sum(len(task.files) for task in missing)) as advance:
@@ -124,7 +123,7 @@ def _publish(
     pruned: str,
     started: datetime,
 ) -> Outcome:
-    """Commit the shards of a plan, which rests on the tracks and rejects that were seen."""
+    """Commit the shards of a plan, which depends on the tracks and rejects that were read."""
     changes = {name: _collect(seen, name, plan) for name in TABLES}
     changes["vocabulary"] = vocabulary.replacing(seen, config.dataset_name, plan.terms)
     changes["passed_over"] = passing.replacing(seen, config.dataset_name, plan.passed_over)
@@ -143,19 +142,19 @@ def _publish(
 
 
 def make_plan(config: Config) -> planning.IngestPlan:
-    """Find out what there is to do, without doing it.
+    """Plan the work, without doing it.
 
     Raises
     ------
     UsageError
-        For an unknown source, a root that is no folder or lacks the layout, or one without any recording; when none of
-        the files that the source names is there, or the lake has another dataset of this name.
+        For an unknown source, a root that is not a folder or lacks the layout, or one without any recording; when none
+        of the files that the source names exists, or the lake has another dataset of this name.
     """
     return _plan(config, _there(config))
 
 
 def _there(config: Config) -> Lake | None:
-    """The lake as it is now, if there is one."""
+    """The current lake, if there is one."""
     lake = Lake.find(config.lake)
     return lake.pinned() if lake else None
 
@@ -164,7 +163,7 @@ def _plan(config: Config, lake: Lake | None) -> planning.IngestPlan:
     source = contract.get(config.source)
     if ":" in config.dataset_name or not config.dataset_name.isprintable():
         raise UsageError(
-            f"dataset name {config.dataset_name!r} may hold no colon and no control characters: use --name"
+            f"dataset name {config.dataset_name!r} must not contain colons or control characters: use --name"
         )
     with source_root.opened(config.root, source) as root:
         return _plan_under(root, source, config, lake)
@@ -187,7 +186,7 @@ def _plan_under(root: Root, source: contract.Source, config: Config, lake: Lake 
     )
     others = scan.others if scan else contract.passed_over(source, root.path)
     plan.passed_over = [*map(root.named, others), *root.unnamed]
-    # Read before any work is done: a table of labels that is none ends it with nothing written.
+    # Read before any work: an invalid table of labels ends it with nothing written.
     plan.terms = contract.vocabulary(source, root.path, config.options) if plan.shards else []
     if plan.known or any(_is_there(file) for group in plan.shards.values() for file in group):
         return plan
@@ -201,7 +200,7 @@ def _plan_under(root: Root, source: contract.Source, config: Config, lake: Lake 
 
 
 class _NamedFiles:
-    """The files of all recordings that a source names under a root, looked at anew each time they are gone through.
+    """The files of all recordings that a source names under a root, checked again in each iteration.
 
     With a scan, those of the runs that have changed.
     """
@@ -225,12 +224,12 @@ class _NamedFiles:
 
 
 def _is_there(file: File) -> bool:
-    """Whether there is something to take or to refuse."""
+    """Whether there is something to ingest or to reject."""
     return file.size is not None or file.outside is not None
 
 
 def _commit_passed_over(config: Config, plan: planning.IngestPlan) -> None:
-    """Keep what is passed over now where no recording is new."""
+    """Store the skipped files when no recording is new."""
     lake = Lake.open(config.lake)
     for attempt in attempts(lake):
         with attempt as seen:
@@ -259,7 +258,7 @@ def _seconds(tasks: list[Task]) -> float:
 
 
 def _collect(lake: Lake, name: str, plan: planning.IngestPlan) -> Change:
-    """What a table gains by the finished shards, and loses where files changed."""
+    """The change of a table: added shards, and rows of changed files to remove."""
     table = schema.table(name)
     files, ready = [stem + SUFFIX for stem in plan.shards], lake.ready(name)
     gone = imported.without_replaced(lake, table, plan.replaced, files)
@@ -276,7 +275,7 @@ def ingest_shard(task: Task) -> None:
     audio = lake.path("audio", task.stem)
     n_audio = 0
     tracks = lake.path("tracks", task.stem)
-    # The lock is let go last: nobody else puts shards of these files in their places until all are there.
+    # The lock is released last: no other job names shards of these files until all exist.
     recipes = extraction.recipes(task.recipes)
     with suppress(_FinishedError), ExitStack() as places:
         with (
@@ -306,17 +305,17 @@ def ingest_shard(task: Task) -> None:
             if rows[name] or name == "tracks":
                 write_rows(path, schema.table(name).arrow, rows[name])
             else:
-                # An attempt that was cut short may have seen a file in another state.
+                # An interrupted attempt may have seen a file in another state.
                 lake.place.delete([lake.name(name, path.name)])
         if lake.place.is_remote:
             _send(lake, task)
     if not lake.place.is_remote:
-        # Others need not wait until what was written has been read once more.
+        # Others need not wait until the shard has been read again.
         _send(lake, task)
 
 
 def _send(lake: Lake, task: Task) -> None:
-    """Put the shards of some files where everybody sees them: that of `tracks` last, and by one job alone."""
+    """Upload the shards of some files: that of `tracks` last, and by one job only."""
     stem = task.stem
     extraction.send(lake, extraction.recipes(task.recipes), stem + SUFFIX)
     for name in TABLES:
@@ -328,4 +327,4 @@ def _send(lake: Lake, task: Task) -> None:
 
 
 class _FinishedError(Exception):
-    """The shards of these files are there already."""
+    """The shards of these files exist already."""

@@ -1,4 +1,4 @@
-"""What an ingest takes in, and what counts as usable."""
+"""What to ingest, and what counts as usable."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,19 +32,19 @@ class Config:
         Recordings with a larger share of samples at full scale, in tops of at most 1.5 ms, are rejected as
         ``clipped``. The worst of 408 real recordings (ESC-10 and others) has 0.008.
     max_seconds : float, optional
-        Longer recordings are rejected as ``too-long``; without it they are taken whatever their length.
+        Longer recordings are rejected as ``too-long``; without it any length is accepted.
     max_bytes : int
         Larger files are rejected as ``too-large``: no WAV file can be larger than the default.
     options : tuple of str
-        What is chosen of the dataset, as ``key=value`` (`sources.options`).
+        Options of the dataset, as ``key=value`` (`sources.options`).
     follow_links : bool
-        Take files that a link out of the root leads to; they are rejected as ``outside`` else.
+        Accept files behind links out of the root; otherwise they are rejected as ``outside``.
     split_genres : bool
-        Whether a genre such as ``"Rock; Pop / Indie"`` in a file's own tags is three labels; it is one else.
+        Whether a genre such as ``"Rock; Pop / Indie"`` in a file's own tags is three labels; otherwise it is one.
     join : bool
-        Whether files of another folder are added to a dataset that the lake has; that is refused else.
+        Whether to add files of another folder to a dataset of the lake, which is refused otherwise.
     prune : bool
-        Whether tracks and rejects are taken down whose files are no longer there.
+        Whether to remove tracks and rejects whose files no longer exist.
     """
 
     lake: str
@@ -73,10 +73,10 @@ class Config:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of what decides about a row; where the files lie and how they are grouped does not."""
+        """Hash of everything that determines a row, without the place and the grouping of the files."""
         usable = [self.source, self.dataset_name, self.min_seconds, self.silence_dbfs, self.max_bytes]
         chosen = [sorted(self.options), self.follow_links]
-        # Hashes of lakes from before there was such a threshold stay as they are.
+        # Keep the hashes of lakes from before this threshold existed.
         chosen += [self.max_clipped] if self.max_clipped != MAX_CLIPPED else []
         chosen += [f"max-seconds={self.max_seconds}"] if self.max_seconds is not None else []
         chosen += ["split-genres"] if self.split_genres else []

@@ -1,4 +1,4 @@
-"""What the file system says of recordings, and a hash of what their dataset says of them."""
+"""Facts of recordings from the file system, and a hash of their metadata in the dataset."""
 
 import hashlib
 import os
@@ -19,29 +19,29 @@ from phonolake.store import mirror, pieces
 from phonolake.store.mirror import Mirror
 from phonolake.store.objects import StorageError, TakenError
 
-# How shards of tracks without audio begin: others need not be looked through for them.
+# Prefix of shards of tracks without audio, so that others need not be searched.
 METADATA_ONLY = "metadata-only-"
 
 
 def slug(dataset: str) -> str:
-    """How the names of a dataset's other shards begin."""
+    """Prefix of the names of a dataset's other shards."""
     return re.sub(r"[^A-Za-z0-9_]+", "-", dataset).strip("-")[:40] or "dataset"
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A recording and what the file system says of it.
+    """A recording and its facts from the file system.
 
     Parameters
     ----------
     size, mtime : int or None
         In bytes and in nanoseconds since 1970; None where the file is missing.
     said : str
-        Hash of what the dataset says of the recording.
+        Hash of the recording's metadata in the dataset.
     outside : Path or None
-        Where a link leads that leaves the tree and is not followed.
+        The target of a link that leaves the tree and is not followed.
     url : str or None
-        The object that it is, where a file of this machine only stands for it.
+        The object that a local file represents, if any.
     """
 
     recording: Recording
@@ -53,17 +53,17 @@ class File:
 
     @property
     def where(self) -> str:
-        """Its path or address, as it stands in tables."""
+        """Its path or address, as in tables."""
         return self.url or readable(self.recording.path)
 
 
 class Looker:
-    """Asks the file system about recordings.
+    """Gets the facts of recordings from the file system.
 
     Parameters
     ----------
     within : Path or None
-        Tree that links may not lead out of, as its owner may not know what an archive put there; None follows all.
+        Tree that links must not leave, because an archive may have created them; None follows all.
     standing : Mirror or None
         What stands for a tree on object storage.
     """
@@ -74,7 +74,7 @@ class Looker:
         self._rests: dict[tuple[Any, ...], str] = {}
 
     def look(self, recording: Recording) -> File:
-        """Ask about one recording; anything but a regular file counts as missing."""
+        """Get the facts of one recording; anything but a regular file counts as missing."""
         if self.standing is None:
             return self._look(recording)
         if recording.fault:
@@ -99,7 +99,7 @@ class Looker:
     def _digest(self, recording: Recording) -> str:
         """`digest` of what a dataset says; of many recordings all but the id is the same, and is put to text once."""
         said = (_said_with_fault if recording.fault else _said)(recording)
-        # Attributes may be equal and yet another text, such as 1 and 1.0, or no key at all.
+        # Attributes may be equal but differ as text, such as 1 and 1.0, or be unhashable.
         if recording.attributes:
             return digest(said)
         rest = self._rests.get(said[1:])
@@ -111,7 +111,7 @@ class Looker:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
 
     def _leaves(self, path: str, linked: bool) -> bool:
-        """Whether a file really lies outside the tree; folders are resolved once."""
+        """Whether a file is really outside the tree; folders are resolved once."""
         if self.within is None:
             return False
         if linked:
@@ -129,7 +129,7 @@ def encoded(file: File) -> Iterator[Encoded]:
     Raises
     ------
     AudioError
-        ``unreadable``, when it cannot be read, or is not what it was when it was looked at.
+        ``unreadable``, when it cannot be read, or has changed since it was listed.
     """
     if file.url is None:
         with OnDisk(file.recording.path) as opened:

@@ -1,7 +1,7 @@
-"""What a lake knows of the files of a dataset, held against the files as they are: in batches, in DuckDB.
+"""Compare the known files of a dataset with the actual ones: in batches, in DuckDB.
 
-Neither the files nor the answers of the lake are ever all in Python at once; it is strings of two million tracks that
-take the memory of an ingest, and loops over them its time.
+Neither the files nor the rows of the lake are ever all in Python at once, because strings of two million tracks take
+most of the memory of an ingest, and loops over them most of its time.
 """
 
 from bisect import bisect_right
@@ -22,11 +22,11 @@ from phonolake.store import catalog, views
 from phonolake.store.lake import Lake
 from phonolake.store.shards import Shard
 
-# What stands for the configuration of a reject that the same file may escape next time.
+# Placeholder for the configuration of a reject that may succeed next time.
 TRY_AGAIN = ""
-# What stands for it of a track of which the lake has no audio yet.
+# Placeholder for a track without audio.
 WITHOUT_AUDIO = "without audio"
-# Files that are compared at once.
+# Files per comparison.
 BATCH = 1 << 16
 COLUMNS = pa.schema(
     [
@@ -49,7 +49,7 @@ KNOWN = """
 """
 # What is known of without its audio gives way to it.
 ALONE = "SELECT track_id, NULL, NULL, $2, NULL FROM {shards} WHERE dataset = $1 AND duration_seconds = 0"
-# A file that vanished after it was taken in is not lost; under new thresholds a reject is looked at again.
+# A file that vanished after its ingest is not lost; with new thresholds a reject is tried again.
 CHANGED = """
     SELECT f.track_id, k.track_id IS NOT NULL, k.size, k.mtime, k.rejected_by, k.said
     FROM found f LEFT JOIN known k USING (track_id)
@@ -72,7 +72,7 @@ OTHERS = """
     )
 """
 COLUMNS_OF_KNOWN = "track_id VARCHAR, size BIGINT, mtime BIGINT, rejected_by VARCHAR, said VARCHAR"
-# Every file that the lake has an answer for, once.
+# Every known file, once.
 FILES = """
     FROM (
         SELECT track_id, source_path, source_bytes FROM audio WHERE coalesce(piece, 0) = 0
@@ -83,7 +83,7 @@ FILES = """
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """What the lake has of a file: its size and mtime, the configuration that rejected it, and what the dataset said.
+    """The lake's record of a file: size and mtime, the configuration that rejected it, and the hash of its metadata.
 
     `said` is None for a reject, and for a track from before such hashes were kept.
     """
@@ -95,12 +95,12 @@ class KnownFile:
 
 
 class KnownFiles:
-    """The files of one dataset that a lake has answers for, in the table `known` of a connection to its tables.
+    """The known files of one dataset, in the table `known` of a connection to the lake's tables.
 
     Parameters
     ----------
     fingerprint : str
-        Of the configuration: a reject of another one is looked at again.
+        Fingerprint of the configuration: a reject of another one is tried again.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str, fingerprint: str) -> None:
@@ -113,7 +113,7 @@ class KnownFiles:
         self.n_unchanged = self.n_forgotten = 0
 
     def changed(self, files: Iterable[File]) -> Iterator[tuple[File, KnownFile | None]]:
-        """The files that are new, or not as they were, with what the lake had of them; the others are counted.
+        """New and changed files, with the lake's record of them; the others are counted.
 
         Raises
         ------
@@ -140,12 +140,12 @@ class KnownFiles:
                 yield named[track_id], before
 
     def gone(self, exists: Callable[[str], bool]) -> list[str]:
-        """Tracks and rejects whose files were there and are no longer where they were, nor anywhere else.
+        """Tracks and rejects whose files no longer exist, neither at their place nor elsewhere.
 
         Parameters
         ----------
         exists : callable
-            Whether something is at a path or an address.
+            Whether a path or an address exists.
         """
         away: set[str] = set()
         if self._missing and self._n:
@@ -157,7 +157,7 @@ class KnownFiles:
         return sorted(track_id for track_id, path in paths.items() if not exists(path))
 
     def check_same(self, files: Iterable[File], root: str) -> None:
-        """Raise a `UsageError` when the lake has another dataset of this name: from elsewhere, with other files."""
+        """Raise a `UsageError` if the lake has another dataset of this name, with other files from elsewhere."""
         inside = f"{root}/"
         own = f"SELECT source_path {FILES} AND starts_with(track_id, $1 || ':')"
         example = self._rows(f"{own} LIMIT 1", [self._dataset]) if self._n else []
@@ -179,7 +179,7 @@ class KnownFiles:
             )
 
     def check_ids(self, files: Iterable[File]) -> None:
-        """Raise a `UsageError` when the dataset has one of these files as a recording that was not named this time."""
+        """Raise a `UsageError` if the dataset has one of these files under another id."""
         if self._n_met >= self._n:
             return
         unnamed = [i for (i,) in self._rows("SELECT track_id FROM known") if i not in self._seen]
@@ -203,7 +203,7 @@ class KnownFiles:
         return dict(self._rows(f"SELECT * FROM ({sql}) SEMI JOIN asked USING (track_id)"))
 
     def _differing(self, named: dict[str, File]) -> dict[str, KnownFile | None]:
-        """Those of some files that are not plainly as they were, with what is known of them, in their order."""
+        """Those of some files that may have changed, with their records, in their order."""
         files = named.values()
         found = {
             "n": range(len(named)),
@@ -218,12 +218,12 @@ class KnownFiles:
         return {track_id: KnownFile(*facts) if is_known else None for track_id, is_known, *facts in rows}
 
     def _copies(self, named: dict[str, File]) -> set[str]:
-        """Those of some files that have the very bytes of what was taken in: a tree may have been copied."""
+        """Those of some files with exactly the ingested bytes, because a tree may have been copied."""
         known = self._of(named, "SELECT track_id, sha256 FROM audio WHERE coalesce(piece, 0) = 0")
         return {track_id for track_id, digest in known.items() if _digest(named[track_id]) == digest}
 
     def _twice(self, files: Iterable[File]) -> UsageError:
-        """What to say of the first two files that have the same id."""
+        """The message about the first two files with the same id."""
         met: dict[str, File] = {}
         for file in files:
             before = met.setdefault(file.recording.source_id, file)
@@ -238,7 +238,7 @@ class KnownFiles:
 def known_files(
     lake: Lake | None, dataset: str, fingerprint: str, runs: Sequence[FileRun] | None = None
 ) -> Iterator[KnownFiles]:
-    """What a lake knows of the files of a dataset, or of those of some runs alone; nothing where there is no lake."""
+    """The known files of a dataset, or only those of some runs; empty if there is no lake."""
     with catalog.connect(lake) if lake is not None else duckdb.connect() as connection:
         connection.execute(f"CREATE TEMP TABLE known ({COLUMNS_OF_KNOWN})")
         if lake is None:
@@ -284,7 +284,7 @@ def _about(lake: Lake, table: str, spans: Sequence[tuple[str, str]]) -> list[Sha
 
 
 def _may_be_copy(file: File, before: KnownFile | None) -> bool:
-    """Whether only the time of a file is another one, so that its bytes have to be looked at."""
+    """Whether only the time of a file differs, so that its bytes must be compared."""
     if before is None or before.rejected_by is not None or file.size is None:
         return False
     return file.size == before.size and before.said in (None, file.said)

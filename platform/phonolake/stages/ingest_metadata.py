@@ -1,7 +1,7 @@
-"""Ingest metadata alone: what a dataset says of recordings whose audio nobody here has.
+"""Ingest metadata only: recordings of a dataset without audio.
 
 Tracks without audio have a duration of 0. Labels, splits and SQL work with them; when their audio is ingested later, it
-takes their rows' place. What was taken in before is replaced as a whole.
+takes their rows' place. An earlier ingest of metadata is replaced as a whole.
 """
 
 import re
@@ -28,7 +28,7 @@ TRACKS_IN_SHARD = 50_000
 
 
 def run(config: Any) -> Outcome:
-    """Take in what the dataset's files know of, apart from tracks with audio and those that were forgotten.
+    """Ingest all tracks in the dataset's files, except those with audio and forgotten ones.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def run(config: Any) -> Outcome:
     Raises
     ------
     UsageError
-        For an unknown source, one that ships its audio, or a root without the layout.
+        For an unknown source, one with its own audio, or a root without the layout.
     """
     started = now()
     source = contract.get(config.source)
@@ -47,7 +47,7 @@ def run(config: Any) -> Outcome:
 
 def _run(config: Any, source: contract.Source, root: Root, started: datetime) -> Outcome:
     recordings = contract.catalogue(source, root.path, config.options)
-    next(recordings, None)  # a wrong layout is said before there is a lake
+    next(recordings, None)  # report a wrong layout before creating a lake
     terms = contract.vocabulary(source, root.path, config.options)
     lake = Lake.create(config.lake)
     with jobs.working(lake.place, "ingest"):
@@ -64,7 +64,7 @@ def _run(config: Any, source: contract.Source, root: Root, started: datetime) ->
 
 
 def _write(lake: Lake, config: Any, files: Iterable[File]) -> tuple[dict[str, Change], Outcome]:
-    """Write the shards, and say what they take the place of."""
+    """Write the shards, and return what they replace."""
     dataset = config.dataset_name
     prefix = f"{METADATA_ONLY}{re.sub(r'[^A-Za-z0-9_]+', '-', dataset)[:40]}-{digest(dataset, length=8)}{SEPARATOR}"
     passed_over = _with_audio(lake, dataset)

@@ -1,4 +1,4 @@
-"""Files that an ingest passes over by the ending of their names: counted, named, and kept in `passed_over`."""
+"""Files that an ingest skips by file extension: counted, named, and stored in `passed_over`."""
 
 import re
 from collections import Counter
@@ -11,12 +11,12 @@ from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import describe, write_rows
 
-# Endings that are named in one line.
+# File extensions to name in one line.
 NAMED = 6
 
 
 def said(paths: Sequence[str]) -> str:
-    """How many files were passed over, for a person to read, endings of sound first; empty where there are none."""
+    """A readable count of skipped files, audio file extensions first; empty if there are none."""
     if not paths:
         return ""
     counts = Counter(_ending(path) for path in paths)
@@ -31,7 +31,7 @@ def said(paths: Sequence[str]) -> str:
 
 
 def replacing(lake: Lake, dataset: str, paths: Sequence[str]) -> Change:
-    """Write what was passed over of a dataset as one shard, to be committed in the place of what the lake has of it."""
+    """Write the skipped files of a dataset as one shard that replaces the lake's earlier one."""
     table = schema.table("passed_over")
     counts = Counter(_ending(path) for path in paths)
     examples = {_ending(path): path for path in reversed(paths)}

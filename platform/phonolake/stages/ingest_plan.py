@@ -1,4 +1,4 @@
-"""Which files an ingest has to read, and into which shards they go."""
+"""Which files an ingest must read, and their shards."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -38,12 +38,12 @@ class IngestPlan:
 
     @property
     def said(self) -> str:
-        """What is left alone, for a person to read."""
+        """A readable count of skipped files."""
         return f"{self.known} known" + (f" and {self.forgotten} forgotten" if self.forgotten else "")
 
     @property
     def lost(self) -> str:
-        """What is no longer there, behind what is left alone."""
+        """The note about files that no longer exist."""
         return f"; {len(self.gone)} known files are no longer there (--prune takes them down)" if self.gone else ""
 
 
@@ -58,7 +58,7 @@ def make(
     exists: Callable[[str], bool] = os.path.exists,
     scan: Scan | None = None,
 ) -> IngestPlan:
-    """Leave out what the lake has unchanged, and group the rest in a way that depends on nothing but the files.
+    """Leave out unchanged files, and group the rest in a way that depends only on the files.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One file becomes rows of the tables of an ingest, or of its rejects."""
+"""Turn one file into rows of the tables of an ingest, or of its rejects."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -92,7 +92,7 @@ def _check_there(file: File, config: Config) -> None:
 
 
 def _check_unchanged(file: File, data: Encoded) -> None:
-    """Refuse a large file that somebody wrote into while it was read, piece by piece and more than once."""
+    """Refuse a large file that was changed while it was read in pieces."""
     if isinstance(data, OnDisk) and (len(data), data.modified) != (file.size, file.mtime):
         raise AudioError("unreadable", "the file changed while it was read")
 

@@ -1,11 +1,11 @@
-"""Which files of a tree are as they were when the lake last answered for them, by digests of runs of its files.
+"""Find unchanged files of a tree by digests of runs of its files.
 
     LAKE/scans/DIGEST.parquet      a row for each run of files: what it is called, its digest, what the lake knows of it
 
-To compare two million files one by one takes minutes; to ask the file system about them takes seconds. So the files of
-each folder are taken in runs, in order of their names, and what their names, sizes and times say is kept as a digest.
-What is kept counts as long as nobody else has changed what the lake has of the dataset. It can be lost: then all files
-are compared. Names of folders and files are not in it.
+Comparing two million files one by one takes minutes; `stat` calls take seconds. So the files of each folder are grouped
+into runs, in order of their names, and a digest of their names, sizes and times is stored. It is valid as long as no
+other job has changed the dataset in the lake. If it is lost, all files are compared. It does not contain names of
+folders or files.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ from phonolake.store.naming import TOMBSTONES
 FOLDER = "scans"
 # What is kept rests on these tables of the lake.
 RESTS_ON = ("tracks", "rejects", TOMBSTONES)
-# Files of a run, on the average; where one ends depends on the names alone, so that a new file changes one run.
+# Average number of files in a run; the ends depend on the names only, so that a new file changes one run.
 RUN = 512
 # Beyond this share of the runs all files are compared: the lake is read as a whole then.
 FEW = 0.25
@@ -46,7 +46,7 @@ SCHEMA = pa.schema([("name", pa.string()), ("digest", pa.binary(16)), ("known", 
 
 @dataclass(frozen=True, slots=True)
 class FileRun:
-    """Some files of a folder: those from one name on, up to the next run.
+    """Some files of a folder: those from one name up to the next run.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Answered:
 
 
 class Scan:
-    """The files of a tree, and which of its runs are as they were.
+    """The files of a tree, and which of its runs are unchanged.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class Scan:
 
     @property
     def is_partial(self) -> bool:
-        """Whether some runs are left out, since they are as they were."""
+        """Whether some unchanged runs are left out."""
         return bool(self._kept)
 
     def recordings(self) -> Iterator[Recording]:
@@ -129,7 +129,7 @@ class Scan:
             yield from contract.recordings_in(self._source, self._root, run.folder)
 
     def keep(self, lake: Lake, versions: Mapping[str, int], retried: Iterable[str] = ()) -> None:
-        """Keep what was found, when the lake has answered for all of it.
+        """Store the digests, once the lake has processed all files.
 
         Parameters
         ----------
@@ -206,7 +206,7 @@ class Scan:
         return f"{FOLDER}/{digest([self.dataset, self._source.CARD.name, os.fspath(self._root)])}.parquet"
 
     def _read(self, lake: Lake) -> dict[str, Answered]:
-        """What was kept, if it still counts."""
+        """The stored digests, if still valid."""
         with suppress(OSError, pa.ArrowException, PhonolakeError):
             rows = pq.read_table(BytesIO(lake.place.read(self._path)))
             self._rested_on = rows.schema.metadata or {}
@@ -254,7 +254,7 @@ def _said(folder: Folder) -> list[str]:
     found = []
     try:
         handle = os.open(folder.path, os.O_RDONLY)
-    except OSError:  # it went while it was looked through
+    except OSError:  # it was deleted during the scan
         return [f"{name} -" for name in folder.names]
     try:
         for name in folder.names:

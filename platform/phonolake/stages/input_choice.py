@@ -49,7 +49,7 @@ def chosen(lake: Lake, card: ModelCard, wanted: str | None) -> ModelInput:
         return inputs.parse(wanted)
     run = _with_embeddings(lake, name)
     if run.has_weights and not isinstance(registry.get(run.architecture).CARD, NetworkCard):
-        raise UsageError(f"{name} is no network: --embeddings takes the vectors of one")
+        raise UsageError(f"{name} is not a network: --embeddings takes the vectors of one")
     return Embeddings(run.run_id)
 
 

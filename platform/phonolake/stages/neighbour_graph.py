@@ -1,4 +1,4 @@
-"""Neighbour graph: the k nearest of every track as a table, shard by shard; a run that was killed goes on."""
+"""Neighbour graph: the k nearest of every track as a table, shard by shard; a killed run continues."""
 
 from dataclasses import dataclass
 
@@ -60,7 +60,7 @@ class Task:
 
 
 def run(config: Config) -> Outcome:
-    """Write the neighbours of all tracks that have none for what is published now.
+    """Write the neighbours of all tracks without current ones.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def _choose(lake: Lake, model_or_run: str | None) -> ModelRun:
         known = [run for run in runs.model_runs(connection) if run.run_id in embedded]
     found = runs.find(known, model_or_run, what="model with embeddings")
     if found is None:
-        raise PhonolakeError("the lake has no embeddings yet: `phonolake run` or `phonolake score` makes them")
+        raise PhonolakeError("the lake has no embeddings yet: run `phonolake run` or `phonolake score`")
     return found
 
 

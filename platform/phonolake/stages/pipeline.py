@@ -15,7 +15,7 @@ from phonolake.store.outcomes import Outcome
 NETWORK = "k2c2"
 CLASSICAL = "random-forest"
 EMBEDDER = "scaled-mfcc"
-# What these models read: computed of every recording while it is decoded.
+# The inputs of these models, computed for every recording while it is decoded.
 DESCRIPTION = RecipeNames(features=("mfcc-120",), spectrograms=("mel-96-12k",))
 NO_TAGGER = "none"
 # Fewer tracks of a class than this cannot be dealt into train, valid and test.
@@ -47,8 +47,8 @@ class Config:
 def run(config: Config, tell: Callable[[Sequence[Outcome]], None] | None = None) -> list[Outcome]:
     """Ingest, extract, split, train, score and index.
 
-    Music that has labels to tell apart gets a network and a classical model; other music is embedded by the pretrained
-    tagger where there is one, or by its timbre.
+    For music with several labels it trains a network and a classical model; other music is embedded by the pretrained
+    tagger if there is one, or by its timbre.
 
     Parameters
     ----------
@@ -89,14 +89,14 @@ def _stages(config: Config) -> Iterator[list[Outcome]]:
 
 
 def tagger(named: str | None) -> str | None:
-    """The tagger that is meant: a name, ``none``, or by default the first network of musicnn in the model home."""
+    """The chosen tagger: a name, ``none``, or by default the first network of musicnn in the model home."""
     if named is None:
         return next((name for name in musicnn_weights.NAMES if home.has(name)), None)
     return None if named == NO_TAGGER else named
 
 
 def choose_models(lake: str, pretrained: str | None = None) -> tuple[str, ...]:
-    """The models that the labels of a lake can carry; the embedding that neighbours use by default comes last."""
+    """The models for the labels of a lake; the embedding that neighbours use by default comes last."""
     opened = Lake.open(lake)
     instead = f"no training, neighbours come from {pretrained or EMBEDDER}."
     with catalog.connect(opened) as connection:
@@ -107,7 +107,7 @@ def choose_models(lake: str, pretrained: str | None = None) -> tuple[str, ...]:
     if len(counts) < 2 or min(n for (n,) in counts) < LEAST_PER_CLASS:
         say(f"{len(counts)} label(s), and a model needs two or more with {LEAST_PER_CLASS} tracks each: {instead}")
     elif not (has_split or split.can_be_split(opened, "dataset")):
-        say(f"All labelled tracks are of one artist, whom no split could keep on one side: {instead}")
+        say(f"All labelled tracks are of one artist, so no split can keep the artist on one side: {instead}")
     else:
         return CLASSICAL, NETWORK
     return () if pretrained else (EMBEDDER,)

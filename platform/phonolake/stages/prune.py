@@ -1,6 +1,6 @@
-"""Prune: take tracks down whose files are no longer there. They come back when their files do, unlike forgotten ones.
+"""Prune: remove tracks whose files no longer exist. Unlike forgotten ones, they come back when their files do.
 
-What people answered about them stays, and so do published splits and the ledger of clips.
+Raters' answers about them stay, and so do published splits and the ledger of clips.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class _Said:
 
 
 def take_down(config: Any, plan: IngestPlan, started: datetime) -> str:
-    """Take down what a plan found gone, and the indexes that hold it; says so, for the note of the outcome.
+    """Remove the missing tracks of a plan, and the indexes that contain them; returns a note for the outcome.
 
     Parameters
     ----------

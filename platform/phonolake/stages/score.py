@@ -86,7 +86,7 @@ class Task:
 
 
 def run(config: Config, device: str = "auto") -> list[Outcome]:
-    """Score what is not scored yet; one outcome for each model.
+    """Score new tracks; one outcome for each model.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def run(config: Config, device: str = "auto") -> list[Outcome]:
 
 
 def _sources(lake: Lake, config: Config) -> dict[str, list[str]]:
-    """What each of the models reads."""
+    """The inputs of the models."""
     return {run_id: inputs.parse(model.input).files(lake) for run_id, model in _models(lake, config.runs).items()}
 
 
@@ -168,7 +168,7 @@ def _score(lake: Lake, tasks: list[Task], device: str, seconds: float, advance: 
 
     gpus = execution.gpus() if device != "cpu" else 0
     if device.startswith("cuda") and not gpus:
-        raise UsageError("GPUs are asked for, and Ray has none: try --device cpu")
+        raise UsageError("GPUs are asked for, but Ray has none: try --device cpu")
     on_gpu = [task for task in tasks if gpus and isinstance(registry.get(task.architecture).CARD, NetworkCard)]
     on_cpu = [task for task in tasks if task not in on_gpu]
     for place, todo, each in (("cpu", on_cpu, 0), ("cuda", on_gpu, 1)):
@@ -183,7 +183,7 @@ def _score(lake: Lake, tasks: list[Task], device: str, seconds: float, advance: 
 
 
 def plan(config: Config) -> list[Task]:
-    """What would be scored, without scoring it."""
+    """The planned work."""
     return _plan(Lake.open(config.lake), config)
 
 
@@ -214,17 +214,17 @@ def _plan(lake: Lake, config: Config) -> list[Task]:
 
 
 def predictions_of(run_id: str, held_out_only: bool) -> Product:
-    """Where the predictions of a run lie."""
+    """The product of a run's predictions."""
     return Product(schema.table("predictions"), run_id, "held-out" if held_out_only else "all")
 
 
 def embeddings_of(run_id: str) -> Product:
-    """Where the embeddings of a run lie."""
+    """The product of a run's embeddings."""
     return Product(schema.table("embeddings"), run_id, "all")
 
 
 def activations_of(run_id: str, layer: str, segments: bool) -> Product:
-    """Where the activations of a layer of a run lie, for tracks or for segments of them."""
+    """The product of a layer's activations of a run, for tracks or segments."""
     # The layer is part of the family: one does not take the place of another.
     grain = "segments" if segments else "tracks"
     return Product(schema.table("activations"), f"{run_id}@{layer}", grain)
@@ -251,7 +251,7 @@ def _models(lake: Lake, wanted: tuple[str, ...], licence: str | None = None) -> 
     # The oldest first, so that the newest of each stays.
     newest = {(run.model, run.input): run for run in reversed(known) if not run.is_fold}
     if not newest:
-        raise PhonolakeError("no model was trained on its own yet: run `phonolake train`, or name folds with --run")
+        raise PhonolakeError("all models are cross-validated: run `phonolake train`, or name folds with --run")
     return {run.run_id: run for run in newest.values()}
 
 

@@ -1,4 +1,4 @@
-"""Split: deal the tracks of the lake into folds that keep the labels balanced, and no artist or copy on two sides."""
+"""Split: deal the tracks of the lake into folds with balanced labels and no artist or copy on two sides."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ class Config:
     n_folds : int
         Number of folds, at least 2.
     seed : int
-        Decides which artist goes where.
+        Decides the fold of each artist.
     labels : str
-        Which labels to balance: those of this source (`labels.source`).
+        Source of the labels to balance (`labels.source`).
     """
 
     lake: str
@@ -51,7 +51,7 @@ class Config:
 
 
 def run(config: Config) -> Outcome:
-    """Give every labelled track without a fold one; those that have one keep it.
+    """Give a fold to every labelled track without one; existing folds stay.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def can_be_split(lake: Lake, source: str) -> bool:
 
 
 def _check_sides(rows: list[Row], config: Config) -> None:
-    """Refuse what no fold can keep apart, and say what an earlier deal has put on two sides."""
+    """Refuse tracks that no folds can separate, and report groups that an earlier split has torn apart."""
     sides: dict[str, set[int]] = defaultdict(set)
     for _, _, group, fold in rows:
         sides[group] |= set() if fold is None else {fold}

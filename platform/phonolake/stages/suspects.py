@@ -1,7 +1,7 @@
-"""Recordings that their worker did not outlive: whoever takes its work up knows, and leaves them out after a while.
+"""Recordings that killed their worker: the next worker knows them, and rejects them after some losses.
 
-A worker that is killed, as a rule for memory, cannot say over what. So it notes each recording before it touches it, in
-a hidden file beside its shard, which goes when the shard is done.
+A killed worker, as a rule for lack of memory, cannot report the recording. So it notes each recording before it starts
+with it, in a hidden file beside its shard, which is deleted when the shard is done.
 """
 
 import json
@@ -15,18 +15,18 @@ from typing import Any
 from phonolake import files
 from phonolake.errors import AudioError
 
-# Losses of a worker over one recording, in one job, after which it is left out.
+# Losses of a worker over one recording, in one job, after which it is rejected.
 LOSSES = 2
 
 
 def killed() -> AudioError:
-    """Why a recording is left out."""
+    """The reject of a recording."""
     how = f"the worker was lost {LOSSES} times over it, as a rule for memory"
     return AudioError("killed", f"{how}: give Ray fewer cores, or see --max-seconds")
 
 
 class Suspects:
-    """What is known of the recordings of a shard from workers that were lost.
+    """The notes of lost workers about the recordings of a shard.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Suspects:
         self._path = path.with_name(f".{path.name}{files.TOUCHED}")
         job = files.owner.get()
         before, last = self._read()
-        # Whoever ends a command and starts it again has not lost a worker.
+        # A command that was stopped and started again has not lost a worker.
         losses = Counter(before.get("losses", {}) if before.get("job") == job else {})
         losses.update([last] if last and before.get("job") == job else [])
         self.left_out = set(before.get("left_out", [])) | {name for name, n in losses.items() if n >= LOSSES}
@@ -48,14 +48,14 @@ class Suspects:
         self._note(json.dumps(said))
 
     def touch(self, name: str) -> bool:
-        """Note that a recording is worked on now; False where it is to be left out."""
+        """Note the start of work on a recording; False if it must be rejected."""
         if name in self.left_out:
             return False
         self._note(json.dumps(name))
         return True
 
     def close(self) -> None:
-        """Forget all of it: the shard is done, or failed for another reason."""
+        """Delete the notes: the shard is done, or failed for another reason."""
         os.close(self._file)
         self._path.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Take recordings in with their features and spectrograms: ingest and extract, while each file is decoded once."""
+"""Ingest and extract in one pass, with each file decoded once."""
 
 from phonolake.stages import extract, extraction, ingest
 from phonolake.stages.extraction import RecipeNames
@@ -6,9 +6,9 @@ from phonolake.store.outcomes import Outcome
 
 
 def run(config: ingest.Config, recipes: RecipeNames = extraction.NONE) -> list[Outcome]:
-    """Ingest, and extract what is asked for; the tables are those of the two stages one after the other.
+    """Ingest, and extract the requested products; the tables equal those of the two stages in sequence.
 
-    What is new is described while it is decoded to be taken in, and what the lake had before from its audio.
+    New files are processed while they are decoded for the ingest, known tracks from the audio in the lake.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Train: a model learns the labels of the lake, and is measured on the part that it never saw.
+"""Train: fit a model to the labels of the lake, and evaluate it on the test part.
 
-A finished model is a folder `LAKE/models/RUN_ID`; the same request over the same data is the same run, so that a
-training that was killed goes on after its last finished epoch and one that was finished is not repeated. What it keeps
-on its way lies in a hidden folder, which goes when the model is there.
+A finished model is a folder `LAKE/models/RUN_ID`; the same request over the same data is the same run, so that a killed
+training continues after its last finished epoch and a finished one is not repeated. Its intermediate state is in a
+hidden folder, which is deleted when the model is finished.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ SECONDS_PER_ROW, SECONDS_PER_CROP = 0.02, 0.2
 
 
 def run(config: Config, hardware: Hardware | None = None) -> list[Outcome]:
-    """Train what is not trained yet; one outcome for each fold.
+    """Train missing models; one outcome for each fold.
 
     Raises
     ------
@@ -133,20 +133,20 @@ def wants_gpu(todo: Sequence[Task], hardware: Hardware) -> bool:
     card = registry.get(todo[0].config.model).CARD
     is_network = isinstance(card, NetworkCard)
     if hardware.workers is not None and not is_network:
-        raise UsageError(f"{todo[0].config.model} learns in one process: leave --workers out")
+        raise UsageError(f"{todo[0].config.model} trains in one process: leave --workers out")
     if (hardware.workers or 1) > 1 and card.frozen_base:
-        raise UsageError(f"only the head of {card.name} learns, and one worker does that: leave --workers out")
+        raise UsageError(f"only the head of {card.name} is trained, by one worker: leave --workers out")
     found = execution.gpus()
     gpu = is_network and (hardware.device.startswith("cuda") or (hardware.device == AUTO and found > 0))
     if gpu and found < (hardware.workers or 1):
-        raise UsageError(f"{hardware.workers or 1} GPUs are asked for, and Ray has {found}: try --device cpu")
+        raise UsageError(f"{hardware.workers or 1} GPUs are asked for, but Ray has {found}: try --device cpu")
     if not gpu and (hardware.workers or 1) > execution.all_cores():
-        raise UsageError(f"{hardware.workers} workers want a core each, and Ray has {execution.all_cores()}")
+        raise UsageError(f"{hardware.workers} workers need a core each, but Ray has {execution.all_cores()}")
     return gpu
 
 
 def plan(config: Config) -> list[Task]:
-    """What would be trained, without training it."""
+    """The planned work."""
     lake = Lake.open(config.lake)
     card = registry.get(config.model).CARD
     if not card.learns:
@@ -187,7 +187,7 @@ def _check_versions(config: Config, card: ModelCard, read: ModelInput) -> None:
     if not (config.augment or config.preprocessing):
         return
     if not isinstance(card, NetworkCard):
-        raise UsageError(f"{card.name} is no network: leave --augment and --preprocessing out")
+        raise UsageError(f"{card.name} is not a network: leave --augment and --preprocessing out")
     if config.augment and card.frozen_base:
         raise UsageError(f"the features of {card.name} are computed once, from the tracks as they are: no --augment")
     augmentation.check(config.augment, read)
@@ -195,7 +195,7 @@ def _check_versions(config: Config, card: ModelCard, read: ModelInput) -> None:
 
 
 def examples_of(lake: Lake, config: Config, card: ModelCard, split: str, fold: int | None) -> Examples:
-    """What a model with this card learns from."""
+    """The training examples of a model with this card."""
     if not card.needs_labels:
         return labelled.unlabelled(lake, config.dataset)
     is_network = isinstance(card, NetworkCard)

@@ -1,4 +1,4 @@
-"""What a training is asked for, and what a worker needs to know of it."""
+"""The configuration of a training, and the task for a worker."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from phonolake.training.recipe import Hardware
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What to train on what.
+    """The configuration of a training.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Config:
     from_audio : bool
         A network's spectrograms are computed from the stored audio while it is read, not taken from the lake.
     augment : tuple of str
-        Learn from other versions of the tracks; see `phonolake.training.augmentation.AUGMENTATIONS`.
+        Augmentations; see `phonolake.training.augmentation.AUGMENTATIONS`.
     preprocessing : str, optional
         Point of the grid of `phonolake.features.preprocessing`; kept with the model and used wherever it is.
     input : str, optional
@@ -83,7 +83,7 @@ class Task:
 
     @property
     def hidden(self) -> Path:
-        """Where a training keeps what it needs to go on after a kill."""
+        """The folder of a training's state for a resume after a kill."""
         return self.folder / unfinished.TRAINING
 
     @property

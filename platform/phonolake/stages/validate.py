@@ -1,4 +1,4 @@
-"""Validate: hold a dataset on disk against its layout and against the figures that its owners publish."""
+"""Validate: compare a dataset on disk with its layout and its published figures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +36,12 @@ class DatasetCheck:
 
 
 def run(config: Config, *, top: int = 10) -> list[DatasetCheck]:
-    """Check everything that can be seen without decoding.
+    """Check everything that needs no decoding.
 
     Parameters
     ----------
     top : int
-        Of missing and of unexpected files, so many are listed one by one.
+        Number of missing and of unexpected files to list one by one.
 
     Returns
     -------

@@ -1,10 +1,10 @@
-"""Does the text tower of a network say anything about a lake's audio? The lake's own labels tell.
+"""Test with a lake's own labels whether the text tower of a network matches its audio.
 
-Each label's name is read as a text, and tracks are ranked by how near their vectors lie to it: the macro ROC-AUC over
-the labels is the figure. Chance is not one half alone: a tower that means nothing still ranks tracks by whatever its
-vectors happen to point at, so that some labels come out well and others badly. What counts is whether each name fits
-its own label better than the names of others do: the figure is held against those of the same names dealt out at
-random, a permutation test [1]_.
+Each label's name is encoded as a text, and tracks are ranked by the similarity of their vectors to it: the figure is
+the macro ROC-AUC over the labels. Chance is not just one half: a meaningless tower still ranks tracks by the arbitrary
+directions of its vectors, so that some labels come out well and others badly. What counts is whether each name fits its
+own label better than the names of others do: a permutation test [1]_ compares the figure with those of randomly
+permuted names.
 
 Shape suffixes: N tracks, K labels, E embedding values, R deals.
 
@@ -34,7 +34,7 @@ from phonolake.search.vectors import unit
 from phonolake.store import query, tracks
 from phonolake.store.lake import Lake
 
-# So many tracks are heard, one window of each.
+# Number of tracks, one window of each.
 TRACKS, LABELS = 128, 32
 # A label with fewer tracks that have it, or that lack it, says nothing; fewer labels can be dealt out in too few ways.
 LEAST_TRACKS, LEAST_LABELS = 5, 4
@@ -44,16 +44,16 @@ DEALS, LEVEL = 2000, 0.05
 
 @dataclass(frozen=True, slots=True)
 class ZeroShot:
-    """What the names of labels reach without any training.
+    """The zero-shot figure of the label names.
 
     Parameters
     ----------
     roc_auc, low, high : float
         Macro ROC-AUC with its 95 % interval over tracks; those of an artist are drawn together.
     chance : float
-        What names dealt out at random do not exceed in 95 % of the deals.
+        The 95 % quantile of the figure for randomly permuted names.
     p : float
-        Share of the deals that reach as much, that of the real one among them.
+        Share of the permutations with at least this figure, including the real one.
     n_labels, n_tracks : int
     """
 
@@ -67,7 +67,7 @@ class ZeroShot:
 
     @property
     def is_broken(self) -> bool:
-        """Whether the texts tell nothing about the audio, as far as these tracks show."""
+        """Whether the texts match the audio no better than chance on these tracks."""
         return self.p > LEVEL
 
     def said(self) -> str:
@@ -81,7 +81,7 @@ class ZeroShot:
 
 
 def measure(lake: Lake, predictor: Predictor) -> ZeroShot | None:
-    """Ask a network with a text tower about the labels of a lake; None where the lake has too little to tell.
+    """Evaluate the text tower of a network on the labels of a lake; None if the lake has too few.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def measure(lake: Lake, predictor: Predictor) -> ZeroShot | None:
 
 
 def judge(S_NK: np.ndarray, Y_NK: np.ndarray, clusters: Sequence[str], *, seed: int = 0) -> ZeroShot:
-    """Hold similarities of tracks and names against what the tracks are labelled.
+    """Evaluate similarities of tracks and names by the labels of the tracks.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def _hear(connection: duckdb.DuckDBPyConnection, predictor: Predictor, track_id:
 
 
 def check(lake: Lake, predictor: Predictor) -> ZeroShot | None:
-    """As `measure`; a `PhonolakeError` with the figure for a text tower that tells nothing."""
+    """As `measure`; a `PhonolakeError` with the figure for a text tower no better than chance."""
     found = measure(lake, predictor)
     if found is not None and found.is_broken:
         raise PhonolakeError(

@@ -1,4 +1,4 @@
-"""Work on one state of a lake, and again on the next where another job published in between."""
+"""Retry work on the next state of a lake if another job published in between."""
 
 from collections.abc import Iterator
 from types import TracebackType
@@ -11,14 +11,14 @@ from phonolake.store.naming import TOMBSTONES
 from phonolake.store.rewrite import purge
 from phonolake.store.shards import GoneError
 
-# After so many the other job is named and this one gives up; what it has computed stays for the next.
+# After this many attempts the job gives up and names the other; its results stay for the next run.
 MOST = 8
-# What reading says of a shard that somebody removed.
+# Errors of reading a shard that another job removed.
 GONE = (FileNotFoundError, GoneError, duckdb.IOException)
 
 
 class Attempt:
-    """A context in which a lake stands still; it swallows that another job was faster, unless it is the last."""
+    """A context with a fixed state of the lake; it suppresses `OvertakenError`, unless it is the last attempt."""
 
     def __init__(self, lake: Lake, *, last: bool) -> None:
         self._lake = lake
@@ -37,14 +37,14 @@ class Attempt:
             return False
         now = self._lake.versions()
         if now.get(TOMBSTONES) != self._seen.get(TOMBSTONES):
-            # What this attempt wrote of tracks that were forgotten meanwhile is of no use to anybody.
+            # Remove what this attempt wrote about tracks that were forgotten meanwhile.
             purge(self._lake, naming.buried(self._lake))
         overtaken = isinstance(error, OvertakenError) or now != self._seen
         return overtaken and not self._last
 
 
 def attempts(lake: Lake) -> Iterator[Attempt]:
-    """The attempts of a job, each to be entered with `with`; the block returns or breaks when it has committed.
+    """The attempts of a job, each to be used with `with`; the block returns or breaks when it has committed.
 
     Raises
     ------

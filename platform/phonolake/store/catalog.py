@@ -1,7 +1,7 @@
 """`catalog.duckdb`: views over the published shards of every table, and the table macros.
 
-It is built beside and renamed over, so that no reader is ever locked out by a writer, and it can always be built again:
-it holds nothing but views.
+It is built under another name and then renamed, so that a writer never locks out readers. It contains only views, so it
+can always be rebuilt.
 """
 
 import json
@@ -26,7 +26,7 @@ from phonolake.store.shards import Shard
 from phonolake.store.views import PublishedTables
 
 FILE = "catalog.duckdb"
-# Plain clients open the catalog too, and those of DuckDB 1 none of a later storage.
+# Plain clients open the catalog too, and DuckDB 1 cannot open later storage versions.
 STORAGE = "v1.2.0"
 FEATURES = "features"
 SET_PREFIX = FEATURES + "_"
@@ -40,9 +40,9 @@ def build(lake: PublishedTables, *, anew: bool = False) -> None:
     Parameters
     ----------
     anew : bool
-        Look at all tables, also at those that are as the old one shows them.
+        Rebuild the views of all tables, also of unchanged ones.
     """
-    # Written elsewhere and copied, since DuckDB misplaces the write-ahead log of a path with a question mark.
+    # Written elsewhere and copied, because DuckDB misplaces the write-ahead log for a path with a question mark.
     with replacing(lake.root / FILE) as temporary, TemporaryDirectory() as scratch:
         shutil.copyfile(_written(lake, Path(scratch), anew=anew), temporary)
 
@@ -50,18 +50,18 @@ def build(lake: PublishedTables, *, anew: bool = False) -> None:
 def _written(lake: PublishedTables, scratch: Path, *, anew: bool = False) -> Path:
     """Write the catalog of a lake into a folder."""
     with suppress(duckdb.Error, OSError):
-        # What a commit did not change stays as it is.
+        # Views of unchanged tables stay.
         if not anew and (written := _continued(lake, scratch / f"continued-{FILE}")) is not None:
             return written
     try:
         return _write(lake, scratch / FILE, check=False)
     except duckdb.Error:
-        # Something cannot be read, and an error ends a transaction: each table is looked at before it is shown.
+        # Something is unreadable, and an error ends a transaction: check each table before making its view.
         return _write(lake, scratch / f"checked-{FILE}", check=True)
 
 
 def _continued(lake: PublishedTables, written: Path) -> Path | None:
-    """Write the catalog of a lake from the one that is there; None where that is of another lake or code."""
+    """Update the existing catalog of a lake; None if it belongs to another lake or code."""
     if not lake.is_whole or not (lake.root / FILE).is_file():
         return None
     shutil.copyfile(lake.root / FILE, written)
@@ -82,9 +82,9 @@ def _write(lake: PublishedTables, written: Path, *, check: bool) -> Path:
 
 @contextmanager
 def _changing(lake: PublishedTables, written: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that changes a catalog which nobody has open."""
+    """A connection that changes a catalog that nobody has open."""
     if lake.place.is_remote:
-        # It gets a file system, which an instance has as a whole.
+        # It registers a file system, which belongs to the whole instance.
         with duckdb.connect(str(written)) as connection:
             yield connection
     else:
@@ -96,15 +96,15 @@ def _changing(lake: PublishedTables, written: Path) -> Iterator[duckdb.DuckDBPyC
 
 
 def _fill(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, before: dict[str, int], *, check: bool) -> None:
-    """Let a catalog that shows the versions `before` show what is published."""
-    # Read once, so that all views show the same moment even while a job commits.
+    """Update a catalog from the versions `before` to the published ones."""
+    # Read once, so that all views show the same state even while a job commits.
     versions = lake.versions()
     changed = {name for name, version in versions.items() if before.get(name) != version}
     if any(name.startswith(SET_PREFIX) for name in changed):
-        # The view over all sets looks at each of them.
+        # The view over all sets reads each of them.
         changed |= {name for name in versions if name.startswith(SET_PREFIX)}
     if lake.place.is_remote:
-        # Views look at what they are made over; they are made over shards without rows, which cost no request.
+        # Creating a view reads its shards; use shards without rows, which cost no request.
         hollow = {lake.place.named(lake.name(table, "")): _hollow(lake, table) for table in sorted(changed)}
         connection.register_filesystem(remote.Hollow(lake.place, hollow))
     connection.begin()
@@ -114,10 +114,10 @@ def _fill(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, before: 
 
 @cache
 def _blank(_: str) -> bytes:
-    """The catalog of a lake that has nothing in it, by the fingerprint of what is declared.
+    """The catalog of an empty lake, by the fingerprint of the declarations.
 
-    Every commit starts from it: to comment on some 400 columns takes longer than all the rest, and most tables of a
-    lake are empty.
+    Every commit starts from it, because commenting on some 400 columns takes longer than all the rest, and most tables
+    of a lake are empty.
     """
     with TemporaryDirectory() as scratch:
         written = Path(scratch) / FILE
@@ -138,7 +138,7 @@ def _hollow(lake: PublishedTables, table: str) -> bytes:
 
 
 def publish(lake: PublishedTables) -> None:
-    """Write the catalog of what is published on object storage, and put it beside for plain clients of DuckDB."""
+    """Write the catalog of the published versions on object storage, and upload it for plain clients of DuckDB."""
     lake.root.mkdir(parents=True, exist_ok=True)
     build(lake)
     lake.place.send(FILE)
@@ -146,10 +146,10 @@ def publish(lake: PublishedTables) -> None:
 
 @contextmanager
 def connect(lake: PublishedTables) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the catalog for a question of our own, which changes no setting and keeps nothing after the block.
+    """Open the catalog for an internal query, which changes no setting and keeps nothing after the block.
 
-    It is built again when the lake was moved or a publication was cut short. When the lake lies on a read-only disk,
-    shows an earlier moment, or not all that is published, the same views come from a file of this connection alone.
+    It is rebuilt if the lake was moved or a publication was interrupted. If the lake is on a read-only disk, or shows
+    an earlier state or only a part, the same views come from a private file of this connection.
     """
     if lake.place.is_remote:
         with alone(lake) as connection:
@@ -161,7 +161,7 @@ def connect(lake: PublishedTables) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def alone(lake: PublishedTables) -> duckdb.DuckDBPyConnection:
-    """Open the catalog in an instance of its own, for what people ask, and for what has settings or functions."""
+    """Open the catalog in a separate instance, for users' queries, and for queries with settings or functions."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     if lake.place.is_remote:
@@ -171,9 +171,10 @@ def alone(lake: PublishedTables) -> duckdb.DuckDBPyConnection:
 
 
 def _use(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, name: str) -> None:
-    """Attach a catalog that shows what is published."""
+    """Attach a catalog of the published versions."""
     with TemporaryDirectory() as scratch:
-        # A copy: no other program can hold it, and it stays readable until it is let go, although it has no name then.
+        # A copy: no other program can lock it, and it stays readable until it is closed, although it is already
+        # deleted.
         copy = Path(scratch) / COPY
         try:
             attached = lake.is_whole and attach(connection, lake, name, copy)
@@ -188,7 +189,7 @@ def _use(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, name: str
 
 
 def attach(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, name: str, copy: Path) -> bool:
-    """Attach a copy of the catalog if it is there and shows what is published."""
+    """Attach a copy of the catalog if it exists and is up to date."""
     if not (lake.root / FILE).is_file():
         return False
     shutil.copyfile(lake.root / FILE, copy)
@@ -200,7 +201,7 @@ def attach(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, name: s
 
 
 def _comment(connection: duckdb.DuckDBPyConnection, name: str | None = None) -> str | None:
-    """What a catalog, that in use without a name, says of what it shows."""
+    """The comment of a catalog about its versions; without a name, of the one in use."""
     found = connection.execute(
         "SELECT comment FROM duckdb_views() "
         "WHERE view_name = 'lake_tables' AND database_name = coalesce($1, current_database())",
@@ -210,12 +211,12 @@ def _comment(connection: duckdb.DuckDBPyConnection, name: str | None = None) -> 
 
 
 def _stamp(lake: PublishedTables, versions: dict[str, int]) -> str:
-    # A catalog that another version of Phonolake built may lack tables, columns and macros.
+    # A catalog built by another version of Phonolake may lack tables, columns and macros.
     return json.dumps([str(lake.place), schemas.fingerprint(), dict(sorted(versions.items()))])
 
 
 def _stamped(lake: PublishedTables, stamp: str | None) -> dict[str, int] | None:
-    """The versions that a catalog of this place and code shows; None for another one, or one with a refusal in it."""
+    """The versions in a catalog of this place and code; None for another one, or one with an unreadable table."""
     try:
         place, declared, versions = json.loads(stamp or "")
     except (TypeError, ValueError):
@@ -238,7 +239,7 @@ def _show(
     *,
     check: bool,
 ) -> None:
-    """Let the views of some tables show what is published; with `check`, one that cannot be made says why instead."""
+    """Update the views of some tables; with `check`, a view that cannot be made reports the reason instead."""
     declared = schemas.tables()
     sets = [published_set(lake, name, versions[name]) for name in sorted(changed) if name.startswith(SET_PREFIX)]
     broken = False
@@ -260,12 +261,12 @@ def _show(
     if sets:
         union = " UNION ALL BY NAME ".join(f"SELECT * FROM {quote(table.name)}" for table in sets)
         views.create_view(connection, _union(declared[FEATURES], sets), union)
-    # A catalog with a refusal in it never counts as up to date: it heals as soon as the file is back.
+    # A catalog with an unreadable table never counts as up to date: it is rebuilt as soon as the file is back.
     _create_summary(connection, facts, "broken" if broken else _stamp(lake, versions))
 
 
 def published_set(lake: PublishedTables, name: str, version: int) -> TableSchema:
-    """Schema of a feature set's table, with the columns that the set brought."""
+    """Schema of a feature set's table, with the columns of the set."""
     base = schemas.table(FEATURES)
     keys = {c.name for c in base.columns}
     extra = tuple(
@@ -284,7 +285,7 @@ def _union(base: TableSchema, sets: list[TableSchema]) -> TableSchema:
 
 
 def _changed(lake: PublishedTables, table: str, shards: list[Shard]) -> list[str]:
-    """Shards that are gone, or have another size than the log says: what is to be looked at before others read it."""
+    """Shards that are missing, or have another size than in the log: check these before others read them."""
     if lake.place.is_remote:
         return []
     folder = lake.root / lake.name(table, "")
@@ -293,7 +294,7 @@ def _changed(lake: PublishedTables, table: str, shards: list[Shard]) -> list[str
 
 
 def _unreadable(connection: duckdb.DuckDBPyConnection, select: str) -> str | None:
-    """DuckDB's complaint about a SELECT, asked on another cursor since an error ends a transaction."""
+    """DuckDB's error for a SELECT, run on another cursor because an error ends a transaction."""
     try:
         connection.cursor().execute(f"DESCRIBE {select}")
     except duckdb.Error as error:
@@ -302,13 +303,13 @@ def _unreadable(connection: duckdb.DuckDBPyConnection, select: str) -> str | Non
 
 
 def _refusal(table: TableSchema, error: str) -> str:
-    """A view that says what is wrong with its table, so that one damaged shard does not close the others."""
+    """A view that reports the error of its table, so that one damaged shard does not block the others."""
     said = f"{table.name} cannot be read ({error}): `phonolake verify` names the damaged shards"
     return views.no_rows(table, where=f"error({literal(said)})")
 
 
 class _Facts(NamedTuple):
-    """What the catalog says of a table."""
+    """The catalog's facts about a table."""
 
     version: int | None = None
     shards: int = 0

@@ -1,4 +1,4 @@
-"""What a commit changes, what it rests on, and how it is refused."""
+"""The changes of a commit, its dependencies, and its refusal."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -10,18 +10,18 @@ from phonolake.store.shards import Shard
 
 @dataclass(slots=True)
 class Change:
-    """What one table gains and loses in one commit.
+    """The changes of one table in one commit.
 
     Parameters
     ----------
     schema : TableSchema
-        Of the table.
+        Schema of the table.
     add, remove : list
-        Shards that lie ready, and files that go.
+        Finished shards to add, and files to remove.
     replaces : dict
-        The old shard of each that is written again.
+        For each rewritten shard, the old one.
     reusable : bool
-        Whether the added shards are the work of a stage, which its next attempt takes up; others go with a refusal.
+        Whether the next attempt of the stage can reuse the added shards; others are deleted on a refusal.
     """
 
     schema: TableSchema
@@ -33,24 +33,24 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """What a commit rests on.
+    """The dependencies of a commit.
 
     Parameters
     ----------
     whole : mapping of str to int
-        Tables that were read as a whole, with their versions (-1 for one that had none): nobody may change them before
-        the commit. The version of the table of forgotten tracks only says that the job knew of those.
+        Tables that were read as a whole, with their versions (-1 for one that had none): no other job may change them
+        before the commit. The version of the table of forgotten tracks only says that the job knew those.
     shards : mapping of str to collection of str
-        Shards that must still be published, by their tables; others may come.
+        Shards that must still be published, by their tables; others may be added.
     """
 
     whole: Mapping[str, int] = field(default_factory=dict)
     shards: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
-# Of a commit that rests on nothing.
+# For a commit without dependencies.
 NOTHING = Reads()
 
 
 class OvertakenError(PhonolakeError):
-    """What a commit rests on is no longer what is published: another job was faster."""
+    """The dependencies of a commit have changed: another job was faster."""

@@ -1,12 +1,12 @@
-"""What every byte of a shard should be: SHA-256 by file name, beside the shards of a table, as `sha256sum -c` reads it.
+"""Checksums of shards: SHA-256 by file name, beside the shards of a table, in the format of `sha256sum -c`.
 
     tables/NAME/_SHA256SUMS            in a folder: a file that grows
-    tables/NAME/_checksums/SHARD.txt   in a folder: what the worker noted that wrote a shard, until it is committed
+    tables/NAME/_checksums/SHARD.txt   in a folder: the worker's note about a shard, until it is committed
     tables/NAME/_checksums/DIGEST.txt  on object storage: an object for each commit
 
 Parquet guards its pages with checksums, but neither its footer nor the headers of pages, and a Delta log has no place
-for one. Lines are only ever added, before the log names the shard; the last one about a file counts. Shards of lakes
-that are older than this have none, and are held against what Parquet itself guards.
+for one. Lines are only appended, before the log names the shard; the last one about a file counts. Shards of older
+lakes have none; for them only Parquet's own checksums are verified.
 """
 
 import os
@@ -20,7 +20,7 @@ from phonolake.files import sha256, sync
 from phonolake.lineage import digest
 from phonolake.store.place import Place
 
-# Smaller shards are read as fast as a note of them.
+# Smaller shards are read as fast as their note.
 LARGE = 1 << 20
 NAME, FOLDER = "_SHA256SUMS", "_checksums/"
 NOTE = re.compile(r"([0-9a-f]{64}) (\d+ \d+ \d+)\n")
@@ -28,36 +28,36 @@ LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
 def note(path: Path) -> None:
-    """Let a worker that wrote a large shard note its checksum: whoever commits it need not read it once more."""
+    """Let a worker that wrote a large shard note its checksum, so that the commit need not read it again."""
     with suppress(FileNotFoundError):  # nobody needs it any more
         before = _facts(path)
         if path.stat().st_size >= LARGE:
             digest, beside = sha256(path), _note_of(path)
             beside.parent.mkdir(exist_ok=True)
-            # Whether it gets to the disk does not matter: what is torn does not fit the shard.
+            # It need not reach the disk: a torn note does not match the shard.
             beside.write_text(f"{digest} {before}\n", encoding="utf-8")
 
 
 def record(folder: Path, files: Collection[str]) -> None:
-    """Keep the checksums of shards that lie ready in a table's folder; those that stand there already add nothing."""
+    """Store the checksums of finished shards in a table's folder; known ones add nothing."""
     known = recorded(folder)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = dict(zip(files, pool.map(lambda file: _checksum(folder / file), files), strict=True))
     new = [f"{found[f]}  {f}\n" for f in sorted(found) if known.get(f) != found[f]]
     if new:
-        # It begins with the end of a line that a killed writer may have left half-written.
+        # Start with a line end, in case a killed writer left a half-written line.
         with open(folder / NAME, "a", encoding="utf-8") as lines:
             lines.write("\n" + "".join(new))
             lines.flush()
             os.fsync(lines.fileno())
-    # Their names too, and that of the checksums: the log may only name what is on the disk.
+    # Flush their names too, and that of the checksums: the log may only name what is on the disk.
     sync(folder)
     for file in files:
         _note_of(folder / file).unlink(missing_ok=True)
 
 
 def _checksum(path: Path) -> str:
-    """What its worker noted, if it is still the same file, or what it has now."""
+    """The worker's note, if the file is unchanged, else the checksum of the file."""
     try:
         noted = NOTE.fullmatch(_note_of(path).read_text(encoding="utf-8", errors="replace"))
     except OSError:
@@ -70,27 +70,27 @@ def _note_of(path: Path) -> Path:
 
 
 def _facts(path: Path) -> str:
-    """What is another one when somebody writes the file again."""
+    """A value that changes whenever the file is rewritten."""
     facts = os.stat(path)
     return f"{facts.st_ino} {facts.st_size} {facts.st_mtime_ns}"
 
 
 def keep(place: Place, folder: str, found: Mapping[str, str]) -> None:
-    """Keep the checksums of shards on object storage."""
+    """Store the checksums of shards on object storage."""
     if found:
         lines = "".join(f"{found[file]}  {file}\n" for file in sorted(found))
         place.put(f"{folder}/{FOLDER}{digest(lines)}.txt", lines.encode())
 
 
 def recorded(folder: Path) -> dict[str, str]:
-    """Checksums by file name; empty where none were kept."""
+    """Checksums by file name; empty if none were stored."""
     path = folder / NAME
-    # A line that a killed writer left half-written is passed over.
+    # Skip a line that a killed writer left half-written.
     return _parsed(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else {}
 
 
 def kept(place: Place, folder: str) -> dict[str, str]:
-    """Checksums by file name of a table, wherever it lies."""
+    """Checksums by file name of a table, in a folder or on object storage."""
     if not place.is_remote:
         return recorded(place.root / folder)
     found: dict[str, str] = {}

@@ -1,11 +1,11 @@
-"""Small shards of small tables become larger ones, so that a lake to which little is added often stays quick to ask.
+"""Merge small shards of small tables, so that a lake with many small ingests stays fast to query.
 
-An ingest writes shards of audio, and beside each one for every table that says what its files are. Where little comes
-at a time, these have a handful of rows. When a table has more than `MOST` small shards of a dataset, they are put
-together, in order of their tracks, into shards of up to `FULL_ROWS` rows. Audio and what was computed of it stay as
-they are, and so do shards that are looked for by their names, which have parts (`shards.SEPARATOR`).
+An ingest writes shards of audio, and with each one a shard of every table of metadata. With small ingests these have a
+handful of rows. If a table has more than `MOST` small shards of a dataset, they are merged, in order of their tracks,
+into shards of up to `FULL_ROWS` rows. Audio and its products stay unchanged, and so do shards that are found by their
+names, which have parts (`shards.SEPARATOR`).
 
-Rows stay the same. The old shards stay on the disk for readers that are open, until `phonolake verify --mend`.
+Rows do not change. The old shards stay on the disk for open readers, until `phonolake verify --mend`.
 """
 
 import re
@@ -27,32 +27,32 @@ from phonolake.store.schema import TableSchema
 from phonolake.store.shards import Shard, ShardWriter, describe
 
 TABLES = ("tracks", "labels", "splits", "official_splits", "metadata", "rejects")
-# A shard is full at so many rows, which are one row group, or so many bytes; one of half as many is no longer small.
+# A shard is full at this many rows, which are one row group, or bytes; one of half as many is not small.
 FULL_ROWS, FULL_BYTES = 16_384, 8 << 20
 MOST = 64
-# At once, or as many as an ingest has added: what it takes does not follow from the size of the lake.
+# Limit per ingest, or as many as it has added: the cost does not depend on the size of the lake.
 AT_ONCE = 1_024
 PARALLEL = 8
-# What an ingest writes, DATASET-00000-DIGEST, with a digest more each time that it was written again without some rows;
-# or what has been put together.
+# Names by an ingest, DATASET-00000-DIGEST, with one more digest for each time it was rewritten without some rows;
+# or names of merged shards.
 _NAME = re.compile(r"(?P<dataset>[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*?)-(\d{5}|merged)-[0-9a-f]{12}(-[0-9a-f]{8})*\.parquet")
 
 
 def compact(lake: Lake, *, at_once: int | None = AT_ONCE) -> dict[str, int]:
-    """Put small shards together where a table has too many of them.
+    """Merge small shards if a table has too many of them.
 
     Parameters
     ----------
     lake : Lake
-        As somebody has seen it (`Lake.pinned`): where another job has changed these tables since, nothing is done.
+        A pinned state (`Lake.pinned`): if another job has changed these tables since, nothing is done.
     at_once : int, optional
-        Shards of a table and dataset that are put together, all by default of None.
+        Maximum number of shards to merge per table and dataset; None for all.
 
     Returns
     -------
     dict of str to int
-        The versions that are published then; those that `lake` shows where nothing was to be done or could be. The next
-        ingest tries again then.
+        The versions that are published then; those of `lake` if there was nothing to do or it failed. Then the next
+        ingest tries again.
     """
     seen = lake.pinned()
     groups = {table: list(_groups(seen, table, at_once)) for table in TABLES}
@@ -65,12 +65,12 @@ def compact(lake: Lake, *, at_once: int | None = AT_ONCE) -> dict[str, int]:
         changes = {table: _together(seen, schema.table(table), found) for table, found in groups.items() if found}
         return seen.commit(changes, reads)
     except (OvertakenError, OSError, StorageError, pa.ArrowException, duckdb.Error):
-        # What was asked for is done already; `phonolake verify` names a shard that cannot be read.
+        # The main work is already done; `phonolake verify` reports unreadable shards.
         return seen.versions()
 
 
 def _groups(lake: Lake, table: str, at_once: int | None) -> Iterator[list[Shard]]:
-    """Small shards that become one, by dataset and in order of their tracks."""
+    """Groups of small shards to merge, by dataset and in order of their tracks."""
     small: dict[str, list[Shard]] = {}
     for shard in lake.shards(table).values():
         if 2 * shard.rows <= FULL_ROWS and 2 * shard.bytes <= FULL_BYTES and (named := _NAME.fullmatch(shard.file)):
@@ -93,7 +93,7 @@ def _filled(shards: list[Shard]) -> Iterator[list[Shard]]:
 
 
 def _has_doubles(lake: Lake) -> bool:
-    """Whether tracks stand there twice: `phonolake verify --mend` tells by the names of shards which row has to go."""
+    """Whether there are duplicate tracks: `phonolake verify --mend` chooses by the names of their shards."""
     with catalog.connect(lake) as connection:
         rows = connection.execute("SELECT count(*) > count(DISTINCT track_id) FROM tracks").fetchall()
     return bool(rows[0][0])
@@ -122,8 +122,8 @@ def _together(lake: Lake, table: TableSchema, groups: list[list[Shard]]) -> Chan
 
 
 def _rows(lake: Lake, table: TableSchema, shard: Shard) -> pa.Table:
-    """The rows of a shard with all columns that are declared; one that is older than a column has NULL there."""
-    # What is rotten must not get a checksum of its own.
+    """The rows of a shard with all declared columns; NULL for columns newer than the shard."""
+    # A damaged shard must not get a new checksum.
     with pq.ParquetFile(lake.opened(table.name, shard.file), page_checksum_verification=True) as file:
         found = file.read()
     if len(found) != shard.rows:

@@ -1,4 +1,4 @@
-"""The Delta log of a table: which shards each of its versions has, and the commit of another one."""
+"""The Delta log of a table: the shards of each version, and commits."""
 
 import time
 from dataclasses import dataclass, replace
@@ -17,8 +17,8 @@ from phonolake.store.schema import shape
 from phonolake.store.shards import Shard
 
 FOLDER = "tables"
-# Entries of a log are some hundred bytes, and tell which shards earlier versions had: they are kept until those shards
-# go (`shorten`). Whoever opens a log reads a checkpoint, and the entries behind it.
+# Entries of a log have some hundred bytes and list the shards of earlier versions: they are kept until those shards
+# are removed (`shorten`). Opening a log reads a checkpoint and the entries after it.
 INTERVAL = 20
 SETTINGS = {"delta.enableExpiredLogCleanup": "false", "delta.checkpointInterval": str(INTERVAL)}
 
@@ -50,7 +50,7 @@ def version(place: Place, table: str, number: int | None = None) -> Version:
 
 
 def commit(place: Place, table: str, change: Change, kept: dict[str, Shard], published: int) -> Version:
-    """Make the newest version of a table's log one that has the shards `kept`, with the change.
+    """Commit a version with the shards `kept` and the change as the newest of a table's log.
 
     Raises
     ------
@@ -83,12 +83,12 @@ def commit(place: Place, table: str, change: Change, kept: dict[str, Shard], pub
             raise objects.failure(place.named(folder(table)), error) from None
         raise
     if not place.is_remote:
-        # Nobody else writes there meanwhile.
+        # No other job writes there meanwhile.
         log.update_incremental()
         then = {s.file: replace(s, published=now) for s in change.add if s.file not in kept}
         return Version(log.version(), _arrow_schema(log), dict(sorted((wanted | then).items())))
     found = version(place, table)
-    # Somebody may have written to it, behind this commit or with it.
+    # Another job may have written to it, after this commit or at the same time.
     while found.shards != wanted:
         if found.number <= max(published, 0):
             raise TakenError(f"{table} is written by another job at the same time: run the command again")
@@ -97,7 +97,7 @@ def commit(place: Place, table: str, change: Change, kept: dict[str, Shard], pub
 
 
 def shorten(place: Place, table: str, number: int) -> None:
-    """Let a long log of a table begin with one of its versions; earlier ones can then no longer be opened."""
+    """Truncate a long log to start at one of its versions; earlier ones can then no longer be opened."""
     if len(history.before(place, folder(table), number)) > INTERVAL:
         _open(place, table, number).create_checkpoint()
         if not place.is_remote:
@@ -106,12 +106,12 @@ def shorten(place: Place, table: str, number: int) -> None:
 
 
 def _opened_for(place: Place, table: str, arrow: pa.Schema, published: int) -> DeltaTable:
-    """The log of a table of which a version is published; of one that has none (-1) a new log, if need be.
+    """The log of a table with a published version; without one (-1) a new log if necessary.
 
     Raises
     ------
     PhonolakeError
-        When what is published is no longer there: a log that was lost is not started anew.
+        When the published version is missing: a lost log is not started again.
     """
     if published < 0:
         where, options = place.uri(folder(table)), objects.options(place.address)

@@ -1,10 +1,10 @@
-"""A folder of files that belong together, such as a model or an index, as one thing on object storage.
+"""A folder of files that belong together, such as a model or an index, as one unit on object storage.
 
-    models/RUN_ID/folder.json           what the folder holds: each file with its object, bytes and checksum
-    models/RUN_ID/files/CHECKSUM        the objects, put before the list that names them
+    models/RUN_ID/folder.json           the files of the folder: each with its object, bytes and checksum
+    models/RUN_ID/files/CHECKSUM        the objects, written before the list that names them
 
-Whoever reads the list finds all of the old folder or all of the new one. In a lake that lies in a folder, nothing here
-does anything: `phonolake.files.replacing_folder` has done it.
+Readers of the list get the whole old folder or the whole new one. For a lake in a folder this module does nothing,
+because `phonolake.files.replacing_folder` has done it.
 """
 
 import json
@@ -17,14 +17,14 @@ from phonolake.files import READINGS, replacing_folder, sha256
 from phonolake.store.place import Place
 
 LIST, FILES = "folder.json", "files/"
-# The list that a copy was made of.
+# The list from which a copy was made.
 COPIED = ".folder.json"
-# Where folders of this kind lie.
+# Prefix of folders of this kind.
 KINDS = ("models/", "indexes/")
 
 
 def send(place: Place, name: str) -> None:
-    """Put the folder of this machine in the place of what is there; hidden files and folders stay here."""
+    """Replace the remote folder with the local one; hidden files and folders stay local."""
     if not place.is_remote:
         return
     folder = place.root / name
@@ -42,7 +42,7 @@ def send(place: Place, name: str) -> None:
 
 
 def fetch(place: Place, name: str) -> Path:
-    """Where the folder lies on this machine; it is brought there, or brought up to date, if there is one at all."""
+    """The local path of the folder, which is downloaded or updated if it exists at all."""
     folder = place.root / name
     if not place.is_remote:
         return folder
@@ -60,7 +60,7 @@ def fetch(place: Place, name: str) -> Path:
                     _bring(place, f"{name}/{FILES}{facts['sha256']}", staging / file, facts)
                 (staging / COPIED).write_bytes(data)
         except FileNotFoundError:
-            continue  # somebody has replaced it meanwhile
+            continue  # another job has replaced it meanwhile
         return folder
     raise PhonolakeError(f"{place.named(name)} is replaced again and again: wait for the jobs that do so")
 
@@ -74,7 +74,7 @@ def remove(place: Place, name: str) -> None:
 
 
 def names(place: Place, kind: str) -> list[str]:
-    """Names of the folders of a kind that are there as a whole."""
+    """Names of the complete folders of a kind."""
     if not place.is_remote:
         return [f"{kind}{path.name}" for path in sorted((place.root / kind).glob("[!.]*/"))]
     return [entry.name.removesuffix(f"/{LIST}") for entry in place.list(kind) if entry.name.endswith(f"/{LIST}")]
@@ -97,4 +97,4 @@ def _unlisted(place: Place, name: str, listed: dict[str, dict]) -> list[str]:
 def _bring(place: Place, name: str, path: Path, facts: dict) -> None:
     place.bring(name, path, facts["bytes"])
     if sha256(path) != facts["sha256"]:
-        raise PhonolakeError(f"the bytes of {place.named(name)} changed since it was put: restore it from a copy")
+        raise PhonolakeError(f"the bytes of {place.named(name)} changed since it was uploaded: restore it from a copy")

@@ -1,4 +1,4 @@
-"""What earlier versions of a table held, read from the entries of its Delta log."""
+"""Shards of earlier versions of a table, from the entries of its Delta log."""
 
 import json
 import re
@@ -19,19 +19,19 @@ PARALLEL = 8
 
 
 def earlier(place: Place, folder: str, version: int) -> dict[str, int]:
-    """Shards that versions before `version` named and `version` does not.
+    """Shards of versions before `version` that `version` does not have.
 
     Parameters
     ----------
     folder : str
         Name of the table's folder in the lake's place.
     version : int
-        A version of its log; entries of later ones, as a killed commit leaves them, tell nothing.
+        A version of its log; entries of later ones, which a killed commit can leave, are ignored.
 
     Returns
     -------
     dict
-        The last version that named a shard, by its file name.
+        The last version with a shard, by its file name.
 
     Raises
     ------
@@ -51,16 +51,16 @@ def earlier(place: Place, folder: str, version: int) -> dict[str, int]:
 
 
 def before(place: Place, folder: str, version: int) -> list[str]:
-    """Entries and checkpoints that nobody needs who opens `version` or a later one, of which there is a checkpoint."""
+    """Entries and checkpoints that are not needed to open `version` or a later one with a checkpoint."""
     names = [entry.name for entry in place.list(f"{folder}/{LOG}/")]
     numbered = [(int(found[1]), name) for name in names if (found := NUMBERED.search(name))]
     return [name for number, name in numbered if number < version]
 
 
 def drop_torn(folder: Path, version: int) -> None:
-    """Remove entries behind `version` that a loss of power left half-written, and what follows them.
+    """Remove entries after `version` that a power failure left half-written, and those that follow them.
 
-    Nobody was told of them: a version is published when its entry is on the disk.
+    They were never visible: a version is published when its entry is on the disk.
     """
     torn = False
     for entry in _behind(folder, version):
@@ -70,7 +70,7 @@ def drop_torn(folder: Path, version: int) -> None:
 
 
 def force(folder: Path, version: int) -> None:
-    """Force the entries behind `version` to the disk, with their names."""
+    """Flush the entries after `version` to disk, with their names."""
     log = folder / LOG
     for path in [*_behind(folder, version), *log.glob("*.checkpoint*"), *log.glob("_last_checkpoint")]:
         sync(path)
@@ -92,7 +92,7 @@ def _is_whole(entry: Path) -> bool:
 
 
 def _actions(place: Place, name: str) -> list[tuple[str, str]]:
-    """What an entry adds and removes, one action in a line; the paths in it are those of URLs."""
+    """The actions of an entry, one in a line; its paths are URL-encoded."""
     try:
         return [
             (kind, unquote(facts["path"]))

@@ -1,9 +1,9 @@
-"""Look at the bytes of shards: side by side, and where somebody was cut short from there on.
+"""Check the bytes of shards: in parallel, and resumable after an interruption.
 
-    LAKE/scans/inspected.txt       a line for each shard that was in order: when it was looked at, its name, its commit
+    LAKE/scans/inspected.txt       a line for each intact shard: time of the check, name, commit
 
-The notes are those of an inspection that has not come to its end; it removes them then. They count for a day: what has
-rotted since is found by the next inspection at the latest. On object storage they lie on the machine that looks.
+The notes belong to an unfinished inspection, which removes them at its end. They are valid for a day: later damage is
+found by the next inspection at the latest. On object storage they are on the machine that runs the inspection.
 """
 
 import os
@@ -28,13 +28,13 @@ from phonolake.store.shards import Shard
 
 NOTES = "scans/inspected.txt"
 SECONDS_THAT_COUNT = 24 * 3600
-# What a worker looks at before it tells.
+# Bytes that a worker checks before it reports.
 BATCH_SHARDS, BATCH_BYTES = 64, 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One shard that is to be looked at, and the checksum that its bytes should have."""
+    """One shard to check, and its expected checksum."""
 
     place: Place
     table: str
@@ -44,11 +44,11 @@ class Check:
 
     @property
     def name(self) -> str:
-        """What it is called in the notes: another one when it was written again."""
+        """Its name in the notes, which changes when it is rewritten."""
         return f"{self.table}/{self.shard.file} {self.shard.published}"
 
     def problem(self) -> str | None:
-        """What is wrong with it."""
+        """Its fault."""
         try:
             with _as_it_lies(self.place, f"{delta.folder(self.table)}/{self.shard.file}") as path:
                 return self._problem(path)
@@ -58,19 +58,19 @@ class Check:
     def _problem(self, path: Path) -> str | None:
         if not path.is_file():
             return "missing"
-        # Bytes that are those that were written need not be read a second time to be understood.
+        # Unchanged bytes need not be parsed.
         same = self.checksum is not None and sha256(path) == self.checksum
         changed = None if same or self.checksum is None else "its bytes changed since it was written"
         return _read_through(path, self.shard.rows, self.columns, pages=not same) or changed
 
 
 Batch = tuple[Check, ...]
-# Runs a function over batches, wherever; pairs of a batch and its result come as they finish.
+# Runs a function over batches; pairs of a batch and its result come as they finish.
 Mapper = Callable[[Callable[[Batch], list[str | None]], list[Batch]], Iterable[tuple[Batch, list[str | None]]]]
 
 
 def checks(lake: Lake, wanted: Callable[[Shard], bool]) -> Iterator[Check]:
-    """What is to be looked at of a lake."""
+    """The shards of a lake to check."""
     for table in lake.versions():
         columns, expected = lake.published_schema(table), checksums.kept(lake.place, delta.folder(table))
         for shard in filter(wanted, lake.shards(table).values()):
@@ -78,25 +78,25 @@ def checks(lake: Lake, wanted: Callable[[Shard], bool]) -> Iterator[Check]:
 
 
 def look(batch: Batch) -> list[str | None]:
-    """What is wrong with each of some shards."""
+    """The faults of some shards."""
     return [check.problem() for check in batch]
 
 
 def by_threads(function: Callable[[Batch], list[str | None]], batches: list[Batch]) -> Iterator[tuple[Batch, list]]:
-    """Look at as many batches at once as there are cores: to hash holds no lock."""
+    """Check as many batches at once as there are cores: hashing releases the interpreter's lock."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from zip(batches, pool.map(function, batches), strict=True)
 
 
 def inspect(wanted: Iterable[Check], notes: "Notes | None", over: Mapper) -> Iterator[tuple[Check, str]]:
-    """The shards with which something is wrong, and what.
+    """The faulty shards, and their faults.
 
     Parameters
     ----------
     notes : Notes, optional
-        Of an inspection that was cut short: what was in order then is passed over.
+        Notes of an interrupted inspection: its intact shards are skipped.
     over : callable
-        What runs `look` over batches: `by_threads`, or something that hands them to other machines.
+        Runs `look` over batches: `by_threads`, or a function that distributes them to other machines.
     """
     todo = [check for check in wanted if notes is None or check.name not in notes.known]
     for batch, problems in over(look, list(_batches(todo))):
@@ -107,30 +107,30 @@ def inspect(wanted: Iterable[Check], notes: "Notes | None", over: Mapper) -> Ite
 
 
 class Notes:
-    """What an inspection has found in order so far."""
+    """Shards that an inspection has found intact so far."""
 
     def __init__(self, lake: Lake) -> None:
         self._path = lake.root / NOTES
         self.known: set[str] = set()
         oldest = time.time() - SECONDS_THAT_COUNT
         with suppress(OSError):
-            # A line that was half-written names no shard.
+            # A half-written line names no shard.
             for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
                 when, _, name = line.partition(" ")
                 if when.isdigit() and int(when) > oldest:
                     self.known.add(name)
 
     def add(self, names: Iterable[str]) -> None:
-        """Note that shards are in order; where nothing can be written, nothing is noted."""
+        """Note intact shards; without write access there are no notes."""
         lines = "".join(f"{int(time.time())} {name}\n" for name in names)
         with suppress(OSError):
             self._path.parent.mkdir(exist_ok=True)
             with open(self._path, "a", encoding="utf-8") as notes:
-                # It begins with the end of a line that somebody who was killed may have left half-written.
+                # Start with a line end, in case a killed process left a half-written line.
                 notes.write("\n" + lines)
 
     def remove(self) -> None:
-        """Begin anew the next time."""
+        """Start from the beginning the next time."""
         with suppress(OSError):
             self._path.unlink()
 
@@ -150,7 +150,7 @@ def _batches(todo: list[Check]) -> Iterator[Batch]:
 
 @contextmanager
 def _as_it_lies(place: Place, name: str) -> Iterator[Path]:
-    """A shard, whatever copy of it this machine has."""
+    """A shard from the storage, even if this machine has a copy."""
     if not place.is_remote:
         yield place.root / name
         return
@@ -163,8 +163,8 @@ def _as_it_lies(place: Place, name: str) -> Iterator[Path]:
 
 def _read_through(path: Path, rows: int, columns: pa.Schema, *, pages: bool) -> str | None:
     file = pq.ParquetFile(path, page_checksum_verification=True)
-    # Checksums guard the pages but not the footer, which names the columns.
-    # A shard that is older than a column of its table lacks it, and is read with NULL in its place.
+    # Checksums cover the pages but not the footer with the columns.
+    # A shard may lack newer columns of its table, which are read as NULL.
     found_names = set(file.schema_arrow.names)
     if shape(file.schema_arrow) != shape(pa.schema(f for f in columns if f.name in found_names or not f.nullable)):
         return f"columns {', '.join(file.schema_arrow.names)}, and the log says {', '.join(columns.names)}"

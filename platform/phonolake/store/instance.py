@@ -1,6 +1,6 @@
-"""The DuckDB of this process, for our own short questions: to make one takes some 30 times as long as to ask it.
+"""The DuckDB instance of this process, for short internal queries: making one takes some 30 times as long as a query.
 
-What belongs to an instance as a whole (settings, file systems, functions of Python) is never changed here.
+Global properties of the instance (settings, file systems, Python functions) are never changed here.
 """
 
 import atexit
@@ -12,17 +12,17 @@ from itertools import count
 import duckdb
 
 _NUMBERS = count()
-# By the number of the process: threads of the parent's do not survive a fork.
+# By process id: threads of the parent do not survive a fork.
 _instances: dict[int, duckdb.DuckDBPyConnection] = {}
-# Closed before Python ends, or its bindings say that they leak.
+# Closed before Python ends, otherwise its bindings report leaks.
 atexit.register(_instances.clear)
 
 
 @contextmanager
 def connection() -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
-    """A connection, and the name under which it has to attach a database file, which is let go after the block.
+    """A connection, and the name under which it must attach a database file, which is detached after the block.
 
-    An instance attaches no file twice: who asks at the same time as others attaches a copy.
+    An instance cannot attach a file twice: concurrent queries attach copies.
     """
     instance, name = _instance(), f"attached_{next(_NUMBERS)}"
     cursor = instance.cursor()
@@ -30,7 +30,7 @@ def connection() -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
         cursor.execute("SET TimeZone = 'UTC'")
         yield cursor, name
     finally:
-        # Closed first, which ends what was begun and not committed.
+        # Closed first, which ends open transactions.
         cursor.close()
         with suppress(duckdb.Error), instance.cursor() as closing:
             closing.execute(f"DETACH DATABASE IF EXISTS {name}")

@@ -1,11 +1,11 @@
-"""Jobs: whoever writes into a lake says so, so that others know whose unfinished files these are, and whom to name.
+"""Jobs: every writer registers, so that others know the owner of unfinished files and can name it.
 
-    LAKE/jobs/ID.json       what runs where since when; its driver keeps it locked until it ends, however it ends
+    LAKE/jobs/ID.json       what runs where since when; its driver keeps it locked until it ends in any way
 
-On object storage nothing can be locked: there the driver puts the object again every few seconds, and a job whose
-object is old is dead. What it left unfinished lies on its own machine, where the lock of the copy tells.
+Object storage has no locks: there the driver rewrites the object every few seconds, and a job with an old object is
+dead. Its unfinished files are on its own machine, where the lock of the copy shows whether it lives.
 
-The id of a job ends the names of all that it has not finished (`phonolake.files.temporary_beside`).
+The names of a job's unfinished files end in its id (`phonolake.files.temporary_beside`).
 """
 
 import getpass
@@ -30,19 +30,19 @@ from phonolake.store.place import Place
 
 FOLDER = "jobs"
 SUFFIX = ".json"
-# On object storage: how often a job is heard of, and after how long without that it is dead.
+# On object storage: interval of a job's heartbeat, and the age at which it counts as dead.
 HEARD_SECONDS, DEAD_SECONDS = 15, 120
 CLOCK = f"{FOLDER}/clock"
-# Unfinished files of nobody are so old when they are swept.
+# Age at which unfinished files without an owner are deleted.
 UNOWNED_SECONDS = 24 * 3600
-# Where unfinished files lie, below the lake and besides its tables.
+# Folders of unfinished files in the lake, besides its tables.
 PLACES = (".*", "models/*/.*", "indexes/.*", "indexes/*/.*", "indexes/*/*/.*")
 _OWNED = re.compile(r"\.[0-9a-f]{8}\.(?P<job>[a-z]+-[0-9a-f]{12})" + re.escape(TEMPORARY))
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A command that writes: `what` it does, `who` runs it where, and since when (ISO 8601, UTC)."""
+    """A writing command: `what` it does, `who` runs it where, and since when (ISO 8601, UTC)."""
 
     id: str
     what: str
@@ -57,13 +57,13 @@ _current: ContextVar[Job | None] = ContextVar("job", default=None)
 
 
 def current() -> Job:
-    """The job that this code works for."""
+    """The job of the running code."""
     return _current.get() or _new("command")
 
 
 @contextmanager
 def working(place: Place | Path, what: str) -> Iterator[Job]:
-    """Be a job while the block runs; what dead ones left unfinished is swept first, and what this one left last.
+    """Register a job while the block runs; delete unfinished files of dead jobs first, and its own at the end.
 
     Parameters
     ----------
@@ -84,11 +84,11 @@ def working(place: Place | Path, what: str) -> Iterator[Job]:
 
 @contextmanager
 def _held(root: Path, job: Job) -> Iterator[None]:
-    """Keep the lock of a job on this machine."""
+    """Hold the lock of a job on this machine."""
     folder = root / FOLDER
     path, born = folder / f"{job.id}{SUFFIX}", folder / f".{job.id}"
     with open(born, "w", encoding="utf-8") as held:
-        # It is locked before it has its name: nobody takes it for dead.
+        # It is locked before it has its name, so that nobody considers it dead.
         files.lock(held)
         held.write(json.dumps(asdict(job)) + "\n")
         held.flush()
@@ -105,14 +105,14 @@ def _held(root: Path, job: Job) -> Iterator[None]:
 
 @contextmanager
 def _heard_of(place: Place, job: Job) -> Iterator[None]:
-    """Put the object of a job again and again, until it ends."""
+    """Rewrite the object of a job repeatedly, until it ends."""
     over, name, said = threading.Event(), f"{FOLDER}/{job.id}{SUFFIX}", (json.dumps(asdict(job)) + "\n").encode()
     place.delete(entry.name for entry in _unheard_of(place))
     place.put(name, said)
 
     def beat() -> None:
         while not over.wait(HEARD_SECONDS):
-            # A beat that does not come through is no reason to end: the next one may.
+            # Ignore a failed heartbeat: the next one may succeed.
             with suppress(StorageError):
                 place.put(name, said)
 
@@ -128,7 +128,7 @@ def _heard_of(place: Place, job: Job) -> Iterator[None]:
 
 
 def living(place: Place | Path) -> list[Job]:
-    """Jobs that are at work, the oldest first."""
+    """Running jobs, the oldest first."""
     place = Place.at(place)
     if place.is_remote:
         dead = {entry.name for entry in _unheard_of(place)}
@@ -140,7 +140,7 @@ def living(place: Place | Path) -> list[Job]:
 
 
 def _unheard_of(place: Place) -> list[Entry]:
-    """Objects of jobs that are dead, by the clock of the storage and not by that of this machine."""
+    """Objects of dead jobs, by the clock of the storage and not of this machine."""
     entries = [entry for entry in place.list(f"{FOLDER}/") if entry.name.endswith(SUFFIX)]
     if not entries:
         return []
@@ -150,7 +150,7 @@ def _unheard_of(place: Place) -> list[Entry]:
 
 
 def _time_there(place: Place) -> datetime:
-    """What time it is to the storage; whoever may only read there has a clock of their own."""
+    """The time of the storage; with read access only, the local time."""
     try:
         place.put(CLOCK, b"")
     except StorageError:
@@ -159,7 +159,7 @@ def _time_there(place: Place) -> datetime:
 
 
 def sweep(root: Path) -> None:
-    """Remove what dead jobs left unfinished, and what was so in lakes from before there were jobs, after a day."""
+    """Delete unfinished files of dead jobs, and after a day those of lakes from before there were jobs."""
     dead = [place for place in (root / FOLDER).glob(f"*{SUFFIX}") if not files.is_locked(place)]
     _sweep_of(root, {place.stem for place in dead})
     for place in dead:
@@ -173,7 +173,7 @@ def sweep(root: Path) -> None:
 
 
 def owner_of(path: Path) -> str | None:
-    """Id of the job that an unfinished file or folder belongs to; None for those from before there were jobs."""
+    """Id of the job that owns an unfinished file or folder; None for those from before there were jobs."""
     found = _OWNED.search(path.name)
     return found["job"] if found else None
 
@@ -192,7 +192,7 @@ def _sweep_of(root: Path, ids: set[str]) -> None:
 
 
 def _hidden_shards(root: Path) -> list[Path]:
-    """What is not finished in the folders of tables, which may hold a hundred thousand files."""
+    """Unfinished files in the folders of tables, which may contain a hundred thousand files."""
     folders = [folder for folder in (root / "tables").glob("*") if folder.is_dir()]
     return [folder / name for folder in folders for name in os.listdir(folder) if name.startswith(".")]
 

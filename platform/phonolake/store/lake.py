@@ -1,4 +1,4 @@
-"""A lake: one Delta log per table, and one small file that says which version of each table readers see.
+"""A lake: one Delta log per table, and one small file with the published version of each table.
 
     LAKE/lake.json          format, and the published version of every table: replaced in one rename
     LAKE/published/         on object storage, in place of that, a numbered object for each publication
@@ -6,14 +6,14 @@
     LAKE/tables/NAME/       Parquet shards, their Delta log and their checksums
     LAKE/models/RUN_ID/     weights and card
     LAKE/indexes/RUN_ID/    FAISS index, and the track ids in its order as an Arrow file
-    LAKE/scans/             what an ingest found of its files, and a `verify` of the shards: none is read twice
-    LAKE/jobs/              who is at work
-    LAKE/annotations/       the raters' answers as they were given, one journal for each rater
+    LAKE/scans/             digests of ingested files, and notes of an unfinished `verify`
+    LAKE/jobs/              running jobs
+    LAKE/annotations/       the raters' answers, one journal for each rater
 
 A stage commits its tables one by one to their Delta logs and then publishes them together, so that a reader never sees
-a track without its audio, and a run that was killed half-way is invisible until it is finished: the next commit starts
-from what is published, and undoes what a killed one left in a log. A commit says what it rests on: where others have
-changed that meanwhile it is refused, and its job tries again from what is published then (`phonolake.store.attempts`).
+a track without its audio, and a killed run is invisible until it is finished: the next commit starts from the published
+versions, and undoes log entries of a killed one. A commit states its dependencies: if another job has changed them, it
+is refused, and its job tries again from the new state (`phonolake.store.attempts`).
 """
 
 import os
@@ -38,7 +38,7 @@ from phonolake.store.shards import SEPARATOR, SUFFIX, Shard
 __all__ = ["MARKER", "Change", "Lake", "OvertakenError", "Reads"]
 
 NONE: Mapping[str, Shard] = {}
-# Publications on object storage that others may win before one gives up, and that may fail on the way. Each that is
+# Races for a publication on object storage to lose before giving up, and failures to tolerate. Each that is
 # lost is another job's that is done: this many are no fault, but the end of a busy quarter of an hour.
 RACES, FAULTS = 400, 5
 LONGEST_WAIT = 2.0
@@ -50,9 +50,9 @@ class Lake:
     Parameters
     ----------
     place : Place or Path
-        Where it lies.
+        Its folder or address.
     versions : mapping of str to int, optional
-        Look at these versions of the tables instead of those that are published at each moment (`pinned`).
+        Show these versions of the tables instead of the currently published ones (`pinned`).
     """
 
     def __init__(self, place: Place | Path, versions: Mapping[str, int] | None = None) -> None:
@@ -69,7 +69,7 @@ class Lake:
         Raises
         ------
         UsageError
-            If nothing, a file, or a folder that is no lake is there, or a Delta log cannot address the path.
+            If there is nothing, a file, or another folder, or a Delta log cannot address the path.
         """
         lake = cls.find(path)
         if lake is None:
@@ -78,7 +78,7 @@ class Lake:
 
     @classmethod
     def find(cls, path: str | Path | Place) -> "Lake | None":
-        """Open the lake at `path` if there is one; the errors are those of `open`, but that there is none."""
+        """Open the lake at `path` if there is one, else None; other errors are those of `open`."""
         place = Place.at(path)
         if not publications.exists(place):
             return None
@@ -98,7 +98,7 @@ class Lake:
         if (there := cls.find(place)) is not None:
             return there
         lake = cls(place)
-        # What a first run left when it was killed before its first publication is still this lake's.
+        # Files of a first run that was killed before its first publication belong to this lake.
         foreign = [name for name in lake._first_names() if not _ours(name)]
         if foreign:
             raise UsageError(f"{path} holds other files ({sorted(foreign)[0]!r}): give the lake a folder of its own")
@@ -107,7 +107,7 @@ class Lake:
         except (FileExistsError, NotADirectoryError) as error:
             raise UsageError(f"{path} lies below a file: name another path with --lake") from error
         if place.is_remote:
-            with suppress(TakenError):  # somebody else was faster: it is the same lake
+            with suppress(TakenError):  # another job was faster: it is the same lake
                 lake.write_state({}, before=State())
             return lake
         with lake.alone():
@@ -117,36 +117,36 @@ class Lake:
 
     @property
     def root(self) -> Path:
-        """Its folder; where it lies on object storage, that of the copies on this machine."""
+        """Its folder; on object storage, the folder of the local copies."""
         return self.place.root
 
     @property
     def forks(self) -> bool:
-        """Whether forks of this process can read and write it: clients of object storage do not go on in them."""
+        """Whether forks of this process can read and write it: clients of object storage do not work in them."""
         return not self.place.is_remote
 
     # -- what readers see -------------------------------------------------------------------------------------------
 
     def versions(self) -> dict[str, int]:
-        """Published version of every table that has one; of a pinned lake those that were published then."""
+        """Published version of every table that has one; for a pinned lake those of its state."""
         return dict(publications.read(self.place).tables if self._pinned is None else self._pinned)
 
     def publication(self) -> tuple[int, int]:
-        """What is another one after each publication; cheaper than `versions`."""
+        """A value that changes with each publication; cheaper than `versions`."""
         return publications.stamp(self.place)
 
     def pinned(self, versions: Mapping[str, int] | None = None) -> "Lake":
-        """The lake as it is published now, whatever is published later; or as some versions of its tables show it."""
+        """The lake in its current state, whatever is published later; or with given versions of its tables."""
         return self._another(self.versions() if versions is None else versions)
 
     @property
     def is_pinned(self) -> bool:
-        """Whether it shows one moment, and not what is published now."""
+        """Whether it shows a fixed state."""
         return self._pinned is not None
 
     @property
     def is_whole(self) -> bool:
-        """Whether it shows all that is published, so that the catalog that lies there is its own."""
+        """Whether it shows everything that is published, so that the stored catalog applies."""
         return True
 
     def shards(self, table: str, version: int | None = None) -> dict[str, Shard]:
@@ -173,7 +173,7 @@ class Lake:
         return self.root / delta.folder(table)
 
     def path(self, table: str, stem: str) -> Path:
-        """Path of the shard called `stem`, whether or not it exists yet; `send` puts it where all can see it."""
+        """Path of the shard called `stem`, whether or not it exists yet; `send` uploads it."""
         return self.folder(table) / (stem + SUFFIX)
 
     def name(self, table: str, file: str) -> str:
@@ -181,7 +181,7 @@ class Lake:
         return f"{delta.folder(table)}/{file}"
 
     def ready(self, table: str) -> set[str]:
-        """Names of all shards that lie in a table's folder, published or not."""
+        """Names of all shards in a table's folder, published or not."""
         if not self.place.is_remote:
             folder = self.folder(table)
             # Hidden ones are unfinished.
@@ -192,7 +192,7 @@ class Lake:
         return {name for name in found if name.endswith(SUFFIX) and "/" not in name}
 
     def ready_shards(self) -> dict[str, set[str]]:
-        """Names of the shards that lie there, by table, in order of the tables' names."""
+        """Names of the existing shards, by table, in order of the tables' names."""
         if not self.place.is_remote:
             folders = sorted((self.root / delta.FOLDER).glob("*/"))
             return {folder.name: self.ready(folder.name) for folder in folders}
@@ -205,15 +205,15 @@ class Lake:
         return found
 
     def local(self, table: str, file: str) -> Path:
-        """Where a shard lies on this machine, to be read as a whole; `FileNotFoundError` where it is gone."""
+        """The local path of a whole shard; `FileNotFoundError` if it is gone."""
         return self.place.fetch(self.name(table, file))
 
     def opened(self, table: str, file: str) -> Path | IO[bytes]:
-        """What reads some columns of a shard, wherever it lies; `FileNotFoundError` where it is gone."""
+        """A reader of some columns of a shard, local or remote; `FileNotFoundError` if it is gone."""
         return self.place.open(self.name(table, file))
 
     def drop_copies(self) -> None:
-        """Remove the copies of shards that this machine has and readers no longer see; a folder has no copies."""
+        """Delete local copies of shards that are no longer published; a lake in a folder has none."""
         for folder in (self.root / delta.FOLDER).glob("*/") if self.place.is_remote else ():
             for path in folder.glob(f"*{SUFFIX}"):
                 if path.name not in self.shards(folder.name):
@@ -228,16 +228,16 @@ class Lake:
     # -- writing ------------------------------------------------------------------------------------------------------
 
     def commit(self, changes: Mapping[str, Change], reads: Reads = NOTHING) -> dict[str, int]:
-        """Commit shards that lie ready to their tables and publish all of them at once.
+        """Commit finished shards to their tables and publish all of them at once.
 
-        Shards that a table already has, and removals of shards that it no longer has, change nothing: the same
-        commit twice is the same lake. Shards that others published meanwhile stay.
+        Shards that a table already has, and removals of shards that it no longer has, change nothing: repeating a
+        commit gives the same lake. Shards that others published meanwhile stay.
 
         Parameters
         ----------
         reads : Reads
-            What the changes rest on. That a shard which they replace was published, and that no track of theirs was
-            forgotten, they rest on anyway.
+            Dependencies of the changes. In addition, a shard that they replace must be published, and none of their
+            tracks forgotten.
 
         Returns
         -------
@@ -247,20 +247,20 @@ class Lake:
         Raises
         ------
         OvertakenError
-            When any of that is no longer so: rows would stand there twice, or come back. Nothing is changed then.
+            When a dependency has changed: rows would be duplicated, or come back. Then nothing is changed.
         """
         if self.place.is_remote:
             return self._commit_among_others(changes, reads)
-        # Under one lock from the first log to the catalog: no other job publishes half of this commit with its own.
+        # Hold one lock from the first log to the catalog: no other job publishes half of this commit.
         with locked(self.root / ".lock"):
             published = self._commit_once(changes, reads)
             catalog.build(self._another())
         return published
 
     def send(self, table: str, file: str, *, create: bool = False) -> None:
-        """Put a shard that was written at `path` where everybody sees it; in a folder it is there already.
+        """Upload a shard that was written at `path`; in a folder there is nothing to do.
 
-        Its checksum is taken, by the worker that wrote it.
+        Its worker computes the checksum.
 
         Raises
         ------
@@ -274,7 +274,7 @@ class Lake:
 
     @contextmanager
     def alone(self, reads: Reads = NOTHING) -> Iterator[None]:
-        """Hold the lake while the block runs, in which nobody else can publish; what was read must still be so.
+        """Lock the lake while the block runs, so that no other job can publish; checks the dependencies first.
 
         Raises
         ------
@@ -282,7 +282,7 @@ class Lake:
             When it is not.
         """
         if self.place.is_remote:
-            # Nobody can be kept out. What is written in the block has to go when this raises at its end.
+            # There is no lock. If this raises at its end, the files written in the block must be removed.
             overtaking.check_read(Lake(self.place), reads)
             yield
             overtaking.check_read(Lake(self.place), reads)
@@ -292,23 +292,23 @@ class Lake:
             yield
 
     def discard(self, shards: Mapping[str, Collection[str]]) -> None:
-        """Remove shards that this job wrote and has no use for, by their tables; those that are published stay.
+        """Remove unneeded shards of this job, by their tables; published ones stay.
 
-        On object storage, where another job may be publishing them, they stay for `phonolake verify --mend`.
+        On object storage, where another job may publish them, they stay for `phonolake verify --mend`.
         """
         if not self.place.is_remote:
             with locked(self.root / ".lock"):
                 self._discard(shards)
 
     def build_catalog(self) -> None:
-        """Write `catalog.duckdb` again, from what is published."""
+        """Rewrite `catalog.duckdb` from the published versions."""
         with self.alone():
             catalog.build(self._another(), anew=True)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def write_state(self, versions: dict[str, int], changed: Sequence[str] = (), before: State | None = None) -> None:
-        """Publish versions of tables, all at once, behind what was published `before`."""
+        """Publish versions of tables, all at once, after the state `before`."""
         publications.publish(self.place, before or publications.read(self.place), versions, changed)
 
     def _commit_once(self, changes: Mapping[str, Change], reads: Reads) -> dict[str, int]:
@@ -318,13 +318,13 @@ class Lake:
         try:
             overtaking.check(lake, changes, reads)
         except OvertakenError:
-            # What a stage wrote its next attempt takes up; what was written again it has no use for.
+            # The next attempt reuses a stage's shards, but not rewritten ones.
             added = {name: [] if c.reusable else [shard.file for shard in c.add] for name, c in changes.items()}
             if not self.place.is_remote:
                 self._discard({name: [*added[name], *change.replaces] for name, change in changes.items()})
             raise
         newest = {name: lake.commit_table(name, change) for name, change in changes.items()}
-        # What a killed publication left: nobody else writes here while the lock is held.
+        # Remains of a killed publication: no other job writes here while the lock is held.
         for unfinished in () if self.place.is_remote else self.root.glob(f".*{TEMPORARY}"):
             unfinished.unlink(missing_ok=True)
         changed = [name for name in newest if newest[name] != state.tables.get(name)]
@@ -332,7 +332,7 @@ class Lake:
         return state.tables | newest
 
     def _commit_among_others(self, changes: Mapping[str, Change], reads: Reads) -> dict[str, int]:
-        """Commit where there is no lock: whoever comes second looks again at what the first has published."""
+        """Commit without a lock: the second job reads again what the first has published."""
         changes = {name: sending.sent(self, name, change) for name, change in changes.items()}
         lost = faults = 0
         while True:
@@ -349,7 +349,7 @@ class Lake:
         return published
 
     def _another(self, versions: Mapping[str, int] | None = None) -> "Lake":
-        """The same lake, or some versions of it, with what this one has read of tables."""
+        """The same lake, or some versions of it, with the tables that this one has already read."""
         lake = Lake(self.place, versions)
         lake._known = self._known
         return lake
@@ -361,7 +361,7 @@ class Lake:
         return self._known[table, version]
 
     def _first_names(self) -> list[str]:
-        """First parts of the names that lie in the place of a lake that is to be made."""
+        """First parts of the names at the place of a new lake."""
         if self.place.is_remote:
             return sorted({entry.name.partition("/")[0] for entry in self.place.list("")})
         return [path.name for path in self.root.iterdir()] if self.root.exists() else []
@@ -373,18 +373,18 @@ class Lake:
                 (self.folder(table) / file).unlink(missing_ok=True)
 
     def overtaken(self, table: str) -> OvertakenError:
-        """What to raise when somebody else has published a table: it names the job."""
+        """The error when another job has published a table; it names the job."""
         writer = publications.read(self.place).writers.get(table)
         who = f"the {writer}," if writer else "another job"
         return OvertakenError(f"{who} changed {table} meanwhile: run the command again")
 
     def commit_table(self, table: str, change: Change) -> int:
-        """Make the newest version of a table's log what is published, with the change; returns its number."""
+        """Commit the published version with the change as the newest of a table's log; returns its number."""
         published = self.versions().get(table, -1)
         folder = self.folder(table)
         if not self.place.is_remote:
             folder.mkdir(parents=True, exist_ok=True)
-            # What is published is not read again.
+            # The published version is not read again.
             there = self.shards(table)
             checksums.record(folder, [shard.file for shard in change.add if there.get(shard.file) != shard])
             history.drop_torn(folder, published)

@@ -1,4 +1,4 @@
-"""What lakes may hold from before commits said what they rest on: tracks that stand there twice, and rows left out."""
+"""Repair faults from before commits stated their dependencies: duplicate tracks, and dropped rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ from phonolake.store.naming import TOMBSTONES, naming
 from phonolake.store.rewrite import without
 from phonolake.store.shards import SEPARATOR, SUFFIX
 
-# Tables that others are derived from, shard by shard.
+# Tables from which others are derived, shard by shard.
 INPUTS = ("audio", "features_", "spectrograms", "embeddings")
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A derived shard that a job took out of a table although its input is published; it may lie there still."""
+    """A derived shard that a job removed from a table although its input is published; its file may still exist."""
 
     table: str
     file: str
@@ -25,7 +25,7 @@ class Dropped:
 
 @dataclass(slots=True)
 class Doubled:
-    """Tracks that several ingests took in: what goes, by the name that their shards share."""
+    """Tracks that several ingests added: the rows to remove, by the common name of their shards."""
 
     losing: dict[str, set[str]] = field(default_factory=dict)
 
@@ -35,10 +35,10 @@ class Doubled:
 
 
 def dropped(lake: Lake) -> Iterator[Dropped]:
-    """Shards that an earlier version named, whose like of the same making is published, and whose input is too."""
+    """Shards of an earlier version, if others of the same product are published, and so is their input."""
     versions = lake.versions()
     published = {table: set(lake.shards(table)) for table in versions}
-    # Other tables have shards of the same names, which stay when the audio is written again without some tracks.
+    # Other tables have shards of the same names, which stay when the audio is rewritten without some tracks.
     inputs = {file for table, files in published.items() if table.startswith(INPUTS) for file in files}
     for table, files in published.items():
         makings = {SEPARATOR.join(file.split(SEPARATOR)[:2]) for file in files}
@@ -52,7 +52,7 @@ def dropped(lake: Lake) -> Iterator[Dropped]:
 
 
 def bring_back(lake: Lake) -> list[Dropped]:
-    """Publish again what was dropped and lies there."""
+    """Publish dropped shards again if their files exist."""
     seen = lake.pinned()
     found = [shard for shard in dropped(seen) if shard.is_there]
     changes: dict[str, Change] = {}
@@ -60,14 +60,14 @@ def bring_back(lake: Lake) -> list[Dropped]:
         change = changes.setdefault(shard.table, Change(schema_of(seen, shard.table), reusable=True))
         change.add += seen.describe(shard.table, [shard.file])
     if changes:
-        # Without the version of the forgotten tracks, of which these shards may hold some: they are looked through.
+        # Without the version of the forgotten tracks, because these shards may contain some: they are checked.
         whole = {table: version for table, version in seen.versions().items() if table != TOMBSTONES}
         lake.commit(changes, Reads(whole))
     return found
 
 
 def doubled(lake: Lake) -> Doubled:
-    """Tracks with several rows; the newest file's stay."""
+    """Tracks with several rows; those of the newest file stay."""
     found = Doubled()
     files = {table: list(lake.shards(table)) for table in ("tracks", "audio")}
     if not all(files.values()):
@@ -88,7 +88,7 @@ def doubled(lake: Lake) -> Doubled:
 
 
 def take_out_doubles(lake: Lake) -> Doubled:
-    """Write the shards of doubled tracks again with one row for each, and those that were made of them."""
+    """Rewrite the shards of duplicate tracks with one row for each, and the shards derived from them."""
     seen = lake.pinned()
     found = doubled(seen)
     changes: dict[str, Change] = {}
@@ -110,7 +110,7 @@ def take_out_doubles(lake: Lake) -> Doubled:
 
 
 def schema_of(lake: Lake, table: str) -> schema.TableSchema:
-    """The schema of a table as it is declared, or as a feature set brought it."""
+    """The declared schema of a table, or that of a feature set."""
     return schema.tables().get(table) or catalog.published_set(lake, table, lake.versions()[table])
 
 

@@ -1,8 +1,8 @@
-"""A folder of this machine that stands for one on object storage: its names, sizes and times, without the bytes.
+"""A local folder that represents one on object storage: names, sizes and times, without the bytes.
 
-Readers of datasets go through folders, as `os.walk` and `pathlib` do. What they open, such as tables, is brought; all
-else is an empty file of the right length, of which the disk holds nothing. It lies among the copies of this machine,
-and only what has changed is done when it is needed again.
+Readers of datasets use folders, with `os.walk` and `pathlib`. Files that they open, such as tables, are downloaded; all
+others are sparse files of the right length, which take no disk space. The folder is in the local cache, and only
+changes are applied when it is needed again.
 """
 
 import errno
@@ -24,23 +24,23 @@ from phonolake.store.objects import Entry
 from phonolake.store.place import CLOUDS, URL, Place, caches
 
 FOLDER = "sources"
-# Objects that are brought at once.
+# Parallel downloads.
 PARALLEL = 16
 EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """What stands for a folder on object storage.
+    """The local representation of a folder on object storage.
 
     Parameters
     ----------
     folder : Path
         On this machine.
     address : str
-        What it stands for, such as ``s3://music/jazz``.
+        The remote folder, such as ``s3://music/jazz``.
     unnamed : list of str
-        Objects that no file can stand for, since they are folders as well or their names are too long.
+        Objects that no file can represent, because they are folders as well or their names are too long.
     """
 
     folder: Path
@@ -48,39 +48,39 @@ class Mirror:
     unnamed: list[str] = field(default_factory=list)
 
     def url(self, path: Path) -> str | None:
-        """The object that a path stands for; None for one outside of the folder."""
+        """The object of a path; None for one outside the folder."""
         inside = os.fspath(self.folder) + os.sep
         text = os.fspath(path)
         return f"{self.address}/{text.removeprefix(inside)}" if text.startswith(inside) else None
 
     def said(self, text: str) -> str:
-        """A text about files in which they are called as the user knows them."""
+        """A message about files with their remote names."""
         return text.replace(os.fspath(self.folder), self.address)
 
     def exists(self, url: str) -> bool:
-        """Whether an object is there, here or elsewhere; one of which that cannot be known counts as there."""
+        """Whether an object exists, local or remote; True if unknown."""
         inside = f"{self.address}/"
         return (self.folder / url.removeprefix(inside)).exists() if url.startswith(inside) else exists(url)
 
 
 def is_remote(text: str) -> bool:
-    """Whether a text names a folder or an object on object storage."""
+    """Whether a text is an address on object storage."""
     found = URL.match(text)
     return found is not None and found["scheme"].lower() in CLOUDS
 
 
 @contextmanager
 def standing(text: str, kind: str, brought: Callable[[str], bool]) -> Iterator[Mirror]:
-    """List a folder on object storage and give what stands for it, as it is now, to nobody else at the same time.
+    """List a folder on object storage and return its local representation, under a lock.
 
     Parameters
     ----------
     text : str
         Its address.
     kind : str
-        What reads it: others may want other files.
+        Its reader, because others may need other files.
     brought : callable
-        Whether a file of this name is read, so that its bytes are needed.
+        Whether the bytes of a file of this name are needed.
 
     Raises
     ------
@@ -102,14 +102,14 @@ def standing(text: str, kind: str, brought: Callable[[str], bool]) -> Iterator[M
 
 @contextmanager
 def brought(text: str) -> Iterator[Path]:
-    """A file or folder on this machine: what a path names, or what is at an address, copied while the block runs.
+    """A local file or folder: that of a path, or a copy of an address while the block runs.
 
     Raises
     ------
     UsageError
         When nothing is at the address.
     StorageError
-        When it cannot be had.
+        When it cannot be read.
     """
     if not is_remote(text):
         yield Place.at(text).root if text.lower().startswith("file://") else Path(text).expanduser()
@@ -130,7 +130,7 @@ def brought(text: str) -> Iterator[Path]:
 
 @contextmanager
 def _said(mirror: Mirror) -> Iterator[None]:
-    """Call files in errors of the block as the user knows them."""
+    """Use the remote names of files in errors of the block."""
     try:
         yield
     except PhonolakeError as error:
@@ -140,33 +140,33 @@ def _said(mirror: Mirror) -> Iterator[None]:
 
 
 def split(url: str) -> tuple[str, str]:
-    """Address of the bucket, and name below it, of what a URL names; a `UsageError` where it names nothing."""
+    """Address of the bucket of a URL, and the name below it; a `UsageError` if it names nothing."""
     found = URL.match(url)
     bucket, _, name = (found["rest"] if found else "").partition("/")
     name = name.strip("/")
     if not found or not bucket or {"", ".", ".."} & set(name.split("/") if name else []):
         raise UsageError(f"{url} names nothing on object storage: name a bucket and a folder, such as s3://music/jazz")
-    # A bucket is a place of its own: in names below it any character may stand.
+    # A bucket is a place of its own: names below it may contain any character.
     return Place.at(f"{found['scheme'].lower()}://{bucket}").address, name
 
 
 @contextmanager
 def reading(url: str, size: int, most: int) -> Iterator[tuple[bytes | Path, Entry]]:
-    """The bytes of an object, and what it is; of a large one a file that goes with the block, even after a kill.
+    """The bytes of an object, and its entry; for a large one a temporary file that does not survive a kill.
 
     Parameters
     ----------
     size : int
         Its bytes, as it was listed.
     most : int
-        Bytes that are held in memory.
+        Bytes to hold in memory.
 
     Raises
     ------
     FileNotFoundError
         When it is not there.
     StorageError
-        When it cannot be had; a `TakenError` when it changes meanwhile.
+        When it cannot be read; a `TakenError` when it changes meanwhile.
     """
     bucket, name = split(url)
     if size <= most:
@@ -182,7 +182,7 @@ def reading(url: str, size: int, most: int) -> Iterator[tuple[bytes | Path, Entr
 
 
 def exists(url: str) -> bool:
-    """Whether an object is there; one of which that cannot be known counts as there."""
+    """Whether an object exists; True if unknown."""
     try:
         return Place(split(url)[0]).exists(split(url)[1])
     except PhonolakeError:
@@ -195,7 +195,7 @@ def nanoseconds(modified: datetime) -> int:
 
 
 class _Copying:
-    """Makes a folder what a listing says."""
+    """Makes a folder match a listing."""
 
     def __init__(self, mirror: Mirror, place: Place, prefix: str, brought: Callable[[str], bool]) -> None:
         self._mirror, self._place, self._prefix, self._brought = mirror, place, prefix, brought
@@ -203,7 +203,7 @@ class _Copying:
         self._to_bring: list[Entry] = []
 
     def bring_up_to_date(self) -> None:
-        """Add, change and remove what has to be."""
+        """Add, change and remove files as needed."""
         folders_too = [entry for entry in self._entries() if not self._put(entry)]
         if not self._there:
             raise UsageError(f"there is nothing at {self._mirror.address}: name a bucket and a folder that holds files")
@@ -218,13 +218,13 @@ class _Copying:
     def _entries(self) -> Iterator[Entry]:
         for entry in objects.streamed(self._place.address, self._prefix):
             below = entry.name.removeprefix(self._prefix)
-            # A listing that broke off is begun again, and names them again.
+            # An interrupted listing starts again and repeats names.
             if below and below not in self._there:
                 self._there.add(below)
                 yield entry
 
     def _put(self, entry: Entry) -> bool:
-        """Let a file stand for an object, whose bytes come last where they are read; False where a folder is."""
+        """Create the file for an object, with its bytes if they are needed; False if there is a folder."""
         path = self._path(entry)
         try:
             facts = os.lstat(path)
@@ -247,7 +247,7 @@ class _Copying:
         return True
 
     def _make_folder(self, folder: Path) -> None:
-        """Make a folder, also where an object has its name."""
+        """Make a folder, even if an object has its name."""
         if folder.is_dir():
             return
         for path in (folder, *folder.parents):
@@ -265,7 +265,7 @@ class _Copying:
         self._pass_over(entry)
 
     def _pass_over(self, entry: Entry) -> None:
-        # What programs put to show an empty folder is no file.
+        # Markers of empty folders are not files.
         if entry.size:
             self._mirror.unnamed.append(f"{self._place.address}/{entry.name}")
 
@@ -275,7 +275,7 @@ class _Copying:
             return
         try:
             self._place.bring(entry.name, path, entry.size, entry.tag)
-        except FileNotFoundError:  # it went since it was listed
+        except FileNotFoundError:  # it was deleted since the listing
             path.unlink(missing_ok=True)
         except OSError as error:
             path.unlink(missing_ok=True)

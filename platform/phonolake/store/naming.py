@@ -1,4 +1,4 @@
-"""Which rows of a table name a track, and which of them name one that was forgotten."""
+"""Rows of a table that name a track, and rows that name a forgotten one."""
 
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 if TYPE_CHECKING:
     from phonolake.store.lake import Lake
 
-# Columns that name a track: a row about several tracks goes with any of them.
+# Columns that name a track: a row about several tracks is removed with any of them.
 NAMING = ("track_id", "other_id", "first_id", "second_id")
-# The table of those that were taken down.
+# The table of removed tracks.
 TOMBSTONES = "forgotten"
 
 
@@ -22,7 +22,7 @@ def naming(columns: pa.Schema) -> list[str]:
 
 
 def holding(rows: pa.Table, track_ids: pa.Array) -> pa.ChunkedArray:
-    """For each row whether it names any of these tracks."""
+    """For each row, whether it names any of these tracks."""
     found = [pc.fill_null(pc.is_in(rows[name], track_ids), False) for name in naming(rows.schema)]
     held = found[0]
     for more in found[1:]:
@@ -31,7 +31,7 @@ def holding(rows: pa.Table, track_ids: pa.Array) -> pa.ChunkedArray:
 
 
 def holds(shard: Path | IO[bytes], track_ids: pa.Array) -> bool:
-    """Whether a shard has rows of these tracks; one that cannot be read may have some.
+    """Whether a shard has rows of these tracks; True for an unreadable one.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def names(shard: Path | IO[bytes]) -> pa.Table:
 
 
 def buried(lake: "Lake") -> pa.Array:
-    """Ids of the tracks that a lake has forgotten."""
+    """Ids of the forgotten tracks of a lake."""
     ids: set[str] = set()
     for file in lake.shards(TOMBSTONES):
         ids.update(names(lake.opened(TOMBSTONES, file))["track_id"].to_pylist())

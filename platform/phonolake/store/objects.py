@@ -1,9 +1,9 @@
-"""Object storage, request by request: what can be tried again is, and what remains is one line without secrets.
+"""Requests to object storage: retried if possible, and errors are one line without secrets.
 
 Every function takes the address of a place, such as ``s3://bucket/prefix``, and names below it. Credentials and
 endpoints come from the environment, by the names of each cloud: ``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``,
-``GOOGLE_APPLICATION_CREDENTIALS``, ``AZURE_STORAGE_ACCOUNT_NAME`` ...; those of S3 from profiles too, as
-`store.profiles` says.
+``GOOGLE_APPLICATION_CREDENTIALS``, ``AZURE_STORAGE_ACCOUNT_NAME`` ...; those of S3 also from profiles, see
+`store.profiles`.
 """
 
 import os
@@ -27,24 +27,24 @@ from phonolake.store import profiles
 
 Found = TypeVar("Found")
 
-# Objects that are twice as large are put in parts of this size.
+# Objects of at least twice this size are uploaded in parts of this size.
 PART = 16 << 20
-# The library tries each request again, after 0.1, 0.2, 0.4 ... seconds, where that can help.
+# The library retries each request, after 0.1, 0.2, 0.4 ... seconds, if that can help.
 RETRIES: Any = {"max_retries": 8}
-# Objects that are listed in one answer.
+# Objects per response of a listing.
 PAGE = 1000
 TIMEOUTS: Any = {"timeout": "120s", "connect_timeout": "10s"}
-# It does not ask again when a connection breaks in the middle of an answer: what may be asked twice is asked so often.
+# It does not retry when a connection breaks during a response: we retry idempotent requests this often.
 READINGS = 5
-# What is not for this user, or lies in an archive.
+# Not accessible to this user, or archived.
 REFUSED = ("AccessDenied", "InvalidObjectState", "BlobArchived")
 DENIED = ("403 ", "401 ", "Expired", "InvalidAccessKey", "Unauthenticated", "credential")
 
 
 class StorageError(PhonolakeError):
-    """Object storage did not do what it was asked for.
+    """A request to object storage failed.
 
-    Another try may help where it is `passing`; `refused` says why this object alone cannot be had.
+    A retry may help if it is `passing`; `refused` is the reason if only this object is not available.
     """
 
     passing = True
@@ -52,12 +52,12 @@ class StorageError(PhonolakeError):
 
 
 class TakenError(StorageError):
-    """What was to be created is there, or what was to be replaced is another version by now."""
+    """An object to create exists already, or an object to replace has changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file of a place: its name, bytes, when it was last written, and what changes when it is written again."""
+    """One file of a place: its name, bytes, time of the last write, and a tag that changes with every write."""
 
     name: str
     size: int
@@ -66,7 +66,7 @@ class Entry:
 
 
 def read(address: str, name: str) -> tuple[bytes, Entry]:
-    """What an object holds, and what it is; `FileNotFoundError` when it is not there."""
+    """The content of an object and its entry; `FileNotFoundError` if it does not exist."""
 
     def whole() -> tuple[bytes, Entry]:
         found = obstore.get(client(address), name)
@@ -76,25 +76,25 @@ def read(address: str, name: str) -> tuple[bytes, Entry]:
 
 
 def entry(address: str, name: str) -> Entry:
-    """What an object is; `FileNotFoundError` when it is not there."""
+    """The entry of an object; `FileNotFoundError` if it does not exist."""
     return again(address, name, lambda: _entry(obstore.head(client(address), name)))
 
 
 def part(address: str, name: str, start: int, end: int, tag: str | None = None) -> bytes:
-    """Some bytes of an object; with a tag a `TakenError` when it is another one by now."""
+    """Some bytes of an object; with a tag a `TakenError` if it has changed."""
     options: Any = {"range": (start, end)} | ({"if_match": tag} if tag else {})
 
     def some() -> bytes:
         found = bytes(obstore.get(client(address), name, options=options).bytes())
         if len(found) != end - start:
-            raise OSError("the object is shorter than it was said to be")
+            raise OSError("the object is shorter than its stated size")
         return found
 
     return again(address, name, some)
 
 
 def facts(address: str, name: str) -> tuple[int, dict[str, str]]:
-    """Bytes of an object, and what was kept with it; `FileNotFoundError` when it is not there."""
+    """Size of an object and its metadata; `FileNotFoundError` if it does not exist."""
     with _asking(address, name):
         found = obstore.get(client(address), name, options={"head": True})
         return found.meta["size"], {str(key): str(value) for key, value in found.attributes.items()}
@@ -108,7 +108,7 @@ def put(
     Raises
     ------
     TakenError
-        When there is one and it was to be created, or its tag is not that of `match`.
+        If it exists and should be created, or its tag differs from `match`.
     """
     mode: Any = "create" if create else {"e_tag": match} if match is not None else "overwrite"
     size = data.stat().st_size if isinstance(data, Path) else len(data)
@@ -125,7 +125,7 @@ def put(
 
 
 def listed(address: str, prefix: str, after: str) -> Iterator[Entry]:
-    """Objects below a prefix, in order of their names, from behind a name on."""
+    """Objects below a prefix, in order of their names, after a given name."""
 
     def all_of_them() -> list[Any]:
         return [meta for some in obstore.list(client(address), prefix, offset=after or None) for meta in some]
@@ -136,7 +136,7 @@ def listed(address: str, prefix: str, after: str) -> Iterator[Entry]:
 
 
 def streamed(address: str, prefix: str) -> Iterator[Entry]:
-    """Objects below a prefix as they are listed, for any number of them; some come twice when a listing breaks off.
+    """Objects below a prefix as they are listed, for any number of them; some come twice after an interruption.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def streamed(address: str, prefix: str) -> Iterator[Entry]:
 
 
 def delete(address: str, names: Sequence[str]) -> None:
-    """Remove objects; those that are gone are gone."""
+    """Delete objects; missing ones are ignored."""
 
     def each() -> None:
         for name in names:
@@ -175,7 +175,7 @@ def delete(address: str, names: Sequence[str]) -> None:
 
 
 class Parts(RawIOBase):
-    """An object of so many bytes that is read part by part."""
+    """An object of known size that is read part by part."""
 
     def __init__(self, address: str, name: str, size: int) -> None:
         super().__init__()
@@ -218,7 +218,7 @@ def client(address: str) -> Any:
 
 
 def options(address: str) -> dict[str, str]:
-    """What other libraries are told about an address, beyond what they read from the environment."""
+    """Options for other libraries about an address, in addition to those in the environment."""
     if not address.startswith("s3://"):
         return {}
     found = profiles.access()
@@ -226,29 +226,29 @@ def options(address: str) -> dict[str, str]:
 
 
 def forget_clients() -> None:
-    """Read the environment again when an address is used the next time."""
+    """Read the environment again at the next use of an address."""
     client.cache_clear()
 
 
 def complaint(error: Exception) -> str:
-    """What object storage said, on one line and without addresses and requests."""
+    """The error of object storage on one line, without addresses and requests."""
     text = str(error)
     code = re.search(r"<Code>([A-Za-z0-9]+)</Code>", text)
     status = re.search(r"status code: (\d+ [A-Za-z ]+)", text)
     if status:
         return status[1].strip() + (f": {code[1]}" if code else "")
-    # What another library adds below is the cause, in colours.
+    # Another library appends the cause below, with colours.
     last = re.sub(r"\x1b\[\d*m|↳", "", text.split("\n\n")[0]).strip().split("\n")[-1].strip()
     return re.sub(r"https?://\S+", "...", last.rpartition(": ")[2] or last)[:120]
 
 
 def again(address: str, name: str, ask: Callable[[], Found], also: type[Exception] = BaseError) -> Found:
-    """What a request gives that may be made twice, the first of several that is not spoiled on its way.
+    """The result of an idempotent request, repeated after broken connections.
 
     Parameters
     ----------
     also : type
-        What another library raises for what object storage says; its other errors stay as they are.
+        Error class of another library for errors of object storage; its other errors are passed on.
 
     Raises
     ------
@@ -271,7 +271,7 @@ def again(address: str, name: str, ask: Callable[[], Found], also: type[Exceptio
 
 
 def failure(where: str, error: Exception) -> StorageError:
-    """What to raise where object storage complains: one line, with the way out."""
+    """The error for a failure of object storage: one line, with advice."""
     way_out, passing = _way_out(str(error))
     failed = StorageError(f"object storage failed at {where} ({complaint(error)}): {way_out}")
     failed.passing = passing
@@ -280,13 +280,13 @@ def failure(where: str, error: Exception) -> StorageError:
 
 
 def is_of_storage(error: Exception) -> bool:
-    """Whether an error of another library says what object storage or the network said."""
+    """Whether an error of another library comes from object storage or the network."""
     return bool(re.search(r"Generic (S3|GCS|MicrosoftAzure) error|ObjectStore|object store|status code", str(error)))
 
 
 @contextmanager
 def _asking(address: str, name: str) -> Iterator[None]:
-    """Say on one line what object storage complains about, without what only a debugger wants to see."""
+    """Turn errors of object storage into one line, without debugging details."""
     where = f"{address}/{name}"
     try:
         yield
@@ -299,28 +299,28 @@ def _asking(address: str, name: str) -> Iterator[None]:
 
 
 def _renewed() -> Any:
-    """Credentials that hold for some time, as the library asks for them again and again."""
+    """Temporary credentials, which the library requests repeatedly."""
     keys = profiles.access().keys
-    assert keys is not None, "a profile gives credentials once and not again"
+    assert keys is not None, "a profile gave credentials once but not again"
     return asdict(keys)
 
 
 def _is_plain(endpoint: str | None) -> bool:
-    """Whether S3 is spoken without TLS, as whoever names such an endpoint wants it."""
+    """Whether to use S3 without TLS, if the endpoint says so."""
     named = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
     return named.startswith("http://") or os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
 
 
 def _entry(meta: Any) -> Entry:
     tag = meta["e_tag"] or ""
-    # Listings of Azure leave out the quotes, which a condition needs.
+    # Listings of Azure omit the quotes that a condition needs.
     quoted = tag if not tag or tag.startswith(('"', "W/")) else f'"{tag}"'
     return Entry(meta["path"], meta["size"], meta["last_modified"], quoted)
 
 
 def _way_out(said: str) -> tuple[str, bool]:
-    """What a user can do, and whether another try may help."""
-    # The answer to a HEAD has no room for words.
+    """Advice for the user, and whether a retry may help."""
+    # The response to a HEAD has no message.
     wordless = "400 Bad Request" in said and "<Code>" not in said
     if wordless or any(word in said for word in DENIED):
         return "check the credentials of the environment, and whether they may read and write there", False

@@ -1,4 +1,4 @@
-"""What every stage returns, and the row of `runs` that says it is finished."""
+"""The result of a stage, and its row in `runs`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from phonolake.store.shards import SUFFIX, Shard, keep_rows
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a stage did: inputs = outputs + rejects. `run_id` is None when there was nothing to do."""
+    """The result of a stage: inputs = outputs + rejects. `run_id` is None if there was nothing to do."""
 
     stage: str
     run_id: str | None
@@ -27,7 +27,7 @@ class Outcome:
 
 
 def finish(lake: Lake, config: Any, outcomes: Sequence[Outcome], started: datetime) -> Change:
-    """Write the rows of `runs` for runs that are about to be committed; those that are there already stay."""
+    """Write the rows of `runs` for runs that are about to be committed; existing ones stay."""
     table = schema.table("runs")
     change = Change(table)
     known = lake.shards("runs")
@@ -49,13 +49,13 @@ def finish(lake: Lake, config: Any, outcomes: Sequence[Outcome], started: dateti
             "finished_at": now(),
             "code_version": CODE_VERSION,
         }
-        # A publication that was cut short has logged the file already, with its size: it must stay as it is.
+        # An interrupted publication has logged the file with its size already: it must not change.
         change.add.append(keep_rows(lake.path("runs", o.run_id), table.arrow, [row]))
     return change
 
 
 def count_tracks(lake: Lake, table: str, files: Iterable[str]) -> int:
-    """Tracks in some shards of a table; with segments, most have several rows. Few shards have to be read for it."""
+    """Number of tracks in some shards of a table; with segments, most have several rows. Few shards need to be read."""
     published = lake.shards(table)
 
     def count(file: str) -> int:
@@ -71,7 +71,7 @@ def count_tracks(lake: Lake, table: str, files: Iterable[str]) -> int:
 
 
 def versions(lake: Lake, *tables: str) -> dict[str, int]:
-    """Versions of these tables that a lake shows, to be taken before they are read; -1 for those that have none yet."""
+    """Versions of these tables in a lake, to be read before the tables; -1 for those that have none yet."""
     published = lake.versions()
     return {name: published.get(name, -1) for name in tables}
 
@@ -82,7 +82,7 @@ def now() -> datetime:
 
 
 def merge(*changes: Change) -> Change:
-    """One change that adds and removes what all of them do; all are about the same table."""
+    """Merge several changes of the same table into one."""
     added: dict[str, Shard] = {s.file: s for c in changes for s in c.add}
     removed = dict.fromkeys(f for c in changes for f in c.remove)
     replaced = {new: old for c in changes for new, old in c.replaces.items()}

@@ -1,4 +1,4 @@
-"""Whether what a commit rests on is still what is published."""
+"""Check whether the dependencies of a commit are still published."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def check(lake: "Lake", changes: Mapping[str, Change], reads: Reads) -> None:
-    """Refuse a commit that others have overtaken.
+    """Refuse a commit that another job has overtaken.
 
     Parameters
     ----------
     lake : Lake
-        What is published now.
+        The currently published state.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def check(lake: "Lake", changes: Mapping[str, Change], reads: Reads) -> None:
 
 
 def check_read(lake: "Lake", reads: Reads) -> None:
-    """Refuse what others have changed since it was read; the errors are those of `check`."""
+    """Refuse if another job has changed tables since they were read; the errors are those of `check`."""
     for table, version in reads.whole.items():
         if table != TOMBSTONES and lake.versions().get(table, -1) != version:
             raise lake.overtaken(table)
@@ -40,7 +40,7 @@ def check_read(lake: "Lake", reads: Reads) -> None:
 
 
 def _check_current(lake: "Lake", table: str, change: Change) -> None:
-    """What is replaced must be published, unless all that takes its place is: then it was replaced by this."""
+    """A replaced shard must be published, unless its replacements are: then this commit was already made."""
     published = lake.shards(table)
     for new, old in change.replaces.items():
         if new not in published and old not in published:
@@ -48,7 +48,7 @@ def _check_current(lake: "Lake", table: str, change: Change) -> None:
 
 
 def _check_forgotten(lake: "Lake", changes: Mapping[str, Change], reads: Reads) -> None:
-    """New rows may name no track that was forgotten, since the job read the table of those or ever."""
+    """New rows must not name a forgotten track."""
     version = lake.versions().get(TOMBSTONES, -1)
     if version < 0 or reads.whole.get(TOMBSTONES) == version:
         return

@@ -1,4 +1,4 @@
-"""Encoded recordings out of the shards of `audio`: in one row each, or, where they are large, in a row for each piece.
+"""Encoded recordings from the shards of `audio`: in one row each, or, if large, in a row for each piece.
 
 Arrow holds about three copies of a binary value while it reads or writes it. In pieces, a recording of any length takes
 no more memory than one of them.
@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 
 from phonolake.records import Seconds
 
-# Larger recordings are stored in pieces of this size; the last one has what is left.
+# Larger recordings are stored in pieces of this size; the last one has the rest.
 PIECE = 32 << 20
-# The column that numbers them; shards of older lakes lack it.
+# The column with their numbers; shards of older lakes lack it.
 NUMBER = "piece"
 
 
 class Pieces:
-    """A recording that lies in several rows of a shard: it has a length and gives slices, as `bytes` do.
+    """A recording in several rows of a shard: it has a length and slices, like `bytes`.
 
     One piece is in memory at a time.
 
@@ -79,7 +79,7 @@ def stored(path: Path) -> Iterator[tuple[str, bytes | Pieces, Seconds]]:
 
 
 def cut(size: int) -> Iterator[tuple[int | None, slice]]:
-    """The rows of a recording of that many bytes: number and part of each; None for what is not cut."""
+    """The rows of a recording of that many bytes: number and part of each; None if it is not split."""
     if size <= PIECE:
         yield None, slice(0, size)
         return
@@ -96,7 +96,7 @@ def _encoded(file: pq.ParquetFile, group: int, rows: list[int]) -> list[bytes]:
     table = file.read_row_group(group, columns=["bytes"])
     buffers = [table["bytes"][row].as_buffer() for row in rows]
     del table
-    # Reading takes three times what a file takes: that goes back before the file is copied and decoded.
+    # Reading takes three times the size of a file: free it before the file is copied and decoded.
     pa.default_memory_pool().release_unused()
     found = [buffer.to_pybytes() for buffer in buffers]
     del buffers

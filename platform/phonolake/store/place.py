@@ -1,8 +1,8 @@
-"""Where a lake lies: a folder, or a prefix on object storage, of which a folder of this machine keeps copies.
+"""The place of a lake: a folder, or a prefix on object storage with a local folder of copies.
 
-A place knows files by names with slashes. In a folder all that holds for `phonolake.files` holds. On object storage
-they are objects: each is put as a whole, can be created by one writer only, or replaced only by whoever knows its last
-version. There is no rename, no lock and no append there, so nothing relies on them.
+A place names files with slashes. In a folder they have the guarantees of `phonolake.files`. On object storage they are
+objects: each is written as a whole, can be created by one writer only, or replaced only by a writer that knows its last
+version. There is no rename, lock or append there, so nothing relies on them.
 """
 
 import os
@@ -25,26 +25,26 @@ from phonolake.store.objects import Entry, TakenError
 
 URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<rest>.*)", re.DOTALL)
 CLOUDS = ("s3", "gs", "az")
-# Delta logs take a path for a URL: they decode '%' and turn a backslash round.
+# Delta logs treat a path as a URL: they decode '%' and turn backslashes into slashes.
 UNADDRESSABLE = "%\\"
-# SQL reads patterns in the names of files, and URLs have parts of their own.
+# SQL interprets patterns in file names, and URLs have reserved characters.
 UNADDRESSABLE_URL = UNADDRESSABLE + "*?[]#"
-# Parts of an object that are brought at once.
+# Parts of an object that are downloaded at once.
 AT_ONCE = 4
-# Whoever reads some columns reads at least so much at once.
+# Minimum size of a read of some columns.
 READ_AHEAD = 256 << 10
-# Where copies lie, and how much of them stays.
+# Environment variables for the folder of copies, and its size.
 CACHE, MOST = "PHONOLAKE_CACHE", "PHONOLAKE_CACHE_GB"
 MOST_GB = 50.0
-# Copies that somebody may be about to open stay.
+# Age below which copies stay, because a reader may be about to open them.
 FRESH_SECONDS = 600
-# Bytes that this process has brought since it last looked at what there is.
+# Bytes that this process has downloaded since its last check of the cache.
 _brought: list[int] = []
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder or a prefix on object storage. `Place.at` makes one of what a user writes.
+    """A folder or a prefix on object storage. `Place.at` makes one from user input.
 
     Parameters
     ----------
@@ -56,12 +56,12 @@ class Place:
 
     @classmethod
     def at(cls, text: "str | Path | Place") -> "Place":
-        """The place that a path or a URL names.
+        """The place of a path or a URL.
 
         Raises
         ------
         UsageError
-            For a URL of another kind, and for what neither a file system nor a Delta log can address.
+            For a URL of another kind, and for a path that the file system or a Delta log cannot address.
         """
         if isinstance(text, Place):
             return text
@@ -81,29 +81,29 @@ class Place:
 
     @property
     def root(self) -> Path:
-        """Its folder; for object storage the one on this machine that keeps copies, and what is about to be put."""
+        """Its folder; for object storage the local one with copies and files to upload."""
         if not self.is_remote:
             return Path(self.address)
         return caches() / f"{self.address.rpartition('/')[2]}-{digest(self.address, length=12)}"
 
     def uri(self, name: str) -> str:
-        """How Delta names a file or a folder."""
+        """Delta's name of a file or a folder."""
         return f"{self.address}/{name}" if self.is_remote else (self.root / name).as_uri()
 
     def named(self, name: str) -> str:
-        """How SQL, and a user, names a file."""
+        """The name of a file for SQL and users."""
         return f"{self.address}/{name}" if self.is_remote else str(self.root / name)
 
     # -- files as a whole ---------------------------------------------------------------------------------------------
 
     def read(self, name: str) -> bytes:
-        """What a file holds; `FileNotFoundError` when it is not there."""
+        """The content of a file; `FileNotFoundError` if it does not exist."""
         if not self.is_remote:
             return (self.root / name).read_bytes()
         return objects.read(self.address, name)[0]
 
     def read_tagged(self, name: str) -> tuple[bytes, str]:
-        """What a file holds, and its tag."""
+        """The content of a file, and its tag."""
         if not self.is_remote:
             with open(self.root / name, "rb") as file:
                 return file.read(), _tag(os.fstat(file.fileno()))
@@ -124,18 +124,18 @@ class Place:
         Parameters
         ----------
         data : bytes or Path
-            What to write, or the file of this machine that holds it.
+            The content, or a local file with it.
         create : bool
-            Only where there is none; of several writers one succeeds.
+            Only if there is none; of several writers one succeeds.
         match : str, optional
-            Only where the file still has this tag.
+            Only if the file still has this tag.
         facts : mapping of str to str, optional
-            Kept with an object; `facts` of this class reads them.
+            Metadata of an object; the method `facts` reads them.
 
         Raises
         ------
         TakenError
-            When there is one, or another one.
+            If there is one, or it has changed.
         """
         if not self.is_remote:
             self._put_local(name, data, create, match)
@@ -145,18 +145,18 @@ class Place:
             (self.root / name).unlink(missing_ok=True)
 
     def facts(self, name: str) -> tuple[int, dict[str, str]]:
-        """Bytes of an object, and what was kept with it; `FileNotFoundError` when it is not there."""
+        """Size of an object and its metadata; `FileNotFoundError` if it does not exist."""
         return objects.facts(self.address, name)
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
-        """Files below a folder, in order of their names; on object storage what was put before is seen.
+        """Files below a folder, in order of their names; on object storage it includes all earlier writes.
 
         Parameters
         ----------
         prefix : str
             Name of the folder, with a slash at its end; empty for all.
         after : str, optional
-            Only names that sort behind this one.
+            Only names that sort after this one.
         """
         if not self.is_remote:
             yield from self._list_local(prefix, after)
@@ -164,7 +164,7 @@ class Place:
         yield from objects.listed(self.address, prefix, after)
 
     def delete(self, names: Iterable[str]) -> None:
-        """Remove files; those that are gone are gone. Copies on this machine go too."""
+        """Delete files and their local copies; missing ones are ignored."""
         names = list(names)
         if self.is_remote:
             objects.delete(self.address, names)
@@ -174,14 +174,14 @@ class Place:
     # -- copies on this machine ---------------------------------------------------------------------------------------
 
     def fetch(self, name: str, size: int | None = None) -> Path:
-        """Where a file lies on this machine; it is brought there where it is on object storage.
+        """The local path of a file, which is downloaded if it is on object storage.
 
-        A copy of the same size is taken for it: what is fetched, such as a shard, is not replaced by another one.
+        A copy of the same size counts as the file, because such files (shards) are never replaced by others.
 
         Parameters
         ----------
         size : int, optional
-            Its bytes, where they are known.
+            Its size in bytes, if known.
         """
         path = self.root / name
         if not self.is_remote:
@@ -193,12 +193,12 @@ class Place:
         return path
 
     def send(self, name: str, *, create: bool = False, facts: Mapping[str, str] | None = None) -> None:
-        """Put the copy of this machine; in a folder it is there already. The errors are those of `put`."""
+        """Upload the local copy; in a folder there is nothing to do. The errors are those of `put`."""
         if self.is_remote:
             self.put(name, self.root / name, create=create, facts=facts)
 
     def size(self, name: str) -> int:
-        """Bytes of a file; `FileNotFoundError` when it is not there."""
+        """Size of a file in bytes; `FileNotFoundError` if it does not exist."""
         if not self.is_remote:
             return (self.root / name).stat().st_size
         return objects.facts(self.address, name)[0]
@@ -212,11 +212,11 @@ class Place:
         return True
 
     def open(self, name: str) -> Path | IO[bytes]:
-        """What reads parts of a file, for those that need not all of it."""
+        """A reader of parts of a file."""
         return self.reader(name, self.size(name)) if self.is_remote else self.root / name
 
     def reader(self, name: str, size: int) -> Path | IO[bytes]:
-        """As `open`, of an object of so many bytes: its copy, where there is one."""
+        """As `open`, for an object of known size; uses its copy if there is one."""
         copy = self.root / name
         if _is_copy(copy, size):
             return copy
@@ -225,9 +225,9 @@ class Place:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def bring(self, name: str, path: Path, size: int, tag: str | None = None) -> None:
-        """Write an object of so many bytes to a path of this machine, which has all of it or none.
+        """Download an object of known size to a local path, completely or not at all.
 
-        With a tag a `TakenError` is raised where it is another object by now.
+        With a tag it raises `TakenError` if the object has changed.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = files.temporary_beside(path)
@@ -243,7 +243,7 @@ class Place:
             trim()
 
     def copy(self, name: str, file: IO[bytes], size: int, tag: str | None = None) -> None:
-        """Write an object of so many bytes into a file, some parts at once; for the tag see `bring`."""
+        """Download an object of known size into a file, some parts at once; for the tag see `bring`."""
         starts = range(0, size, objects.PART)
 
         def part(start: int) -> bytes:
@@ -273,13 +273,13 @@ class Place:
 
 
 def caches() -> Path:
-    """Folder of the copies of what lies on object storage: ``PHONOLAKE_CACHE``, or one in the user's cache folder."""
+    """Folder of the copies of object storage: ``PHONOLAKE_CACHE``, or one in the user's cache folder."""
     given = os.environ.get(CACHE)
     return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "phonolake"
 
 
 def most_bytes() -> float:
-    """How much of the shards of all lakes stays on this machine: ``PHONOLAKE_CACHE_GB``, 50 by default."""
+    """Size of the cache of shards of all lakes: ``PHONOLAKE_CACHE_GB``, 50 by default."""
     given = os.environ.get(MOST, str(MOST_GB))
     try:
         return float(given) * 1e9
@@ -288,7 +288,7 @@ def most_bytes() -> float:
 
 
 def trim() -> None:
-    """Remove the copies of shards that nobody has used for longest, where there are more than may stay."""
+    """Delete the least recently used copies of shards if the cache is too large."""
     found = []
     for path in caches().glob("*/tables/*/[!.]*"):
         with suppress(FileNotFoundError):
@@ -303,7 +303,7 @@ def trim() -> None:
 
 
 def _is_copy(path: Path, size: int) -> bool:
-    """Whether a copy of so many bytes is there; then it is one that was used now."""
+    """Whether there is a copy of this size; if so, mark it as used."""
     try:
         if path.stat().st_size != size:
             return False
@@ -320,7 +320,7 @@ def _tag(facts: os.stat_result) -> str:
 def _url(text: str, scheme: str, rest: str) -> str:
     bucket, _, prefix = rest.rstrip("/").partition("/")
     if "@" in bucket or ":" in bucket:
-        raise UsageError("credentials and ports do not belong into an address: put them into the environment")
+        raise UsageError("credentials and ports do not belong in an address: put them into the environment")
     parts = prefix.split("/") if prefix else []
     if not bucket or not rest.isprintable() or any(c in rest for c in UNADDRESSABLE_URL) or {"", ".", ".."} & {*parts}:
         raise UsageError(
@@ -331,7 +331,7 @@ def _url(text: str, scheme: str, rest: str) -> str:
 
 
 def _local(text: str, scheme: str, rest: str) -> Path:
-    """A path, or that of a ``file:`` URL."""
+    """A path, or the path of a ``file:`` URL."""
     if not scheme:
         return Path(text)
     host, _, path = rest.partition("/")

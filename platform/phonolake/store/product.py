@@ -1,4 +1,4 @@
-"""What a derived shard is called: what it is, by which version of the code, made of which shard."""
+"""Names of derived shards: the product, its version, and the source shard."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ class Product:
     table : TableSchema
         Table that the shards belong to.
     family : str
-        What they are, whatever the version: ``mfcc-120``, or the run that trained a model.
+        The product without its version: ``mfcc-120``, or the run that trained a model.
     version : str
-        Hash of everything that decides about their values, apart from their input.
+        Hash of everything that determines their values, except their input.
     """
 
     table: TableSchema
@@ -26,10 +26,10 @@ class Product:
     version: str
 
     def stem(self, source_file: str) -> str:
-        """Name of the shard that is made from `source_file`."""
+        """Name of the shard made from `source_file`."""
         return SEPARATOR.join([self.family, self.version, source_file.removesuffix(SUFFIX)])
 
     def published(self, lake: Lake) -> list[str]:
-        """Files of this version that readers see, in order of their names."""
+        """Published files of this version, in order of their names."""
         prefix = SEPARATOR.join([self.family, self.version, ""])
         return [file for file in lake.shards(self.table.name) if file.startswith(prefix)]

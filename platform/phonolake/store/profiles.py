@@ -1,8 +1,8 @@
-"""Credentials of S3 where the environment has none: a profile of ``~/.aws``, as the tools of AWS keep them.
+"""Credentials of S3 if the environment has none: a profile of ``~/.aws``, as for the tools of AWS.
 
-Format and order are those of the AWS SDKs (https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html): what the
-environment says comes first, then the profile that ``AWS_PROFILE`` names, or ``default``; what is left to the library
-are the roles of machines and pods. Nothing that is read here is written anywhere, nor said in an error.
+Format and order are those of the AWS SDKs (https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html): the
+environment comes first, then the profile that ``AWS_PROFILE`` names, or ``default``; the library handles the roles of
+machines and pods. Nothing that is read here is written anywhere or printed in an error.
 """
 
 import configparser
@@ -19,11 +19,11 @@ from typing import Any
 from phonolake.errors import UsageError
 
 DEFAULT = "default"
-# Whoever has these has credentials, or a role that the library asks for.
+# With these there are credentials, or a role that the library requests.
 OWN = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE")
-# Settings of a profile for which somebody has to be asked; boto3 knows how.
+# Settings of a profile that need a request; boto3 handles them.
 ASKED = ("sso_session", "sso_start_url", "role_arn", "login_session", "web_identity_token_file")
-# Credentials are asked for again so long before they expire.
+# Credentials are renewed this long before they expire.
 EARLY = timedelta(minutes=5)
 PROCESS_SECONDS = 120
 _held: dict[str, "Keys"] = {}
@@ -31,7 +31,7 @@ _held: dict[str, "Keys"] = {}
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Credentials of S3. They do not show themselves."""
+    """Credentials of S3, hidden in their repr."""
 
     access_key_id: str
     secret_access_key: str
@@ -43,20 +43,20 @@ class Keys:
 
     @property
     def last(self) -> bool:
-        """Whether they hold for some time yet."""
+        """Whether they are valid for some time yet."""
         return self.expires_at is None or self.expires_at - datetime.now(UTC) > EARLY
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the files of AWS say beyond the environment: credentials, region and endpoint, where they do."""
+    """Settings from the files of AWS besides the environment: credentials, region and endpoint, if any."""
 
     keys: Keys | None = None
     region: str | None = None
     endpoint: str | None = None
 
     def options(self) -> dict[str, str]:
-        """By the names that they would have in the environment."""
+        """By their names in the environment."""
         keys = self.keys
         found = {
             "AWS_ACCESS_KEY_ID": keys and keys.access_key_id,
@@ -69,12 +69,12 @@ class Access:
 
 
 def access() -> Access:
-    """What is to be used now; the library adds what the environment says.
+    """The current settings; the library adds those of the environment.
 
     Raises
     ------
     UsageError
-        When the profile is not there, cannot be read, or wants somebody to be asked whom only boto3 can ask.
+        When the profile is missing or unreadable, or needs boto3.
     """
     name = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE") or DEFAULT
     config, credentials = _read("AWS_CONFIG_FILE", "config"), _read("AWS_SHARED_CREDENTIALS_FILE", "credentials")
@@ -82,7 +82,7 @@ def access() -> Access:
     if name not in profiles and name not in credentials:
         if name == DEFAULT:
             return Access()
-        raise UsageError(f"AWS_PROFILE names {name!r}, which stands neither in ~/.aws/config nor in ~/.aws/credentials")
+        raise UsageError(f"AWS_PROFILE names {name!r}, which is neither in ~/.aws/config nor in ~/.aws/credentials")
     profile = {**profiles.get(name, {}), **credentials.get(name, {})}
     own = any(os.environ.get(variable) for variable in OWN)
     has_region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
@@ -103,13 +103,13 @@ def _read(variable: str, file: str) -> dict[str, Mapping[str, str]]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, configparser.Error):
-        # What it complains about may be a secret.
+        # Its error message may contain a secret.
         raise UsageError(f"{path} cannot be read as profiles of AWS: put its sections and lines in order") from None
     return {section: parser[section] for section in parser.sections()}
 
 
 def _profile_of(section: str) -> str | None:
-    """The profile that a section of the file ``config`` is about: ``[profile NAME]``, or ``[default]``."""
+    """The profile of a section of the file ``config``: ``[profile NAME]``, or ``[default]``."""
     if section == DEFAULT:
         return section
     kind, _, name = section.partition(" ")
@@ -117,7 +117,7 @@ def _profile_of(section: str) -> str | None:
 
 
 def _endpoint(profile: Mapping[str, str], config: Mapping[str, Mapping[str, str]]) -> str | None:
-    """Where S3 is asked for, if neither the environment says so nor that it is not to be looked up here."""
+    """The endpoint of S3, unless the environment sets it or disables this lookup."""
     ignored = os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", profile.get("ignore_configured_endpoint_urls", ""))
     if os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT_URL_S3") or ignored.lower() == "true":
         return None
@@ -144,7 +144,7 @@ def _keys(name: str, profile: Mapping[str, str]) -> Keys | None:
 
 
 def _by_process(name: str, command: str) -> Keys:
-    """What a program says that the profile names: JSON with keys, and until when they hold (ISO 8601)."""
+    """Run the profile's program, which prints JSON with keys and their expiry (ISO 8601)."""
     try:
         done = subprocess.run(shlex.split(command), capture_output=True, check=True, timeout=PROCESS_SECONDS)
         said: dict[str, Any] = json.loads(done.stdout)
@@ -153,25 +153,25 @@ def _by_process(name: str, command: str) -> Keys:
             until = until.replace(tzinfo=UTC)
         return Keys(said["AccessKeyId"], said["SecretAccessKey"], said.get("SessionToken"), until)
     except (OSError, ValueError, KeyError, TypeError, subprocess.SubprocessError):
-        # Neither what it printed nor what it was given is for others to read.
+        # Its output and arguments must stay secret.
         raise UsageError(
             f"the credential_process of the profile {name!r} of AWS gives no credentials: run it by hand to see why"
         ) from None
 
 
 def _by_boto3(name: str) -> Keys:
-    """Credentials of a role, or of somebody who has signed in."""
+    """Credentials of a role or of a signed-in user."""
     try:
         import boto3
     except ModuleNotFoundError:
         by_hand = f'eval "$(aws configure export-credentials --profile {name} --format env)"'
         raise UsageError(
-            f"the profile {name!r} of AWS signs in or takes on a role, for which boto3 is needed: "
+            f"the profile {name!r} of AWS signs in or assumes a role, which needs boto3: "
             f"pip install 'phonolake[aws]', or {by_hand}"
         ) from None
     try:
         found = boto3.Session(profile_name=name).get_credentials().get_frozen_credentials()
-    except Exception as error:  # those of botocore, of signing in and of the network
+    except Exception as error:  # errors of botocore, of signing in and of the network
         said = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise UsageError(f"the profile {name!r} of AWS gives no credentials ({said}): aws sso login may help") from None
     return Keys(found.access_key, found.secret_key, found.token, datetime.now(UTC) + 2 * EARLY + timedelta(minutes=5))

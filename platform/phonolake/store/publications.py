@@ -1,7 +1,7 @@
-"""Which version of each table readers see, and who wrote it last: what is published.
+"""The published version of each table, and who wrote it last.
 
 LAKE/lake.json                 in a folder: replaced in one rename, under a lock
-LAKE/published/000000123.json  on object storage: each a new object, which one writer alone can create
+LAKE/published/000000123.json  on object storage: each a new object, which only one writer can create
 """
 
 import json
@@ -23,13 +23,13 @@ FORMAT = 1
 MARKER = "lake.json"
 FOLDER = "published/"
 _NUMBERED = re.compile(re.escape(FOLDER) + r"\d{9}\.json")
-# The newest number that this process has seen of a place: earlier ones need not be listed again.
+# The newest number that this process has seen at a place: earlier ones need not be listed again.
 _seen: dict[Place, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is published: versions of tables, who wrote them, and the number of the publication, 0 in a folder."""
+    """The published state: versions of tables, their writers, and the number of the publication, 0 in a folder."""
 
     tables: dict[str, int] = field(default_factory=dict)
     writers: dict[str, str] = field(default_factory=dict)
@@ -37,17 +37,17 @@ class State:
 
 
 def exists(place: Place) -> bool:
-    """Whether a lake is there."""
+    """Whether there is a lake."""
     return _newest(place) is not None if place.is_remote else (place.root / MARKER).is_file()
 
 
 def stamp(place: Place) -> tuple[int, int]:
-    """What is another one after each publication; cheaper than `read`."""
+    """A value that changes with each publication; cheaper than `read`."""
     if place.is_remote:
         newest = _there(place)
         return _number(newest), int(newest.modified.timestamp())
     try:
-        # Asked before each question for neighbours.
+        # Called before each search for neighbours.
         facts = os.stat(f"{place.root}/{MARKER}")
     except OSError as error:
         raise PhonolakeError(f"{place.root / MARKER} cannot be read ({error}): restore it from a copy") from error
@@ -55,12 +55,12 @@ def stamp(place: Place) -> tuple[int, int]:
 
 
 def read(place: Place) -> State:
-    """What is published now.
+    """The current state.
 
     Raises
     ------
     PhonolakeError
-        If it cannot be read, or another format of lakes is there.
+        If it cannot be read, or the lake has another format.
     """
     if place.is_remote:
         newest = _there(place)
@@ -78,14 +78,14 @@ def publish(place: Place, before: State, versions: dict[str, int], changed: Coll
     Parameters
     ----------
     before : State
-        What they rest on.
+        The state on which they depend.
     changed : collection of str
-        Tables that the job of this code wrote.
+        Tables that this job wrote.
 
     Raises
     ------
     TakenError
-        On object storage, when somebody else has published meanwhile.
+        On object storage, when another job has published meanwhile.
     """
     writers = before.writers | {table: str(jobs.current()) for table in changed}
     state: dict[str, Any] = {"format": FORMAT, "tables": dict(sorted(versions.items()))}
@@ -99,7 +99,7 @@ def publish(place: Place, before: State, versions: dict[str, int], changed: Coll
     try:
         place.put(name, data, create=True)
     except StorageError:
-        # The answer to the first try may have been lost: what is there by now tells whose it is.
+        # The response to the first try may have been lost: the object itself shows whose it is.
         if not _is_there(place, name, data):
             raise
     _seen[place] = max(_seen.get(place, 0), before.number + 1)
@@ -108,7 +108,7 @@ def publish(place: Place, before: State, versions: dict[str, int], changed: Coll
 def _there(place: Place) -> Entry:
     newest = _newest(place)
     if newest is None:
-        raise PhonolakeError(f"no lake at {place}: somebody removed it")
+        raise PhonolakeError(f"no lake at {place}: it was deleted")
     return newest
 
 
@@ -128,7 +128,7 @@ def _newest(place: Place) -> Entry | None:
     known = _seen.get(place, 0)
     found = [e for e in place.list(FOLDER, after=_name(known - 1) if known > 0 else "") if _NUMBERED.fullmatch(e.name)]
     if not found and known:
-        # Somebody has removed the lake, or made it anew.
+        # The lake was deleted, or created again.
         del _seen[place]
         return _newest(place)
     if found:

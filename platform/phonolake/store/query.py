@@ -1,4 +1,4 @@
-"""Read-only SQL over a lake: what people type is answered, never carried out."""
+"""Read-only SQL over a lake: users' queries cannot change anything."""
 
 import re
 import threading
@@ -12,13 +12,13 @@ from phonolake.errors import PhonolakeError, UsageError
 from phonolake.store import catalog, remote, views
 from phonolake.store.lake import Lake
 
-# EXPLAIN ANALYZE carries out what it explains, so what stands behind it must be a SELECT too.
-# Whose fault what these say is: the query's. Beside its own errors DuckDB lets through those of C++, and of values that
+# EXPLAIN ANALYZE executes its statement, which must therefore be a SELECT, too.
+# Errors that are caused by the query. Besides its own errors DuckDB passes on those of C++, and of values that
 # Python cannot hold, such as an interval of a billion days.
 QUERY_ERRORS = (duckdb.Error, ArithmeticError, MemoryError, RuntimeError, ValueError)
 INTERRUPT_SECONDS = 0.2
 
-# What Python code that a query called has said of it.
+# The message of Python code that a query called.
 CALLED = re.compile(r".*Python exception occurred while executing the UDF: \w+: ", re.DOTALL)
 EXPLAIN = re.compile(r"^\s*explain(\s+analyze)?\b", re.IGNORECASE)
 
@@ -29,14 +29,14 @@ def connect(lake: Lake, *, confined: bool = True) -> duckdb.DuckDBPyConnection:
     Parameters
     ----------
     confined : bool
-        Whether queries may read the files of this lake only: no other file, no network, no extension.
+        Whether queries can only read the files of this lake: no other file, no network, no extension.
     """
     connection = catalog.alone(lake)
     if confined:
         allowed = [str(lake.place), str(lake.root), views.no_glob(str(lake.root))]
         connection.execute("SET allowed_directories = $1", [allowed])
         connection.execute("SET enable_external_access = false")
-        # Else a name that is no table may be a variable of ours.
+        # Otherwise an unknown table name could match one of our variables.
         connection.execute("SET python_enable_replacements = false")
         connection.execute("SET lock_configuration = true")
     return connection
@@ -48,12 +48,12 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRe
     Returns
     -------
     duckdb.DuckDBPyRelation
-        Lazy result: ``.df()``, ``.fetchall()``, ``.to_arrow_table()`` bring it.
+        Lazy result: ``.df()``, ``.fetchall()``, ``.to_arrow_table()`` fetch it.
 
     Raises
     ------
     UsageError
-        If the text is no single SELECT, or DuckDB refuses it; the message is DuckDB's first line.
+        If the text is not a single SELECT, or DuckDB refuses it; the message is DuckDB's first line.
     """
     try:
         sql = _named(sql)
@@ -69,15 +69,15 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRe
     except QUERY_ERRORS as error:
         raise sql_error(error) from error
     if relation is None:
-        raise UsageError("that statement gives no rows")
+        raise UsageError("this statement returns no rows")
     return relation
 
 
 def _named(sql: str) -> str:
-    """The same query with ``where := ...`` as the name of an argument, which the parser takes for the clause."""
+    """The same query with a quoted argument name in ``where := ...``, which the parser reads as the clause."""
     if not re.search(r"\bwhere\s*:=", sql, re.IGNORECASE):
         return sql
-    # Not in texts and comments. Places are those of bytes.
+    # Not in strings and comments. Positions are in bytes.
     text = sql.encode()
     tokens = duckdb.tokenize(sql)
     starts = [start for start, kind in tokens if kind == duckdb.token_type.keyword]
@@ -88,7 +88,7 @@ def _named(sql: str) -> str:
 
 
 def _pivot(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
-    """A PIVOT as a SELECT. It is several statements to DuckDB, as is what writes one somewhere: that is no subquery."""
+    """A PIVOT as a SELECT. DuckDB makes several statements of it, as of one that writes, which cannot be a subquery."""
     select = f"SELECT * FROM (\n{sql.strip().rstrip(';')}\n)"
     try:
         connection.extract_statements(select)
@@ -98,14 +98,14 @@ def _pivot(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
 
 
 def read_only(kind: str) -> UsageError:
-    """What is said to who would change a lake."""
+    """The error for a statement that would change a lake."""
     return UsageError(
         f"a lake is read-only for SQL, and {kind} is no SELECT: take results out with --format csv or json"
     )
 
 
 def fetch(relation: duckdb.DuckDBPyRelation) -> list[tuple]:
-    """All rows of a relation; what goes wrong while it runs is a `UsageError` too."""
+    """All rows of a relation; errors while it runs are also `UsageError`."""
     try:
         return relation.fetchall()
     except QUERY_ERRORS as error:
@@ -122,12 +122,12 @@ def arrow(relation: duckdb.DuckDBPyRelation) -> pa.Table:
 
 @contextmanager
 def limited(connection: duckdb.DuckDBPyConnection, seconds: float | None) -> Iterator[None]:
-    """Interrupt what runs on a connection when the block takes longer than so many seconds.
+    """Interrupt the connection's query if the block takes longer than this many seconds.
 
     Raises
     ------
     PhonolakeError
-        When it did.
+        When it was interrupted.
     """
     if seconds is None:
         yield
@@ -135,7 +135,7 @@ def limited(connection: duckdb.DuckDBPyConnection, seconds: float | None) -> Ite
     over, late = threading.Event(), threading.Event()
 
     def watch() -> None:
-        # Again and again: between two statements there is nothing to interrupt.
+        # Repeatedly: between two statements there is nothing to interrupt.
         timeout = seconds
         while not over.wait(timeout):
             late.set()
@@ -158,7 +158,7 @@ def limited(connection: duckdb.DuckDBPyConnection, seconds: float | None) -> Ite
 
 
 def sql_error(error: Exception) -> PhonolakeError:
-    """DuckDB's complaint on one line, or what object storage complained about."""
+    """DuckDB's error on one line, or that of object storage."""
     if isinstance(error, duckdb.Error) and (said := remote.said(error)) is not None:
         return PhonolakeError(said)
     if not isinstance(error, duckdb.Error):

@@ -1,4 +1,4 @@
-"""Object storage as DuckDB reads it: a file system of one place, by its own addresses."""
+"""A DuckDB file system for one place on object storage, by its own addresses."""
 
 from datetime import UTC, datetime
 from io import BytesIO
@@ -10,29 +10,29 @@ from fsspec import AbstractFileSystem
 
 from phonolake.store.place import Place
 
-# Smaller objects are brought to this machine as a whole: one request in place of several, and none the next time.
+# Smaller objects are downloaded whole: one request instead of several, and none the next time.
 WHOLE = 8 << 20
-# Shards do not change: whoever keeps what it has read may keep it.
+# Shards do not change, so caches of their content stay valid.
 UNCHANGED = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-# How DuckDB hands on what its file system raised.
+# DuckDB's form of errors from a file system.
 RAISED = "Traceback (most recent call last)"
 
 
 def is_gone(error: BaseException | None) -> bool:
-    """Whether DuckDB says that an object is not there."""
+    """Whether DuckDB's error says that an object does not exist."""
     return isinstance(error, duckdb.Error) and RAISED in str(error) and "FileNotFoundError" in str(error)
 
 
 def said(error: duckdb.Error) -> str | None:
-    """What object storage complained about while DuckDB read, in one line; None for other errors."""
+    """The error of object storage while DuckDB read, in one line; None for other errors."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[-1].partition(": ")[2] if lines and RAISED in str(error) else None
 
 
 class Objects(AbstractFileSystem):
-    """The objects of a place, for reading. What lies elsewhere is not there."""
+    """The objects of a place, read-only. Other addresses do not exist."""
 
     cachable = False
 
@@ -43,7 +43,7 @@ class Objects(AbstractFileSystem):
         self._sizes: dict[str, int] = {}
 
     def glob(self, path: str, **_: Any) -> list[str]:
-        """Names of shards are no patterns: each is itself."""
+        """Names of shards are not patterns."""
         return [path]
 
     def exists(self, path: str, **_: Any) -> bool:
@@ -66,13 +66,13 @@ class Objects(AbstractFileSystem):
         return self._sizes[name]
 
     def modified(self, path: str) -> datetime:
-        """When an object was last written: never since it was put."""
+        """The time of the last write, constant because objects do not change."""
         return UNCHANGED
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> Any:
-        """What reads an object."""
+        """A reader of an object."""
         if mode != "rb":
-            raise PermissionError(f"{path} is only read")
+            raise PermissionError(f"{path} is read-only")
         name, size = self._name(path), self.size(path)
         if size <= WHOLE:
             return open(self._place.fetch(name, size), "rb")
@@ -82,12 +82,12 @@ class Objects(AbstractFileSystem):
     def _name(self, path: str) -> str:
         prefix = f"{self._place.address}/"
         if not path.startswith(prefix):
-            raise FileNotFoundError(2, "lies outside of the lake", path)
+            raise FileNotFoundError(2, "is outside the lake", path)
         return path.removeprefix(prefix)
 
 
 class Hollow(Objects):
-    """The same names, but each shard is one without rows.
+    """The same names, but each shard has no rows.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class Hollow(Objects):
         return len(self._of(path))
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> IO[bytes]:
-        """What reads the shard without rows."""
+        """A reader of the shard without rows."""
         return BytesIO(self._of(path))
 
     def _of(self, path: str) -> bytes:

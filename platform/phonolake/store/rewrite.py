@@ -1,4 +1,4 @@
-"""Take rows out of a table: the shards that hold them are written again without them."""
+"""Remove rows from a table by rewriting their shards."""
 
 from collections.abc import Collection
 from contextlib import suppress
@@ -18,17 +18,17 @@ from phonolake.store.shards import SUFFIX, ShardWriter, describe
 def without(
     lake: Lake, schema: TableSchema, track_ids: Collection[str], *, among: Collection[str] | None = None
 ) -> Change:
-    """Write the shards of a published table that hold any of `track_ids` again without those rows.
+    """Rewrite the shards of a published table without the rows of `track_ids`.
 
     Parameters
     ----------
     among : collection of str, optional
-        Look at these shards alone.
+        Only these shards.
 
     Returns
     -------
     Change
-        To be committed with whatever takes the rows' place. A shard that would be empty is only removed.
+        To be committed with the replacement of the rows. A shard that would be empty is only removed.
     """
     change = Change(schema)
     if not track_ids:
@@ -45,7 +45,7 @@ def without(
         with replacing(target) as temporary:
             writer = ShardWriter(temporary, schema.arrow)
             source = pq.ParquetFile(lake.local(schema.name, file))
-            # Group by group: a reader over several of them keeps what it has read until its end.
+            # Group by group, because a reader over several keeps them in memory until its end.
             for group in range(source.num_row_groups):
                 rows = source.read_row_group(group)
                 for row in rows.filter(pc.invert(holding(rows, unwanted))).to_pylist():
@@ -57,14 +57,14 @@ def without(
 
 
 def renamed(file: str, unwanted: pa.Array) -> str:
-    """What a shard is called when it was written again without some tracks, whose ids are in order."""
+    """The name of a shard rewritten without some tracks, whose ids are in order."""
     return f"{file.removesuffix(SUFFIX)[:80]}-{digest([file, unwanted.to_pylist()], length=8)}{SUFFIX}"
 
 
 def purge(lake: Lake, track_ids: pa.Array) -> dict[str, int]:
-    """Remove shards that readers do not see and that hold rows of these tracks; how many, by table.
+    """Delete unpublished shards with rows of these tracks; their number by table.
 
-    Nobody misses one: a commit with rows of a forgotten track is refused.
+    They are not needed: a commit with rows of a forgotten track is refused.
     """
     gone = {}
     for table, ready in lake.ready_shards().items():

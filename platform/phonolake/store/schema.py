@@ -25,7 +25,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class TableSchema:
-    """One table as its SQL file declares it."""
+    """A table as declared in its SQL file."""
 
     name: str
     comment: str
@@ -43,7 +43,7 @@ class TableSchema:
 
 @cache
 def _arrow(columns: tuple[Column, ...]) -> pa.Schema:
-    # Asked together: to open a connection takes longer than all the types.
+    # In one query, because opening a connection takes longer than all the types.
     types = _arrow_types(frozenset(c.type for table in tables().values() for c in table.columns))
     if missing := frozenset(c.type for c in columns if c.type not in types):
         types = types | _arrow_types(missing)
@@ -63,7 +63,7 @@ def _arrow_types(types: frozenset[str]) -> dict[str, pa.DataType]:
 
 
 def shape(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
-    """Names and types of the columns; what a list's items are called differs by the library and does not count."""
+    """Names and types of the columns, without the names of list items, which depend on the library."""
     return [(f.name, pa.list_(f.type.value_type) if pa.types.is_list(f.type) else f.type) for f in schema]
 
 
@@ -96,7 +96,7 @@ def macros_sql() -> str:
 
 @cache
 def fingerprint() -> str:
-    """Hash of all declarations: a catalog that was built from others is out of date."""
+    """Hash of all declarations: a catalog with another hash is out of date."""
     return digest([path.read_text(encoding="utf-8") for path in sorted(sql_folder().glob("*.sql"))])
 
 

@@ -1,4 +1,4 @@
-"""Shards on their way to object storage: put with what is known of them, so that nobody reads them again for it."""
+"""Upload shards to object storage with their statistics, so that nobody needs to read them again for these."""
 
 import json
 import zlib
@@ -19,14 +19,14 @@ from phonolake.store.shards import GoneError, Shard, describe
 if TYPE_CHECKING:
     from phonolake.store.lake import Lake
 
-# Shards that are looked at, or put, at once.
+# Parallel uploads or reads of shards.
 PARALLEL = 16
-# An object has room for 2,048 characters beside it.
+# Metadata of an object may have 2,048 characters.
 MOST_STATISTICS = 1_500
 
 
 def send(place: Place, name: str, *, create: bool = False) -> None:
-    """Put a shard of this machine, with its statistics and checksum; `TakenError` with `create` when there is one."""
+    """Upload a local shard, with its statistics and checksum; `TakenError` with `create` if it exists."""
     path = place.root / name
     place.send(name, create=create, facts={"statistics": _packed(describe(path)), "sha256": sha256(path)})
 
@@ -40,7 +40,7 @@ def described(place: Place, names: Iterable[str]) -> list[Shard]:
 
 
 def sent(lake: "Lake", table: str, change: Change) -> Change:
-    """A change whose shards all lie where everybody sees them, as they lie there; their checksums are kept."""
+    """A change after the upload of all its shards; their checksums are stored."""
     published = lake.shards(table)
     ready = lake.ready(table) if change.add else set()
 
@@ -60,10 +60,10 @@ def sent(lake: "Lake", table: str, change: Change) -> Change:
 
 
 def _packed(shard: Shard) -> str:
-    """The statistics of a shard as ASCII of bounded length, which is all that may stand beside an object."""
+    """The statistics of a shard as ASCII of bounded length, which metadata of an object require."""
     statistics = json.dumps(json.loads(shard.statistics))
     if len(statistics) > MOST_STATISTICS:
-        # Long ids end in the same letter, many times over.
+        # Long ids are cut.
         statistics = b64encode(zlib.compress(shard.statistics.encode())).decode()
     if len(statistics) > MOST_STATISTICS:
         statistics = Shard(shard.file, shard.rows, shard.bytes).statistics
@@ -75,13 +75,13 @@ def _unpacked(statistics: str) -> str:
 
 
 def _looked_at(place: Place, name: str) -> tuple[Shard, str]:
-    """The facts of a shard on object storage, and its checksum as its writer took it."""
+    """The facts of a shard on object storage, and its writer's checksum."""
     try:
         size, facts = place.facts(name)
     except FileNotFoundError as error:
-        raise GoneError(f"{place.named(name)} is not there: run the stage again") from error
+        raise GoneError(f"{place.named(name)} does not exist: run the stage again") from error
     if "statistics" in facts and "sha256" in facts:
         return Shard.stated(name.rpartition("/")[2], size, _unpacked(facts["statistics"])), facts["sha256"]
-    # Somebody copied it there without them.
+    # It was copied there without them.
     copy = place.fetch(name, size)
     return describe(copy), sha256(copy)

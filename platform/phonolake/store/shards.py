@@ -1,4 +1,4 @@
-"""Write one Parquet shard so that a reader sees all of it or nothing, and the same rows give the same bytes."""
+"""Write Parquet shards atomically, with the same bytes for the same rows."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -16,31 +16,31 @@ from phonolake.errors import PhonolakeError
 from phonolake.files import creating, replacing
 
 SUFFIX = ".parquet"
-SEPARATOR = "--"  # between the parts of a name: what the rows are, its version, what they were made of
-LARGE = 32 << 20  # bytes of a row group that are worth not being copied
-# No character comes behind it.
+SEPARATOR = "--"  # between the parts of a name: product, version, source
+LARGE = 32 << 20  # size of a row group above which copies are avoided
+# The last character of Unicode.
 HIGHEST = "\U0010ffff"
-# Missing values are counted in so many columns of a table, the first ones; no table about tracks declares more.
+# Missing values are counted in the first columns of a table, up to this number; no table about tracks has more.
 COUNTED = 16
 LOGGED = ("path", "num_records", "size_bytes", "modification_time", "min.track_id", "max.track_id")
 NULLS = "null_count."
-# Columns of which one is NULL where a track has a single row in a shard.
+# Columns of which one is NULL if a track has a single row in a shard.
 SINGLE = ("piece", "start_seconds")
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A finished shard: its file name, rows and bytes, and what its log knows of what is in it.
+    """A finished shard: its file name, rows and bytes, and its statistics in the log.
 
     Parameters
     ----------
     first, last : str, optional
-        Between them lie the ids of its tracks. They are halves of ids: a log is never written again, so it must not
-        name anybody who is forgotten later.
+        Bounds of its track ids. They are halves of ids: a log is never rewritten, so it must not name a track that is
+        forgotten later.
     nulls : mapping of str to int
-        How many values are missing in columns that may be NULL. Shards that are older than this have none of these.
+        Number of missing values in columns that may be NULL; empty for older shards.
     published : int, optional
-        When the log took it in, in milliseconds since 1970; None of one that no log has.
+        Time of its log entry, in milliseconds since 1970; None without one.
     """
 
     file: str
@@ -53,37 +53,37 @@ class Shard:
 
     @property
     def tracks(self) -> int | None:
-        """How many tracks it is about, where that is known without looking into it."""
+        """Its number of tracks, if known without reading it."""
         return self.rows if any(self.nulls.get(name) == self.rows for name in SINGLE) else None
 
     @property
     def statistics(self) -> str:
-        """Rows and statistics as a Delta log keeps them."""
+        """Rows and statistics in the form of a Delta log."""
         found: dict[str, Any] = {"numRecords": self.rows}
         if self.first is not None:
             found |= {"minValues": {"track_id": self.first}, "maxValues": {"track_id": self.last}, "tightBounds": False}
         if self.nulls:
             found["nullCount"] = dict(self.nulls)
-        # As they are: readers of logs mistake escaped characters from U+20000 on.
+        # Not escaped: readers of logs misread escaped characters from U+20000 on.
         return json.dumps(found, ensure_ascii=False)
 
     @classmethod
     def stated(cls, file: str, size: int, statistics: str) -> "Shard":
-        """A shard of so many bytes, from its `statistics`."""
+        """A shard from its size and its `statistics`."""
         found = json.loads(statistics)
         first, last = (found.get(kind, {}).get("track_id") for kind in ("minValues", "maxValues"))
         return cls(file, found["numRecords"], size, first, last, found.get("nullCount", {}))
 
     @classmethod
     def logged(cls, actions: pa.Table) -> "Iterator[Shard]":
-        """The shards of a table that `DeltaTable.get_add_actions(flatten=True)` gives."""
+        """The shards of a table from `DeltaTable.get_add_actions(flatten=True)`."""
         there = set(actions.column_names)
         columns = [actions[name].to_pylist() if name in there else repeat(None) for name in LOGGED]
         counted = [name for name in actions.column_names if name.startswith(NULLS)]
         names = [name.removeprefix(NULLS) for name in counted]
         # Column by column: a lake may have ten thousand shards.
         missing = zip(*(actions[name].to_pylist() for name in counted), strict=True) if counted else repeat(())
-        # Most shards lack the same values: what is known of them is kept once.
+        # Most shards lack the same values: share these dictionaries.
         known: dict[tuple[int | None, ...], dict[str, int]] = {}
         for file, rows, size, when, first, last, nulls in zip(*columns, missing, strict=False):
             if nulls not in known:
@@ -92,7 +92,7 @@ class Shard:
 
 
 def _milliseconds(when: int | datetime) -> int:
-    """When a log took a shard in; its readers give it as a number or as a time."""
+    """Time of a shard's log entry, which readers return as a number or as a time."""
     return int(when.timestamp() * 1000) if isinstance(when, datetime) else int(when)
 
 
@@ -104,8 +104,8 @@ class ShardWriter:
     schema : pa.Schema
         Schema of the rows.
     group_bytes : int
-        A row group ends when its payload columns (binary and lists) reach this many bytes: small groups let one
-        track be read without the rest of the shard.
+        A row group ends when its payload columns (binary and lists) reach this many bytes: with small groups one track
+        can be read without the rest of the shard.
     group_rows : int
         A row group also ends at this many rows.
     """
@@ -117,7 +117,7 @@ class ShardWriter:
         self._rows: list[dict[str, Any]] = []
         self._pending = 0
         blobs = [f.name for f in schema if pa.types.is_binary(f.type)]
-        # Encoded audio does not compress further; everything else does. Checksums let `verify` find rotten pages.
+        # Encoded audio does not compress further; everything else does. Checksums let `verify` find damaged pages.
         codec = {f.name: "NONE" if f.name in blobs else "ZSTD" for f in schema}
         self._writer = pq.ParquetWriter(
             path,
@@ -136,7 +136,7 @@ class ShardWriter:
             self._flush()
 
     def append_table(self, rows: pa.Table) -> None:
-        """Add rows that are a table already, as row groups of their own."""
+        """Add a table of rows, as separate row groups."""
         self._flush()
         self._writer.write_table(rows, row_group_size=self.group_rows)
 
@@ -149,13 +149,13 @@ class ShardWriter:
         self._rows, self._pending = [], 0
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the rest."""
         self._flush()
         self._writer.close()
 
 
 def _view(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
-    """The rows as a table whose binary values lie where they are: a file of many megabytes is not copied."""
+    """The rows as a table without copies of binary values, so that large files are not copied."""
     columns = []
     for column in schema:
         values = [row.get(column.name) for row in rows]
@@ -175,7 +175,7 @@ def _lying(value: bytes | None) -> pa.Array:
 
 
 def _payload(value: Any) -> int:
-    """Bytes of a binary value or of a list of numbers, about; other values are small."""
+    """Approximate bytes of a binary value or of a list of numbers; other values are small."""
     if isinstance(value, bytes):
         return len(value)
     return 4 * len(value) if isinstance(value, list) else 0
@@ -193,7 +193,7 @@ def writing(path: Path, schema: pa.Schema, **options: int) -> Iterator[Callable[
 
 
 def write_rows(path: Path, schema: pa.Schema, rows: list[dict[str, Any]]) -> Shard:
-    """Write a small shard in one go."""
+    """Write a small shard at once."""
     with writing(path, schema) as append:
         for row in rows:
             append(row)
@@ -201,7 +201,7 @@ def write_rows(path: Path, schema: pa.Schema, rows: list[dict[str, Any]]) -> Sha
 
 
 def keep_rows(path: Path, schema: pa.Schema, rows: list[dict[str, Any]]) -> Shard:
-    """Write a small shard unless it is there: of two jobs that write the same one the first wins."""
+    """Write a small shard unless it exists: of two jobs that write the same one the first wins."""
     if not path.exists():
         with creating(path) as temporary:
             writer = ShardWriter(temporary, schema)
@@ -236,19 +236,19 @@ def describe(path: Path) -> Shard:
 
 
 def bounds(smallest: str, largest: str) -> tuple[str, str]:
-    """What lies at or below and at or above all ids from the smallest to the largest: of each the half of its name."""
+    """Bounds of all ids from the smallest to the largest, made of half of their names."""
     half = _half(largest)
     return smallest[: _half(smallest)], largest[:half] + HIGHEST * (len(largest) - half)
 
 
 def _half(track_id: str) -> int:
-    """Where the second half of a track's name in its dataset begins."""
+    """Start of the second half of a track's name in its dataset."""
     begin = track_id.find(":") + 1
     return begin + (len(track_id) - begin) // 2
 
 
 def _limits(metadata: pq.FileMetaData) -> tuple[str | None, str | None]:
-    """Bounds of the track ids, where every row group says the smallest and the largest."""
+    """Bounds of the track ids, if every row group has the smallest and the largest."""
     found = _statistics(metadata, "track_id")
     if not found or not all(s is not None and s.has_min_max for s in found):
         return None, None
@@ -256,7 +256,7 @@ def _limits(metadata: pq.FileMetaData) -> tuple[str | None, str | None]:
 
 
 def _nulls(metadata: pq.FileMetaData) -> dict[str, int]:
-    """NULLs of the first columns that may have some and of which they are counted."""
+    """Numbers of NULL in the first nullable columns with counts."""
     schema = metadata.schema.to_arrow_schema()
     found = {}
     for column in [f for n, f in enumerate(schema) if n < COUNTED and f.nullable and not pa.types.is_nested(f.type)]:
@@ -267,7 +267,7 @@ def _nulls(metadata: pq.FileMetaData) -> dict[str, int]:
 
 
 def _statistics(metadata: pq.FileMetaData, name: str) -> list[Any]:
-    """What each row group says of a column; nothing of one that is not there."""
+    """Statistics of a column in each row group; empty if it does not exist."""
     if metadata.num_row_groups == 0 or name not in metadata.schema.names:
         return []
     place = metadata.schema.names.index(name)

@@ -1,4 +1,4 @@
-"""One track out of the lake: its audio and its spectrogram, without reading the rest of a shard."""
+"""Read one track: its audio and its spectrogram, without the rest of a shard."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class StoredAudio:
 
 
 def check_known(connection: duckdb.DuckDBPyConnection, track_id: str) -> None:
-    """Raise a `UsageError` for a track that the lake does not have; it names one that it has."""
+    """Raise a `UsageError` for an unknown track; it gives a known id as an example."""
     if connection.execute("SELECT 1 FROM tracks WHERE track_id = $1 LIMIT 1", [track_id]).fetchall():
         return
     some = connection.execute("SELECT min(track_id) FROM tracks").fetchall()[0][0]
@@ -27,12 +27,12 @@ def check_known(connection: duckdb.DuckDBPyConnection, track_id: str) -> None:
 
 
 def read_audio(connection: duckdb.DuckDBPyConnection, track_id: str, *, most_bytes: int | None = None) -> StoredAudio:
-    """The encoded audio of a track, all of it in memory.
+    """The whole encoded audio of a track, in memory.
 
     Parameters
     ----------
     most_bytes : int, optional
-        Refuse a file that is larger.
+        Refuse larger files.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def read_audio(connection: duckdb.DuckDBPyConnection, track_id: str, *, most_byt
         raise AudioError(
             "too-large", f"{track_id} has {size >> 20} MiB, and at most {most_bytes >> 20} are read at once"
         )
-    # One by one, so that DuckDB holds no more than a piece.
+    # One by one, so that DuckDB holds only one piece.
     parts = [
         connection.execute(
             "SELECT bytes FROM audio WHERE track_id = $1 AND coalesce(piece, 0) = $2", [track_id, piece or 0]
@@ -63,7 +63,7 @@ def read_audio(connection: duckdb.DuckDBPyConnection, track_id: str, *, most_byt
 
 
 def read_spectrogram(connection: duckdb.DuckDBPyConnection, track_id: str, spectrogram: str) -> np.ndarray | None:
-    """The stored spectrogram of a track (the first one, if it has segments), or None where it was not extracted.
+    """The stored spectrogram of a track (the first one, if it has segments), or None if it was not extracted.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Folders of trainings that are not finished: whether somebody still needs what they hold."""
+"""Folders of unfinished trainings: whether they are still needed."""
 
 import time
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ from phonolake.files import is_locked, locked
 
 TRAINING = ".training"
 LOCK = "lock"
-# A training that was killed may be gone on with for so long after its last checkpoint.
+# A killed training can be continued for this long after its last checkpoint.
 KEPT_SECONDS = 24 * 3600
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold a folder while the block runs; the workers of one training hold it together.
+    """Hold a folder while the block runs; the workers of one training share it.
 
-    The system lets go of it when the process ends, however it ends.
+    The system releases it when the process ends in any way.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / LOCK, shared=True):

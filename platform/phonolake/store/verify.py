@@ -1,4 +1,4 @@
-"""Hold a lake against its own promises: every shard readable, every row accounted for, no orphan, no double."""
+"""Check the guarantees of a lake: every shard readable, every row accounted for, no orphan, no duplicate."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -27,7 +27,7 @@ from phonolake.store import (
 from phonolake.store.lake import Lake
 from phonolake.store.shards import SUFFIX
 
-# Columns that tell the rows of a table apart.
+# Key columns of the tables.
 KEYS = {
     "tracks": "track_id",
     "audio": "track_id, coalesce(piece, 0)",
@@ -87,7 +87,7 @@ ABOUT_TRACKS = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One broken promise: where, what, and how it is mended."""
+    """One fault: where, what, and how to repair it."""
 
     table: str
     where: str
@@ -111,18 +111,18 @@ def verify(
     sample: float | None = None,
     over: inspection.Mapper = inspection.by_threads,
 ) -> list[Finding]:
-    """Check a lake from its files up to its rows; an empty list means that all is well.
+    """Check a lake from its files up to its rows; an empty list means no faults.
 
-    Shards that a verify which was cut short within the last day has read are not read again (`store.inspection`).
+    Shards that an interrupted verify read within the last day are not read again (`store.inspection`).
 
     Parameters
     ----------
     since : datetime, optional
-        Look at those shards alone that were published since then.
+        Read only shards published since then.
     sample : float, optional
-        Look at so large a share of the shards, in (0, 1], each time at others. Rows are those of all shards.
+        Read only this share of the shards, in (0, 1], drawn anew each time. The rows of all shards are counted.
     over : callable
-        What deals the shards out, such as `execution.imap`; by default threads of this process look at them.
+        Distributes the shards, such as `execution.imap`; by default threads of this process read them.
     """
     broken = _shards(lake, since, sample, over)
     # Rows can only be counted when they can be read.
@@ -130,23 +130,23 @@ def verify(
         try:
             broken = [*_doubles(lake), *_accounts(lake), *_dropped(lake)]
         except duckdb.Error as error:
-            # A header that Arrow takes and DuckDB does not: checksums guard neither headers nor footers.
+            # A header that Arrow accepts and DuckDB does not: checksums cover neither headers nor footers.
             said = remote.said(error) or str(error).splitlines()[0]
             broken = [Finding("tables", lake.root.name, f"unreadable ({said})", RESTORE)]
     return [*broken, *_leftovers(lake)]
 
 
 def mend(lake: Lake) -> list[Path]:
-    """Bring back shards that were dropped, take out doubled tracks, put small shards together (`store.compaction`), and
-    remove what the published version does not use.
+    """Restore dropped shards, remove duplicate tracks, merge small shards (`store.compaction`), and delete files that
+    the published version does not use.
 
-    Shards that a running job has finished but not committed look like leftovers, and one that began before the last
-    publication reads shards that are kept.
+    Uncommitted shards of a running job look like leftovers, and a job that started before the last publication reads
+    shards of earlier versions.
 
     Raises
     ------
     PhonolakeError
-        While a job works.
+        While a job is running.
     """
     put_right(lake)
     with jobs.working(lake.place, "mend"):
@@ -157,7 +157,7 @@ def mend(lake: Lake) -> list[Path]:
     for path in removed:
         remove(path)
     if not any(mending.dropped(lake)):
-        # With their shards gone, earlier versions tell nothing any more.
+        # Without their shards, earlier versions are useless.
         for table, version in lake.versions().items():
             delta.shorten(lake.place, table, version)
     lake.build_catalog()
@@ -165,9 +165,9 @@ def mend(lake: Lake) -> list[Path]:
 
 
 def put_right(lake: Lake) -> list[str]:
-    """Bring back shards that were dropped and take out doubled tracks; gives their names. The errors are of `mend`."""
+    """Restore dropped shards and remove duplicate tracks; returns their names. The errors are those of `mend`."""
     if alive := jobs.living(lake.place):
-        raise PhonolakeError(f"the {alive[0]}, is at work: wait until it has ended, and mend then")
+        raise PhonolakeError(f"the {alive[0]}, is running: wait until it has ended, and then repeat")
     with jobs.working(lake.place, "mend"):
         back = [f"{shard.table}/{shard.file}" for shard in mending.bring_back(lake)]
         # Rows can only be told apart when they can be read.
@@ -177,10 +177,10 @@ def put_right(lake: Lake) -> list[str]:
 
 
 def leftovers(lake: Lake) -> Iterator[Path]:
-    """Shards that no version up to the published one names, and what killed writers left unfinished.
+    """Shards that no version up to the published one names, and unfinished files of killed writers.
 
-    Where a lake lies on object storage, these are the paths of copies on this machine, by which objects are named.
-    What a training needs that runs, or that was killed within the last day and may go on, is none of them.
+    For a lake on object storage, these are the paths of local copies, which identify objects. Files of running
+    trainings, and of those killed within the last day, are not among them.
     """
     versions = lake.versions()
     for table, ready in lake.ready_shards().items():
@@ -203,7 +203,7 @@ def leftovers(lake: Lake) -> Iterator[Path]:
 
 
 def kept(lake: Lake) -> Iterator[Kept]:
-    """Shards of earlier versions that are still there."""
+    """Existing shards of earlier versions."""
     versions, ready = lake.versions(), lake.ready_shards()
     for table in versions:
         for file, version in sorted(_earlier(lake, table, versions).items()):
@@ -216,10 +216,10 @@ def _earlier(lake: Lake, table: str, versions: dict[str, int]) -> dict[str, int]
 
 
 def _shards(lake: Lake, since: datetime | None, sample: float | None, over: inspection.Mapper) -> list[Finding]:
-    """Look at the bytes of shards."""
+    """Check the bytes of shards."""
     draw = np.random.default_rng()
     least = 0.0 if since is None else since.timestamp() * 1000
-    # Another sample has other shards: there is nothing to go on with.
+    # Another sample has other shards, so there is nothing to resume.
     notes = inspection.Notes(lake) if sample is None else None
     checks = inspection.checks(
         lake, lambda shard: (shard.published or 0) >= least and (sample is None or draw.random() < sample)
@@ -249,11 +249,11 @@ def _doubles(lake: Lake) -> Iterator[Finding]:
 def _dropped(lake: Lake) -> Iterator[Finding]:
     for shard in mending.dropped(lake):
         mend = MEND if shard.is_there else "run the stage again"
-        yield Finding(shard.table, shard.file, "left out by a job that did not know of it", mend)
+        yield Finding(shard.table, shard.file, "dropped by a job that did not know it", mend)
 
 
 def _accounts(lake: Lake) -> Iterator[Finding]:
-    """Rows about tracks that are not there, tracks without audio, and inputs that are neither track nor reject."""
+    """Rows about unknown tracks, tracks without audio, and inputs that are neither track nor reject."""
     with catalog.connect(lake) as connection:
         for table in ABOUT_TRACKS:
             rows = connection.execute(
@@ -277,7 +277,7 @@ def _accounts(lake: Lake) -> Iterator[Finding]:
 
 
 def _unanswered(lake: Lake) -> str:
-    """Tracks of audio shards that were extracted, with neither a row nor a reject for one of the recipes."""
+    """Extracted tracks with neither a row nor a reject for one of the recipes."""
     return (
         "WITH done AS (SELECT DISTINCT name, source_shard FROM (SELECT feature_set AS name, source_shard FROM features "
         "UNION ALL SELECT spectrogram, source_shard FROM spectrograms)), "

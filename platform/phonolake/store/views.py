@@ -1,4 +1,4 @@
-"""SQL over the published shards of a table, and the views that the catalog keeps of it."""
+"""SQL over the published shards of a table, and its views in the catalog."""
 
 import math
 from pathlib import Path
@@ -12,13 +12,13 @@ from phonolake.store.place import Place
 from phonolake.store.schema import TableSchema, literal, quote
 from phonolake.store.shards import COUNTED, Shard
 
-# To look at a part takes some five times as long as to open a shard; a few shards are not worth being told apart.
+# Evaluating a part takes some five times as long as opening a shard, so a few shards stay in one part.
 PARTS, LEAST_IN_PART = 0.45, 32
 PATTERNS = str.maketrans({c: f"[{c}]" for c in "*?["})
 
 
 class PublishedTables(Protocol):
-    """What views and the catalog ask of a lake; `phonolake.store.lake` imports both, and says what each does."""
+    """Methods of a lake that views and the catalog use, see `phonolake.store.lake`, which imports both."""
 
     place: Place
 
@@ -43,7 +43,7 @@ class PublishedTables(Protocol):
 
 
 def selecting(lake: PublishedTables, name: str, shards: list[Shard]) -> str:
-    """SQL that reads some shards of a declared table, with all columns that are declared."""
+    """SQL that reads some shards of a declared table, with all declared columns."""
     table = schemas.table(name)
     return select_from(lake, table, shards, set(lake.published_schema(name).names)) if shards else no_rows(table)
 
@@ -51,8 +51,8 @@ def selecting(lake: PublishedTables, name: str, shards: list[Shard]) -> str:
 def select_from(lake: PublishedTables, table: TableSchema, shards: list[Shard], stored: set[str]) -> str:
     """Read a table; a column that was declared after its shards were written is NULL.
 
-    Shards that have all columns are read without a look into each of them. Many are read in parts that say which
-    tracks they are about, so that a question for one track opens the shards of one part.
+    Shards with all columns are read without checking each of them. Many shards are read in parts with bounds of track
+    ids, so that a query for one track opens only the shards of one part.
     """
     shards = [shard for shard in shards if shard.rows]
     if not shards:
@@ -66,7 +66,7 @@ def select_from(lake: PublishedTables, table: TableSchema, shards: list[Shard], 
     others = [s.file for s in shards if s.first is None or not wanted <= s.nulls.keys()]
     selects = []
     if others:
-        # None of them may have a column: it is that of no rows then.
+        # If none of them has a column, it comes from a SELECT without rows.
         named = f"{no_rows(table)} UNION ALL BY NAME SELECT * FROM {reading(lake, table.name, others)}"
         selects.append(f"SELECT {columns} FROM ({named})")
     parts = _parts(whole)
@@ -80,7 +80,7 @@ def select_from(lake: PublishedTables, table: TableSchema, shards: list[Shard], 
 
 
 def _parts(shards: list[Shard]) -> list[list[Shard]]:
-    """Shards in order of their tracks, in so many parts that to look at all parts takes as long as to open one."""
+    """Shards in order of their tracks, in as many parts that evaluating all parts takes as long as opening one."""
     if not shards:
         return []
     ordered = sorted(shards, key=lambda s: (s.first or "", s.last or ""))
@@ -93,25 +93,25 @@ def no_rows(table: TableSchema, where: str = "false") -> str:
 
 
 def reading(lake: PublishedTables, table: str, files: list[str], *, names: bool = False, alike: bool = False) -> str:
-    """SQL that reads these shards of a table; `names` adds the column ``filename``, `alike` ones have all columns."""
+    """SQL that reads these shards of a table; `names` adds the column ``filename``, `alike`: all have all columns."""
     folder = lake.place.named(lake.name(table, ""))
     if not lake.place.is_remote:
         folder, files = no_glob(folder), list(map(no_glob, files))
     # One text, since DuckDB takes twice as long over a list of thousands of them. No path has a line break in it.
     paths = literal("\n".join(f"{folder.removesuffix('/')}/{file}" for file in files))
-    # Else a folder called dataset=fma above the lake would take the place of the column `dataset`.
+    # Otherwise a folder dataset=fma above the lake would replace the column `dataset`.
     options = "hive_partitioning = false" + ("" if alike else ", union_by_name = true")
     options += ", filename = true" if names else ""
     return f"read_parquet(string_split({paths}, chr(10)), {options})"
 
 
 def no_glob(path: str) -> str:
-    """A path that DuckDB takes as it is, although it reads *, ? and [ as patterns."""
+    """A path escaped for DuckDB, which reads *, ? and [ as patterns."""
     return path.translate(PATTERNS)
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, table: TableSchema, select: str) -> None:
-    """Make the view of one table over its published shards."""
+    """Create the view of one table over its published shards."""
     name = quote(table.name)
     connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
     connection.execute(f"COMMENT ON VIEW {name} IS {literal(table.comment)}")

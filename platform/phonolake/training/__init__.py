@@ -1,1 +1,1 @@
-"""Training: the loop, and what models read. Plain PyTorch and numpy; nothing here knows about clusters."""
+"""Training: the loop and its batches. Plain PyTorch and numpy; nothing here knows about clusters."""

@@ -23,14 +23,14 @@ from phonolake.training import group, order
 
 Target = int | np.ndarray
 Cut = Callable[[str, np.ndarray], list[np.ndarray]]
-# From a track to what changes its samples in an epoch.
+# From a track to the function that changes its samples in an epoch.
 ChangeOf = Callable[[str], Change | None]
 # Crops by track by unit.
 Wanted = dict[int, dict[int, list[int]]]
 
-# Batches whose tracks are being decoded while the first of them is waited for.
+# Batches whose tracks are decoded in advance.
 AHEAD = 4
-# Row groups kept as they were read: as many as the lanes of an epoch look at.
+# Row groups kept in memory: as many as the lanes of an epoch read.
 KEPT_GROUPS = 2 * order.LANES
 
 
@@ -42,9 +42,9 @@ class TrackBatches:
     files : sequence of Path
         Shards that hold `kind`.
     targets : mapping
-        Class number, or multi-hot row, by track id; other tracks are passed over.
+        Class number, or multi-hot row, by track id; other tracks are skipped.
     kind : SeriesInput
-        What goes on in time, see `phonolake.inference.inputs`.
+        An input with a time axis, see `phonolake.inference.inputs`.
     n_steps : int
         Length of a crop.
     batch_size : int
@@ -54,7 +54,7 @@ class TrackBatches:
     crops : int
         Crops per track in an epoch.
     augmentation : Augmentation, optional
-        Training reads other versions of the recordings; `kind` is one of audio.
+        Changes of the training recordings; `kind` must be audio.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class TrackBatches:
         return len(self.track_ids)
 
     def training(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Batches (x_BXT, y) of random crops of each track, in an order of the epoch's own."""
+        """Batches (x_BXT, y) of random crops of each track, in the epoch's own order."""
         ordered = order.of_epoch(
             self._group_N, crops=self.crops, batch_size=self.batch_size, seed=self.seed, epoch=epoch
         )
@@ -125,7 +125,7 @@ class TrackBatches:
         return self._stream(batches, order.units(self._group_N, longest=max(1, self.batch_size)), cut)
 
     def row(self, track: int, kept: "OrderedDict[int, pa.Table]") -> Row:
-        """The stored row of a track by number; `kept` holds the row groups that were read last."""
+        """The stored row of a track by number; `kept` holds the most recently read row groups."""
         number = int(self._group_N[track])
         file, its_number = self._groups[number]
         if number not in kept:
@@ -153,7 +153,7 @@ class TrackBatches:
 
 
 class _Desk:
-    """Crops that were ordered and not taken yet; a track is read once, when the first of its crops is ordered."""
+    """Crops that were requested and not taken yet; a track is read once, when the first of its crops is requested."""
 
     def __init__(self, source: TrackBatches, unit_N: np.ndarray, wanted: Wanted, cut: Cut, change_of: ChangeOf) -> None:
         self._source = source
@@ -173,14 +173,14 @@ class _Desk:
             self._pool.shutdown(cancel_futures=True)
 
     def order(self, crops: np.ndarray) -> None:
-        """Begin to read what these crops are cut from."""
+        """Start to read the tracks of these crops."""
         for unit in dict.fromkeys(self._unit_N[crops // self._source.crops].tolist()):
             for track, its_crops in self._wanted.pop(unit, {}).items():
                 made = self._make(self._source.row(track, self._tables), its_crops)
                 self._crops.update(dict.fromkeys(its_crops, made))
 
     def take(self, crop: int) -> np.ndarray:
-        """The array of a crop that was ordered; it is forgotten here."""
+        """The array of a requested crop, which is removed here."""
         return self._crops.pop(crop).result()[crop]
 
     def _make(self, row: Row, crops: list[int]) -> "Future[dict[int, np.ndarray]]":

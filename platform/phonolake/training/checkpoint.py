@@ -1,4 +1,4 @@
-"""Where a training stands after an epoch, on disk, so that one that was killed goes on from there."""
+"""The state of a training after an epoch, on disk, so that a killed training continues from there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from phonolake.files import replacing
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One file that holds tensors and plain values, and nothing that could run when it is read."""
+    """One file with tensors and plain values, without code that could run when it is read."""
 
     path: Path
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Put `state` in the place of what was there, in one rename."""
+        """Replace the stored state with `state`, in one rename."""
         with replacing(self.path) as temporary:
             torch.save(dict(state), temporary)
 
     def load(self) -> dict[str, Any] | None:
-        """What was saved last; None before the first time.
+        """The stored state; None before the first time.
 
         Raises
         ------
@@ -37,6 +37,6 @@ class Checkpoint:
             return None
         except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
             raise PhonolakeError(
-                f"the checkpoint {self.path} cannot be read ({error}): delete it to begin the training again"
+                f"the checkpoint {self.path} cannot be read ({error}): delete it to start the training again"
             ) from error
         return state

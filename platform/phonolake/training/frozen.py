@@ -1,7 +1,7 @@
-"""Networks whose convolutions stay as they are: what these give is computed once, and only the head learns.
+"""Networks with frozen convolutions: their features are computed once, and only the head is trained.
 
-A network offers this by a method `frozen(x) -> features` and an attribute `head`, a module that turns the features
-into logits, with ``head(frozen(x)) == network(x)``.
+Such a network has a method `frozen(x) -> features` and an attribute `head`, a module from features to logits, with
+``head(frozen(x)) == network(x)``.
 
 Shape suffixes: B batch, N tracks, W windows of a track, D features.
 """
@@ -19,12 +19,12 @@ from phonolake.training.batches import TrackBatches
 
 
 def is_frozen(network: nn.Module) -> bool:
-    """Whether only the head of a network learns."""
+    """Whether only the head of a network is trained."""
     return hasattr(network, "frozen")
 
 
 class HeadOf(nn.Module):
-    """The part of a frozen network that learns, from features to logits."""
+    """The trained part of a frozen network, from features to logits."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
@@ -37,16 +37,16 @@ class HeadOf(nn.Module):
 
 
 class FrozenBatches:
-    """Batches of stored features, which stand in a file beside the checkpoint and are read from there.
+    """Batches of stored features, which are read from a file beside the checkpoint.
 
     Parameters
     ----------
     network : nn.Module
-        Offers `frozen`; on the device, and left in evaluation mode.
+        Has `frozen`; on the device, and left in evaluation mode.
     source : TrackBatches
-        Its validation windows are what the features are computed of, `crops` for each track.
+        The features are computed from its validation windows, `crops` for each track.
     path : Path
-        Where to; a temporary file, made anew each time.
+        Target; a temporary file, rewritten each time.
     """
 
     def __init__(self, network: Any, source: TrackBatches, path: Path) -> None:
@@ -75,7 +75,7 @@ class FrozenBatches:
         return self._n_tracks
 
     def training(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Batches (x_BD, y) in an order of the epoch's own."""
+        """Batches (x_BD, y) in the epoch's own order."""
         shuffled = np.random.default_rng([self._seed, epoch]).permutation(len(self._y))
         for part in self._parts(shuffled):
             yield self._x[np.sort(part)], self._y[np.sort(part)]

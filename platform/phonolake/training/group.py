@@ -1,6 +1,6 @@
-"""The workers that train one model together, where there are several; alone, this process is rank 0 of 1.
+"""The workers that train one model together; with a single worker, this process is rank 0 of 1.
 
-Whoever starts the workers joins them in a process group of PyTorch; nothing here knows who that is.
+The code that starts the workers joins them in a process group of PyTorch; this module does not depend on it.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ def size() -> int:
 
 
 def gather(value: Any) -> list[Any]:
-    """What every worker brought, in order of their ranks."""
+    """The values of all workers, in order of their ranks."""
     if size() == 1:
         return [value]
     brought: list[Any] = [None] * size()
@@ -41,7 +41,7 @@ def total(value: float, device: torch.device) -> float:
 def share_gradients(model: nn.Module, device: torch.device) -> nn.Module:
     """Wrap a model so that backward averages the gradients of all workers; alone, the model itself.
 
-    Batch normalisation takes the statistics of all workers on GPUs. PyTorch cannot do so on a CPU: there each worker
+    Batch normalisation uses the statistics of all workers on GPUs. PyTorch cannot do so on a CPU: there each worker
     normalises by its own share of the batch.
     """
     if size() == 1:
@@ -52,14 +52,14 @@ def share_gradients(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def agree(model: nn.Module) -> None:
-    """Give all workers the buffers of rank 0, such as running means, which each of them counts by itself."""
+    """Give all workers the buffers of rank 0, such as running means, which each of them updates separately."""
     if size() > 1:
         for buffer in model.buffers():
             distributed.broadcast(buffer, src=0)
 
 
 def own_part(values: np.ndarray) -> np.ndarray:
-    """This worker's part of what is dealt out in order, in parts of nearly equal size."""
+    """This worker's part of a sequence that is split in order into parts of nearly equal size."""
     return np.array_split(values, size())[rank()]
 
 

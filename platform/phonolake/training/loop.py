@@ -1,7 +1,7 @@
-"""The training loop: gradient steps over batches, validation after each epoch, the best weights in the end.
+"""The training loop: gradient steps over batches, validation after each epoch, the best weights at the end.
 
-It knows nothing of where batches come from; callers hand over functions that yield numpy arrays. Where several workers
-train together (see `phonolake.training.group`), each is given its own share of every batch.
+It does not know where batches come from; callers pass functions that yield numpy arrays. If several workers train
+together (see `phonolake.training.group`), each gets its own share of every batch.
 
 Shape suffixes: B batch, N examples, K classes.
 """
@@ -37,12 +37,12 @@ class EpochReport:
     epoch : int
         Counted from 1.
     train_loss : float
-        Mean over the epoch's examples in nats, each taken just before the step that learned from it.
+        Mean over the epoch's examples in nats, each computed just before the gradient step on it.
     valid_loss : float or None
         Mean over the validation windows after the epoch, in nats; None without validation data.
     valid : mapping
         Validation figures by name: for one label per track accuracy, macro-f1, roc-auc and pr-auc, for many the last
-        two (macro means). A track's answer is the mean probability over its windows.
+        two (macro means). The prediction for a track is the mean probability over its windows.
     lr : float
         Learning rate at the start of the epoch.
     """
@@ -56,7 +56,7 @@ class EpochReport:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What came of it: the learning curve, and the epoch (from 1) whose weights the model has now."""
+    """The learning curve, and the epoch (from 1) whose weights the model has now."""
 
     curve: tuple[EpochReport, ...]
     best_epoch: int
@@ -78,8 +78,8 @@ def fit(
 ) -> TrainingResult:
     """Train a model in place.
 
-    With validation data, training stops early and the weights of the best epoch are put back. Without, it runs to
-    `max_epochs` at a constant learning rate and the last weights count.
+    With validation data, training stops early and the weights of the best epoch are restored. Without, it runs to
+    `max_epochs` at a constant learning rate and keeps the last weights.
 
     Parameters
     ----------
@@ -93,32 +93,32 @@ def fit(
     recipe : Recipe
         How to train.
     on_epoch : callable, optional
-        Called after each epoch, and at the start for those that a checkpoint brings back.
+        Called after each epoch, and at the start for the epochs of a checkpoint.
     seed : int
-        Decides what the model draws, such as dropout: each epoch begins with a random state of its own. PyTorch's
-        random state is left as it was. On a CPU, the same weights, batches, seed and number of threads give the same
-        result to the bit, whether or not the training was interrupted between.
+        Decides random draws of the model, such as dropout: each epoch starts with a random state of its own. PyTorch's
+        random state is left as it was. On a CPU, the same weights, batches, seed and number of threads give a
+        bit-identical result, whether or not the training was interrupted.
     hardware : Hardware, optional
-        What to train on; the processor by default.
+        What to train on; the CPU by default.
     class_weights : ndarray, optional
         See `phonolake.training.losses.balanced`.
     checkpoint : Checkpoint, optional
-        Written after each epoch by the first worker; what it holds at the start is gone on with.
+        Written after each epoch by the first worker; training continues from its content.
     transforms : Transforms, optional
-        What x goes through on the device before the model reads it.
+        Applied to x on the device before the model reads it.
     augmentation : BatchAugmentation, optional
-        What happens to training batches after that.
+        Applied to training batches after that.
 
     Raises
     ------
     UsageError
-        If an epoch has no batches, labels do not fit the logits, there is no such device, or the recipe asks for
-        validation that is not there.
+        If an epoch has no batches, labels do not fit the logits, there is no such device, or the recipe needs
+        validation data and there are none.
     PhonolakeError
-        If the loss becomes infinite or not a number, or the checkpoint is not one of this model.
+        If the loss becomes infinite or not a number, or the checkpoint belongs to another model.
     """
     if valid is None and recipe.schedule == "staged":
-        raise UsageError("recipe: stages end by validation, and there are no validation examples.")
+        raise UsageError("recipe: stages end by validation, but there are no validation examples.")
     hardware = hardware or Hardware()
     device = find_device(hardware.device)
     with _random_state(device):
@@ -200,7 +200,7 @@ class _Training:
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             assert self.checkpoint is not None
             raise PhonolakeError(
-                f"the checkpoint {self.checkpoint.path} is of another model ({error}): delete it to begin again"
+                f"the checkpoint {self.checkpoint.path} belongs to another model ({error}): delete it to start again"
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""What training minimises: one loss per example, and weights for rare classes.
+"""Losses: one per example, and weights for rare classes.
 
 Shape suffixes: B batch, N examples, K classes.
 """
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from phonolake.errors import UsageError
 
-# As far as Keras lets a probability come to 1 before it takes the logarithm of what is left.
+# Keras clips probabilities this far from 0 and 1 before it takes logarithms.
 _NEAREST_TO_ONE = 1 - 1e-7
 
 
@@ -22,11 +22,11 @@ def per_example(kind: str, logits_BK: Tensor, y: Tensor, weights_K: Tensor | Non
     kind : str
         One of `phonolake.training.recipe.LOSSES`.
     logits_BK : Tensor
-        Taken in float32, whatever the network computed in.
+        Converted to float32, whatever the precision of the network.
     y : Tensor
         Class numbers (B,) of int64, or multi-hot (B, K) of float32. Cross-entropies of many labels are means over K.
     weights_K : Tensor, optional
-        What `balanced` gave: weights of the classes, or of their positives when y is multi-hot.
+        The result of `balanced`: weights of the classes, or of their positives if y is multi-hot.
 
     They must fit; see `check_fit`.
     """
@@ -70,7 +70,7 @@ def check_fit(kind: str, shape: tuple[int, ...], y: np.ndarray) -> None:
 
 
 def balanced(y: np.ndarray, n_classes: int) -> np.ndarray:
-    """Compute weights_K, float32, that let every class count the same; see `Recipe.class_weights`.
+    """Compute weights_K, float32, with which every class counts the same; see `Recipe.class_weights`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""In which order an epoch meets its tracks: mixed well, and yet read from disk in few, short looks ahead.
+"""The order of tracks in an epoch: well mixed, and yet read from disk with few, short look-aheads.
 
 Row groups are dealt to lanes, each lane is shuffled within a bounded distance, and the lanes run side by side. The
 order depends on seed and epoch alone, so any number of workers sees the same batches; since a batch lies in order of
@@ -25,7 +25,7 @@ class Order:
     batches : list of ndarray
         Crops by number: crop c of track n is ``n * crops_per_track + c``.
     units : ndarray, shape (N,)
-        Which tracks are best read together: neighbours in a row group.
+        Tracks that are best read together: neighbours in a row group.
     """
 
     batches: list[np.ndarray]

@@ -1,8 +1,8 @@
-"""Several workers that train one model together, started, watched and started again by Ray Train.
+"""Several workers that train one model together, started, watched and restarted by Ray Train.
 
-Apart from the loop, which needs no Ray: this module joins the workers in PyTorch's process group, and the loop finds
-itself in it. What the workers have learned is in the loop's own checkpoint, so that a group that lost a worker goes on
-from the last finished epoch.
+Separate from the loop, which needs no Ray: this module joins the workers in PyTorch's process group, which the loop
+uses. The state of the training is in the loop's own checkpoint, so that a group that lost a worker continues from the
+last finished epoch.
 """
 
 import os
@@ -15,9 +15,9 @@ from uuid import uuid4
 
 from phonolake.errors import PhonolakeError, whole_reason
 
-# Starts of a group after one was lost, before it is given up.
+# Restarts of a lost group before giving up.
 RESTARTS = 2
-# How often Ray Train looks after the workers; by itself every two seconds, for which a short training would wait.
+# How often Ray Train checks the workers; its default of two seconds would delay a short training.
 GLANCE_SECONDS = 0.5
 
 
@@ -27,18 +27,18 @@ def together(work: Callable[[], None], *, workers: int, cpus: int, gpu: bool, st
     Parameters
     ----------
     work : callable
-        The same for all; it asks `phonolake.training.group` who it is.
+        The same for all; it gets its rank from `phonolake.training.group`.
     cpus : int
         Cores for each worker.
     gpu : bool
         Whether each gets a GPU.
     storage : Path
-        Folder for what Ray Train keeps while it runs; it must lie where all nodes see it.
+        Folder for Ray Train's files while it runs; all nodes must see it.
 
     Raises
     ------
     PhonolakeError
-        What `work` raised, or the loss of a worker more than two times.
+        The error of `work`, or the loss of a worker more than two times.
     """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", str(GLANCE_SECONDS))
     import ray
@@ -47,7 +47,7 @@ def together(work: Callable[[], None], *, workers: int, cpus: int, gpu: bool, st
     from ray.train.v2.api.exceptions import TrainingFailedError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    # Beside the driver, which is lost with its node in any case.
+    # On the driver's node, because the driver is lost with it in any case.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     board: Any = ray.remote(_Board).options(num_cpus=0, scheduling_strategy=here).remote()
     folder = storage / f"ray-{uuid4().hex[:8]}"
@@ -55,7 +55,7 @@ def together(work: Callable[[], None], *, workers: int, cpus: int, gpu: bool, st
         _take_part,
         train_loop_config={"work": work, "board": board},
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker=_resources(cpus, gpu)),
-        # A name of its own each time: there is no state of Ray's to go on from, only the loop's checkpoint.
+        # A new name each time: there is no state of Ray to resume, only the loop's checkpoint.
         run_config=RunConfig(
             name="group", storage_path=str(folder), failure_config=FailureConfig(max_failures=RESTARTS)
         ),
@@ -67,7 +67,7 @@ def together(work: Callable[[], None], *, workers: int, cpus: int, gpu: bool, st
             f"the group of {workers} workers was lost {RESTARTS + 1} times ({whole_reason(error)}): "
             "run the same command again"
         ) from error
-    except ray.exceptions.RayError as error:  # what watches over the group was lost itself
+    except ray.exceptions.RayError as error:  # the controller of the group was lost itself
         raise PhonolakeError(
             f"what watched over the {workers} workers was lost ({whole_reason(error)}): the same command goes on from "
             "the last finished epoch"

@@ -122,7 +122,7 @@ class Recipe:
 
     @property
     def activation(self) -> str | None:
-        """What turns logits into probabilities: ``softmax``, ``sigmoid``, or None where the labels decide."""
+        """The function from logits to probabilities: ``softmax``, ``sigmoid``, or None if the labels decide."""
         if self.loss == "auto":
             return None
         return "sigmoid" if self.loss in ("binary-cross-entropy", "cross-entropy-on-sigmoid") else "softmax"
@@ -130,18 +130,19 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What to train on. It is no part of what is asked for: the same training may go on elsewhere.
+    """What to train on. It is not part of the identity of a training, which may continue elsewhere.
 
     Parameters
     ----------
     workers : int, optional
-        Processes that share each batch, started by Ray Train, >= 1. None: one, in a plain task, which starts quicker.
+        Processes that share each batch, started by Ray Train, >= 1. None: one, in a plain task, which starts faster.
     device : str
         Such as ``"cpu"`` or ``"cuda"``.
     precision : {"auto", "float32", "bf16"}
-        What networks multiply in; ``auto`` takes bf16 on GPUs that have it. Weights and losses stay in float32.
+        Precision of multiplications in networks; ``auto`` uses bf16 on GPUs that support it. Weights and losses stay in
+        float32.
     compile : bool
-        Whether `torch.compile` translates the network first: minutes at the start for less time per step.
+        Whether to compile the network with `torch.compile` first: minutes at the start for less time per step.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Rows of the table `metrics`: what a model reached, per class and overall, beside what guessing reaches.
+"""Rows of the table `metrics`: figures of a model, per class and overall, beside chance.
 
 Shape suffixes: N tracks, K classes.
 """
@@ -13,7 +13,7 @@ from phonolake.metrics import classification
 from phonolake.records import TRAIN, VALID
 
 Row = dict[str, Any]
-# Of a class: its name, then the figure, then what guessing reaches.
+# For a class: its name, then the figure, then chance.
 Figure = tuple[str, str | None, float, float | None]
 
 
@@ -53,7 +53,7 @@ def of_part(
 
 
 def _chance(y_N: np.ndarray, n_classes: int) -> dict[str, float]:
-    """What guessing reaches in each overall figure."""
+    """Chance for each overall figure."""
     if y_N.ndim == 1:
         guess = classification.chance_levels(y_true=y_N, n_classes=n_classes)
         of_label = {"accuracy": guess.accuracy, "macro-f1": guess.macro_f1}

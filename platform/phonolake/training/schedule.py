@@ -1,4 +1,4 @@
-"""The schedule of a training: which epoch was the best, when the learning rate drops, when it is over."""
+"""The schedule of a training: the best epoch, drops of the learning rate, and the end."""
 
 import math
 from dataclasses import asdict, dataclass, fields
@@ -11,7 +11,7 @@ Verdict = Literal["go on", "restart", "stop"]
 
 @dataclass(slots=True)
 class Schedule:
-    """What was decided so far.
+    """The state of the schedule.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class Schedule:
     best_epoch : int
         Epoch whose weights count so far; 0 before the first.
     best_figure : float
-        The monitored figure of that epoch, turned so that more is better.
+        The monitored figure of that epoch, with its sign such that more is better.
     waited_from : int
         Epoch from which patience is counted.
     lowest_loss, waited : float, int
@@ -65,10 +65,10 @@ class Schedule:
             self.lr, self.waited = max(recipe.lr_min, self.lr * recipe.lr_factor), 0
 
     def state(self) -> dict[str, Any]:
-        """Plain values that `of` turns back into the same."""
+        """Plain values from which `of` restores the schedule."""
         return asdict(self)
 
     @classmethod
     def of(cls, state: dict[str, Any]) -> "Schedule":
-        """What `state` gave."""
+        """The schedule from the result of `state`."""
         return cls(**{field.name: state[field.name] for field in fields(cls)})

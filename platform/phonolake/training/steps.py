@@ -1,4 +1,4 @@
-"""Gradient steps and validation of one epoch: a model on its device, its optimizer, and what is measured.
+"""Gradient steps and validation of one epoch: a model on its device, its optimizer, and its figures.
 
 Shape suffixes: B batch, N tracks, W windows of a track, K classes.
 """
@@ -22,7 +22,7 @@ from phonolake.training.recipe import Hardware, Recipe
 Batch = tuple[np.ndarray, np.ndarray]
 Ready = tuple[Tensor, np.ndarray]
 
-# Steps between two looks at the losses of a GPU, each of which waits for it.
+# Steps between two reads of the losses on a GPU, each of which waits for it.
 GLANCE_STEPS = 20
 
 
@@ -39,9 +39,9 @@ class Trainer:
     class_weights : ndarray or None
         Weights_K.
     transforms : Transforms, optional
-        What batches go through on the device, before the model.
+        Applied to batches on the device, before the model.
     augmentation : BatchAugmentation, optional
-        What happens to those of training after that.
+        Applied to training batches after that.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Trainer:
         self.begin_again()
 
     def begin_again(self) -> None:
-        """Forget the optimizer's momentum and the number of updates."""
+        """Reset the optimizer's momentum and the number of updates."""
         self.updates = 0
         self.optimizer = _optimizer(self.model, self.recipe)
 
     def train(self, batches: Iterable[Batch], epoch: int, lr: float) -> float:
-        """Learn from every batch; the mean loss over the examples of all workers, before they were learned from."""
+        """Train on every batch; the mean loss over the examples of all workers, each before its gradient step."""
         self.model.train()
         tally = _Tally(self.device, f"training loss in epoch {epoch}")
         for x, y in prefetched(batches, self._ready):
@@ -114,7 +114,7 @@ class Trainer:
         return loss, self._figures(p_NK, y_N)
 
     def weights(self) -> dict[str, Tensor]:
-        """A copy of what the model knows now."""
+        """A copy of the model's current weights."""
         return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
     def state(self) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class Trainer:
         return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "updates": self.updates}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where `state` was taken."""
+        """Go back to a result of `state`."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.updates = state["updates"]
@@ -178,7 +178,7 @@ class Trainer:
 
 
 class _Tally:
-    """Sums losses where they were computed, and looks now and then whether they are still numbers."""
+    """Sums losses on their device, and checks now and then whether they are finite."""
 
     def __init__(self, device: torch.device, what: str) -> None:
         self.n = 0

@@ -1,4 +1,4 @@
-"""Labelled tracks as a data set of torch, streamed from the shards: memory holds a few row groups, however many tracks.
+"""Labelled tracks as a torch dataset, streamed from the shards: memory holds a few row groups, however many tracks.
 
 Shape suffixes: N tracks, D numbers, X any axes, T steps in time.
 """
@@ -15,13 +15,13 @@ from phonolake.training.batches import Target, TrackBatches
 class TrackStream(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
     """Crops (x_XT, y) of labelled tracks: float32, and a class number or a multi-hot row of float32.
 
-    Each pass over it is an epoch of its own: another order, and other crops. The workers of a `DataLoader` share the
+    Each pass over it is a new epoch, with another order and other crops. The workers of a `DataLoader` share the
     tracks.
 
     Parameters
     ----------
     batches : TrackBatches
-        What is streamed.
+        The source of the crops.
     classes : tuple of str
         Names of the classes, by number.
     shuffled : bool

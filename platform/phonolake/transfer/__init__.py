@@ -1,1 +1,1 @@
-"""Bytes from elsewhere: files over HTTP, archives, and clips that yt-dlp finds."""
+"""Downloads: files over HTTP, archives, and clips that yt-dlp finds."""

@@ -1,4 +1,4 @@
-"""Unpack zip and tar archives of which nothing is believed: no path, no link, no size."""
+"""Unpack untrusted zip and tar archives: no path, link or size in them is trusted."""
 
 import bisect
 import errno
@@ -17,7 +17,7 @@ from typing import IO, Any
 from phonolake.errors import PhonolakeError
 from phonolake.files import remove, sync, temporary_beside
 
-# A zip that its owners cut in pieces: mp3.zip.001, mp3.zip.002 ...
+# A zip that its owners split: mp3.zip.001, mp3.zip.002 ...
 PIECE = re.compile(r"(?P<whole>.+\.zip)\.\d{3}", re.IGNORECASE)
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz")
 BLOCK = 1 << 20
@@ -26,7 +26,7 @@ DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, N
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is no bomb.
+    """Limits that an archive bomb would exceed.
 
     Parameters
     ----------
@@ -58,15 +58,15 @@ def whole_of(name: str) -> str | None:
 def unpack(archive: Path, target: Path, *, limits: Limits = Limits(), pieces: Sequence[Path] = ()) -> list[Path]:
     """Unpack into a folder.
 
-    Everything is written into a hidden folder inside `target` and moved to its place when all of it is there and was
-    found harmless; files of the same name are replaced.
+    Everything is written into a hidden folder inside `target` and moved to its place when it is complete and safe;
+    files of the same name are replaced.
 
     Parameters
     ----------
     archive, target : Path
     limits : Limits
     pieces : sequence of Path
-        The pieces of a zip called `archive`, in their order, where it lies there in pieces.
+        The pieces of a zip called `archive`, in their order, if it comes in pieces.
 
     Returns
     -------
@@ -130,11 +130,11 @@ def _write_all(archive: Path, pieces: Sequence[Path], staging: Path, limits: Lim
         place = staging / name
         place.parent.mkdir(parents=True, exist_ok=True)
         with entry.stream as source, open(place, "xb") as sink:
-            # What the headers say of the size is not asked: bytes are counted as they come.
+            # The sizes in headers are not trusted: bytes are counted as they come.
             while block := source.read(BLOCK):
                 written += len(block)
                 if written > allowance:
-                    raise _refused(archive, f"it unpacks to more than {allowance} bytes, which looks like a bomb")
+                    raise _refused(archive, f"it unpacks to more than {allowance} bytes, like an archive bomb")
                 sink.write(block)
         sync(place)
         yield name
@@ -176,7 +176,7 @@ class _Joined(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._starts[-1]}[whence]
         if base + offset < 0:
-            raise OSError(errno.EINVAL, "a place before the beginning")
+            raise OSError(errno.EINVAL, "a position before the beginning")
         self._place = base + offset
         return self._place
 
@@ -205,7 +205,7 @@ class _Joined(io.RawIOBase):
 
 
 def _safe_name(archive: Path, name: str) -> str:
-    """The path of an entry below the folder; one that leads anywhere else is refused."""
+    """The path of an entry below the folder; any other path is refused."""
     path = PurePosixPath(name)
     parts = [part for part in path.parts if part != "."]
     unsafe = path.is_absolute() or ".." in parts or "\\" in name or "\0" in name or (parts and ":" in parts[0][:2])
@@ -215,7 +215,7 @@ def _safe_name(archive: Path, name: str) -> str:
 
 
 def _check_places(archive: Path, target: Path, names: list[str]) -> None:
-    """A symbolic link that lies in the folder already must not lead the files out of it."""
+    """An existing symbolic link in the folder must not lead the files out of it."""
     root = target.resolve()
     for folder in sorted({str(PurePosixPath(name).parent) for name in names}):
         if not (root / folder).resolve().is_relative_to(root):

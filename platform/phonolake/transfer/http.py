@@ -18,7 +18,7 @@ from phonolake.files import take_place
 BLOCK = 1 << 20
 PART, ORIGIN = ".part", ".origin"
 CHECKSUMS = ("sha256", "sha1", "md5")
-# Answers that another try may change (RFC 9110; 429 is RFC 6585).
+# Status codes that a retry may change (RFC 9110; 429 is RFC 6585).
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -29,9 +29,9 @@ class Patience:
     Parameters
     ----------
     tries : int
-        Attempts in a row that bring no byte, at most.
+        Maximum number of consecutive attempts without a byte.
     first_wait, longest_wait : float
-        Seconds before the second attempt, doubled each time; a server that asks for more than `longest_wait` ends it.
+        Seconds before the second attempt, doubled each time; if a server asks for more than `longest_wait`, it ends.
     timeout : float
         Seconds without a byte after which an attempt ends.
     """
@@ -42,7 +42,7 @@ class Patience:
     timeout: float = 60.0
 
     def wait(self, attempt: int, asked: float | None) -> float:
-        """Seconds to wait after the failed attempt of this number (from 1), where the server asked for `asked`."""
+        """Seconds to wait after the failed attempt of this number (from 1), if the server asked for `asked`."""
         return min(self.longest_wait, max(asked or 0.0, self.first_wait * 2 ** (attempt - 1)))
 
 
@@ -55,7 +55,7 @@ class RefusedError(PhonolakeError):
 
 
 class _PassingError(Exception):
-    """An attempt that may go better next time; `asked` is the server's Retry-After in seconds."""
+    """A failure that a retry may fix; `asked` is the server's Retry-After in seconds."""
 
     def __init__(self, reason: str, asked: float | None = None) -> None:
         super().__init__(reason)
@@ -72,33 +72,33 @@ def fetch(
     patience: Patience = Patience(),
     on_bytes: Callable[[int], None] | None = None,
 ) -> bool:
-    """Bring `url` to `target`, unless it is there already.
+    """Download `url` to `target`, unless it is there already.
 
-    What was received is kept beside the target under a hidden name, and asked for no second time: the next attempt, in
-    this process or a later one, goes on behind it (``Range``), if the server still has the same file (``If-Range``).
+    Received bytes are kept beside the target under a hidden name, and not requested again: the next attempt, in this
+    process or a later one, continues after them (``Range``), if the server still has the same file (``If-Range``).
 
     Parameters
     ----------
     size : int, optional
-        Bytes that the file must have.
+        Required size of the file in bytes.
     checksum : str, optional
         ``"sha256:..."``, ``"sha1:..."`` or ``"md5:..."`` in hexadecimal digits.
     headers : mapping, optional
-        HTTP headers to ask with, beside those of a range.
+        Additional HTTP headers.
     on_bytes : callable, optional
-        Told the size of each piece as it comes.
+        Called with the size of each piece as it comes.
 
     Returns
     -------
     bool
-        Whether anything was fetched; False when the whole file lay there.
+        Whether anything was downloaded; False if the whole file was there.
 
     Raises
     ------
     UsageError
         For a URL or a checksum of an unknown kind.
     PhonolakeError
-        When the server refuses, gives up, or sends something else than was promised.
+        When the server refuses, gives up, or sends something else than expected.
     """
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"only http and https URLs can be fetched, received {url!r}")
@@ -118,7 +118,7 @@ def fetch(
             failed = 1 if now > before else failed + 1
             if failed >= patience.tries:
                 raise PhonolakeError(
-                    f"{url}: {error}, {failed} times in a row; run the command again to go on behind byte {now}"
+                    f"{url}: {error}, {failed} times in a row; run the command again to continue after byte {now}"
                 ) from error
             if error.asked is not None and error.asked > patience.longest_wait:
                 raise PhonolakeError(
@@ -128,7 +128,7 @@ def fetch(
     try:
         _check(part, url, size, checksum)
     except PhonolakeError:
-        # What is wrong as a whole must not be gone on with.
+        # Do not resume a file that is wrong as a whole.
         forget(target)
         raise
     take_place(part, target)
@@ -137,7 +137,7 @@ def fetch(
 
 
 def forget(target: Path) -> None:
-    """Remove what is left of an unfinished download of `target`."""
+    """Remove the rest of an unfinished download of `target`."""
     for ending in (PART, ORIGIN):
         target.with_name(f".{target.name}{ending}").unlink(missing_ok=True)
 
@@ -145,7 +145,7 @@ def forget(target: Path) -> None:
 def _receive(
     url: str, part: Path, headers: Mapping[str, str], timeout: float, on_bytes: Callable[[int], None] | None
 ) -> None:
-    """One attempt: ask for what is missing and write it behind what is there, to the end of the file."""
+    """One attempt: request the missing part and append it, to the end of the file."""
     origin = part.with_name(part.name.removesuffix(PART) + ORIGIN)
     have = part.stat().st_size if part.exists() else 0
     asked = {"User-Agent": "phonolake"} | dict(headers) | {"Accept-Encoding": "identity"} | _range(url, have, origin)
@@ -153,7 +153,7 @@ def _receive(
         answer: Any = urllib.request.urlopen(urllib.request.Request(url, headers=asked), timeout=timeout)
     except urllib.error.HTTPError as error:
         with error:
-            if error.code == 416:  # the part is as long as the file, or longer: it is of another one
+            if error.code == 416:  # the part is as long as the file, or longer: it belongs to another one
                 part.unlink(missing_ok=True)
                 raise _PassingError("the server has fewer bytes than were received") from error
             if error.code in PASSING:
@@ -179,7 +179,7 @@ def _receive(
 
 
 def _range(url: str, have: int, origin: Path) -> dict[str, str]:
-    """Headers that ask for the rest, if what is there is known to be of the same file."""
+    """Headers that request the rest, if the part is known to belong to the same file."""
     try:
         known = json.loads(origin.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -190,7 +190,7 @@ def _range(url: str, have: int, origin: Path) -> dict[str, str]:
 
 
 def _validator(answer: Any) -> str | None:
-    """What tells whether the file is still the same: a strong entity tag, else the date of its last change."""
+    """Identifies the file: a strong entity tag, else the date of its last change."""
     tag = answer.headers.get("ETag")
     strong: str | None = tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified")
     return strong
@@ -202,7 +202,7 @@ def _length(answer: Any, before: int) -> int | None:
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds that a ``Retry-After`` header asks for: a number, or a date; None where it says nothing."""
+    """Seconds that a ``Retry-After`` header asks for: a number, or a date; None if there is none."""
     if not value:
         return None
     if value.strip().isdigit():
@@ -217,18 +217,16 @@ def retry_after(value: str | None) -> float | None:
 def _check(path: Path, url: str, size: int | None, checksum: str | None) -> None:
     found = path.stat().st_size
     if size is not None and found != size:
-        raise PhonolakeError(f"{url} has {found} bytes, and {size} were promised: remove {path} if it lies there")
+        raise PhonolakeError(f"{url} has {found} bytes instead of {size}: remove {path} if it exists")
     if checksum is None:
         return
     kind, _, expected = checksum.partition(":")
     if kind not in CHECKSUMS:
-        raise UsageError(f"checksum {checksum!r} is of no known kind: {', '.join(CHECKSUMS)}")
+        raise UsageError(f"checksum {checksum!r} is of an unknown kind: {', '.join(CHECKSUMS)}")
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, kind).hexdigest()
     if digest != expected.lower():
-        raise PhonolakeError(
-            f"{url} has the {kind} {digest}, and {expected} was promised: remove {path} if it lies there"
-        )
+        raise PhonolakeError(f"{url} has the {kind} {digest}, and not {expected}: remove {path} if it exists")
 
 
 def _said(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""A rate limit that several processes keep together."""
+"""A rate limit that several processes share."""
 
 import time
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from phonolake.files import lock
 class Pace:
     """At most `per_second` requests a second over all processes that share the file `path`.
 
-    The file holds the moment of the next free slot, in seconds since 1970. The kernel frees the lock of a process that
+    The file holds the time of the next free slot, in seconds since 1970. The kernel frees the lock of a process that
     was killed, and an old slot is simply in the past, so there is nothing to clean up.
 
     Parameters
@@ -32,13 +32,13 @@ class Pace:
             time.sleep(delay)
 
     def hold(self, seconds: float) -> None:
-        """Give out no slot for so many seconds: the server asked everyone to wait."""
+        """Block all slots for this many seconds, because the server asked to wait."""
         with open(self.path, "a+", encoding="ascii") as file:
             lock(file)
             _write(file, max(_read(file), time.time() + seconds))
 
     def _take(self) -> float:
-        """Take a slot that is free now (0), or say how long none will be."""
+        """Take a slot that is free now (0), or return the seconds until one is."""
         with open(self.path, "a+", encoding="ascii") as file:
             lock(file)
             now, free = time.time(), _read(file)
@@ -53,7 +53,7 @@ def _read(file: TextIO) -> float:
     try:
         return float(file.read() or 0)
     except ValueError:
-        return 0.0  # a write that was cut short: nobody is asked to wait
+        return 0.0  # an interrupted write: nobody has to wait
 
 
 def _write(file: TextIO, moment: float) -> None:

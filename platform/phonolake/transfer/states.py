@@ -1,7 +1,7 @@
-"""What can become of a wanted clip, and how the words of yt-dlp and the numbers of HTTP are understood.
+"""The states of a wanted clip, and how messages of yt-dlp and HTTP statuses map to them.
 
-The words are those of YouTube's player as yt-dlp hands them on (2026.10). What says nothing of the clip itself is a
-network fault, which may heal, rather than a loss, which would never be looked at again.
+The messages are those of YouTube's player as yt-dlp passes them on (2026.10). A message that says nothing about the
+clip itself is a network fault, which is retried, rather than a loss, which never is.
 """
 
 import re
@@ -21,12 +21,12 @@ STATES = {
     REGION: "not shown in this country",
     BLOCKED: "the server refuses this machine for now: too many requests, a suspected robot",
     NETWORK: "the connection or the server failed",
-    DECODE: "what came is no sound that can be decoded",
+    DECODE: "the download contains no decodable audio",
     SHORT: "ends before the wanted seconds, or too soon within them",
     SILENT: "the wanted seconds are silent",
     DUPLICATE: "the same samples as another clip that was fetched",
 }
-# Those that another try on the same machine may change.
+# Those that a retry on the same machine may change.
 HEALS = frozenset({BLOCKED, NETWORK, DECODE})
 
 # In this order: a message may hold the words of several.
@@ -48,7 +48,7 @@ WORDS = (
 )
 
 
-# Nobody was reached who could have said anything of a clip, as without a network.
+# No server was reached that could say anything about a clip, as without a network.
 UNREACHED = re.compile(
     r"name or service not known|name resolution|failed to resolve|could not resolve|nodename nor servname|getaddrinfo|"
     r"no address associated|network is unreachable|no route to host|connection refused",
@@ -57,18 +57,18 @@ UNREACHED = re.compile(
 
 
 def is_unreached(state: str, detail: str) -> bool:
-    """Whether an attempt says nothing of its clip, since nobody was reached."""
+    """Whether an attempt says nothing about its clip, because no server was reached."""
     return state == NETWORK and UNREACHED.search(detail) is not None
 
 
 def of_words(message: str) -> str | None:
-    """The state that a message of yt-dlp stands for; None where no words are known."""
+    """The state for a message of yt-dlp; None for an unknown message."""
     text = message.lower().replace("\u2019", "'")
     return next((state for state, pattern in WORDS if re.search(pattern, text)), None)
 
 
 def of_status(code: int) -> str:
-    """The state that an HTTP status stands for."""
+    """The state for an HTTP status."""
     if code in (404, 410):
         return REMOVED
     if code == 401:
@@ -77,5 +77,5 @@ def of_status(code: int) -> str:
         return REGION
     if code in (403, 429):
         return BLOCKED
-    # What the server will say tomorrow is open.
+    # The server may answer differently tomorrow.
     return NETWORK

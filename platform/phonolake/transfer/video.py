@@ -1,4 +1,4 @@
-"""Where the sound of a page lies, found by yt-dlp's Python API."""
+"""Find the audio stream of a page with yt-dlp's Python API."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from phonolake.transfer.http import retry_after
 
 @dataclass(frozen=True, slots=True)
 class MediaStream:
-    """A stream that can be read from: its address, and the headers to ask for it with."""
+    """A readable stream: its address and request headers."""
 
     url: str
     headers: dict[str, str] = field(default_factory=dict)
 
 
 class UnavailableError(Exception):
-    """A clip that was not obtained: its state (`states.STATES`), what was said, and the seconds asked to wait."""
+    """A clip that was not obtained: its state (`states.STATES`), the message, and the seconds to wait."""
 
     def __init__(self, state: str, detail: str, asked: float | None = None) -> None:
         super().__init__(f"{state}: {detail}")
@@ -30,12 +30,12 @@ class UnavailableError(Exception):
 
 
 def locate(url: str, *, timeout: float = 30.0) -> MediaStream:
-    """Ask yt-dlp where the best audio of a page lies, without fetching it.
+    """Let yt-dlp find the best audio of a page, without downloading it.
 
     Raises
     ------
     UnavailableError
-        With the state that the error stands for.
+        With the state for the error.
     """
     import yt_dlp  # imported late: half a second of start-up
 
@@ -65,7 +65,7 @@ def locate(url: str, *, timeout: float = 30.0) -> MediaStream:
 
 
 def understand(error: BaseException) -> UnavailableError:
-    """What an error of yt-dlp says of the clip: by its type, by an HTTP status that it names, else by its words."""
+    """The state that an error of yt-dlp means: by its type, by an HTTP status that it names, else by its message."""
     from yt_dlp.networking.exceptions import HTTPError
     from yt_dlp.utils import GeoRestrictedError, UnavailableVideoError
 
@@ -73,7 +73,7 @@ def understand(error: BaseException) -> UnavailableError:
     causes = list(_causes(error))
     if any(isinstance(cause, GeoRestrictedError) for cause in causes):
         return UnavailableError(states.REGION, said)
-    # The player's own words count before a request that failed on the way to them.
+    # The player's own message takes precedence over a failed request on the way to it.
     if "HTTP Error" in said:
         for cause in causes:
             if isinstance(cause, HTTPError):
@@ -86,7 +86,7 @@ def understand(error: BaseException) -> UnavailableError:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and all that it says it came from, each once."""
+    """An error and all its causes, each once."""
     todo: list[Any] = [error]
     seen: set[int] = set()
     while todo:
@@ -99,16 +99,16 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _only(info: Any) -> dict[str, Any]:
-    """The one entry of a page that yt-dlp takes for a list."""
+    """The only entry of a page that yt-dlp treats as a list."""
     while info and info.get("entries"):
         info = next(iter(info["entries"]), None)
     return info or {}
 
 
 class _Silence:
-    """What yt-dlp has to say is in its exceptions."""
+    """Discards yt-dlp's messages: its exceptions contain them."""
 
     def debug(self, message: str) -> None:
-        """Hear nothing."""
+        """Discard the message."""
 
     info = warning = error = debug

