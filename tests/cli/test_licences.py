@@ -201,6 +201,7 @@ input = ["embeddings:{}"]
 """
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 def test_what_a_study_found_of_bound_vectors_is_left_out(lake: Lake, tmp_path: Path) -> None:
     studied = Lake.open(shutil.copytree(lake.root, tmp_path / "lake"))
@@ -238,6 +239,7 @@ def test_rows_of_studies_from_before_it_was_noted_are_left_out_where_a_model_is(
         row["models_read"] = None
 
 
+@pytest.mark.long
 def test_python_and_the_service_leave_it_out(lake: Lake) -> None:
     opened = phonolake.open(lake.root, licence="permissive")
     assert len(opened.similar("toy:000", k=1)) == 1

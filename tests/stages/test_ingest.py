@@ -105,6 +105,7 @@ def taken_in(
 # -- a whole corpus ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_inputs_are_tracks_and_rejects(taken_in: tuple[Path, ingest.Outcome]) -> None:
     lake, outcome = taken_in
     assert (outcome.inputs, outcome.outputs, outcome.rejects) == (32, 20, 12)

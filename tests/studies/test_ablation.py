@@ -28,6 +28,7 @@ def configuration(tmp_path):
     return write
 
 
+@pytest.mark.long
 def test_every_combination_is_an_arm_and_the_untrained_network_the_floor(lake, configuration):
     session = Session(ablation.read(configuration(GRID)), Config(str(lake.root), size="tiny", max_epochs=1))
     (rows,) = session.tables()
@@ -76,6 +77,7 @@ def test_an_augmentation_is_a_list_of_its_own(configuration):
     assert cells[0][0] == "augment=none, false=0.0"
 
 
+@pytest.mark.long
 def test_another_grid_keeps_the_tables_of_the_one_before_and_the_same_one_does_not(lake, configuration):
     def printed(model):
         study = ablation.read(configuration(f"[grid]\nmodel = {model!r}\n"))
