@@ -31,7 +31,7 @@ test: setup
 
 # Whole stages, networks and pages: what `make test` leaves out to be done in minutes.
 long: setup
-	$(BIN)/pytest -n 2 --no-loadscope-reorder -m long
+	$(BIN)/pytest -n 2 --no-loadscope-reorder -m "long and not slow"
 
 lint: setup
 	$(BIN)/ruff check .
