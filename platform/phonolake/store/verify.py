@@ -20,7 +20,7 @@ from phonolake.store import (
     inspection,
     jobs,
     mending,
-    remote,
+    remote_errors,
     unfinished,
     views,
 )
@@ -131,7 +131,7 @@ def verify(
             broken = [*_doubles(lake), *_accounts(lake), *_dropped(lake)]
         except duckdb.Error as error:
             # A header that Arrow accepts and DuckDB does not: checksums cover neither headers nor footers.
-            said = remote.said(error) or str(error).splitlines()[0]
+            said = remote_errors.said(error) or str(error).splitlines()[0]
             broken = [Finding("tables", lake.root.name, f"unreadable ({said})", RESTORE)]
     return [*broken, *_leftovers(lake)]
 
