@@ -237,13 +237,15 @@ def _doubles(lake: Lake) -> Iterator[Finding]:
     twice = mending.doubled(lake).losing
     with catalog.connect(lake) as connection:
         for table, key in KEYS.items():
-            rows = connection.execute(
-                f"SELECT count(*), min(name) FROM (SELECT ({key})::VARCHAR AS name FROM {table} "
-                f"GROUP BY {key} HAVING count(*) > 1)"
-            ).fetchall()
-            if rows[0][0]:
+            grouped = f"FROM {table} GROUP BY {key} HAVING count(*) > 1"
+            ((n,),) = connection.execute(f"SELECT count(*) FROM (SELECT 1 {grouped})").fetchall()
+            if n:
+                # Asked only now, since the names of all rows together are large.
+                ((name,),) = connection.execute(
+                    f"SELECT min(name) FROM (SELECT ({key})::VARCHAR AS name {grouped})"
+                ).fetchall()
                 mend = MEND if twice else "report it: this is a bug"
-                yield Finding(table, rows[0][1], f"{rows[0][0]} rows stand there twice", mend)
+                yield Finding(table, name, f"{n} rows stand there twice", mend)
 
 
 def _dropped(lake: Lake) -> Iterator[Finding]:
