@@ -6,7 +6,7 @@ FAISS ?= cpu
 BIN := .venv/bin
 INSTALLED := .venv/installed-$(FAISS)
 
-.PHONY: demo setup test lint check bench chaos chaos-cluster studies
+.PHONY: demo setup test long lint check bench chaos chaos-cluster studies
 
 # The tagger (29 MB) is worth having and not needed.
 demo: setup
@@ -25,17 +25,21 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 # Dozens of processes start: Python keeps what it compiled, also where the environment says otherwise.
-test: export PYTHONDONTWRITEBYTECODE =
+test long: export PYTHONDONTWRITEBYTECODE =
 test: setup
 	$(BIN)/pytest -n 2 --no-loadscope-reorder
+
+# Whole stages, networks and pages: what `make test` leaves out to be done in minutes.
+long: setup
+	$(BIN)/pytest -n 2 --no-loadscope-reorder -m "long and not slow"
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# What a change has to pass, as CI does.
-check: lint test
+# What a change has to pass; CI does the first two.
+check: lint test long
 
 bench: setup
 	$(BIN)/python tests/bench/features.py --hours 3

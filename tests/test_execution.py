@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -201,8 +202,8 @@ def test_an_exception_of_the_work_cancels_the_rest(tmp_path: Path) -> None:
             while not list(tmp_path.glob("*.started")):
                 time.sleep(0.01)
             raise PhonolakeError("bad")
-        (tmp_path / f"{name}.started").touch()
         try:
+            (tmp_path / f"{name}.started").touch()
             # In slices: work is interrupted between two Python instructions, not inside of one.
             while not (tmp_path / "enough").exists():
                 time.sleep(0.05)
@@ -218,6 +219,26 @@ def test_an_exception_of_the_work_cancels_the_rest(tmp_path: Path) -> None:
     # The cores are free again. Of what waited for them, Ray cannot call back a task that it was just handing over.
     assert dict(execution.imap(str, range(WINDOW))) == {n: str(n) for n in range(WINDOW)}
     assert len(list(tmp_path.glob("*.started"))) <= 1 + CORES
+
+
+@by_ray
+@pytest.mark.parametrize("swallowed", [1, 1_000])
+def test_work_that_does_not_heed_an_interrupt_gives_back_its_cores(swallowed: int, tmp_path: Path) -> None:
+    def work(name: str) -> None:
+        if name == "bad":
+            while not (tmp_path / "started").exists():
+                time.sleep(0.01)
+            raise PhonolakeError("bad")
+        (tmp_path / "started").touch()
+        for _ in range(swallowed + 1):
+            with suppress(KeyboardInterrupt):
+                while True:
+                    time.sleep(0.05)
+
+    with pytest.raises(PhonolakeError, match=r"^bad$"):
+        list(execution.imap(work, ["bad", "deaf"]))
+    # All cores at once.
+    assert list(execution.imap(str, [1], cpus=CORES)) == [(1, "1")]
 
 
 def test_results_are_yielded_before_an_error() -> None:

@@ -6,9 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Advance = Callable[[int], None]
 
@@ -20,8 +21,11 @@ MEGABYTE = 1_000_000
 _narrated = False
 
 
-def console() -> Console:
+def console() -> "Console":
     """Console for messages and progress: standard error, so that data on standard output stays clean."""
+    # Late, here and below: it takes longer to import than a question for neighbours, which says nothing, takes.
+    from rich.console import Console
+
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -73,6 +77,8 @@ def task(description: str, total: int, *, done: int = 0, in_bytes: bool = False)
         with _lines(description, total, done, MEGABYTE if in_bytes else 1) as advance:
             yield advance
         return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),

@@ -156,6 +156,7 @@ def fill(server: Server) -> None:
             server.files[f"/{name}.wav"] = data
 
 
+@pytest.mark.long
 def test_every_answer_has_its_state_and_the_ledger_adds_up(server: Server, tmp_path: Path, in_process: None) -> None:
     fill(server)
     c = config(server, tmp_path)
@@ -220,6 +221,7 @@ def test_files_that_lie_there_are_taken_into_the_ledger(server: Server, tmp_path
     assert ours.path.exists()
 
 
+@pytest.mark.long
 def test_without_a_network_it_ends_in_seconds_and_goes_on_later(
     server: Server, tmp_path: Path, in_process: None
 ) -> None:

@@ -538,6 +538,7 @@ def test_arbitrary_bytes_raise_nothing_but_audio_errors(magic: bytes, tail: byte
     survives(magic + tail, extension)
 
 
+@pytest.mark.long
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from([*SOUNDFILE, "m4a", "m4a-streaming", "alac", "aac", "webm", "wma"]),

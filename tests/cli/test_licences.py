@@ -1,9 +1,11 @@
 """Every command leaves out what a non-commercial model made, when only permissive licences are wanted."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from tests.cli.every_command import WORDS
 from tests.cli.test_labels import COMMANDS
@@ -22,6 +24,9 @@ from phonolake.store import catalog, query, schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.place import Place
 from phonolake.store.shards import SEPARATOR, write_rows
+from phonolake.studies import ablation
+from phonolake.studies.grid import Config as StudyConfig
+from phonolake.studies.grid import Session
 
 N = 30
 # What these print and write comes of recordings, of labels and answers of people, of what was done, and of models
@@ -187,6 +192,54 @@ def test_cells_of_a_benchmark_are_left_out(lake: Lake) -> None:
     assert found == [(texts[1],), (texts[0],)]
 
 
+STUDY_TABLES = ("study_cells", "study_predictions", "study_rows", "study_claims")
+ABLATION = """
+name = "vectors"
+[grid]
+model = ["logistic-regression", "random-forest"]
+input = ["embeddings:{}"]
+"""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(120)
+def test_what_a_study_found_of_bound_vectors_is_left_out(lake: Lake, tmp_path: Path) -> None:
+    studied = Lake.open(shutil.copytree(lake.root, tmp_path / "lake"))
+    texts: dict[str, list[str]] = {}
+    for name in ("free", "bound"):
+        (path := tmp_path / f"{name}.toml").write_text(ABLATION.format(name))
+        session = Session(ablation.read(path), StudyConfig(str(studied.root), size="tiny", repeats=1, seed=7))
+        assert list(session.tables())
+        with query.connect(studied) as connection:
+            texts[name] = connection.execute("SELECT models_read FROM study_rows ORDER BY ALL").fetchall()
+    shown = licensed.opened(studied.root, PERMISSIVE)
+    with query.connect(studied) as connection, query.connect(shown) as permitted:
+        (run,) = connection.execute("SELECT run_id FROM models WHERE model = 'free'").fetchone() or ("",)
+        assert texts["free"] == [([f"embeddings:{run}"],)] * 2
+        for table in STUDY_TABLES:
+            count = f"SELECT count(*) FROM {table}"
+            assert len(studied.shards(table)) == 2 * len(shown.shards(table)) > 0
+            (whole,), (part,) = connection.execute(count).fetchone(), permitted.execute(count).fetchone()
+            assert part * 2 == whole
+        cells = permitted.execute("SELECT cell->>'$.input' FROM study_cells").fetchall()
+    assert cells == [("embeddings:free",)] * 2
+
+
+def test_rows_of_studies_from_before_it_was_noted_are_left_out_where_a_model_is(lake: Lake, tmp_path: Path) -> None:
+    table = schema.table("study_rows")
+    row = {column.name: 1 if column.type in ("BIGINT", "INTEGER", "DOUBLE") else "a" for column in table.columns}
+    for root, seen in ((lake.root, 0), (small_lake.make(tmp_path / "free", n_tracks=N).root, 1)):
+        studied = Lake.open(shutil.copytree(root, tmp_path / f"lake-{seen}"))
+        del row["models_read"]
+        old = pa.schema([field for field in table.arrow if field.name != "models_read"])
+        written = [write_rows(studied.path(table.name, "robustness-1"), old, [row])]
+        studied.commit({table.name: Change(table, written)})
+        with query.connect(licensed.opened(studied.root, PERMISSIVE)) as connection:
+            assert connection.execute("SELECT count(*) FROM study_rows").fetchone() == (seen,)
+        row["models_read"] = None
+
+
+@pytest.mark.long
 def test_python_and_the_service_leave_it_out(lake: Lake) -> None:
     opened = phonolake.open(lake.root, licence="permissive")
     assert len(opened.similar("toy:000", k=1)) == 1

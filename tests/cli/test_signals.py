@@ -55,6 +55,7 @@ def tracks(lake: Path) -> list[tuple]:
         ).fetchall()
 
 
+@pytest.mark.long
 def test_an_ingest_that_is_stopped_goes_on(music: Path, tmp_path: Path) -> None:
     words = ["ingest", "folder", music, "--lake", tmp_path / "lake", "--shard-bytes", "1000000", "--workers", "0"]
     process = start(words)

@@ -71,6 +71,7 @@ def test_without_a_sample_one_is_drawn(full_lake: Path, tmp_path: Path) -> None:
     assert "Say who you are" in told(app)
 
 
+@pytest.mark.long
 def test_answers_are_kept_one_by_one(lake: Lake) -> None:
     app = opened(lake.root, "reannotate", sample="twelve", rater="anna")
     asked = []
@@ -87,6 +88,7 @@ def test_answers_are_kept_one_by_one(lake: Lake) -> None:
     assert app.subheader[0].value == asked[-1]
 
 
+@pytest.mark.long
 def test_a_second_window_refuses_an_answer_to_what_was_answered_meanwhile(lake: Lake) -> None:
     """Both windows show the same question: the one that answers later is told so, and goes on with the next."""
     first, second = (opened(lake.root, "reannotate", sample="twelve", rater="anna") for _ in range(2))
@@ -115,6 +117,7 @@ def test_a_name_is_given_once_and_its_box_goes(lake: Lake) -> None:
     assert "a rater" in "".join(box.value for box in app.error).lower()
 
 
+@pytest.mark.long
 def test_a_reload_goes_on_where_it_was_and_publishes(lake: Lake) -> None:
     click(click(opened(lake.root, "reannotate", rater="anna"), "answer-yes"), "answer-yes")
     app = opened(lake.root, "reannotate", rater="anna")
@@ -123,6 +126,7 @@ def test_a_reload_goes_on_where_it_was_and_publishes(lake: Lake) -> None:
         assert connection.execute("SELECT count(*) FROM annotations").fetchall() == [(2,)]
 
 
+@pytest.mark.long
 def test_the_page_does_not_tell_what_it_plays(lake: Lake) -> None:
     with query.connect(lake) as connection:
         tracks = connection.execute(
@@ -136,6 +140,7 @@ def test_the_page_does_not_tell_what_it_plays(lake: Lake) -> None:
         app = click(app, "answer-yes")
 
 
+@pytest.mark.long
 def test_a_finished_sample_says_so_and_shows_agreement(lake: Lake) -> None:
     sampling.draw(sampling.Config(str(lake.root), "six", n_positive=1, n_negative=1))
     for rater, keys in (("anna", ["answer-yes", "answer-no"]), ("bert", ["answer-yes", "answer-yes"])):
@@ -165,6 +170,7 @@ def test_an_answer_that_cannot_be_kept_is_a_message(lake: Lake, monkeypatch: pyt
     assert "Question 1 of 12" in words(app)
 
 
+@pytest.mark.long
 def test_triplets_are_drawn_answered_and_measured(lake: Lake) -> None:
     """Two windows of one rater: the later answer to the same triplet is refused."""
     app = opened(lake.root, "neighbours")
@@ -239,6 +245,7 @@ def test_a_condition_filters_and_a_wrong_one_is_a_message(full_lake: Path, toy) 
     assert app.subheader[0].value == "Song 4"
 
 
+@pytest.mark.long
 def test_the_map_and_the_upload_open_without_a_choice(full_lake: Path, half_lake: Path) -> None:
     app = opened(full_lake, "explore", by="Map")
     assert "30 tracks; the two axes" in words(app)
@@ -266,6 +273,7 @@ def test_a_link_brings_a_question_that_is_asked_when_told_to(full_lake: Path) ->
     assert app.selectbox(key="earlier").options
 
 
+@pytest.mark.long
 def test_published_answers_change_what_is_resolved(lake: Lake) -> None:
     click(opened(lake.root, "reannotate", rater="anna"), "answer-yes")
     publication.publish(lake)

@@ -233,6 +233,7 @@ def test_neighbours_are_played_and_followed(open_page, toy, full_lake: Path) -> 
     assert not app.exception
 
 
+@pytest.mark.long
 def test_the_map_is_laid_out_either_way(open_page, toy, full_lake: Path) -> None:
     for layout, said in (("Principal components", "the two axes explain"), ("t-SNE (takes seconds)", "only nearness")):
         app = open_page(full_lake, "explore", by="Map", layout=layout)
@@ -346,6 +347,7 @@ def test_only_what_models_speak_against_is_listed(open_page, toy, full_lake: Pat
     assert app.download_button[0].label == "Download all 1"
 
 
+@pytest.mark.long
 def test_suspects_are_answered_one_after_the_other(open_page, toy, full_lake: Path, tmp_path: Path) -> None:
     lake = Lake.open(shutil.copytree(full_lake, tmp_path / "lake"))
     app = open_page(lake.root, "label_noise", rater="ann")
@@ -460,6 +462,7 @@ def test_a_wrong_question_shows_where(open_page, full_lake: Path) -> None:
     assert line[mark.index("^") :] == "> 3"
 
 
+@pytest.mark.long
 def test_a_long_question_is_timed_and_stopped(open_page, full_lake: Path) -> None:
     app = ask(open_page(full_lake, "sql"), "SELECT count(*) FROM range(100000000) a, range(100000000) b")
     assert "Asking for" in "".join(text.value for text in app.markdown)
@@ -494,6 +497,7 @@ def test_long_results_are_cut_and_say_so(open_page, full_lake: Path) -> None:
     assert any("The first 1,000 rows" in caption.value for caption in app.caption)
 
 
+@pytest.mark.long
 def test_examples_run(open_page, full_lake: Path) -> None:
     app = open_page(full_lake, "sql")
     for example in app.button_group(key="example").options:
@@ -513,6 +517,7 @@ def test_the_schema_has_meanings_with_units(open_page, empty_lake: Path) -> None
     assert "hertz" in app.dataframe[0].value.set_index("column").loc["sr", "comment"]
 
 
+@pytest.mark.long
 def test_what_is_not_for_commercial_use_says_so_or_is_left_out(
     open_page, toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,7 @@ def off_by(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     return np.abs(ours - theirs) / np.maximum(np.abs(theirs), 0.01)
 
 
+@pytest.mark.long
 def test_music_role_columns_are_those_of_librosa() -> None:
     names = [name for name, _ in contract.feature_set("music-role-97").columns]
     tempo = names.index("tempo")

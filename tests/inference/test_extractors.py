@@ -16,6 +16,7 @@ def values(name: str) -> np.ndarray:
     return feature_set(name).compute(Clip(y, Hertz(12_000)))
 
 
+@pytest.mark.long
 def test_another_draw_has_other_weights_and_the_same_columns():
     first, second = feature_set(NAME), feature_set(f"{NAME}-draw-1")
     assert (first.name, second.name) == (NAME, f"{NAME}-draw-1")

@@ -123,6 +123,7 @@ def test_the_seed_of_the_published_machine_moves_its_probabilities_and_not_its_v
     np.testing.assert_array_equal(one.predict(x_ND), other.predict(x_ND))
 
 
+@pytest.mark.long
 def test_the_power_machine_hardly_minds_skewed_features(data):
     """A stretch of every feature is nearly undone; a machine that only scales its features feels it more."""
     x_ND, y_N = data

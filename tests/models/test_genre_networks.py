@@ -35,6 +35,7 @@ def test_published_parameter_counts(name: str, n_classes: int, published: int) -
     assert keras_count(model.build(n_classes, n_frames=model.CARD.n_frames, seed=0)) == published
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["residual-cnn-repository", "crnn-as-described", "cnn-rnn-parallel-as-described"])
 def test_variants_learn_in_every_weight(name: str) -> None:
     network = registry.get(name).build(3, n_frames=128, seed=0)

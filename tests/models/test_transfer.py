@@ -77,6 +77,7 @@ def test_only_the_head_learns(network: Transfer) -> None:
     network.zero_grad()
 
 
+@pytest.mark.long
 def test_features_that_were_kept_give_the_same_logits(network: Transfer) -> None:
     network.eval()
     with torch.no_grad():
@@ -127,6 +128,7 @@ def published(folder: Path, base: str) -> tuple[Path, dict[str, torch.Tensor]]:
     return path, weights
 
 
+@pytest.mark.long
 def test_published_weights_are_downloaded_once_and_checked(
     tmp_path: Path, home: Path, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ def lake(tmp_path: Path) -> Lake:
     return lake
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_the_service_answers_from_what_is_published(ray_session: None, lake: Lake, free_port: int) -> None:
     with service.serving(ServiceConfig(lake.place), host="127.0.0.1", port=free_port):

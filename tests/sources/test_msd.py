@@ -114,6 +114,7 @@ def test_the_catalogue_has_every_track_with_and_without_audio(make_tree) -> None
     assert (fact.published, fact.found) == (1_000_000, len(list(root.glob("data/**/*.h5"))))
 
 
+@pytest.mark.long
 def test_the_real_catalogue_is_the_split_and_the_songs(real) -> None:
     found = list(msd.catalogue(real("msd")))
     assert len(found) == len({r.source_id for r in found})

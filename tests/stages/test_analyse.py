@@ -74,6 +74,7 @@ def lake(demo, tmp_path_factory) -> Lake:
     return Lake.open(path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "table"),
     [

@@ -77,6 +77,7 @@ def lines(lake: Lake, done: Benchmark) -> dict[tuple[str, str], results.Benchmar
     return {(line.vectors, line.probe): line for line in found}
 
 
+@pytest.mark.long
 def test_every_set_of_vectors_is_compared_and_the_better_ones_are_found(lake: Lake, done: Benchmark) -> None:
     found = lines(lake, done)
     names = {name for name, _ in found}
@@ -189,6 +190,7 @@ def test_a_benchmark_that_was_killed_goes_on(here: pytest.MonkeyPatch, tmp_path:
     assert verify(lake) == []
 
 
+@pytest.mark.long
 def test_doubt_takes_away_relatives_and_deforms_what_is_heard(
     here: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

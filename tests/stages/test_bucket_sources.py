@@ -73,6 +73,7 @@ def take_in(lake: Path, root: str | Path, **options: object) -> ingest.Outcome:
     return ingest.run(ingest.Config(str(lake), str(root), **options))
 
 
+@pytest.mark.long
 def test_the_tables_are_those_of_a_folder(bucket: tuple[str, Faults], music: Path, tmp_path: Path) -> None:
     url, faults = bucket
     upload(music, url)
@@ -261,6 +262,7 @@ def test_a_whole_bucket_is_validated_and_refused_for_what_it_is_not(bucket: tupl
         validate.run(validate.Config("esc50", url))
 
 
+@pytest.mark.long
 def test_tables_of_labels_and_splits_are_taken_from_a_bucket(
     bucket: tuple[str, Faults], music: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -126,6 +126,7 @@ def config(ray_session: None, music: Path, tmp_path: Path) -> ingest.Config:
     return config
 
 
+@pytest.mark.long
 def test_a_copied_root_is_known_by_its_content(config: ingest.Config, music: Path, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere" / "music"
     shutil.copytree(music, moved, copy_function=shutil.copyfile)

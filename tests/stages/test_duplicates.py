@@ -244,6 +244,7 @@ def pairs_of(lake: Lake) -> list[tuple]:
         return connection.execute("SELECT * FROM duplicates ORDER BY track_id, other_id").fetchall()
 
 
+@pytest.mark.long
 def test_every_changed_copy_is_found_and_nothing_else(corpus: tuple[Lake, dict[str, str]]) -> None:
     lake, truth = corpus
     found = {}

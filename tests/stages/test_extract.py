@@ -76,6 +76,7 @@ def in_process(function: Callable[[Any], Any], payloads: Sequence[Any], **_: Any
 # -- values -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("on_workers", [False, True])
 def test_stored_values_are_those_of_a_direct_computation(
     lake: str, on_workers: bool, monkeypatch: pytest.MonkeyPatch
@@ -195,6 +196,7 @@ def test_readers_of_what_was_not_extracted_are_told_how_to_get_it(lake: str) -> 
 # -- segments and spectrograms of one's own ---------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_segments_and_own_spectrograms_have_rows_of_their_own(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "imap", in_process)
     extract.run(Config(lake, (SET,), (SPECTROGRAM,)))
@@ -239,6 +241,7 @@ def test_own_spectrograms_need_names_of_their_own(lake: str, texts: tuple[str, .
         extract.run(Config(lake, configurations=texts))
 
 
+@pytest.mark.long
 def test_a_lake_from_before_segments_is_read_and_goes_on(
     lake: str, taking_in: ingest.Config, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

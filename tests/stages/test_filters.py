@@ -21,6 +21,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         storage.save(module.build(**build), card, home.place(name))
 
 
+@pytest.mark.long
 def test_figure_and_table_are_written_and_the_same_again(at_home: None, tmp_path: Path) -> None:
     configs = [filters.Config("sample-5-3-by-125", str(tmp_path / out), steps=2) for out in ("one", "two")]
     summaries = [filters.run(config) for config in configs]

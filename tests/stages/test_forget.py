@@ -40,6 +40,7 @@ def tables(lake: Lake) -> list[str]:
     return [t for t in lake.versions() if "track_id" in lake.published_schema(t).names and t != "forgotten"]
 
 
+@pytest.mark.long
 def test_nothing_is_left_of_a_track_and_all_else_stays(lake: Lake) -> None:
     gone = ids_of(lake)[3]
     before = {table: ids_of(lake, table) for table in tables(lake)}
@@ -111,6 +112,7 @@ class Killed(BaseException):
 STEPS = ["purge_tables", "purge_models", "purge_indexes"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", STEPS)
 def test_a_kill_between_the_steps_heals(lake: Lake, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = ids_of(lake)[3]
@@ -130,6 +132,7 @@ def test_a_kill_between_the_steps_heals(lake: Lake, step: str, monkeypatch: pyte
     assert verify(lake) == []
 
 
+@pytest.mark.long
 def test_what_is_kept_for_readers_of_earlier_versions_goes_too(lake: Lake) -> None:
     """Shards that a commit replaced stay for a while: those that hold the track must not."""
     gone, other = ids_of(lake)[3], ids_of(lake)[5]
@@ -143,6 +146,7 @@ def test_what_is_kept_for_readers_of_earlier_versions_goes_too(lake: Lake) -> No
     assert all(gone not in pq.read_table(shard.path)["track_id"].to_pylist() for shard in kept(lake))
 
 
+@pytest.mark.long
 def test_a_kill_before_the_commit_changes_nothing(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = ids_of(lake)[3]
 
@@ -221,6 +225,7 @@ def _payload(path: Path) -> list[str]:
     return [f.name for f in pq.read_schema(path) if "string" not in str(f.type)]
 
 
+@pytest.mark.long
 def test_what_raters_said_is_forgotten_too(lake: Lake) -> None:
     gone, other = ids_of(lake)[3], ids_of(lake)[5]
     answers(lake, gone, other)

@@ -130,6 +130,7 @@ def test_what_is_exported_comes_in_as_the_same_numbers(
     np.testing.assert_array_equal(stored(lake, "again").E_ND, vectors)
 
 
+@pytest.mark.long
 def test_they_are_a_run_like_any_other(
     lake: Lake, vectors: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +161,7 @@ def test_they_are_a_run_like_any_other(
         score.run(score.Config(str(lake.root), ("mine",)))
 
 
+@pytest.mark.long
 def test_a_name_is_replaced_and_taken_out_as_a_whole(lake: Lake, vectors: np.ndarray, tmp_path: Path) -> None:
     first, _ = take_in(lake, **as_npz(tmp_path / "v", IDS, vectors))
     versions = lake.versions()

@@ -97,6 +97,7 @@ def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, st
     return run
 
 
+@pytest.mark.long
 @published
 def test_real_weights_are_calibrated_with_real_music(at_home: None) -> None:
     card = home.load("choi-msd").card
@@ -143,6 +144,7 @@ def test_a_clip_has_the_same_tags_alone_and_among_others(weights: Path, music: P
     np.testing.assert_allclose(tagger.predict(clips[1][None])[0], together[1], atol=1e-5)
 
 
+@pytest.mark.long
 def test_tags_are_the_mean_over_all_windows(
     weights: Path, music: Path, empty_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +241,7 @@ def test_a_lake_gets_it_as_a_run_once(weights: Path, empty_home: Path, tmp_path:
     assert stored.card["weights"]["sha256"] == choi_weights.SHA256
 
 
+@pytest.mark.long
 def test_a_lake_can_be_the_music(weights: Path, music: Path, empty_home: Path, tmp_path: Path) -> None:
     ingest.run(ingest.Config(str(tmp_path / "lake"), str(music), "folder"))
     import_model.run(import_model.Config("choi-msd", str(weights), str(tmp_path / "lake")))

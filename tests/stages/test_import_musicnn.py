@@ -88,6 +88,7 @@ def test_it_is_imported_with_a_card_that_tells_where_it_comes_from(call: Callabl
     assert W_KD.shape == (len(names), 256)
 
 
+@pytest.mark.long
 @published
 def test_a_lake_gets_tags_and_neighbours_by_it(alone: None, tmp_path: Path, trumpet: Path) -> None:
     lake_path = str(tmp_path / "lake")

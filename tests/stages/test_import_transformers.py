@@ -141,6 +141,7 @@ def lake_and_folder(place: Path, taught: bool) -> tuple[Any, Path]:
     return lake, folder
 
 
+@pytest.mark.long
 def test_a_text_finds_what_sounds_like_it_everywhere(
     homely: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -197,6 +198,7 @@ def test_a_lake_with_too_few_labels_is_said_to_tell_nothing(homely: Path, capsys
     assert "zero_shot" not in home.load("clap").card
 
 
+@pytest.mark.long
 def test_a_tower_that_means_nothing_passes_one_time_in_twenty() -> None:
     """Vectors of labels are clouds in space, those of the names are drawn without them: p is uniform or larger."""
     passed = 0

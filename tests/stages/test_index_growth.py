@@ -176,6 +176,7 @@ def run_steps(steps: list[tuple[str, int]]) -> None:
             assert {path.name for path in folder.iterdir()} == {"card.json", *(part.name for part in parts)}
 
 
+@pytest.mark.long
 @settings(max_examples=4)
 @given(st.lists(STEPS, min_size=4, max_size=6))
 def test_whatever_happened_neighbours_are_those_of_exact_search(steps: list[tuple[str, int]]) -> None:

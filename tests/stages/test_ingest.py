@@ -105,6 +105,7 @@ def taken_in(
 # -- a whole corpus ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_inputs_are_tracks_and_rejects(taken_in: tuple[Path, ingest.Outcome]) -> None:
     lake, outcome = taken_in
     assert (outcome.inputs, outcome.outputs, outcome.rejects) == (32, 20, 12)
@@ -485,7 +486,8 @@ def test_a_file_larger_than_a_shard_has_one_of_its_own() -> None:
 def test_small_collections_are_cut_so_that_cores_can_share_them() -> None:
     files = [File(Recording(f"{i:04d}", Path(f"{i}.mp3")), 1 << 20, 1, "said") for i in range(320)]
     plan = ingest_plan.make(files, None, "x", "fingerprint", 128 << 20)
-    assert len(plan.shards) == 16
+    assert len(plan.shards) == 20
+    assert len(ingest_plan.make(files[:160], None, "x", "fingerprint", 128 << 20).shards) == 16
     # But not into crumbs.
     assert len(ingest_plan.make(files[:5], None, "x", "fingerprint", 128 << 20).shards) == 2
 

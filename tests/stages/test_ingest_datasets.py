@@ -150,6 +150,7 @@ def test_every_made_corpus_is_ingested_whole(tmp_path: Path, name: str, n: int) 
     assert not findings["of audio that the dataset does not name"].wrong
 
 
+@pytest.mark.long
 def test_a_made_corpus_is_the_same_bytes_for_the_same_seed(tmp_path: Path) -> None:
     def content(root: Path) -> dict[str, bytes]:
         return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}

@@ -124,6 +124,7 @@ def is_unchanged(c: Case) -> bool:
     return False
 
 
+@pytest.mark.long
 @settings(max_examples=25)
 @given(cases())
 def test_a_plan_follows_the_rule(tmp_path_factory: pytest.TempPathFactory, found: list[Case]) -> None:

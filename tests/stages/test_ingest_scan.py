@@ -65,6 +65,7 @@ def in_process_ids(lake: Path) -> set[str]:
         return {track_id for (track_id,) in connection.execute("SELECT track_id FROM tracks").fetchall()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(2))
 def test_a_plan_is_that_of_a_comparison_of_all_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int

@@ -95,6 +95,7 @@ def test_other_features_are_another_run_and_are_told_everywhere(lake: Lake) -> N
     assert rows(lake, "SELECT count(*), count(DISTINCT track_id) FROM predictions") == [(90, 30)]
 
 
+@pytest.mark.long
 def test_the_vectors_of_a_network(lake: Lake) -> None:
     network = publish(lake, train.Config(str(lake.root), "k2c2", max_epochs=2))
     config = train.Config(str(lake.root), "svm-rbf", input="embeddings:k2c2")
@@ -124,6 +125,7 @@ def test_a_file_never_seen_is_embedded_by_the_network_first(lake: Lake, tmp_path
     assert rows(lake, f"SELECT count(*) FROM embeddings WHERE run_id = '{embedder}'") == [(30,)]
 
 
+@pytest.mark.long
 def test_segments_are_examples_and_a_track_gets_their_mean(lake: Lake, tmp_path: Path) -> None:
     add_features(lake, SEGMENTED, rows_per_track=3)
     (task,) = train.plan(train.Config(str(lake.root), "random-forest", input=f"features:{SEGMENTED}"))

@@ -83,6 +83,7 @@ def rows(lake: Lake, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
+@pytest.mark.long
 def test_rows_are_the_same_in_pieces(both: tuple[Lake, Lake], music: Path) -> None:
     whole, cut = both
     for table in ("tracks", "labels", "rejects", "metadata"):
@@ -101,6 +102,7 @@ def test_rows_are_the_same_in_pieces(both: tuple[Lake, Lake], music: Path) -> No
     assert ingest.run(ingest.Config(str(cut.root), str(music), dataset="d")).run_id is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("longest", [600.0, 1.0])
 def test_features_are_the_same_in_pieces(
     both: tuple[Lake, Lake], longest: float, monkeypatch: pytest.MonkeyPatch
@@ -138,6 +140,7 @@ def test_a_file_is_its_own_nearest_neighbour(
         assert [n.track_id for n in by_file] == [n.track_id for n in by_track]
 
 
+@pytest.mark.long
 def test_fingerprints_are_the_same_in_pieces(both: tuple[Lake, Lake]) -> None:
     found = []
     for lake in both:
@@ -147,6 +150,7 @@ def test_fingerprints_are_the_same_in_pieces(both: tuple[Lake, Lake]) -> None:
     assert len(found[0]) == 7
 
 
+@pytest.mark.long
 def test_networks_read_the_same_from_pieces(both: tuple[Lake, Lake]) -> None:
     kind = inputs.series("audio:4000")
     targets = {track_id: n for n, (track_id,) in enumerate(rows(both[0], "SELECT track_id FROM tracks ORDER BY ALL"))}

@@ -56,6 +56,7 @@ def ask(folder: Path, sql: str) -> list[tuple]:
         return connection.execute(sql).fetchall()
 
 
+@pytest.mark.long
 def test_a_model_learns_what_tables_say_on_the_split_that_they_name(call: Call, jamendo: Path, tmp_path: Path) -> None:
     """A folder of audio, one class a track in a spreadsheet, and the lists of a split in a folder."""
     code, *_ = call("ingest", "folder", jamendo / "audio", "--workers", "0")

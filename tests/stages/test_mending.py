@@ -32,6 +32,7 @@ def extracting(lake: Lake) -> None:
     extract.run(extract.Config(str(lake.root), (FEATURES,)))
 
 
+@pytest.mark.long
 def test_doubled_tracks_are_found_and_the_newest_stays(lake: Lake, tmp_path: Path) -> None:
     """As an ingest committed that did not know of another one: the same files in shards of other names."""
     write_track(tmp_path / "m" / "a" / "0.wav", 77)
@@ -58,6 +59,7 @@ def test_doubled_tracks_are_found_and_the_newest_stays(lake: Lake, tmp_path: Pat
     assert rows(lake, f"SELECT count(*), count(DISTINCT track_id) FROM {TABLE}") == [(4, 4)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("still_there", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_dropped_shards_are_found_and_brought_back(lake: Lake, tmp_path: Path, *, still_there: bool) -> None:
     """As an extract committed that had begun before the other shard was published."""

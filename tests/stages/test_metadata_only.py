@@ -37,6 +37,7 @@ def ask(lake: Lake, sql: str) -> list[tuple]:
         return connection.execute(sql).fetchall()
 
 
+@pytest.mark.long
 def test_metadata_alone_can_be_asked_and_audio_is_joined(
     ray_session: None, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

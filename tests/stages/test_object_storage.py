@@ -115,6 +115,7 @@ def test_another_machine_finds_all_of_it(
     assert json.loads(capsys.readouterr().out) == [{"n": 16}]
 
 
+@pytest.mark.long
 def test_a_benchmark_is_that_of_a_lake_in_a_folder(walked: tuple[Lake, Lake], monkeypatch: pytest.MonkeyPatch) -> None:
     work_here(monkeypatch)
     found = []
@@ -255,6 +256,7 @@ def test_queries_read_their_lake_and_nothing_else(lake: Lake, tmp_path: Path) ->
                 connection.execute(f"SELECT * FROM read_text('{path}')").fetchall()
 
 
+@pytest.mark.long
 def test_a_track_is_forgotten(walked: tuple[Lake, Lake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In place, as the last of these tests on what was walked."""
     here, there = walked

@@ -88,6 +88,7 @@ def test_the_same_request_is_the_same_run(old: Lake) -> None:
     assert extract.plan(extract.Config(lake, ("mfcc-120",), ("mel-96-12k",))) == []
 
 
+@pytest.mark.long
 def test_it_grows(old: Lake, tmp_path: Path) -> None:
     lake = str(old.root)
     (tmp_path / "more" / "a").mkdir(parents=True)

@@ -43,6 +43,7 @@ def plan(lake: Lake, model: str = "k2c2", **wanted: Any) -> fitting.Task:
     return task
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("from_audio", [False, True])
 def test_a_network_learns_and_scores_from_it(lake: Lake, from_audio: bool) -> None:
     task = plan(lake, input="spectrogram:mine", from_audio=from_audio, max_epochs=5)

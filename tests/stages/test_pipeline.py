@@ -87,6 +87,7 @@ def test_test_metrics_agree_with_the_stored_predictions(demo):
         assert stored[run_id] == pytest.approx(accuracy)
 
 
+@pytest.mark.long
 def test_running_again_does_nothing_twice(demo, tmp_path):
     shutil.copytree(demo, tmp_path / "demo")
     lake = tmp_path / "demo" / "lake"

@@ -69,6 +69,7 @@ def test_a_network_learns_what_the_annotators_say(tmp_path) -> None:
         assert storage.read_card(task.folder / "weights")["config"]["labels"] == labels
 
 
+@pytest.mark.long
 def test_tracks_that_have_none_of_the_labels_are_negatives(tmp_path) -> None:
     """With many labels a track about which only "no" is said counts; with one label it cannot."""
     lake = small_lake.make(tmp_path / "small", many=True)

@@ -49,6 +49,7 @@ def now_and_then(kinds: tuple[str, ...], share: float, seed: int) -> Faults:
     return Faults(lambda method, path: rng.choice(kinds) if rng.random() < share else PASS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 20))])
 def test_what_goes_wrong_now_and_then_is_tried_again(
     seed: int, proxied: tuple[Lake, Faults], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -56,6 +56,7 @@ def contents(lake: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("longest", [600.0, 1.0])
 def test_the_tables_are_those_of_the_two_stages(
     music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, longest: float
@@ -112,6 +113,7 @@ def test_what_a_killed_pass_has_finished_is_not_done_again(
     assert verify(Lake.open(lake)) == []
 
 
+@pytest.mark.long
 def test_a_lake_that_lacks_the_features_of_older_tracks_gets_them(
     music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +125,7 @@ def test_a_lake_that_lacks_the_features_of_older_tracks_gets_them(
     assert verify(Lake.open(tmp_path / "lake")) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "place", [pytest.param("begin", marks=pytest.mark.slow), "shard", pytest.param("end", marks=pytest.mark.slow)]
 )

@@ -103,6 +103,7 @@ def test_what_has_no_spectrogram_to_compute(lake: Lake) -> None:
         train.plan(train.Config(str(lake.root), "k2c2-stft"))
 
 
+@pytest.mark.long
 def test_other_takes_are_another_run_that_goes_on_to_the_bit(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

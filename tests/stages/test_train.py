@@ -348,6 +348,7 @@ def test_layers_and_windows(lake: Lake) -> None:
 # -- through Ray -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_cross_validated_and_scored_by_actors(ray_session: None, tmp_path: Path) -> None:
     del ray_session

@@ -22,6 +22,7 @@ def digests(lake: Path) -> dict[str, str]:
     return {str(path.relative_to(lake)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
 
 
+@pytest.mark.long
 def test_every_stage_leaves_the_files_that_it_leaves_by_ray(ray_session: None, demo: Path, tmp_path: Path) -> None:
     """The demo was made without Ray."""
     lake = str(tmp_path / "lake")

@@ -62,6 +62,7 @@ def filled(path: Path, n: int = 6) -> Lake:
     return lake
 
 
+@pytest.mark.long
 @given(
     st.lists(st.tuples(st.sampled_from(["d", "e-e"]), st.integers(0, 12)), max_size=9),
     st.one_of(st.none(), st.integers(2, 5)),

@@ -412,6 +412,7 @@ for stem in (f"{name}0", f"{name}1", "both", f"{name}2"):
 """
 
 
+@pytest.mark.long
 def test_two_jobs_commit_to_the_same_tables_and_nothing_is_lost_or_twice(tmp_path: Path) -> None:
     """Both start the lake, both commit shards of their own and one that the other commits too."""
     root = tmp_path / "lake"

@@ -27,6 +27,7 @@ ARROW = {
 }
 
 
+@pytest.mark.long
 def test_every_file_declares_the_one_table_it_is_named_after() -> None:
     assert sorted(schema.tables()) == FILES
     for name in FILES:

@@ -426,6 +426,7 @@ def test_only_what_was_published_since_is_read(lake: Lake) -> None:
     assert [finding.where for finding in verify(lake, since=between)] == ["new.parquet"]
 
 
+@pytest.mark.long
 def test_a_sample_finds_all_damage_in_the_end(lake: Lake) -> None:
     flip(lake.path("audio", "s"), b"encoded audio")
     found = [len(verify(lake, sample=0.5)) for _ in range(24)]

@@ -28,6 +28,7 @@ def configuration(tmp_path):
     return write
 
 
+@pytest.mark.long
 def test_every_combination_is_an_arm_and_the_untrained_network_the_floor(lake, configuration):
     session = Session(ablation.read(configuration(GRID)), Config(str(lake.root), size="tiny", max_epochs=1))
     (rows,) = session.tables()
@@ -74,3 +75,18 @@ def test_an_augmentation_is_a_list_of_its_own(configuration):
     cells = ablation._cells(ablation.tomllib.loads(text)["grid"], configuration(text))
     assert [cell.augment for _, cell in cells[::2]] == [(), ("mixup",), ("spec-augment", "mixup")]
     assert cells[0][0] == "augment=none, false=0.0"
+
+
+@pytest.mark.long
+def test_another_grid_keeps_the_tables_of_the_one_before_and_the_same_one_does_not(lake, configuration):
+    def printed(model):
+        study = ablation.read(configuration(f"[grid]\nmodel = {model!r}\n"))
+        list(Session(study, Config(str(lake.root), size="tiny", repeats=1, seed=11)).tables())
+        return {file.split("--")[0] for file in lake.shards("study_rows")}
+
+    before = set(lake.shards("study_rows"))
+    first = printed("random-forest")
+    assert printed("random-forest") == first
+    both = printed("logistic-regression")
+    assert len(both) == len(first) + 1
+    assert len(first) > len({file.split("--")[0] for file in before})

@@ -52,6 +52,7 @@ def test_the_best_of_the_grid_is_that_of_scikit_learn():
     assert sorted(found.answers[BEST].track_ids) == ids
 
 
+@pytest.mark.long
 def test_nothing_is_promised_where_there_is_nothing_to_learn():
     """With labels at random the best of a grid beats chance, and a nested choice does not."""
     rng = np.random.default_rng(1)

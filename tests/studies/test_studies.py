@@ -69,6 +69,7 @@ def test_every_part_gives_rows_and_judged_claims(study, which, left_out, request
     assert all(plan.finished == plan.cells for plan in session.plan())
 
 
+@pytest.mark.long
 def test_what_a_kill_left_is_gone_on_with(lake, monkeypatch):
     config = Config(str(lake.root), "compression", size="tiny", seed=7)
     whole = Session(robustness.GRID, config)
@@ -96,6 +97,7 @@ def test_what_a_kill_left_is_gone_on_with(lake, monkeypatch):
     assert verify(lake) == []
 
 
+@pytest.mark.long
 def test_more_seeds_cost_only_those_that_are_new(lake):
     config = Config(str(lake.root), "initialisation", size="tiny")
     worked_off(robustness.GRID, config)

@@ -184,6 +184,7 @@ def pieces():
     return waves, labels
 
 
+@pytest.mark.long
 def test_genres_can_be_told_apart_but_not_easily(pieces):
     waves, labels = pieces
     X = np.array([band_levels(wave) for wave in waves])

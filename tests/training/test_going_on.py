@@ -45,6 +45,7 @@ def train(
     return model, result
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(RECIPES))
 @pytest.mark.parametrize("killed_after", [1, 4, 9])
 def test_the_same_to_the_bit(name: str, killed_after: int, tmp_path: Path) -> None:

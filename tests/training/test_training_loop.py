@@ -37,6 +37,7 @@ def doubtful() -> tuple[nn.Linear, TrainingResult, Batch]:
     return model, fit(model, always(ones([1, 1])), always(check), recipe=recipe), check
 
 
+@pytest.mark.long
 def test_k2c2_learns_one_batch_by_heart() -> None:
     rng = np.random.default_rng(0)
     batch = rng.normal(-40, 15, (8, 96, 24)).astype(np.float32), np.arange(8) % 4
@@ -47,6 +48,7 @@ def test_k2c2_learns_one_batch_by_heart() -> None:
     assert result.best_epoch == len(result.curve) == 25
 
 
+@pytest.mark.long
 def test_many_labels_are_learned_by_heart() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(12, 20)).astype(np.float32), rng.integers(0, 2, (12, 5)).astype(np.float32)

@@ -50,6 +50,7 @@ def test_the_whole_zoo() -> None:
     visit(list(all_of_them()))
 
 
+@pytest.mark.long
 def test_a_walk_through_the_zoo() -> None:
     visit([*mp3()][::3] + [*lengths()][::4] + [*chained()][::4] + [*flac()][::3])
 

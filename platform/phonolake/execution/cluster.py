@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,6 +23,9 @@ Result = TypeVar("Result")
 
 IN_FLIGHT_PER_CPU = 4
 GLANCE_SECONDS = 0.5
+# Code that catches every exception, such as a finaliser, swallows an interrupt. So many are sent, at this interval; the
+# last kills the worker.
+INTERRUPTS, INTERRUPT_SECONDS = 5, 1.0
 # Interval of checks of the cluster's head, and how long it may be silent. Ray itself gives up after 60.
 PULSE_SECONDS, SILENCE_SECONDS = 5.0, 40.0
 
@@ -94,8 +97,29 @@ def imap(
     finally:
         # After an error, and when the caller stops half-way.
         if running and ray.is_initialized():
-            for reference in running:
-                ray.cancel(reference)
+            _call_off(list(running))
+
+
+def _call_off(references: list[Any]) -> None:
+    """Interrupt work that nobody waits for, and see to it, aside, that it ends: else it would keep its cores."""
+    import ray
+
+    def interrupt(*, force: bool = False) -> None:
+        for reference in references:
+            ray.cancel(reference, force=force)
+
+    def insist() -> None:
+        nonlocal references
+        # The cluster may be left or gone meanwhile, and all of the work with it.
+        with suppress(Exception):
+            for turn in range(INTERRUPTS):
+                _, references = ray.wait(references, num_returns=len(references), timeout=INTERRUPT_SECONDS)
+                if not references:
+                    return
+                interrupt(force=turn == INTERRUPTS - 1)
+
+    interrupt()
+    threading.Thread(target=insist, daemon=True).start()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from phonolake.lookup import licences
-from phonolake.store import catalog, views
+from phonolake.store import catalog, schema, views
 from phonolake.store.lake import NOTHING, Change, Lake, Reads
 from phonolake.store.place import Place
 from phonolake.store.shards import SEPARATOR, SUFFIX, Shard
@@ -18,8 +18,16 @@ KEPT = (
     "class_removals", "confusions", "evaluation_checks", "label_similarities", "label_suspects", "noise_rates",
     "roc_points", "track_maps",
 )  # fmt: skip
-# Tables with a column that names the vectors of a shard.
-COMPARED = ("benchmark_answers", "benchmark_vectors")
+# Tables whose rows name the models that they depend on, and the SQL for it; NULL means not recorded.
+COMPARED = {
+    "benchmark_answers": "representation",
+    "benchmark_vectors": "representation",
+    "study_cells": "coalesce(cell->>'$.input', '')",
+    "study_claims": "unnest(if(models_read = [], [''], coalesce(models_read, [NULL])))",
+    "study_rows": "unnest(if(models_read = [], [''], coalesce(models_read, [NULL])))",
+}
+# The shards of one table have the names of the shards of another.
+OF_CELLS = {"study_predictions": "study_cells"}
 # Prefixes of vectors by models: runs of the lake, and networks of the model home.
 EMBEDDINGS, HOME = "embeddings", "home"
 
@@ -56,15 +64,16 @@ class LicensedLake(Lake):
 
     def shards(self, table: str, version: int | None = None) -> dict[str, Shard]:
         found = super().shards(table, version)
-        if not found or table not in (*MADE, *KEPT, *COMPARED):
+        if not found or table not in (*MADE, *KEPT, *COMPARED, *OF_CELLS):
             return found
         versions = self.versions() | ({} if version is None else {table: version})
         hidden = self._once("models", versions, self._hidden_runs)
         if table in KEPT and hidden:
             shown = self._once("runs", versions, self._asked_alike)
             return {file: shard for file, shard in found.items() if file.removesuffix(SUFFIX) in shown}
-        if table in COMPARED:
-            hidden = self._once(table, versions, partial(self._compared, table, hidden))
+        if table in (*COMPARED, *OF_CELLS):
+            made = OF_CELLS.get(table, table)
+            hidden = self._once(made, versions, partial(self._compared, made, hidden))
             return {file: shard for file, shard in found.items() if file not in hidden}
         return {file: shard for file, shard in found.items() if not hidden & {file, _run_of(file)}}
 
@@ -109,11 +118,16 @@ class LicensedLake(Lake):
         return frozenset(run_id for (run_id,) in rows)
 
     def _compared(self, table: str, hidden: frozenset[str], lake: Lake) -> frozenset[str]:
-        """Shards of a benchmark that are about vectors of models under other licences."""
-        source = views.reading(lake, table, list(lake.shards(table)), names=True)
+        """Shards of a benchmark or a study that are about vectors of models under other licences."""
+        if not (shards := list(lake.shards(table))):
+            return frozenset()
+        # A column may be younger than all of the shards.
+        columns = views.no_rows(schema.table(table))
+        source = f"({columns} UNION ALL BY NAME SELECT * FROM {views.reading(lake, table, shards, names=True)})"
         with catalog.connect(lake) as connection:
-            rows = connection.execute(f"SELECT DISTINCT filename, representation FROM {source}").fetchall()
-        return frozenset(path.rpartition("/")[2] for path, text in rows if _is_hidden(text, hidden))
+            names = {found.model for run_id, found in licences.of_runs(connection).items() if run_id in hidden}
+            rows = connection.execute(f"SELECT DISTINCT filename, {COMPARED[table]} FROM {source}").fetchall()
+        return frozenset(path.rpartition("/")[2] for path, text in rows if _is_hidden(text, hidden | names))
 
     def _another(self, versions: Mapping[str, int] | None = None) -> "LicensedLake":
         lake = LicensedLake(self.place, self.kind, versions)
@@ -128,9 +142,14 @@ def opened(path: str | Path | Place, kind: str | None) -> Lake:
     return lake if kind is None else LicensedLake(lake.place, kind)
 
 
-def _is_hidden(representation: str, hidden: frozenset[str]) -> bool:
-    """Whether a row of a benchmark is by a hidden run, or by a network outside, whose licence no lake knows."""
-    kind, _, name = representation.partition(":")
+def _is_hidden(text: str | None, hidden: frozenset[str]) -> bool:
+    """Whether a row is by a hidden model, or by a network outside, whose licence no lake knows.
+
+    A row without a record of its models is hidden as soon as any model is.
+    """
+    if text is None:
+        return bool(hidden)
+    kind, _, name = text.partition(":")
     return kind == HOME or (kind == EMBEDDINGS and name in hidden)
 
 

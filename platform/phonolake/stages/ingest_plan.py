@@ -12,9 +12,10 @@ from phonolake.stages.ingest_files import File, slug
 from phonolake.stages.ingest_scan import Scan
 from phonolake.store.lake import Lake
 
-# A corpus below 16 full shards is cut finer, so that its shards can be worked on side by side; but not into crumbs.
-PARALLEL_SHARDS = 16
-CRUMB_BYTES = 4 << 20
+# A corpus with few full shards is cut finer, so that many cores share it and none is at work when the others have long
+# been done. Small ones are cut for fewer cores, and none into crumbs.
+PARALLEL_SHARDS, FEW_SHARDS = 256, 16
+SMALL_BYTES, CRUMB_BYTES = 16 << 20, 4 << 20
 
 
 @dataclass(slots=True)
@@ -103,7 +104,8 @@ def make(
 
 def _groups(files: list[File], shard_bytes: int) -> Iterator[list[File]]:
     total = sum(f.size or 0 for f in files)
-    limit = min(shard_bytes, max(CRUMB_BYTES, total // PARALLEL_SHARDS))
+    for_few = min(total // FEW_SHARDS, SMALL_BYTES)
+    limit = min(shard_bytes, max(CRUMB_BYTES, for_few, total // PARALLEL_SHARDS))
     group: list[File] = []
     filled = 0
     for file in files:

@@ -190,7 +190,8 @@ def plan(config: Config) -> list[Task]:
 def _plan(lake: Lake, config: Config) -> list[Task]:
     tasks = []
     for run_id, model in _models(lake, config.runs, config.licence).items():
-        sources = inputs.parse(model.input).files(lake)
+        read = inputs.parse(model.input)
+        sources, shards = read.files(lake), lake.shards(read.table)
         wanted = [predictions_of(run_id, config.held_out_only)]
         if config.activations and isinstance(registry.get(model.architecture).CARD, NetworkCard):
             wanted.append(activations_of(run_id, config.activations, config.segments))
@@ -206,8 +207,8 @@ def _plan(lake: Lake, config: Config) -> list[Task]:
                 config.activations,
                 config.segments,
             )
-            for source in sources
-            if source in todo
+            # The longest first: what is begun last ends last.
+            for source in sorted(todo, key=lambda source: (-shards[source].bytes, source))
         ]
     return tasks
 

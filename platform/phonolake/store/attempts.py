@@ -5,7 +5,7 @@ from types import TracebackType
 
 import duckdb
 
-from phonolake.store import naming, remote
+from phonolake.store import naming, remote_errors
 from phonolake.store.lake import Lake, OvertakenError
 from phonolake.store.naming import TOMBSTONES
 from phonolake.store.rewrite import purge
@@ -33,7 +33,7 @@ class Attempt:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        if not (isinstance(error, (OvertakenError, *GONE)) or remote.is_gone(error)):
+        if not (isinstance(error, (OvertakenError, *GONE)) or remote_errors.is_gone(error)):
             return False
         now = self._lake.versions()
         if now.get(TOMBSTONES) != self._seen.get(TOMBSTONES):

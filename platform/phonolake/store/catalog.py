@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phonolake.files import replacing
-from phonolake.store import instance, remote, views
+from phonolake.store import instance, views
 from phonolake.store import schema as schemas
 from phonolake.store.schema import Column, TableSchema, literal, quote
 from phonolake.store.shards import Shard
@@ -106,6 +106,8 @@ def _fill(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, before: 
     if lake.place.is_remote:
         # Creating a view reads its shards; use shards without rows, which cost no request.
         hollow = {lake.place.named(lake.name(table, "")): _hollow(lake, table) for table in sorted(changed)}
+        from phonolake.store import remote  # late: lakes on the disk need no fsspec
+
         connection.register_filesystem(remote.Hollow(lake.place, hollow))
     connection.begin()
     _show(connection, lake, versions, changed, check=check)
@@ -165,6 +167,8 @@ def alone(lake: PublishedTables) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     if lake.place.is_remote:
+        from phonolake.store import remote  # late: lakes on the disk need no fsspec
+
         connection.register_filesystem(remote.Objects(lake.place))
     _use(connection, lake, ATTACHED)
     return connection

@@ -72,15 +72,21 @@ def doubled(lake: Lake) -> Doubled:
     files = {table: list(lake.shards(table)) for table in ("tracks", "audio")}
     if not all(files.values()):
         return found
+    tracks = views.reading(lake, "tracks", files["tracks"], names=True)
+    audio = views.reading(lake, "audio", files["audio"], names=True)
     with catalog.connect(lake) as connection:
+        # Apart, since as a rule there are none: the rest would sort all tracks.
+        twice = connection.execute(f"SELECT track_id FROM {tracks} GROUP BY track_id HAVING count(*) > 1").fetchall()
+        if not twice:
+            return found
         rows = connection.execute(
-            "WITH t AS (SELECT track_id, parse_filename(filename) AS file FROM "
-            + views.reading(lake, "tracks", files["tracks"], names=True)
-            + "), a AS (SELECT track_id, parse_filename(filename) AS file, max(source_mtime) AS mtime FROM "
-            + views.reading(lake, "audio", files["audio"], names=True)
-            + " GROUP BY ALL) SELECT t.track_id, t.file FROM t LEFT JOIN a USING (track_id, file) "
-            "QUALIFY count(*) OVER (PARTITION BY t.track_id) > 1 "
-            "AND row_number() OVER (PARTITION BY t.track_id ORDER BY mtime DESC NULLS LAST, t.file DESC) > 1"
+            "WITH twice AS (SELECT unnest($1) AS track_id), "
+            f"t AS (SELECT track_id, parse_filename(filename) AS file FROM {tracks} SEMI JOIN twice USING (track_id)), "
+            f"a AS (SELECT track_id, parse_filename(filename) AS file, max(source_mtime) AS mtime FROM {audio} "
+            "SEMI JOIN twice USING (track_id) GROUP BY ALL) "
+            "SELECT t.track_id, t.file FROM t LEFT JOIN a USING (track_id, file) "
+            "QUALIFY row_number() OVER (PARTITION BY t.track_id ORDER BY mtime DESC NULLS LAST, t.file DESC) > 1",
+            [[track_id for (track_id,) in twice]],
         ).fetchall()
     for track_id, file in rows:
         found.losing.setdefault(file.removesuffix(SUFFIX), set()).add(track_id)

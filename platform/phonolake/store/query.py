@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from phonolake.errors import PhonolakeError, UsageError
-from phonolake.store import catalog, remote, views
+from phonolake.store import catalog, remote_errors, views
 from phonolake.store.lake import Lake
 
 # EXPLAIN ANALYZE executes its statement, which must therefore be a SELECT, too.
@@ -159,7 +159,7 @@ def limited(connection: duckdb.DuckDBPyConnection, seconds: float | None) -> Ite
 
 def sql_error(error: Exception) -> PhonolakeError:
     """DuckDB's error on one line, or that of object storage."""
-    if isinstance(error, duckdb.Error) and (said := remote.said(error)) is not None:
+    if isinstance(error, duckdb.Error) and (said := remote_errors.said(error)) is not None:
         return PhonolakeError(said)
     if not isinstance(error, duckdb.Error):
         return UsageError(f"SQL: {type(error).__name__}: {error}")

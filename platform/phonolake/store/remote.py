@@ -5,7 +5,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-import duckdb
 from fsspec import AbstractFileSystem
 
 from phonolake.store.place import Place
@@ -14,21 +13,6 @@ from phonolake.store.place import Place
 WHOLE = 8 << 20
 # Shards do not change, so caches of their content stay valid.
 UNCHANGED = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-# DuckDB's form of errors from a file system.
-RAISED = "Traceback (most recent call last)"
-
-
-def is_gone(error: BaseException | None) -> bool:
-    """Whether DuckDB's error says that an object does not exist."""
-    return isinstance(error, duckdb.Error) and RAISED in str(error) and "FileNotFoundError" in str(error)
-
-
-def said(error: duckdb.Error) -> str | None:
-    """The error of object storage while DuckDB read, in one line; None for other errors."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1].partition(": ")[2] if lines and RAISED in str(error) else None
 
 
 class Objects(AbstractFileSystem):

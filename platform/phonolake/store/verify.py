@@ -20,7 +20,7 @@ from phonolake.store import (
     inspection,
     jobs,
     mending,
-    remote,
+    remote_errors,
     unfinished,
     views,
 )
@@ -131,7 +131,7 @@ def verify(
             broken = [*_doubles(lake), *_accounts(lake), *_dropped(lake)]
         except duckdb.Error as error:
             # A header that Arrow accepts and DuckDB does not: checksums cover neither headers nor footers.
-            said = remote.said(error) or str(error).splitlines()[0]
+            said = remote_errors.said(error) or str(error).splitlines()[0]
             broken = [Finding("tables", lake.root.name, f"unreadable ({said})", RESTORE)]
     return [*broken, *_leftovers(lake)]
 
@@ -237,13 +237,15 @@ def _doubles(lake: Lake) -> Iterator[Finding]:
     twice = mending.doubled(lake).losing
     with catalog.connect(lake) as connection:
         for table, key in KEYS.items():
-            rows = connection.execute(
-                f"SELECT count(*), min(name) FROM (SELECT ({key})::VARCHAR AS name FROM {table} "
-                f"GROUP BY {key} HAVING count(*) > 1)"
-            ).fetchall()
-            if rows[0][0]:
+            grouped = f"FROM {table} GROUP BY {key} HAVING count(*) > 1"
+            ((n,),) = connection.execute(f"SELECT count(*) FROM (SELECT 1 {grouped})").fetchall()
+            if n:
+                # Asked only now, since the names of all rows together are large.
+                ((name,),) = connection.execute(
+                    f"SELECT min(name) FROM (SELECT ({key})::VARCHAR AS name {grouped})"
+                ).fetchall()
                 mend = MEND if twice else "report it: this is a bug"
-                yield Finding(table, rows[0][1], f"{rows[0][0]} duplicate rows", mend)
+                yield Finding(table, name, f"{n} duplicate rows", mend)
 
 
 def _dropped(lake: Lake) -> Iterator[Finding]:

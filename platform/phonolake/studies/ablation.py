@@ -45,7 +45,7 @@ def read(path: Path) -> grid.GridStudy:
     arms = _cells(wanted, path)
     floor = bool(given.get("floor", True))
     card = StudyCard("ablate", str(given.get("name", path.stem)), "A grid of the user's own.", "A lake with labels.")
-    return grid.GridStudy(card, (), ("ablation",), lambda facts: [_part(facts, arms, metric, floor)], ())
+    return grid.GridStudy(card, (), ("ablation",), lambda facts: [_part(facts, arms, metric, floor)], (), given)
 
 
 def _cells(wanted: dict[str, Any], path: Path) -> list[tuple[str, TrainingCell]]:

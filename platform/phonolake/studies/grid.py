@@ -4,15 +4,18 @@ A study is a list of parts, a part a list of arms with claims about them. Finish
 killed study, or one with more seeds, only computes the missing ones.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
+from typing import Any
 
 from phonolake import execution
 from phonolake.errors import UsageError, unknown
+from phonolake.inference.vector_inputs import Embeddings
+from phonolake.lineage import settings
 from phonolake.lookup import label_matrix
-from phonolake.models import registry
+from phonolake.models import home, registry
 from phonolake.models.registry import NetworkCard
 from phonolake.records import TRAIN
 from phonolake.stages import examples as labelled
@@ -127,12 +130,15 @@ class StudyPart:
     claims : tuple of Claim
     more : callable, optional
         Computes rows and judged claims without an arm, from the evidence of the arms.
+    networks : tuple of str
+        Networks of the model home that `more` reads, if present.
     """
 
     name: str
     arms: tuple[Arm, ...] = ()
     claims: tuple[Claim, ...] = ()
     more: Callable[[Evidence], tuple[list[Row], list[ClaimRow]]] | None = None
+    networks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +153,8 @@ class GridStudy:
         From `Facts` to the parts, in order.
     names : tuple of str
         Names of the parts.
+    written : mapping, optional
+        What a file of the user's says: two files are two requests.
     """
 
     card: StudyCard
@@ -154,6 +162,7 @@ class GridStudy:
     names: tuple[str, ...]
     parts: Callable[[Facts], list[StudyPart]]
     deviations: tuple[Deviation, ...]
+    written: Mapping[str, Any] | None = None
 
 
 class Session:
@@ -211,10 +220,19 @@ class Session:
     def _publish(self, rows: Sequence[Row]) -> None:
         lake = self.facts.lake
         ids = [unit.cell_id for runs in self.work.values() for folds in runs for unit in folds]
-        printed = results.changes(lake, self.study.card.name, self.facts.config, rows, self.claims)
+        name, written = self.study.card.name, self.study.written
+        asked = settings(self.facts.config) | ({} if written is None else {"written": written})
+        printed = results.changes(lake, name, asked, rows, self.claims, self._models_read())
         if changes := kept.unpublished(lake, ids) | printed:
             with jobs.working(lake.place, "study"):
                 lake.commit(changes)
+
+    def _models_read(self) -> list[str]:
+        """Models whose vectors or weights the study measures: of the lake, and of the model home."""
+        texts = {unit.task.input for runs in self.work.values() for folds in runs for unit in folds}
+        vectors = {text for text in texts if text.startswith(Embeddings.kind + ":")}
+        networks = {name for part in self.parts for name in part.networks if home.has(name)}
+        return sorted(vectors | {f"home:{name}" for name in networks})
 
     def _tables(self) -> Iterator[list[Row]]:
         for part in self.parts:

@@ -1,12 +1,12 @@
 """The printed results of a study, stored in its lake for SQL and the dashboard."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from phonolake.lineage import digest, settings
+from phonolake.lineage import digest
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.shards import SEPARATOR, keep_rows
@@ -16,15 +16,31 @@ ROWS, CLAIMS = "study_rows", "study_claims"
 _RENAMED = {"table": "table_name", "row": "row_name"}
 
 
-def changes(lake: Lake, study: str, config: Any, rows: Sequence[Row], claims: Sequence[ClaimRow]) -> dict[str, Change]:
-    """What puts rows and claims in the place of those that the same request gave before."""
-    study_run = f"{study}-{digest(settings(config))}"
+def changes(
+    lake: Lake,
+    study: str,
+    asked: Mapping[str, Any],
+    rows: Sequence[Row],
+    claims: Sequence[ClaimRow],
+    models_read: Sequence[str],
+) -> dict[str, Change]:
+    """Changes that replace the rows and claims of an earlier, identical request.
+
+    Parameters
+    ----------
+    asked : mapping
+        What sets the request apart from others of the study.
+    models_read : sequence of str
+        Models that gave what was measured: ``embeddings:RUN`` of the lake, ``home:NAME`` of the model home.
+    """
+    study_run = f"{study}-{digest(asked)}"
     found = {}
     printed: dict[str, Sequence[Row | ClaimRow]] = {ROWS: rows, CLAIMS: claims}
     for name, items in printed.items():
         table = schema.table(name)
         listed = [
-            {"study_run": study_run, "position": n, "study": study} | _plain(asdict(item))
+            {"study_run": study_run, "position": n, "study": study, "models_read": list(models_read)}
+            | _plain(asdict(item))
             for n, item in enumerate(items, start=1)
         ]
         file = lake.path(name, f"{study_run}{SEPARATOR}{digest(listed)}")

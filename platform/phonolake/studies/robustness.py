@@ -73,7 +73,12 @@ def parts(facts: Facts) -> list[StudyPart]:
         _representation(facts),
         _compression(facts),
         _preprocessing(facts),
-        StudyPart("label-vectors", (_arm("Fig. 9", "network"),), more=partial(robustness_labels.vectors, facts)),
+        StudyPart(
+            "label-vectors",
+            (_arm("Fig. 9", "network"),),
+            more=partial(robustness_labels.vectors, facts),
+            networks=robustness_labels.PUBLISHED,
+        ),
         _noise(facts),
     ]
 

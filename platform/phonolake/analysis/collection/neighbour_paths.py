@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import duckdb
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import dijkstra
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.lookup import runs
@@ -38,6 +36,10 @@ def path(
     PhonolakeError
         When there is no graph yet, or it does not connect the two.
     """
+    # Late: SciPy takes most of a second to import, and neighbours need none of it.
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import dijkstra
+
     for track_id in (start, end):
         tracks.check_known(connection, track_id)
     run_id = _graph(connection, model_or_run)

@@ -4,20 +4,14 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import duckdb
 import numpy as np
 
-from phonolake.analysis.collection import neighbour_paths
+from phonolake.analysis.collection import neighbour_paths, query_vectors
 from phonolake.analysis.collection.published import Publication
-from phonolake.audio.encoded import OnDisk, sha256
-from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
+from phonolake.errors import AudioError, UsageError, unknown
 from phonolake.lookup.searched import Hit, Searched
-from phonolake.progress import say
-from phonolake.records import Seconds
 from phonolake.search.vectors import unit
-from phonolake.store import tracks
 from phonolake.store.lake import Lake
 
 COMBINATIONS = ("centroid", "best")
@@ -168,7 +162,7 @@ class Searcher:
             opened = self._current()
             searched = opened.searched(opened.choose(model_or_run))
             exclude: set[str] = set()
-            vector_D = _vector(opened, searched, track_id, exclude)
+            vector_D = query_vectors.of_track_or_file(opened, searched, track_id, exclude)
             found = searched.nearest(vector_D, k, among=opened.among(searched, where), exclude=exclude)
         return [hit.track_id for hit in found], np.array([-hit.distance for hit in found])
 
@@ -189,12 +183,12 @@ class Searcher:
             searched = opened.searched(opened.choose(question.model_or_run, text=question.text is not None))
             exclude: set[str] = set()
             if question.span is None:
-                like = [_vector(opened, searched, name, exclude) for name in question.like]
+                like = [query_vectors.of_track_or_file(opened, searched, name, exclude) for name in question.like]
             else:
-                like = [_part_vector(opened, searched, question.like[0], question.span, exclude)]
+                like = [query_vectors.of_part(opened, searched, question.like[0], question.span, exclude)]
             if question.text is not None:
                 like.append(unit(opened.text_reader(searched.run_id)(question.text)[None])[0])
-            unlike = [_vector(opened, searched, name, exclude) for name in question.unlike]
+            unlike = [query_vectors.of_track_or_file(opened, searched, name, exclude) for name in question.unlike]
             return _answer(opened, searched, question.queries(like, unlike), question, exclude)
 
     def similar_many(
@@ -206,7 +200,7 @@ class Searcher:
         with self._lock:
             opened = self._current()
             searched = opened.searched(opened.choose(model_or_run))
-            vectors = [_vector(opened, searched, track_id, set()) for track_id in track_ids]
+            vectors = [query_vectors.of_track_or_file(opened, searched, track_id, set()) for track_id in track_ids]
             if not vectors:
                 return []
             found = searched.nearest_many(np.stack(vectors), k, opened.among(searched, where), track_ids)
@@ -285,73 +279,6 @@ def similar_to_upload(
     """One query of `Searcher.similar_to_upload`, which then closes everything."""
     with Searcher(lake) as searcher:
         return searcher.similar_to_upload(data, extension=extension, k=k, model_or_run=model_or_run)
-
-
-def _check_file(opened: Publication, file: str, run_id: str) -> None:
-    if not opened.files:
-        tracks.check_known(opened.connection, file)
-    elif not Path(file).expanduser().is_file():
-        _check_known(opened.connection, file)
-    if not opened.files or not Path(file).expanduser().is_file():
-        raise PhonolakeError(f"{file!r} has no embedding by {run_id}: run `phonolake extract` and `phonolake score`")
-
-
-def _embed_file(opened: Publication, file: str, run_id: str) -> np.ndarray:
-    _check_file(opened, file, run_id)
-    # Late: this imports torch, and neighbours of stored tracks need no network.
-    from phonolake.inference import embedding, outside
-
-    with outside.opened(file) as recording:
-        return embedding.embed(opened.lake, run_id, recording)
-
-
-def _check_known(connection: duckdb.DuckDBPyConnection, track_or_file: str) -> None:
-    try:
-        tracks.check_known(connection, track_or_file)
-    except UsageError as error:
-        raise UsageError(f"{error}; and no file of that name") from error
-
-
-def _same_content(connection: duckdb.DuckDBPyConnection, file: str) -> set[str]:
-    """Tracks of the lake with the same bytes as this file."""
-    with OnDisk(Path(file).expanduser()) as data:
-        rows = connection.execute("SELECT DISTINCT track_id FROM audio WHERE sha256 = $1", [sha256(data)]).fetchall()
-    found = {track_id for (track_id,) in rows}
-    if found:
-        say(f"The lake holds this very file, which is left out: {', '.join(sorted(found))}.")
-    return found
-
-
-def _vector(opened: Publication, searched: Searched, track_or_file: str, exclude: set[str]) -> np.ndarray:
-    """The vector of a track or file; identical tracks are excluded."""
-    vector_D = searched.vector(track_or_file)
-    if vector_D is not None:
-        exclude.add(track_or_file)
-        return vector_D
-    vector_D = unit(_embed_file(opened, track_or_file, searched.run_id)[None])[0]
-    exclude |= _same_content(opened.connection, track_or_file)
-    return vector_D
-
-
-def _part_vector(
-    opened: Publication, searched: Searched, track_or_file: str, span: tuple[float, float], exclude: set[str]
-) -> np.ndarray:
-    """The vector of a part of a track or file, by the model of a run; the whole is excluded."""
-    from phonolake.inference import embedding, outside  # late: this brings torch
-
-    start, end = map(Seconds, span)
-    run_id = searched.run_id
-    if searched.vector(track_or_file) is None:
-        _check_file(opened, track_or_file, run_id)
-        exclude |= _same_content(opened.connection, track_or_file)
-        with outside.opened(track_or_file) as recording:
-            return unit(embedding.embed(opened.lake, run_id, outside.Excerpt(recording, start, end))[None])[0]
-    exclude.add(track_or_file)
-    try:
-        stored = outside.RecordingFile(tracks.read_audio(opened.connection, track_or_file).data, end)
-        return unit(embedding.embed(opened.lake, run_id, outside.Excerpt(stored, start, end))[None])[0]
-    except AudioError as error:
-        raise PhonolakeError(f"{track_or_file} cannot be used ({error})") from error
 
 
 def _answer(
