@@ -20,7 +20,7 @@ MOST_CHUNKS = 10_000
 UNKNOWN_32, UNKNOWN_64 = 0x7FFFF000, 1 << 62
 # A length that counts headers, too, is a little too large.
 HEADERS = 12
-# What is not understood behind the samples, at most, in seconds of sound.
+# Tolerated unknown bytes after the samples, in seconds of sound.
 FORGIVEN_SECONDS = 0.1
 # Where nothing tells how many bytes a second has.
 USUAL_RATE = 16_000
@@ -154,7 +154,7 @@ def _examine_one(data: Encoded, start: int, found: FoundChunks) -> int | None:
     if unread > FORGIVEN_SECONDS * per_second:
         left = f"{unread} bytes from byte {stop} on ({unread / per_second:.2f} s) are no chunk"
         found.blame("undecoded", f"the header counts {size / per_second:.2f} s; {left}")
-    # libsndfile takes all that follows the header of a Wave64 file for samples.
+    # libsndfile reads everything after the header of a Wave64 file as samples.
     end = end if name == "W64" else len(data) if following is None else stop
     untouched = not start and end == len(data) and not put
     found.parts.append(data if untouched else EncodedPart(data, start, end, put))

@@ -28,9 +28,9 @@ NO_LENGTH = 1 << 62  # libsndfile's way of saying so is the largest number
 BY_FFMPEG = {"MP4", "ASF", "MATROSKA", "AAC"}
 LOWEST_SR, HIGHEST_SR = 1_000, 1_000_000
 FLOATING = {"FLOAT", "DOUBLE", "PCM_F32LE", "PCM_F32BE", "PCM_F64LE", "PCM_F64BE"}
-# How far libFLAC reads ahead, at most.
+# Maximum read-ahead of libFLAC.
 READ_AHEAD = 1 << 16
-# Bytes behind the last packet that need not be understood, and how much sound they may be at most.
+# Unknown bytes after the last packet to tolerate, and their limit as sound.
 FOREIGN, FOREIGN_SECONDS = 1 << 12, 0.5
 
 
@@ -208,7 +208,7 @@ def _mean(x_TC: np.ndarray) -> np.ndarray:
     """Mean over channels; numpy's own is slow where there are only one or two."""
     if x_TC.shape[1] == 1:
         return x_TC[:, 0]
-    # What is infinite here is found where the samples are used.
+    # Infinite values are detected where the samples are used.
     with np.errstate(over="ignore", invalid="ignore"):
         total_T = x_TC[:, 0] + x_TC[:, 1]
         for c in range(2, x_TC.shape[1]):

@@ -14,7 +14,7 @@ from phonolake.audio.reading import Header, Reading
 from phonolake.errors import AudioError
 from phonolake.records import Hertz
 
-# FFmpeg also knows playlists, which name other files and hosts: what is called music must not make it open them.
+# FFmpeg also knows playlists, which name other files and hosts: a music file must not make it open them.
 OPTIONS = {
     "format_whitelist": "aac,ac3,aiff,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,ogg,tak,tta,w64,wav,wv",
     "protocol_whitelist": "none",

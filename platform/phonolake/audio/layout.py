@@ -8,7 +8,7 @@ from phonolake.audio import asides, boxes, chunks, containers, flac, ogg
 from phonolake.audio.encoded import Encoded, EncodedPart
 from phonolake.errors import AudioError
 
-# Bytes behind a recording that need not be understood.
+# Unknown bytes after a recording to tolerate.
 FOREIGN = 1 << 12
 
 

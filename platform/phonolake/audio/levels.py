@@ -5,13 +5,13 @@ Shape suffixes: T samples, C channels.
 
 import numpy as np
 
-# Eight steps of 16 bits below 1: what an encoder leaves of samples that were cut off at full scale.
+# Eight steps of 16 bits below 1, because encoders change clipped samples slightly.
 FULL_SCALE = 1 - 2**-12
-# Floating-point samples may well be larger than 1; those that were cut off are not.
+# Floating-point samples may exceed 1; clipped ones do not.
 CUT_OFF = 1 + 2**-12
 # Values that are squared at once: few enough to stay in a processor's cache.
 AT_ONCE = 1 << 14
-# A top that lasts longer belongs to a low sound, such as a bass drum that is meant to be driven into saturation.
+# A longer peak belongs to a low sound, such as a bass drum with intended saturation.
 LONGEST_TOP_SECONDS = 0.0015
 FLOOR_DBFS = -200.0
 
@@ -50,7 +50,7 @@ class Levels:
         """Samples of a channel that are at full scale, but for those of long tops."""
         n = 0
         for at_T in (x_T >= FULL_SCALE, x_T <= -FULL_SCALE):
-            # Only few samples are so loud: it is their numbers that are looked at.
+            # Only few samples are so loud, so work with their positions.
             places = np.flatnonzero(at_T)
             if self._most < np.inf:
                 places = places[np.abs(x_T[places]) <= self._most]

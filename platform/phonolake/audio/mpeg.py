@@ -36,14 +36,14 @@ RATES = np.array([[11025, 12000, 8000, 0], [0, 0, 0, 0], [22050, 24000, 16000, 0
 # Samples in a frame by [MPEG 1, or 2 and 2.5][layer - 1].
 SAMPLES = np.array([[384, 1152, 1152], [384, 1152, 576]])
 LONGEST_FRAME = 1 << 12
-# So many frames in a row are no accident.
+# This many frames in a row are not a coincidence.
 IN_A_ROW = 3
 DECODERS = {1: "mp1float", 2: "mp2float", 3: "mp3float"}
-# What a decoder of layer III is late by.
+# Delay of a layer III decoder.
 DECODER_DELAY = 529
-# Bytes before the first and behind the last frame that need not be understood.
+# Unknown bytes before the first and after the last frame to tolerate.
 FOREIGN = 1 << 16
-# And how much sound those between two recordings may be at most.
+# Limit of those between two recordings, as sound.
 FOREIGN_SECONDS = 0.1
 
 

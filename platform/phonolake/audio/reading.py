@@ -9,7 +9,7 @@ import soxr
 from phonolake.errors import AudioError
 from phonolake.records import Hertz
 
-# What may be missing of the length that a container claims, as a share of a second.
+# Tolerated difference to the length that a container claims, in seconds.
 FORGIVEN = 10
 
 

@@ -28,7 +28,7 @@ KEYS = {
 }
 # 2003, 2003-05-01, 200305, 20030501, 03/05/2003: a year that stands alone, or begins digits of a month and a day.
 YEAR = re.compile(r"(?<!\d)([12]\d{3})(?:(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])?)?(?!\d)")
-# Of a date that is not written as ID3 wants it mutagen makes another one, or none: dates are kept as texts.
+# Mutagen changes or drops dates that do not follow ID3, so dates are kept as texts.
 AS_WRITTEN: Any = {
     "known_frames": Frames | Frames_2_2 | {name: type(name, (TextFrame,), {}) for name in ("TDRC", "TDRL")},
     "translate": False,
@@ -106,7 +106,7 @@ def _tags_of(data: Encoded) -> list[Any]:
 
 def _read(data: Encoded, read: Callable[[BinaryIO], Any]) -> Any:
     """What a library finds in the file; None where it finds nothing, or fails."""
-    # Of broken headers mutagen lets out whatever its code stumbles over: struct.error, IndexError, its own.
+    # With broken headers mutagen raises arbitrary errors: struct.error, IndexError, its own.
     # Closed at once, since some of its objects refer to each other and would keep the bytes for a while.
     with suppress(Exception), opened(data) as stream:
         return read(stream)

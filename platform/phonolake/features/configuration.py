@@ -13,7 +13,7 @@ from phonolake.features.clip import Clip
 Scale = Literal["decibel", "log", "log10", "linear"]
 Reference = Literal["one", "max"]
 PadMode = Literal["constant", "reflect"]
-# Parameters that came later: at these values a configuration is the one that it was without them.
+# Later parameters: with these values a configuration has the same identity as without them.
 _LATER = {"pad_mode": "constant"}
 
 

@@ -22,7 +22,7 @@ FRAMES_PER_SECOND = SR / HOP
 # 33 bands from 300 to 2,000 Hz, equal on a logarithmic scale, give 32 differences.
 N_BITS = 32
 FMIN, FMAX = 300.0, 2000.0
-# Frames so far below the loudest one are silence: their bits are those of noise that every encoder changes.
+# Frames this far below the loudest one count as silence: their bits are noise that every encoder changes.
 FLOOR_DB = 50.0
 QUIETEST = 1e-9
 FRAMES_AT_ONCE = 1024
@@ -126,7 +126,7 @@ class _Strand:
         """All of them, `NOTHING` in silence."""
         value, loud = self._value[: self._done], self._loud[: self._done]
         sounds = (loud > max(self._loudest * 10 ** (-FLOOR_DB / 10), QUIETEST)).all(axis=1)
-        # A frame of sound whose bits are all 0 is one in four thousand million: it is taken for a neighbouring pattern.
+        # One in four thousand million frames of sound has only 0 bits: it gets a neighbouring pattern.
         value[value == NOTHING] = 1
         return np.where(sounds, value, np.uint32(NOTHING))
 

@@ -17,7 +17,7 @@ Values = TypeVar("Values")  # np.ndarray or torch.Tensor
 Magnitude = Literal["decibel", "linear"]
 Frequency = Literal["per-frequency", "a-weighted", "bypass"]
 SCALES = (1.0, 10.0)
-TINY = 1e-8  # what deviates less than this is constant, and stays so
+TINY = 1e-8  # deviations below this count as constant
 QUIETEST = -80.0  # the A-weight of a band that reaches down to 0 Hz, in decibels
 
 

@@ -90,5 +90,5 @@ def _ascend(network: SampleCNN, x_CS: Tensor, layer: int, steps: int) -> tuple[T
 def _activation(network: SampleCNN, x_CS: Tensor, layer: int) -> Tensor:
     before_TC = network.layers(x_CS)[layer].diagonal(dim1=0, dim2=1)
     loudness_C = before_TC.relu().mean(0)
-    # Behind its ReLU a silent filter shows no way up; its highest value before it does.
+    # A silent filter has no gradient after its ReLU; use its highest value before it.
     return torch.where(loudness_C > 0, loudness_C, before_TC.amax(0))

@@ -17,7 +17,7 @@ from phonolake.models import registry
 from phonolake.models.devices import find_device
 from phonolake.models.registry import EmbedderCard, EstimatorCard, Network
 
-# A network of others may give probabilities itself.
+# An imported network may return probabilities itself.
 ACTIVATIONS = {
     "softmax": lambda logits_BK: logits_BK.softmax(dim=1),
     "sigmoid": torch.sigmoid,
@@ -27,7 +27,7 @@ ACTIVATIONS = {
 # The layer that is a network's own embedding.
 EMBEDDING = "embedding"
 
-# Inputs that go through a network at once: 16 half-minute clips take some 300 MB per layer of k2c2.
+# Inputs per forward pass: 16 half-minute clips take some 300 MB per layer of k2c2.
 CHUNK = 16
 
 

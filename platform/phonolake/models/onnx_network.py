@@ -126,7 +126,7 @@ class OnnxNetwork(Network):
                 self._session = onnxruntime.InferenceSession(
                     self.file.numpy().tobytes(), options, providers=["CPUExecutionProvider"]
                 )
-            # It raises kinds of its own, whose names it does not publish.
+            # It raises its own exceptions, whose classes are not public.
             except Exception as error:
                 said = str(error).splitlines()[0]
                 raise PhonolakeError(f"ONNX Runtime cannot run this file: {said}") from error

@@ -66,7 +66,7 @@ def _logistic(x_ND: np.ndarray, Y_NK: np.ndarray, many: bool, chosen: Mapping[st
 
     def fitted(y_N: np.ndarray) -> Any:
         with warnings.catch_warnings():
-            # A regression that is stopped early is a probe, too, and its figure is what it is.
+            # A regression that stops before convergence is a valid probe, too.
             warnings.simplefilter("ignore")
             return LogisticRegression(C=chosen["C"], max_iter=500).fit(x_ND, y_N)
 

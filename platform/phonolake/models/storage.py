@@ -25,7 +25,7 @@ CARD_FILE = "card.json"
 NETWORK_FILE = "model.safetensors"
 ESTIMATOR_FILE = "model.skops"
 
-# What reading a damaged skops archive raises, from the packing up to the objects.
+# Errors for a damaged skops archive, from the packing to the objects.
 _DAMAGE = (
     OSError,
     zipfile.BadZipFile,

@@ -14,7 +14,7 @@ from phonolake.studies.evidence import Arm, Claim
 from phonolake.studies.grid import Facts, StudyPart
 
 METRICS = ("accuracy", "macro-f1", "roc-auc", "pr-auc")
-# What is the same in every arm is not said in its row.
+# Settings that are equal in all arms are omitted from the rows.
 VARIED = tuple(f.name for f in fields(TrainingCell) if f.name not in ("seed", "fold", "search", "listen"))
 
 

@@ -26,7 +26,7 @@ from phonolake.stages.training_task import Task
 from phonolake.studies import kept, searches
 from phonolake.studies.cells import LEFT_OUT, Work
 
-# What learns from the embedding of a network that learned nothing.
+# The model on the embedding of an untrained network.
 HEAD = "logistic-regression"
 
 

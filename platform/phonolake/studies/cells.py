@@ -26,7 +26,7 @@ from phonolake.stages.training_task import Config, Task
 from phonolake.store.lake import Lake
 from phonolake.training.recipe import Hardware
 
-# Part of the training tracks that a cell does not learn from.
+# Part of training tracks that a cell leaves out.
 LEFT_OUT = "left out"
 # Before the number of a fold, where one cell holds out each of them in turn.
 FOLD = "fold "
@@ -303,7 +303,7 @@ def mislabelled(examples: Examples, missing: float, false: float, seed: int) -> 
 
 def _dropped_and_added(Y_NK: np.ndarray, draw_NK: np.ndarray, missing: float, false: float) -> np.ndarray:
     n_K = Y_NK.sum(axis=0)
-    # As many false ones in the mean as the rate says of those that were given.
+    # On average, the number of given labels times the rate.
     rate_K = np.minimum(false * n_K / np.maximum(len(Y_NK) - n_K, 1), 1.0)
     return np.where(Y_NK, draw_NK >= missing, draw_NK < rate_K)
 

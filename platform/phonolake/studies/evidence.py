@@ -20,7 +20,7 @@ from phonolake.studies.cells import TrainingCell
 from phonolake.studies.kept import PROTOCOL_TEST, Finished, HeldOutAnswers
 
 DRAWS = 500
-# What sums of weighted figures differ by where they should be equal.
+# Tolerance for weighted sums that should be equal.
 ROUNDING = 1e-9
 
 Verdict = Literal["holds", "does not hold", "undecided"]
@@ -189,7 +189,7 @@ class Evidence:
             self._W_RN = bootstrap.draws(self._artists, n_draws=DRAWS, seed=self._seed)
         W_RN = self._W_RN[:, [self._place[track_id] for track_id in said.track_ids]]
         y = self.labels(said, classes)
-        # In a draw without any track of a small fold there is nothing to measure.
+        # A draw without any track of a small fold has no figure.
         W_RN = np.where(W_RN.sum(axis=1, keepdims=True) > 0, W_RN, 1.0)
         if metric == "accuracy":
             return bootstrap.mean(said.P_NK.argmax(axis=1) == y, W_RN)

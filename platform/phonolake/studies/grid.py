@@ -195,7 +195,7 @@ class Session:
         self.parts = [part for part in study.parts(self.facts) if config.part in (part.name, "all")]
         if not any(part.arms or part.more for part in self.parts):
             raise UsageError(f"nothing of {config.part} is done at size {config.size}: take a larger one")
-        # All cells are planned before the first is begun: what is wrong with one is said before hours of work.
+        # All cells are planned before the first one starts, so that errors are reported before hours of work.
         cells = dict.fromkeys(arm.cell for part in self.parts for arm in part.arms)
         self.work = {cell: self._units(cell) for cell in cells}
         self.claims: list[ClaimRow] = []

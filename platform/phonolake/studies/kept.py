@@ -25,7 +25,7 @@ from phonolake.store.place import Place
 from phonolake.store.shards import SUFFIX, keep_rows
 
 CELLS, PREDICTIONS = "study_cells", "study_predictions"
-# What is said of held-out tracks by a model whose settings were not chosen here.
+# Protocol of held-out predictions by a model whose settings were not chosen here.
 PROTOCOL_TEST = "test"
 
 Item = TypeVar("Item")

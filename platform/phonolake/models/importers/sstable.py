@@ -20,7 +20,7 @@ from phonolake.models.importers.protobuf import MalformedError, take, varint
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48
-# Behind a block: how it is compressed, and its checksum.
+# After a block: its compression, and its checksum.
 _TRAILER = 5
 # Longer keys than any writer has; a chain of them could otherwise need the square of the file's size.
 LONGEST_KEY = 4096

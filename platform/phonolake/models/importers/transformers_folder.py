@@ -35,7 +35,7 @@ CONFIG, EXTRACTOR, WEIGHTS, SHARDS = (
 )
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
-# Beside a model it names weights that lie elsewhere.
+# This file refers to weights elsewhere.
 ADAPTER = "adapter_config.json"
 # Ways to compute attention that the library has itself: it fetches others, which are code.
 BUILT_IN = (None, "eager", "sdpa")
