@@ -84,9 +84,9 @@ def import_model(
 ) -> None:
     """Take published weights from FILE into the model home.
 
-    NAME is a model such as choi-msd, FILE what its authors published: for musicnn's networks the wheel or its folder.
-    With the NAME onnx, FILE is any ONNX file, and --card says what it reads. With the NAME transformers, FILE is a
-    folder with a configuration and safetensors, such as of CLAP, HuBERT or AST.
+    NAME is a model such as choi-msd, FILE the path or address of what its authors published: for musicnn's networks the
+    wheel or its folder. With the NAME onnx, FILE is any ONNX file, and --card says what it reads. With the NAME
+    transformers, FILE is a folder with a configuration and safetensors, such as of CLAP, HuBERT or AST.
     """
     given = {"--calibrate": calibrate, "--card": card, "--name": called, "--no-text": None if text else True}
     given |= {"--window" if key == "seconds" else f"--{key}": value for key, value in of_folder.items()}
@@ -154,7 +154,7 @@ def filters(model: str, out: str, steps: int, licence: str | None, lake: str | N
 @options.licence
 @options.form
 def tag(files: tuple[str, ...], model: str, top: int, licence: str | None, form: str) -> None:
-    """Print the tags of audio files by a tagger that needs no training."""
+    """Print the tags of audio files, named by paths or addresses, by a tagger that needs no training."""
     from phonolake.inference import tagging
     from phonolake.lookup import licences
     from phonolake.models import home

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from phonolake.lookup.searched import Hit, Searched
 from phonolake.progress import say
 from phonolake.records import Seconds
 from phonolake.search.vectors import unit
-from phonolake.store import tracks
+from phonolake.store import mirror, tracks
 from phonolake.store.lake import Lake
 
 COMBINATIONS = ("centroid", "best")
@@ -288,22 +289,29 @@ def similar_to_upload(
         return searcher.similar_to_upload(data, extension=extension, k=k, model_or_run=model_or_run)
 
 
-def _check_file(opened: Publication, file: str, run_id: str) -> None:
+@contextmanager
+def _file(opened: Publication, name: str, run_id: str) -> Iterator[str]:
+    """The path of a file that is no track with an embedding; one at an address is brought for the block."""
+    if opened.files and mirror.is_remote(name):
+        with mirror.brought(name) as path:
+            yield str(path)
+        return
     if not opened.files:
-        tracks.check_known(opened.connection, file)
-    elif not Path(file).expanduser().is_file():
-        _check_known(opened.connection, file)
-    if not opened.files or not Path(file).expanduser().is_file():
-        raise PhonolakeError(f"{file!r} has no embedding by {run_id}: run `phonolake extract` and `phonolake score`")
+        tracks.check_known(opened.connection, name)
+    elif not Path(name).expanduser().is_file():
+        _check_known(opened.connection, name)
+    if not opened.files or not Path(name).expanduser().is_file():
+        raise PhonolakeError(f"{name!r} has no embedding by {run_id}: run `phonolake extract` and `phonolake score`")
+    yield name
 
 
-def _embed_file(opened: Publication, file: str, run_id: str) -> np.ndarray:
-    _check_file(opened, file, run_id)
+def _embed_file(lake: Lake, run_id: str, path: str, span: tuple[float, float] | None = None) -> np.ndarray:
     # Late: this brings torch, and neighbours of stored tracks need no network.
     from phonolake.inference import embedding, outside
 
-    with outside.opened(file) as recording:
-        return embedding.embed(opened.lake, run_id, recording)
+    with outside.opened(path) as recording:
+        part = recording if span is None else outside.Excerpt(recording, *map(Seconds, span))
+        return unit(embedding.embed(lake, run_id, part)[None])[0]
 
 
 def _check_known(connection: duckdb.DuckDBPyConnection, track_or_file: str) -> None:
@@ -329,8 +337,9 @@ def _vector(opened: Publication, searched: Searched, track_or_file: str, exclude
     if vector_D is not None:
         exclude.add(track_or_file)
         return vector_D
-    vector_D = unit(_embed_file(opened, track_or_file, searched.run_id)[None])[0]
-    exclude |= _same_content(opened.connection, track_or_file)
+    with _file(opened, track_or_file, searched.run_id) as path:
+        vector_D = _embed_file(opened.lake, searched.run_id, path)
+        exclude |= _same_content(opened.connection, path)
     return vector_D
 
 
@@ -343,10 +352,9 @@ def _part_vector(
     start, end = map(Seconds, span)
     run_id = searched.run_id
     if searched.vector(track_or_file) is None:
-        _check_file(opened, track_or_file, run_id)
-        exclude |= _same_content(opened.connection, track_or_file)
-        with outside.opened(track_or_file) as recording:
-            return unit(embedding.embed(opened.lake, run_id, outside.Excerpt(recording, start, end))[None])[0]
+        with _file(opened, track_or_file, run_id) as path:
+            exclude |= _same_content(opened.connection, path)
+            return _embed_file(opened.lake, run_id, path, span)
     exclude.add(track_or_file)
     try:
         stored = outside.RecordingFile(tracks.read_audio(opened.connection, track_or_file).data, end)
