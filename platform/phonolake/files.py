@@ -45,12 +45,20 @@ def here(path: str | Path) -> Path:
     Raises
     ------
     UsageError
-        For an address on object storage, of which a folder called ``s3:`` would be made.
+        For an address on object storage, of which a folder called ``s3:`` would be made, and the home of nobody.
     """
+    refuse_address(path)
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{path} is no path ({error}): name another one") from error
+
+
+def refuse_address(path: str | Path) -> None:
+    """Raise a `UsageError` for an address on object storage."""
     if begin := ADDRESS.match(str(path)):
         address = f"{begin[1]}://{str(path)[begin.end() :]}"
         raise UsageError(f"{address} is an address on object storage, and here goes a path of this machine")
-    return Path(path).expanduser()
 
 
 @contextmanager

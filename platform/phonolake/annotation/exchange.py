@@ -9,7 +9,7 @@ from pathlib import Path
 from phonolake.annotation import journal, publication
 from phonolake.annotation.journal import Answer
 from phonolake.errors import UsageError
-from phonolake.store import mirror, query
+from phonolake.store import catalog, mirror
 from phonolake.store.lake import Lake
 
 COLUMNS = ("track_id", "label", "value", "rater", "annotated_at", "sample")
@@ -57,7 +57,7 @@ def read_csv(lake: Lake, file: str | Path) -> Imported:
     with mirror.brought(file) as path:
         lines = _read(path)
     now = datetime.now(UTC)
-    with query.connect(lake) as connection:
+    with catalog.connect(lake) as connection:
         known_tracks = {t for (t,) in connection.execute("SELECT track_id FROM tracks").fetchall()}
         known_labels = {t for (t,) in connection.execute("SELECT DISTINCT label FROM labels").fetchall()}
     answers, rejected = [], []

@@ -333,7 +333,8 @@ def _url(text: str, scheme: str, rest: str) -> str:
 def _local(text: str, scheme: str, rest: str) -> Path:
     """A path, or that of a ``file:`` URL."""
     if not scheme:
-        return files.here(text)
+        files.refuse_address(text)
+        return Path(text)
     host, _, path = rest.partition("/")
     if scheme == "file" and host in ("", "localhost"):
         return Path(f"/{path}")

@@ -124,6 +124,7 @@ def verify(
     over : callable
         What deals the shards out, such as `execution.imap`; by default threads of this process look at them.
     """
+    delta.forget(lake.place)
     broken = _shards(lake, since, sample, over)
     # Rows can only be counted when they can be read.
     if not broken:
