@@ -2,23 +2,18 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import duckdb
 import numpy as np
 
-from phonolake.analysis.collection import neighbour_paths
+from phonolake.analysis.collection import heard_files, neighbour_paths
 from phonolake.analysis.collection.published import Publication
-from phonolake.audio.encoded import OnDisk, sha256
 from phonolake.errors import AudioError, PhonolakeError, UsageError, unknown
 from phonolake.lookup.searched import Hit, Searched
-from phonolake.progress import say
 from phonolake.records import Seconds
 from phonolake.search.vectors import unit
-from phonolake.store import mirror, tracks
+from phonolake.store import tracks
 from phonolake.store.lake import Lake
 
 COMBINATIONS = ("centroid", "best")
@@ -289,57 +284,15 @@ def similar_to_upload(
         return searcher.similar_to_upload(data, extension=extension, k=k, model_or_run=model_or_run)
 
 
-@contextmanager
-def _file(opened: Publication, name: str, run_id: str) -> Iterator[str]:
-    """The path of a file that is no track with an embedding; one at an address is brought for the block."""
-    if opened.files and mirror.is_remote(name):
-        with mirror.brought(name) as path:
-            yield str(path)
-        return
-    if not opened.files:
-        tracks.check_known(opened.connection, name)
-    elif not Path(name).expanduser().is_file():
-        _check_known(opened.connection, name)
-    if not opened.files or not Path(name).expanduser().is_file():
-        raise PhonolakeError(f"{name!r} has no embedding by {run_id}: run `phonolake extract` and `phonolake score`")
-    yield name
-
-
-def _embed_file(lake: Lake, run_id: str, path: str, span: tuple[float, float] | None = None) -> np.ndarray:
-    # Late: this brings torch, and neighbours of stored tracks need no network.
-    from phonolake.inference import embedding, outside
-
-    with outside.opened(path) as recording:
-        part = recording if span is None else outside.Excerpt(recording, *map(Seconds, span))
-        return unit(embedding.embed(lake, run_id, part)[None])[0]
-
-
-def _check_known(connection: duckdb.DuckDBPyConnection, track_or_file: str) -> None:
-    try:
-        tracks.check_known(connection, track_or_file)
-    except UsageError as error:
-        raise UsageError(f"{error}; and no file of that name") from error
-
-
-def _same_content(connection: duckdb.DuckDBPyConnection, file: str) -> set[str]:
-    """Tracks of the lake that are this very file."""
-    with OnDisk(Path(file).expanduser()) as data:
-        rows = connection.execute("SELECT DISTINCT track_id FROM audio WHERE sha256 = $1", [sha256(data)]).fetchall()
-    found = {track_id for (track_id,) in rows}
-    if found:
-        say(f"The lake holds this very file, which is left out: {', '.join(sorted(found))}.")
-    return found
-
-
 def _vector(opened: Publication, searched: Searched, track_or_file: str, exclude: set[str]) -> np.ndarray:
     """The vector of a track or file; those that are the same are excluded."""
     vector_D = searched.vector(track_or_file)
     if vector_D is not None:
         exclude.add(track_or_file)
         return vector_D
-    with _file(opened, track_or_file, searched.run_id) as path:
-        vector_D = _embed_file(opened.lake, searched.run_id, path)
-        exclude |= _same_content(opened.connection, path)
+    with heard_files.opened(opened, track_or_file, searched.run_id) as path:
+        vector_D = heard_files.embed_file(opened.lake, searched.run_id, path)
+        exclude |= heard_files.same_content(opened.connection, path)
     return vector_D
 
 
@@ -352,9 +305,9 @@ def _part_vector(
     start, end = map(Seconds, span)
     run_id = searched.run_id
     if searched.vector(track_or_file) is None:
-        with _file(opened, track_or_file, run_id) as path:
-            exclude |= _same_content(opened.connection, path)
-            return _embed_file(opened.lake, run_id, path, span)
+        with heard_files.opened(opened, track_or_file, run_id) as path:
+            exclude |= heard_files.same_content(opened.connection, path)
+            return heard_files.embed_file(opened.lake, run_id, path, span)
     exclude.add(track_or_file)
     try:
         stored = outside.RecordingFile(tracks.read_audio(opened.connection, track_or_file).data, end)
