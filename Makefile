@@ -6,7 +6,7 @@ FAISS ?= cpu
 BIN := .venv/bin
 INSTALLED := .venv/installed-$(FAISS)
 
-.PHONY: demo setup test long lint check bench chaos chaos-cluster studies
+.PHONY: demo setup test long lint check bench chaos chaos-cluster chaos-writers studies
 
 # The tagger (29 MB) is worth having and not needed.
 demo: setup
@@ -62,3 +62,12 @@ chaos: setup
 # Drivers, workers and parts of Ray are killed at two hundred random moments, over all stages in turn: some hours.
 chaos-cluster: setup
 	PHONOLAKE_KILLS=200 $(BIN)/pytest -s -m slow tests/chaos/test_stages.py
+
+# Drivers that are stopped, killed and resubmitted anywhere: half of the sequences in each of two processes.
+SEQUENCES ?= 2000
+SEEDS ?= 1 2
+chaos-writers: setup
+	for seed in $(SEEDS); do \
+		PHONOLAKE_SEQUENCES=$$(($(SEQUENCES) / $(words $(SEEDS)))) PHONOLAKE_SEED=$$seed \
+		$(BIN)/pytest -q -m slow tests/stages/test_many_writers.py & started="$$started $$!"; \
+	done; failed=0; for process in $$started; do wait $$process || failed=1; done; exit $$failed

@@ -11,6 +11,7 @@ from phonolake.analysis.labels import noise_grading, noise_rates, noise_suspects
 from phonolake.analysis.labels.noise_suspects import LabelSuspect
 from phonolake.analysis.results import evaluation
 from phonolake.analysis.results.evaluation import FigureOnTest
+from phonolake.files import here
 from phonolake.lookup import held_out
 from phonolake.stages import crossval, ingest, pipeline, synthesize
 from phonolake.store import query
@@ -82,7 +83,8 @@ class Summary:
 
 def run(config: Config) -> Summary:
     """Synthesise, run the pipeline, cross-validate for the label noise, and sum up."""
-    music, lake_path = config.root / MUSIC, str(config.root / LAKE)
+    root = here(config.root)
+    music, lake_path = root / MUSIC, str(root / LAKE)
     tracks = synthesize.run(config.corpus, music)
     took_in = ingest.Config(lake_path, str(music), "fma")
     outcomes = pipeline.run(pipeline.Config(took_in, config.corpus.seed, config.max_epochs, config.pretrained))

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ from phonolake.errors import PhonolakeError, UsageError
 Found = TypeVar("Found")
 
 TEMPORARY = ".tmp"
+# How addresses on object storage begin; pathlib makes one slash of two.
+ADDRESS = re.compile(r"(s3|gs|az):/+", re.IGNORECASE)
 # What a worker notes beside its shard (`phonolake.stages.suspects`); a lost one leaves it there.
 TOUCHED = ".touched"
 # A folder that stepped aside where two folders cannot change places at once.
@@ -34,6 +37,28 @@ _CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 owner: ContextVar[str] = ContextVar("owner", default="")
 # A folder that is replaced this often while it is read is replaced by somebody gone wild.
 READINGS = 100
+
+
+def here(path: str | Path) -> Path:
+    """A path of this machine, of which ``~`` is somebody's home.
+
+    Raises
+    ------
+    UsageError
+        For an address on object storage, of which a folder called ``s3:`` would be made, and the home of nobody.
+    """
+    refuse_address(path)
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{path} is no path ({error}): name another one") from error
+
+
+def refuse_address(path: str | Path) -> None:
+    """Raise a `UsageError` for an address on object storage."""
+    if begin := ADDRESS.match(str(path)):
+        address = f"{begin[1]}://{str(path)[begin.end() :]}"
+        raise UsageError(f"{address} is an address on object storage, and here goes a path of this machine")
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from phonolake.annotation.journal import Answer
 from phonolake.errors import UsageError
 from phonolake.search import index as searching
 from phonolake.stages import extract, forget, index, ingest, score, train
-from phonolake.store import query
+from phonolake.store import catalog
 from phonolake.store.lake import Lake
 from phonolake.store.verify import verify
 
@@ -168,12 +168,12 @@ def stops() -> Iterator[None]:
 class Writers(RuleBasedStateMachine):
     """Up to three drivers on one lake, and a folder of music that changes under them."""
 
-    start: Path  # a lake of four tracks that was extracted and scored, with its music; copied for every sequence
+    start: Path  # a lake of four tracks that was extracted and scored, with its music
+    folder: Path  # where that was made, and is laid for every sequence: a lake that was moved is looked at anew
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="writers-", dir=IN_MEMORY))
-        shutil.copytree(self.start, self.folder, dirs_exist_ok=True)
+        shutil.copytree(self.start, self.folder)
         self.music, self.root = self.folder / "m", self.folder / "lake"
         self.drivers: list[Driver] = []
         self.seed = 1000
@@ -277,7 +277,7 @@ class Writers(RuleBasedStateMachine):
     # -- what must hold ------------------------------------------------------------------------------------------------
 
     def rows(self, sql: str) -> list[tuple]:
-        with query.connect(Lake.open(self.root)) as connection:
+        with catalog.connect(Lake.open(self.root)) as connection:
             return connection.execute(sql).fetchall()
 
     def look(self) -> None:
@@ -312,8 +312,7 @@ class Writers(RuleBasedStateMachine):
         for track_id in self.forgotten:
             expected.pop(track_id, None)
         assert before <= expected.keys() | self.forgotten
-        # One connection for all of them: to open one costs more than to ask.
-        with query.connect(lake) as connection:
+        with catalog.connect(lake) as connection:
             taken = connection.execute("SELECT track_id, source_bytes, source_mtime FROM audio").fetchall()
             tables = ("tracks", "labels", "metadata", "features_mfcc_120", "embeddings")
             ids = {t: connection.execute(f"SELECT track_id FROM {t} ORDER BY 1").fetchall() for t in tables}
@@ -338,17 +337,18 @@ class Writers(RuleBasedStateMachine):
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[type[Writers]]:
-    start = tmp_path_factory.mktemp("start")
+    folder, start = Path(tempfile.mkdtemp(prefix="writers-", dir=IN_MEMORY)), tmp_path_factory.mktemp("start") / "kept"
     for n in range(4):
-        write_track(start / "m" / "a" / f"{n}.wav", n)
-    lake = str(start / "lake")
+        write_track(folder / "m" / "a" / f"{n}.wav", n)
+    lake = str(folder / "lake")
     with stops():
-        ingest.run(ingest.Config(lake, str(start / "m"), dataset="m"))
+        ingest.run(ingest.Config(lake, str(folder / "m"), dataset="m"))
         extract.run(extract.Config(lake, (FEATURES,)))
         train.run(train.Config(lake, MODEL))
         score.run(score.Config(lake))
         index.run(index.Config(lake))
-        yield type("WritersHere", (Writers,), {"start": start})
+        shutil.move(folder, start)
+        yield type("WritersHere", (Writers,), {"start": start, "folder": folder})
 
 
 def run_sequences(machine: type[Writers], n: int, steps: int, seed: int | None = None) -> None:

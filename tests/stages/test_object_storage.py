@@ -14,6 +14,7 @@ import duckdb
 import numpy as np
 import pytest
 import soundfile as sf
+from tests import google_store
 from tests.object_store import using
 
 from phonolake.analysis.collection import neighbours
@@ -100,6 +101,29 @@ def test_the_tables_are_those_of_a_lake_in_a_folder(walked: tuple[Lake, Lake]) -
     summary = "FROM lake_tables SELECT * EXCLUDE (version, n_bytes) ORDER BY ALL"
     assert rows(here, summary) == rows(there, summary)
     assert verify(there) == verify(here) == []
+
+
+@pytest.mark.timeout(300)
+def test_so_are_those_of_a_lake_at_google(
+    walked: tuple[Lake, Lake], music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From ingest to forget, where fake-gcs-server is installed."""
+    work_here(monkeypatch)
+    with google_store.using(tmp_path / "cache"):
+        walk("gs://music/lake", music)
+        here, there = walked[0], Lake.open("gs://music/lake")
+        for name in there.versions():
+            assert list(here.shards(name).values()) == list(there.shards(name).values()) or name in WHEN, name
+            assert table(here, name) == table(there, name), name
+        assert verify(there) == []
+        gone = rows(there, "SELECT min(track_id) FROM annotations")[0][0]
+        forget.run(forget.Config("gs://music/lake", (gone,)))
+        assert forget.verify(there, (gone,)) == []
+        assert rows(there, "SELECT count(*) FROM annotations WHERE track_id = $$" + gone + "$$") == [(0,)]
+        assert journal.everyone(there)["ann"]
+        assert len(rows(there, "SELECT track_id FROM embeddings")) == 15
+        assert neighbours.similar(there, rows(there, "SELECT min(track_id) FROM tracks")[0][0], k=5)
+        assert verify(there) == []
 
 
 def test_another_machine_finds_all_of_it(

@@ -36,11 +36,11 @@ def commit(lake: Lake, stem: str) -> None:
     lake.commit({"tracks": Change(TRACKS, [write_rows(lake.path("tracks", stem), ARROW, [row])])})
 
 
-def features(lake: Lake, name: str, *columns: Column) -> None:
+def features(lake: Lake, name: str, *columns: Column, stem: str = "a") -> None:
     table = schema.table("features").extended(f"features_{name}", "A set", columns)
     row = {"track_id": "d:a", "feature_set": name, "source_shard": "s", "config_hash": "c", "code_version": "0"}
     row |= {column.name: 0.5 for column in columns}
-    lake.commit({table.name: Change(table, [write_rows(lake.path(table.name, "a"), table.arrow, [row])])})
+    lake.commit({table.name: Change(table, [write_rows(lake.path(table.name, stem), table.arrow, [row])])})
 
 
 def track_ids(connection: duckdb.DuckDBPyConnection) -> list[str]:
@@ -268,17 +268,17 @@ def test_a_lake_that_cannot_be_written_to_is_read_all_the_same(lake: Lake, monke
 def test_all_views_show_one_moment(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Made in memory beside a job that commits, they are still those of one version."""
     (lake.root / FILE).unlink()
-    original = views.create_view
+    original = views.let_read
     interrupted = []
 
     def slow(connection: Any, table: Any, select: str) -> None:
         original(connection, table, select)
         if not interrupted and "read_parquet" in select:
             interrupted.append(table.name)
-            monkeypatch.setattr(views, "create_view", original)
+            monkeypatch.setattr(views, "let_read", original)
             commit(lake, "b")
 
-    monkeypatch.setattr(views, "create_view", slow)
+    monkeypatch.setattr(views, "let_read", slow)
     monkeypatch.setattr(catalog, "attach", lambda *_: (_ for _ in ()).throw(OSError("no catalog")))
     with catalog.connect(lake) as connection:
         assert len(interrupted) == 1
@@ -296,8 +296,9 @@ def everything(path: Path) -> list[list[tuple]]:
         )
         # The rows of the summary stand in its text, in the order in which tables came.
         listed = [row for row in connection.execute(views).fetchall() if row[0] != "lake_tables"]
+        macros = "SELECT function_name, macro_definition FROM duckdb_functions() WHERE NOT internal ORDER BY ALL"
         summary = connection.execute("FROM lake_tables ORDER BY ALL").fetchall()
-        return [listed, connection.execute(columns).fetchall(), summary]
+        return [listed, connection.execute(columns).fetchall(), connection.execute(macros).fetchall(), summary]
 
 
 def test_a_catalog_that_goes_on_from_the_last_is_the_one_that_is_made_anew(lake: Lake) -> None:
@@ -312,12 +313,18 @@ def test_a_catalog_that_goes_on_from_the_last_is_the_one_that_is_made_anew(lake:
 
 
 def test_views_of_tables_that_did_not_change_are_not_made_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    features(lake, "x")
-    made = []
-    original = views.create_view
-    monkeypatch.setattr(views, "create_view", lambda c, table, s: (made.append(table.name), original(c, table, s)))
+    features(lake, "x", Column("loudness", "DOUBLE", True, "dB"))
+    read, made = [], []
+    let_read, create_view = views.let_read, views.create_view
+    monkeypatch.setattr(views, "let_read", lambda c, table, s: (read.append(table.name), let_read(c, table, s)))
+    monkeypatch.setattr(views, "create_view", lambda c, table: (made.append(table.name), create_view(c, table)))
     commit(lake, "b")
-    assert made == ["tracks"]
+    assert (read, made) == (["tracks"], [])
+    # Nor are comments, unless the columns are others.
+    features(lake, "x", Column("loudness", "DOUBLE", True, "dB"), stem="b")
+    assert (read, made) == (["tracks", "features_x"], [])
+    features(lake, "x", Column("loudness", "DOUBLE", True, "dB"), Column("flux", "DOUBLE", True, "change"))
+    assert made == ["features_x", "features"]
 
 
 def test_building_leaves_nothing_else(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

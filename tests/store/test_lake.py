@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.files import TEMPORARY
-from phonolake.store import catalog, query, schema
+from phonolake.store import catalog, delta, query, schema
 from phonolake.store.lake import MARKER, Change, Lake, OvertakenError, Reads
 from phonolake.store.publications import FORMAT
 from phonolake.store.schema import Column, TableSchema
@@ -533,3 +533,27 @@ def test_a_lake_that_older_versions_wrote_to_names_no_writers(lake: Lake) -> Non
     with pytest.raises(OvertakenError, match=r"the command of \S+@\S+ \(.*\), since .*, changed tracks"):
         lake.commit({"tracks": Change(TRACKS, [tracks(lake, "b", "d:b")])}, Reads({"tracks": -1}))
     assert seen(lake) == ["d:a"]
+
+
+def test_a_log_is_opened_once_for_each_version_and_another_lake_in_its_place_is_seen(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(lake, "a")
+    other = Lake.create(tmp_path / "other")
+    commit(other, "b")
+    opened, table = [], delta.DeltaTable
+    monkeypatch.setattr(delta, "DeltaTable", lambda *a, **k: (opened.append(a), table(*a, **k))[1])
+    for _ in range(2):
+        assert seen(Lake.open(lake.root)) == ["d:a"]
+    assert opened == []
+    lake.root.rename(tmp_path / "away")
+    other.root.rename(lake.root)
+    # Its tables have the same versions.
+    assert Lake.open(lake.root).versions() == Lake.open(tmp_path / "away").versions()
+    assert seen(Lake.open(lake.root)) == ["d:b"]
+    assert list(Lake.open(lake.root).shards("tracks")) == ["b.parquet"]
+    n = len(opened)
+    assert n > 0
+    # Whoever looks for damage looks at the disk.
+    verify(Lake.open(lake.root))
+    assert len(opened) > n

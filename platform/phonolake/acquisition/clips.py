@@ -19,7 +19,7 @@ from phonolake.acquisition.download import PRIVATE
 from phonolake.acquisition.ledger import Result, WantedClip
 from phonolake.audio import cut
 from phonolake.errors import AudioError, PhonolakeError, UsageError
-from phonolake.files import replacing
+from phonolake.files import here, replacing
 from phonolake.records import Recording, Seconds
 from phonolake.sources import contract
 from phonolake.sources.options import parse
@@ -102,7 +102,7 @@ def wanted(config: Config, chosen: Sequence[str] = ()) -> tuple[list[WantedClip]
     source: Any = contract.get(config.dataset)
     if not hasattr(source, "available"):
         raise UsageError(f"{config.dataset} names no clips of videos: leave --clips out to download its files")
-    root = Path(config.root).expanduser()
+    root = here(config.root)
     if not root.is_dir():
         raise UsageError(
             f"{config.root} is no folder: `phonolake download {config.dataset} {config.root}` brings the tables"
@@ -151,7 +151,7 @@ def run(config: Config, clips: Sequence[WantedClip], available: dict[str, int]) 
     """
     started = now()
     lake = Lake.create(config.lake)
-    journal = Path(config.root).expanduser() / PRIVATE / "outcomes"
+    journal = here(config.root) / PRIVATE / "outcomes"
     journal.mkdir(parents=True, exist_ok=True)
     ledger.want(lake, config.dataset, clips, available)
     # Results of a killed run come first, so that none of them is requested again.
@@ -189,7 +189,7 @@ def run(config: Config, clips: Sequence[WantedClip], available: dict[str, int]) 
 
 def fetch_one(task: Task) -> Result:
     """Try to obtain a clip, and write down the result; without any answer there is none."""
-    private = Path(task.config.root).expanduser() / PRIVATE
+    private = here(task.config.root) / PRIVATE
     pace = Pace(private / "pace", task.config.per_second)
     patience = task.config.patience
     for attempt in range(1, patience.tries + 1):
@@ -236,7 +236,7 @@ def _cut(clip: WantedClip, config: Config, stream: video.MediaStream) -> cut.Cut
     except cut.StreamError as error:
         if error.status is not None:
             raise
-    whole = Path(config.root).expanduser() / PRIVATE / "streams" / quote(f"v{clip.ytid}", safe="")
+    whole = here(config.root) / PRIVATE / "streams" / quote(f"v{clip.ytid}", safe="")
     once = Patience(tries=1, longest_wait=config.patience.longest_wait, timeout=timeout)
     try:
         http.fetch(stream.url, whole, headers=stream.headers, patience=once)
@@ -274,4 +274,4 @@ def _keep(clip: WantedClip, config: Config, found: cut.Cut) -> Result:
 
 
 def _target(config: Config, ytid: str, start: float) -> Path:
-    return Path(config.root).expanduser() / "audio" / f"{ytid}_{start:g}.flac"
+    return here(config.root) / "audio" / f"{ytid}_{start:g}.flac"

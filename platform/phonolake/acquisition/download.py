@@ -6,7 +6,7 @@ from pathlib import Path
 
 from phonolake import progress
 from phonolake.errors import UsageError
-from phonolake.files import make_folder, replacing
+from phonolake.files import here, make_folder, replacing
 from phonolake.sources import contract
 from phonolake.sources.contract import Download
 from phonolake.transfer import archives
@@ -85,7 +85,7 @@ def run(config: Config) -> list[Fetched]:
         and the same command continues there.
     """
     chosen = plan(config)
-    root = Path(config.root).expanduser()
+    root = here(config.root)
     make_folder(root)
     total = sum(d.bytes or 0 for d in chosen)
     done = []

@@ -9,7 +9,7 @@ from pathlib import Path
 from phonolake.annotation import journal, publication
 from phonolake.annotation.journal import Answer
 from phonolake.errors import UsageError
-from phonolake.store import query
+from phonolake.store import catalog, mirror
 from phonolake.store.lake import Lake
 
 COLUMNS = ("track_id", "label", "value", "rater", "annotated_at", "sample")
@@ -39,28 +39,25 @@ def export(lake: Lake) -> list[Answer]:
     return [answer for answers in journal.everyone(lake).values() for answer in answers]
 
 
-def read_csv(lake: Lake, path: Path) -> Imported:
+def read_csv(lake: Lake, file: str | Path) -> Imported:
     """Import the answers of a CSV file with a header; bad lines are skipped and reported.
 
     Parameters
     ----------
-    path : Path
-        Columns track_id, label, value (1, 0, or empty if the rater skipped it) and rater; optionally annotated_at (ISO
-        8601, UTC if it names no zone; now by default) and sample. The same file again changes nothing, and an answer
-        never replaces a newer one.
+    file : str or Path
+        A path or an address. Columns track_id, label, value (1, 0, or empty if the rater skipped it) and rater;
+        optionally annotated_at (ISO 8601, UTC if it names no zone; now by default) and sample. The same file again
+        changes nothing, and an answer never replaces a newer one.
 
     Raises
     ------
     UsageError
         If the file does not exist, is not UTF-8 text, or lacks a column.
     """
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            lines = list(_lines(file, path))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} cannot be read as CSV ({error})") from error
+    with mirror.brought(file) as path:
+        lines = _read(path)
     now = datetime.now(UTC)
-    with query.connect(lake) as connection:
+    with catalog.connect(lake) as connection:
         known_tracks = {t for (t,) in connection.execute("SELECT track_id FROM tracks").fetchall()}
         known_labels = {t for (t,) in connection.execute("SELECT DISTINCT label FROM labels").fetchall()}
     answers, rejected = [], []
@@ -73,6 +70,14 @@ def read_csv(lake: Lake, path: Path) -> Imported:
     journal.record(lake, new)
     publication.publish(lake)
     return Imported(len(new), len(answers) - len(new), rejected)
+
+
+def _read(path: Path) -> list[tuple[int, dict[str, str | None]]]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            return list(_lines(file, path))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} cannot be read as CSV ({error})") from error
 
 
 def _lines(file: Iterator[str], path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:

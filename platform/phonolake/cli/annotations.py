@@ -141,13 +141,14 @@ def export(lake: str, form: str) -> None:
 @options.form
 @click.pass_context
 def import_(context: click.Context, file: str, lake: str, form: str) -> None:
-    """Import the answers of a CSV FILE; prints the rejected lines, with exit code 1 if there are any."""
-    from pathlib import Path
+    """Import the answers of a CSV FILE; prints the rejected lines, with exit code 1 if there are any.
 
+    FILE is a path or an address.
+    """
     from phonolake.annotation import exchange
     from phonolake.store.lake import Lake
 
-    done = exchange.read_csv(Lake.open(lake), Path(file))
+    done = exchange.read_csv(Lake.open(lake), file)
     click.echo(f"{done.new} answers are new, {done.known} were known, {len(done.rejected)} rejected.", err=True)
     if done.rejected:
         emit(done.rejected, form, of=exchange.Rejected)

@@ -44,8 +44,8 @@ def import_embeddings(
 ) -> None:
     """Import vectors from FILE (.npy, .npz, CSV, Parquet) into the lake as NAME; they replace earlier ones.
 
-    Rows name recordings by id, path or file name. The vectors are a run like any other: `index`, `similar --model`,
-    `train --embeddings NAME` and `benchmark` take them.
+    FILE is a path or an address. Rows name recordings by id, path or file name. The vectors are a run like any other:
+    `index`, `similar --model`, `train --embeddings NAME` and `benchmark` take them.
     """
     from phonolake.sources.vector_files import Choice
     from phonolake.stages import import_embeddings as stage

@@ -60,8 +60,9 @@ def _say_in_full(group: click.Group) -> None:
 def phonolake() -> None:
     """From a folder of music to tags, neighbours, SQL and a dashboard.
 
-    Commands about a lake take --lake L (or PHONOLAKE_LAKE). Rows are printed with --format table, csv or json; --debug
-    shows the full traceback of an error.
+    Commands about a lake take --lake L (or PHONOLAKE_LAKE). What is read (music, a table, a model) is a path or an
+    address such as s3://music/moods.csv. Rows are printed with --format table, csv or json; --debug shows the full
+    traceback of an error.
     """
 
 

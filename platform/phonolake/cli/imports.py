@@ -29,7 +29,8 @@ def import_labels(
 ) -> None:
     """Import labels from FILE (CSV, TSV, Parquet, JSON lines); they replace older ones of the same source.
 
-    Rows name recordings by path, file name or id. Labels are in one column, several, a list, or a column each with 0/1.
+    FILE is a path or an address. Rows name recordings by path, file name or id. Labels are in one column, several, a
+    list, or a column each with 0/1.
     """
     from phonolake.sources.label_sheets import SheetColumns
     from phonolake.stages import import_labels as stage
@@ -58,7 +59,10 @@ def remove_labels(source: str, lake: str, form: str) -> None:
 @options.dry_run
 @options.form
 def import_splits(file: str, lake: str, dry_run: bool, form: str, **chosen: Any) -> None:
-    """Import a split from FILE: a table with a column of parts or folds, or a folder of lists."""
+    """Import a split from FILE: a table with a column of parts or folds, or a folder of lists.
+
+    FILE is a path or an address.
+    """
     from phonolake.stages import import_splits as stage
 
     take_in(stage, stage.Config(lake, file, **chosen), dry_run, form)
@@ -109,7 +113,8 @@ def import_predictions(
 ) -> None:
     """Import a model's probabilities from FILE as a run; they replace older ones of the same model.
 
-    Rows name a recording, a label and a probability; or a recording, with a column for each label.
+    FILE is a path or an address. Rows name a recording, a label and a probability; or a recording, with a column for
+    each label.
     """
     from phonolake.sources.probability_sheets import ProbabilityColumns
     from phonolake.stages import import_predictions as stage

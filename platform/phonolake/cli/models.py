@@ -86,9 +86,9 @@ def import_model(
 ) -> None:
     """Import published weights from FILE into the model home.
 
-    NAME is a model such as choi-msd, FILE what its authors published: for musicnn's networks the wheel or its folder.
-    With the NAME onnx, FILE is any ONNX file, and --card describes it. With the NAME transformers, FILE is a
-    folder with a configuration and safetensors, such as of CLAP, HuBERT or AST.
+    NAME is a model such as choi-msd, FILE the path or address of what its authors published: for musicnn's networks the
+    wheel or its folder. With the NAME onnx, FILE is any ONNX file, and --card describes it. With the NAME transformers,
+    FILE is a folder with a configuration and safetensors, such as of CLAP, HuBERT or AST.
     """
     given = {"--calibrate": calibrate, "--card": card, "--name": called, "--no-text": None if text else True}
     given |= {"--window" if key == "seconds" else f"--{key}": value for key, value in of_folder.items()}
@@ -158,7 +158,7 @@ def filters(model: str, out: str, steps: int, licence: str | None, lake: str | N
 @options.licence
 @options.form
 def tag(files: tuple[str, ...], model: str, top: int, licence: str | None, form: str) -> None:
-    """Tag audio files with a pretrained tagger."""
+    """Tag audio files, given by path or address, with a pretrained tagger."""
     from phonolake.inference import tagging
     from phonolake.lookup import licences
     from phonolake.models import home

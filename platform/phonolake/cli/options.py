@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import click
@@ -167,7 +166,12 @@ def recipes(command: Any) -> Any:
 
 def _text_of(configuration: str) -> str:
     """The text of a configuration file; one given inline has a colon after its name."""
-    return configuration if ":" in configuration else Path(configuration).read_text(encoding="utf-8")
+    from phonolake.store import mirror
+
+    if ":" in configuration and not mirror.is_remote(configuration):
+        return configuration
+    with mirror.brought(configuration) as path:
+        return path.read_text(encoding="utf-8")
 
 
 def top(default: int | None) -> Callable[..., Any]:

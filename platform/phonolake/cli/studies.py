@@ -1,6 +1,7 @@
 """Commands that compare figures: the studies of papers, ablations, and ensembles of runs."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import click
 
 from phonolake.cli import options
 from phonolake.cli.output import emit, emit_parts
+from phonolake.files import here
 
 if TYPE_CHECKING:
     from phonolake.studies.contract import ClaimRow, Deviation, Row
@@ -57,9 +59,12 @@ def music_role(
     features: str, part: str, models: tuple[str, ...], probabilities: str | None, form: str, **numbers: int
 ) -> None:
     """Tables 3 and 5 to 7 of Korosteleva and Gerstner's music roles, as published and without leakage."""
-    said = None if probabilities is None else Path(probabilities).absolute()
-    folder = Path(features).absolute()
-    _print_study("music-role", part, form, features=folder, models=models, probabilities=said, **numbers)
+    from phonolake.store import mirror
+
+    with ExitStack() as stack:
+        said = None if probabilities is None else stack.enter_context(mirror.brought(probabilities)).absolute()
+        folder = stack.enter_context(mirror.brought(features, folder=True)).absolute()
+        _print_study("music-role", part, form, features=folder, models=models, probabilities=said, **numbers)
 
 
 def _print_study(name: str, part: str, form: str, **choices: Any) -> None:
@@ -96,6 +101,10 @@ def _study_options(names: tuple[str, ...]) -> Callable[[Any], Any]:
     return _with((part, *_common_options()))
 
 
+def _path(_: click.Context, __: click.Parameter, given: str | None) -> Path | None:
+    return here(given) if given else None
+
+
 def _common_options() -> tuple[Any, ...]:
     return (
         click.option(
@@ -117,7 +126,7 @@ def _common_options() -> tuple[Any, ...]:
         options.workers,
         options.dry_run,
         click.option("--claims", is_flag=True, help="Print whether the claims hold, without the tables."),
-        click.option("--figure", metavar="FILE.png", help="Draw the tables there."),
+        click.option("--figure", metavar="FILE.png", callback=_path, help="Draw the tables there."),
         options.form,
     )
 
@@ -129,7 +138,7 @@ def _run_session(
     *,
     dry_run: bool,
     claims: bool,
-    figure: str | None,
+    figure: Path | None,
 ) -> None:
     from phonolake.studies import contract
 
@@ -141,7 +150,7 @@ def _run_session(
     if figure and rows:
         from phonolake.studies import pictures
 
-        pictures.draw(rows, session.study.card.paper, Path(figure))
+        pictures.draw(rows, session.study.card.paper, figure)
 
 
 def _tell(
@@ -157,7 +166,7 @@ def _tell(
 
 
 def _grid_study(
-    name: str, part: str, form: str, *, dry_run: bool, claims: bool, figure: str | None, **choices: Any
+    name: str, part: str, form: str, *, dry_run: bool, claims: bool, figure: Path | None, **choices: Any
 ) -> None:
     """Run a study of trainings; print its tables as they are done, then its claims."""
     from phonolake.studies import contract, grid
@@ -235,14 +244,16 @@ def sample_level(part: str, form: str, **choices: Any) -> None:
 
 
 @study.command(epilog=options.example("phonolake study ablate grid.toml --lake lake"))
-@click.argument("configuration", metavar="CONFIG", type=click.Path(path_type=Path))
+@click.argument("configuration", metavar="CONFIG")
 @options.lake
 @_with(_common_options())
-def ablate(configuration: Path, form: str, dry_run: bool, claims: bool, figure: str | None, **choices: Any) -> None:
+def ablate(configuration: str, form: str, dry_run: bool, claims: bool, figure: Path | None, **choices: Any) -> None:
     """Train a grid of your own: CONFIG (TOML) says what to vary; every arm is compared with the first."""
+    from phonolake.store import mirror
     from phonolake.studies import ablation, grid
 
-    found = ablation.read(configuration)
+    with mirror.brought(configuration) as path:
+        found = ablation.read(path)
     session = grid.Session(found, grid.Config(**choices))
     _run_session(session, found.deviations, form, dry_run=dry_run, claims=claims, figure=figure)
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +14,7 @@ from phonolake.errors import AudioError, PhonolakeError, UsageError
 from phonolake.inference import recordings
 from phonolake.inference.recordings import Recipe
 from phonolake.records import Hertz, Seconds
+from phonolake.store import mirror
 
 # The default of `ingest`: recordings below it are silent.
 SILENCE_DBFS = -70.0
@@ -97,7 +97,7 @@ class Excerpt:
 
 @contextmanager
 def opened(file: str) -> Iterator[RecordingFile]:
-    """The recording in a file, while the block runs.
+    """The recording in a file, named by a path or an address, while the block runs.
 
     Raises
     ------
@@ -106,14 +106,14 @@ def opened(file: str) -> Iterator[RecordingFile]:
     PhonolakeError
         When it cannot be decoded, here or in the block, or is silent.
     """
-    path = Path(file).expanduser()
-    if not path.is_file():
-        raise UsageError(f"there is no file {file}")
-    try:
-        with OnDisk(path) as data:
-            facts = probe(data, extension=path.suffix[1:])
-            if facts.peak_dbfs < SILENCE_DBFS:
-                raise AudioError("silent", f"peak {facts.peak_dbfs:.1f} dBFS: there is nothing to hear")
-            yield RecordingFile(data, facts.duration)
-    except AudioError as error:
-        raise PhonolakeError(f"{file} cannot be used ({error})") from error
+    with mirror.brought(file) as path:
+        if not path.is_file():
+            raise UsageError(f"there is no file {file}")
+        try:
+            with OnDisk(path) as data:
+                facts = probe(data, extension=path.suffix[1:])
+                if facts.peak_dbfs < SILENCE_DBFS:
+                    raise AudioError("silent", f"peak {facts.peak_dbfs:.1f} dBFS: there is nothing to hear")
+                yield RecordingFile(data, facts.duration)
+        except AudioError as error:
+            raise PhonolakeError(f"{file} cannot be used ({error})") from error

@@ -33,7 +33,7 @@ def tag(files: Sequence[str], *, model: str = TAGGER, top: int = 5) -> Iterator[
     Parameters
     ----------
     files : sequence of str
-        Paths.
+        Paths, or addresses on object storage.
     model : str
         Network in the model home.
     top : int

@@ -12,6 +12,7 @@ import pyarrow as pa
 from phonolake.errors import UsageError
 from phonolake.store import query
 from phonolake.store.schema import quote
+from phonolake.store.views import SHARDS_OF
 
 # Types that need no conversion. Lists, dates (which may be infinite), 128-bit integers and the rest become text.
 INTEGERS = {"tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint"}
@@ -138,6 +139,7 @@ def words(connection: duckdb.DuckDBPyConnection) -> SqlWords:
         "WHERE function_type IN ('scalar', 'aggregate') OR NOT internal ORDER BY function_name, internal"
     ).fetchall()
     macros = {name: f"{name}({', '.join(parameters)})" for name, parameters, internal in rows if not internal}
+    macros = {name: shown for name, shown in macros.items() if not name.startswith(SHARDS_OF)}
     functions = [name for name, _, internal in rows if internal and name.isidentifier() and not name.startswith("_")]
     keywords = connection.execute(
         "SELECT DISTINCT upper(keyword_name) FROM duckdb_keywords() "

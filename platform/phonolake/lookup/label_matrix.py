@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from phonolake.errors import PhonolakeError, UsageError, unknown
+from phonolake.store import mirror
 
 # An argument of `labels_by` besides sources: the dataset's labels, corrected by annotations.
 RESOLVED = "resolved"
@@ -109,7 +110,8 @@ def read_matrix(matrix: str | Path, names: str | Path | None = None) -> LabelMat
     UsageError
         If a file is missing or of another kind, or the numbers of names and columns differ.
     """
-    Y_NL = _load(Path(matrix).expanduser())
+    with mirror.brought(matrix) as path:
+        Y_NL = _load(path)
     if Y_NL.ndim != 2:
         raise UsageError(f"{matrix} has shape {Y_NL.shape}: labels are a matrix (tracks, labels)")
     if names is None:
@@ -128,10 +130,11 @@ def read_names(path: str | Path) -> tuple[str, ...]:
     UsageError
         If the file is missing or not text, or a name is empty or appears twice.
     """
-    try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as a list of names ({error})") from error
+    with mirror.brought(path) as brought:
+        try:
+            text = brought.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path} cannot be read as a list of names ({error})") from error
     lines = [line.strip() for line in text.rstrip().split("\n")]
     if "" in lines or len(set(lines)) < len(lines):
         twice = next(line for n, line in enumerate(lines) if not line or line in lines[:n])

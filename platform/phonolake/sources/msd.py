@@ -11,6 +11,7 @@ from pathlib import Path
 
 from phonolake.audio.containers import EXTENSIONS
 from phonolake.errors import UsageError
+from phonolake.files import here
 from phonolake.records import Recording
 from phonolake.sources import msd_tags, trees
 from phonolake.sources.contract import Download, Erratum, Fact, SourceCard
@@ -214,7 +215,7 @@ def _name(audio: Path) -> str:
 
 
 def _audio(root: Path, options: Options) -> Path:
-    folder = Path(options.audio).expanduser() if options.audio else root / "audio"
+    folder = here(options.audio) if options.audio else root / "audio"
     if not folder.is_dir():
         raise UsageError(
             f"{root} does not hold audio for the Million Song Dataset, which ships none: put recordings that you own "
@@ -225,7 +226,7 @@ def _audio(root: Path, options: Options) -> Path:
 
 def _split_folder(root: Path, options: Options) -> Path:
     if options.splits:
-        return Path(options.splits).expanduser()
+        return here(options.splits)
     return root / "splits" if (root / "splits").is_dir() else root
 
 

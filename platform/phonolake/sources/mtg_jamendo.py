@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phonolake.errors import UsageError
+from phonolake.files import here
 from phonolake.records import TEST, TRAIN, VALID, Recording
 from phonolake.sources import confine, tables, trees
 from phonolake.sources.contract import Download, Fact, SourceCard
@@ -108,7 +109,7 @@ def _base(root: Path, options: Options) -> tuple[Path, str]:
 
 def _audio(root: Path, options: Options) -> Path:
     if options.audio is not None:
-        return Path(options.audio).expanduser()
+        return here(options.audio)
     places = (root / "audio", root / "audio-low", root / "raw_30s" / "audio")
     return next((place for place in places if place.is_dir()), root)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from phonolake.errors import UsageError
+from phonolake.files import here
 from phonolake.records import TEST, TRAIN, VALID
 from phonolake.sources import pickled, tables
 
@@ -53,7 +54,7 @@ def read(
     UsageError
         If the folder was named and holds no lists, a list cannot be read, or a clip stands on two sides.
     """
-    base = Path(folder).expanduser() if folder else root / FOLDER
+    base = here(folder) if folder else root / FOLDER
     found: Membership = {}
     names: set[str] = set()
     for place in [base, *sorted(p for p in base.glob("*") if p.is_dir())]:

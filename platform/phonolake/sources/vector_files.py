@@ -104,13 +104,13 @@ def read(path: Path, known: Names, choice: Choice = Choice()) -> VectorFile:
         raise UsageError(f"--ids names the rows of a .npy array, and {path.name} names its own: leave it out")
     if suffix == ".npy":
         names, x = _npy(path, choice.ids)
-        said = f"the rows are named by {choice.ids}"
+        said = f"the rows are named by {Path(choice.ids or '').name}"
     elif suffix == ".npz":
         names, x, said = _npz(path)
     else:
         names, x, said = _table(path, known, choice)
     x_ND = _checked(path, names, x)
-    return VectorFile(path, tuple(names), x_ND, f"{path}: {said}; {len(names)} vectors of {x_ND.shape[1]} numbers")
+    return VectorFile(path, tuple(names), x_ND, f"{said}; {len(names)} vectors of {x_ND.shape[1]} numbers")
 
 
 def _npy(path: Path, ids: str | None) -> tuple[list[str], np.ndarray]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phonolake.errors import PhonolakeError, UsageError
-from phonolake.files import replacing
+from phonolake.files import here, replacing
 from phonolake.lookup import licences, licensed, runs
 from phonolake.models import filters as listening
 from phonolake.models import home, storage
@@ -73,6 +73,7 @@ def run(config: Config) -> list[LayerSummary]:
     PhonolakeError
         When the lake has no models.
     """
+    out = here(config.out)
     if config.lake is None:
         loaded = home.load(config.model)
         licences.check_card(config.model, loaded.card, config.licence)
@@ -81,7 +82,6 @@ def run(config: Config) -> list[LayerSummary]:
     if not isinstance(loaded, LoadedNetwork) or not isinstance(loaded.network, SampleCNN):
         raise UsageError(f"{config.model} is not a sample-level network, and only their filters can be shown")
     layers = list(listening.listen(loaded.network, steps=config.steps, seed=config.seed))
-    out = Path(config.out).expanduser()
     with replacing(out / TABLE) as temporary:
         pq.write_table(_table(layers), temporary)
     with replacing(out / FIGURE) as temporary:

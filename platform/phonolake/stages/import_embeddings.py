@@ -5,7 +5,8 @@ recording has several vectors, one for each segment, these are stored in `activa
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from phonolake.sources.sheets import Sheet
 from phonolake.sources.vector_files import Choice, VectorFile
 from phonolake.stages import imported, score
 from phonolake.stages.imported import Matcher, RemovedImport, Report
-from phonolake.store import catalog, folders, schema
+from phonolake.store import catalog, folders, mirror, schema
 from phonolake.store.lake import Change, Lake
 from phonolake.store.outcomes import Outcome, now
 from phonolake.store.product import Product
@@ -43,7 +44,7 @@ class Config:
     model : str
         Their name, like the name of a model for its vectors.
     file : str
-        .npy, .npz, CSV or Parquet.
+        .npy, .npz, CSV or Parquet; a path or an address, as `choice.ids` may be.
     dataset : str, optional
         Only recordings of this dataset are meant.
     choice : vector_files.Choice
@@ -64,8 +65,8 @@ class Config:
     origin: str | None = None
 
     @property
-    def path(self) -> Path:
-        return Path(self.file).expanduser()
+    def file_name(self) -> str:
+        return Path(self.file).name
 
     @property
     def name(self) -> str:
@@ -90,12 +91,17 @@ def run(config: Config) -> tuple[Outcome, Report]:
     UsageError
         If the file cannot be read, names none of the recordings, or has two vectors for one.
     """
+    with _brought(config) as (path, choice):
+        return _run(config, path, choice)
+
+
+def _run(config: Config, path: Path, choice: Choice) -> tuple[Outcome, Report]:
     started, reports = now(), []
 
     def make(seen: Lake) -> tuple[dict[str, Change], Outcome, Config]:
-        given, tracks, report = _read(seen, config)
+        given, tracks, report = _read(seen, config, path, choice)
         reports.append(report)
-        sha256 = imported.file_digest(config.path)
+        sha256 = imported.file_digest(path)
         asked = [config.name, sha256, config.choice, config.segments, config.licence, config.origin]
         version = digest([*asked, sorted(tracks.items())])
         run_id = f"{config.name}-{version}"
@@ -113,7 +119,8 @@ def run(config: Config) -> tuple[Outcome, Report]:
 
 def plan(config: Config) -> Report:
     """The report of an import, without writing anything; the errors are those of `run`."""
-    return _read(Lake.open(config.lake), config)[2]
+    with _brought(config) as (path, choice):
+        return _read(Lake.open(config.lake), config, path, choice)[2]
 
 
 def remove(lake_path: str, name: str) -> Outcome:
@@ -145,12 +152,23 @@ def remove(lake_path: str, name: str) -> Outcome:
     return outcome
 
 
-def _read(lake: Lake, config: Config) -> tuple[VectorFile, dict[str, str], Report]:
+@contextmanager
+def _brought(config: Config) -> Iterator[tuple[Path, Choice]]:
+    """The file, and the choice with the names beside it, on this machine."""
+    with mirror.brought(config.file) as path:
+        if config.choice.ids is None:
+            yield path, config.choice
+            return
+        with mirror.brought(config.choice.ids) as ids:
+            yield path, replace(config.choice, ids=str(ids))
+
+
+def _read(lake: Lake, config: Config, path: Path, choice: Choice) -> tuple[VectorFile, dict[str, str], Report]:
     """The file, the track of each of its names, and names without a counterpart."""
     _check_free(lake, config.name)
     matcher, report = Matcher(lake, config.dataset), Report()
-    given = vector_files.read(config.path, matcher.names, config.choice)
-    report.understood.append(given.understood)
+    given = vector_files.read(path, matcher.names, choice)
+    report.understood.append(f"{config.file}: {given.understood}")
     sheet = Sheet(given.path, ("name",), [(n, (name,)) for n, name in enumerate(given.names, 1)])
     keyed = Keyed(sheet, 0, {name: matcher.names.find(name) for name in set(given.names)})
     tracks = matcher.match(keyed, report)
@@ -192,7 +210,7 @@ def _changes(lake: Lake, config: Config, run_id: str, sha256: str, x: dict[str, 
         "classes": [],
         "licence": config.licence,
         "origin": config.origin,
-        "file": {"name": config.path.name, "sha256": sha256},
+        "file": {"name": config.file_name, "sha256": sha256},
         "dimension": int(next(iter(x.values())).shape[1]),
         "segments": config.segments,
         "code_version": CODE_VERSION,
@@ -200,7 +218,7 @@ def _changes(lake: Lake, config: Config, run_id: str, sha256: str, x: dict[str, 
     row: dict[str, Any] = {
         "run_id": run_id,
         "model": name,
-        "input": f"{runs.IMPORTED}{config.path.name}",
+        "input": f"{runs.IMPORTED}{config.file_name}",
         "labels": [],
         "split": "none",
         "test_fold": None,
@@ -208,7 +226,7 @@ def _changes(lake: Lake, config: Config, run_id: str, sha256: str, x: dict[str, 
         "code_version": CODE_VERSION,
     }
     changes = {MODELS: Change(table, [keep_rows(lake.path(MODELS, run_id), table.arrow, [row])])}
-    stamp = {"model": name, "run_id": run_id, "source_shard": config.path.name, "code_version": CODE_VERSION}
+    stamp = {"model": name, "run_id": run_id, "source_shard": config.file_name, "code_version": CODE_VERSION}
     wanted: dict[Product, Iterator[dict[str, Any]]] = {score.embeddings_of(run_id): _embeddings(x, stamp)}
     if config.segments:
         wanted[score.activations_of(run_id, EMBEDDING, True)] = _activations(x, stamp)

@@ -28,7 +28,7 @@ class Config:
     Parameters
     ----------
     file : str
-        CSV, TSV, Parquet, JSON lines or JSON.
+        CSV, TSV, Parquet, JSON lines or JSON; a path or an address.
     source : str, optional
         Source of the labels (`labels.source`); the name of the file by default.
     dataset : str, optional

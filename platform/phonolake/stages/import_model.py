@@ -51,7 +51,8 @@ class Config:
     model : str
         Name in the registry.
     file : str
-        The published file; of the networks of musicnn the package's wheel, its folder, or an unpacked copy.
+        A path or an address of the published file; of the networks of musicnn the package's wheel, its folder, or an
+        unpacked copy.
     calibrate : str, optional
         For choi-msd a lake, or a folder of recordings, for the batch-norm statistics. Without, it has label vectors but
         cannot tag.
@@ -93,7 +94,8 @@ def run(config: Config) -> list[Outcome]:
     started = now()
     lake = None if config.lake is None else Lake.open(config.lake)
     home.check_writable()
-    network, card = _published(config)
+    with mirror.brought(config.file, folder=True) as path:
+        network, card = _published(config, path)
     if config.calibrate is not None and isinstance(network, ChoiTagger):
         music = _music(config.calibrate)
         say(f"Calibrating with {len(music.clips)} clips of {music.recordings} recordings.")
@@ -132,15 +134,15 @@ def of_home(name: str, lake_path: str) -> Outcome:
     return outcome
 
 
-def _published(config: Config) -> tuple[Network, dict[str, Any]]:
+def _published(config: Config, path: Path) -> tuple[Network, dict[str, Any]]:
     """The network as it was published, and its card."""
     if config.model in musicnn_weights.NAMES:
-        network, card = musicnn_weights.read(config.model, Path(config.file).expanduser())
+        network, card = musicnn_weights.read(config.model, path)
         return network, card | {"code_version": CODE_VERSION}
-    return choi_weights.read(Path(config.file)), _card(config)
+    return choi_weights.read(path), _card(config, path)
 
 
-def _card(config: Config) -> dict[str, Any]:
+def _card(config: Config, path: Path) -> dict[str, Any]:
     return {
         "model": config.model,
         "build": choi_weights.BUILD,
@@ -148,7 +150,7 @@ def _card(config: Config) -> dict[str, Any]:
         "activation": "sigmoid",
         "weights": {
             "url": choi_weights.URL,
-            "sha256": sha256(Path(config.file)),
+            "sha256": sha256(path),
             "licence": "MIT, (c) 2016 Keunwoo Choi",
         },
         "code_version": CODE_VERSION,

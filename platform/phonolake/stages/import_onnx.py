@@ -1,7 +1,6 @@
 """Import an ONNX file with a card that describes its input into the model home and a lake."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.features import contract
@@ -14,6 +13,7 @@ from phonolake.models.importers.onnx_card import OnnxCard
 from phonolake.models.loaded import wrap
 from phonolake.models.onnx_network import OnnxNetwork
 from phonolake.stages import foreign_models
+from phonolake.store import mirror
 from phonolake.store.lake import Lake
 from phonolake.store.outcomes import Outcome, now
 
@@ -51,8 +51,8 @@ def run(config: Config) -> list[Outcome]:
     started = now()
     lake = None if config.lake is None else Lake.open(config.lake)
     home.check_writable()
-    file, card_file = Path(config.file).expanduser(), Path(config.card).expanduser()
-    network, stated, card = onnx_card.read(file, card_file, config.name)
+    with mirror.brought(config.file) as file, mirror.brought(config.card) as card_file:
+        network, stated, card = onnx_card.read(file, card_file, config.name)
     foreign_models.check_name(stated.name)
     _check_front_end(network, stated)
     answered = Predictor.of(wrap(network.eval(), card)).score_recording(foreign_models.probe())

@@ -22,7 +22,7 @@ from phonolake.sources.label_sheets import Keyed
 from phonolake.sources.probability_sheets import Layout, ProbabilityColumns
 from phonolake.stages import examples, imported
 from phonolake.stages.imported import Matcher, Report, Unmatched
-from phonolake.store import catalog
+from phonolake.store import catalog, mirror
 from phonolake.store.lake import Change, Lake
 from phonolake.store.outcomes import Outcome, now
 from phonolake.training import report as figures
@@ -37,7 +37,7 @@ class Config:
     Parameters
     ----------
     file : str
-        CSV, TSV, Parquet, JSON lines or JSON.
+        CSV, TSV, Parquet, JSON lines or JSON; a path or an address.
     model : str, optional
         Name of the model; the name of the file by default.
     labels : str
@@ -95,12 +95,17 @@ def run(config: Config) -> tuple[Outcome, Report]:
         contradicts itself or lacks a label of a recording; for an unknown source of labels, split or fold; or for the
         name of another model.
     """
+    with mirror.brought(config.file) as path:
+        return _run(config, path)
+
+
+def _run(config: Config, path: Path) -> tuple[Outcome, Report]:
     started, reports = now(), []
 
     def make(seen: Lake) -> tuple[Mapping[str, Change], Outcome, Config]:
-        found, report = _read(seen, config)
+        found, report = _read(seen, config, path)
         reports.append(report)
-        sha256 = imported.file_digest(Path(config.file).expanduser())
+        sha256 = imported.file_digest(path)
         Y_NK = _truth(seen, config, found)
         asked = settings(replace(config, lake=""))
         truth = hashlib.sha256(np.packbits(Y_NK > 0).tobytes()).hexdigest()
@@ -123,7 +128,8 @@ def run(config: Config) -> tuple[Outcome, Report]:
 
 def plan(config: Config) -> Report:
     """The report of an import, without writing anything; the errors are those of `run`."""
-    return _read(Lake.open(config.lake), config)[1]
+    with mirror.brought(config.file) as path:
+        return _read(Lake.open(config.lake), config, path)[1]
 
 
 def remove(lake_path: str, model: str) -> Outcome:
@@ -131,11 +137,10 @@ def remove(lake_path: str, model: str) -> Outcome:
     return imported.remove(lake_path, TABLES, "model", model)
 
 
-def _read(lake: Lake, config: Config) -> tuple[_Predictions, Report]:
+def _read(lake: Lake, config: Config, path: Path) -> tuple[_Predictions, Report]:
     """The predictions for tracks of the lake, and rows without a counterpart."""
     imported.check_name(config.name, "the model", _others(lake, config.name))
-    path, report = Path(config.file).expanduser(), Report()
-    matcher = Matcher(lake, config.dataset)
+    matcher, report = Matcher(lake, config.dataset), Report()
     keyed = label_sheets.key(path, matcher.names, config.columns.id_column)
     layout = probability_sheets.find(keyed, config.columns)
     report.understood.append(f"{config.file}: {probability_sheets.understood(keyed, layout)}")

@@ -25,7 +25,7 @@ class Config:
     Parameters
     ----------
     file : str
-        A table with a column for the part or fold, or a folder with a list for each part.
+        A table with a column for the part or fold, or a folder with a list for each part; a path or an address.
     split : str, optional
         Name of the split; that of the file or folder by default.
     dataset : str, optional
@@ -49,7 +49,7 @@ def run(config: Config) -> tuple[Outcome, Report]:
     UsageError
         If a table cannot be read or understood, names none of the recordings, or puts one on two sides.
     """
-    with mirror.brought(config.file) as path:
+    with mirror.brought(config.file, folder=True) as path:
         return _run(config, path)
 
 
@@ -72,13 +72,13 @@ def _run(config: Config, path: Path) -> tuple[Outcome, Report]:
 
 def plan(config: Config) -> Report:
     """The report of an import, without writing anything; the errors are those of `run`."""
-    with mirror.brought(config.file) as path:
+    with mirror.brought(config.file, folder=True) as path:
         return _read(Lake.open(config.lake), config, path)[1]
 
 
 def check(file: str, names: Names) -> None:
     """Raise the `UsageError` that an import would raise for a table about these recordings."""
-    with mirror.brought(file) as path:
+    with mirror.brought(file, folder=True) as path:
         split_sheets.read(path, names)
 
 

@@ -1,7 +1,6 @@
 """Import an encoder of the library transformers from a folder, with its text tower, into the model home and a lake."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from phonolake.models.importers.transformers_folder import EncoderChoice
 from phonolake.models.loaded import wrap
 from phonolake.progress import say
 from phonolake.stages import foreign_models, zero_shot
+from phonolake.store import mirror
 from phonolake.store.lake import Lake
 from phonolake.store.outcomes import Outcome, now
 
@@ -49,13 +49,13 @@ def run(config: Config) -> list[Outcome]:
     started = now()
     lake = None if config.lake is None else Lake.open(config.lake)
     home.check_writable()
-    folder = Path(config.folder).expanduser()
-    network, card = transformers_folder.read(folder, config.choice)
+    with mirror.brought(config.folder, folder=True) as folder:
+        network, card = transformers_folder.read(folder, config.choice)
     foreign_models.check_name(card["name"])
     predictor = Predictor.of(wrap(network, card))
     answered = predictor.score_recording(foreign_models.probe()).embedding
     if answered is None or not np.isfinite(answered).all() or not np.any(answered):
-        raise PhonolakeError(f"{folder} answers the probe clip with a vector of no numbers, or of zeros alone")
+        raise PhonolakeError(f"{config.folder} answers the probe clip with a vector of no numbers, or of zeros alone")
     if card["text"]:
         card |= _measured(network.embed_text("music"), lake, predictor)
     return [foreign_models.keep(network, card, config, lake, started)]

@@ -11,7 +11,6 @@ from phonolake.sources import contract
 from phonolake.stages.ingest_files import Looker, readable
 from phonolake.store import mirror
 from phonolake.store.mirror import Mirror
-from phonolake.store.place import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def opened(text: str, source: contract.Source) -> Iterator[Root]:
         with mirror.standing(text, source.CARD.name, lambda name: contract.opens(source, name)) as standing:
             yield Root(standing.folder, standing)
         return
-    path = Place.at(text).root if text.lower().startswith("file://") else Path(text).expanduser()
+    path = mirror.local(text)
     if not path.is_dir():
         raise UsageError(f"{text} is no folder: name the folder that holds the {source.CARD.name} files")
     yield Root(path.resolve())

@@ -10,7 +10,7 @@ from typing import Any, overload
 
 from phonolake import execution, progress
 from phonolake.errors import UsageError, unknown
-from phonolake.files import make_folder
+from phonolake.files import here, make_folder
 from phonolake.records import Seconds
 from phonolake.synthesis import fma
 from phonolake.synthesis.layouts import contract as layouts
@@ -77,7 +77,7 @@ def run(config: fma.Config | layouts.Config, root: Path) -> list[Any]:
     UsageError
         If `root` is a file, lies below one, or holds anything but this very corpus.
     """
-    root = root.expanduser().resolve()
+    root = here(root).resolve()
     _claim(root, config)
     maker = _maker(config)
     tracks = maker.plan(config)

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phonolake.files import replacing
+from phonolake.lineage import digest
 from phonolake.store import instance, views
 from phonolake.store import schema as schemas
 from phonolake.store.schema import Column, TableSchema, literal, quote
@@ -66,8 +67,8 @@ def _continued(lake: PublishedTables, written: Path) -> Path | None:
         return None
     shutil.copyfile(lake.root / FILE, written)
     with _changing(lake, written) as connection:
-        before = _stamped(lake, _comment(connection))
-        if before is None or before.keys() - lake.versions().keys():
+        before = _said(lake, _comment(connection))
+        if before is None or before.versions.keys() - lake.versions().keys():
             return None
         _fill(connection, lake, before, check=False)
     return written
@@ -76,7 +77,7 @@ def _continued(lake: PublishedTables, written: Path) -> Path | None:
 def _write(lake: PublishedTables, written: Path, *, check: bool) -> Path:
     written.write_bytes(_blank(schemas.fingerprint()))
     with _changing(lake, written) as connection:
-        _fill(connection, lake, {}, check=check)
+        _fill(connection, lake, Shown({}, {}), check=check)
     return written
 
 
@@ -95,11 +96,11 @@ def _changing(lake: PublishedTables, written: Path) -> Iterator[duckdb.DuckDBPyC
             connection.execute(f"CHECKPOINT {name}")
 
 
-def _fill(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, before: dict[str, int], *, check: bool) -> None:
-    """Update a catalog from the versions `before` to the published ones."""
+def _fill(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, before: "Shown", *, check: bool) -> None:
+    """Update a catalog from what it showed before to the published versions."""
     # Read once, so that all views show the same state even while a job commits.
     versions = lake.versions()
-    changed = {name for name, version in versions.items() if before.get(name) != version}
+    changed = {name for name, version in versions.items() if before.versions.get(name) != version}
     if any(name.startswith(SET_PREFIX) for name in changed):
         # The view over all sets reads each of them.
         changed |= {name for name in versions if name.startswith(SET_PREFIX)}
@@ -110,7 +111,7 @@ def _fill(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, before: 
 
         connection.register_filesystem(remote.Hollow(lake.place, hollow))
     connection.begin()
-    _show(connection, lake, versions, changed, check=check)
+    _show(connection, lake, versions, changed, before.sets, check=check)
     connection.commit()
 
 
@@ -198,7 +199,8 @@ def attach(connection: duckdb.DuckDBPyConnection, lake: PublishedTables, name: s
         return False
     shutil.copyfile(lake.root / FILE, copy)
     connection.execute(f"ATTACH {literal(str(copy))} AS {name} (READ_ONLY)")
-    if _comment(connection, name) == _stamp(lake, lake.versions()):
+    said = _said(lake, _comment(connection, name))
+    if said is not None and said.versions == lake.versions():
         return True
     connection.execute(f"DETACH {name}")
     return False
@@ -214,24 +216,33 @@ def _comment(connection: duckdb.DuckDBPyConnection, name: str | None = None) -> 
     return found[0] if found else None
 
 
-def _stamp(lake: PublishedTables, versions: dict[str, int]) -> str:
+class Shown(NamedTuple):
+    """What a catalog shows: versions of tables, and digests of the columns of the views of feature sets."""
+
+    versions: dict[str, int]
+    sets: dict[str, str]
+
+
+def _stamp(lake: PublishedTables, shown: Shown) -> str:
     # A catalog built by another version of Phonolake may lack tables, columns and macros.
-    return json.dumps([str(lake.place), schemas.fingerprint(), dict(sorted(versions.items()))])
+    return json.dumps([str(lake.place), schemas.fingerprint(), *shown], sort_keys=True)
 
 
-def _stamped(lake: PublishedTables, stamp: str | None) -> dict[str, int] | None:
-    """The versions in a catalog of this place and code; None for another one, or one with an unreadable table."""
+def _said(lake: PublishedTables, stamp: str | None) -> Shown | None:
+    """What a catalog of this place and code shows; None for another one, or one with an unreadable table."""
     try:
-        place, declared, versions = json.loads(stamp or "")
+        place, declared, *shown = json.loads(stamp or "")
+        said = Shown(*shown)
     except (TypeError, ValueError):
         return None
-    return versions if (place, declared) == (str(lake.place), schemas.fingerprint()) else None
+    return said if (place, declared) == (str(lake.place), schemas.fingerprint()) else None
 
 
 def _declare(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the view of every declared table, with no rows, and the macros."""
     for table in schemas.tables().values():
-        views.create_view(connection, table, views.no_rows(table))
+        views.let_read(connection, table, views.no_rows(table))
+        views.create_view(connection, table)
     connection.execute(schemas.macros_sql())
 
 
@@ -240,10 +251,17 @@ def _show(
     lake: PublishedTables,
     versions: dict[str, int],
     changed: set[str],
+    known: dict[str, str],
     *,
     check: bool,
 ) -> None:
-    """Update the views of some tables; with `check`, a view that cannot be made reports the reason instead."""
+    """Update the views of some tables; with `check`, a view that cannot be made reports the reason instead.
+
+    Parameters
+    ----------
+    known : dict of str to str
+        Digests of the columns of the existing views of feature sets.
+    """
     declared = schemas.tables()
     sets = [published_set(lake, name, versions[name]) for name in sorted(changed) if name.startswith(SET_PREFIX)]
     broken = False
@@ -261,12 +279,18 @@ def _show(
             error = error or _unreadable(connection, select)
         if error:
             broken, select = True, _refusal(table, error)
-        views.create_view(connection, table, select)
-    if sets:
+        views.let_read(connection, table, select)
+    made = {table.name: digest([[c.name, c.type, c.comment] for c in table.columns], length=12) for table in sets}
+    for table in sets:
+        if made[table.name] != known.get(table.name):
+            views.create_view(connection, table)
+    if sets and made != known:
+        both = _union(declared[FEATURES], sets)
         union = " UNION ALL BY NAME ".join(f"SELECT * FROM {quote(table.name)}" for table in sets)
-        views.create_view(connection, _union(declared[FEATURES], sets), union)
+        views.let_read(connection, both, union)
+        views.create_view(connection, both)
     # A catalog with an unreadable table never counts as up to date: it is rebuilt as soon as the file is back.
-    _create_summary(connection, facts, "broken" if broken else _stamp(lake, versions))
+    _create_summary(connection, facts, "broken" if broken else _stamp(lake, Shown(versions, made or known)))
 
 
 def published_set(lake: PublishedTables, name: str, version: int) -> TableSchema:
@@ -328,11 +352,10 @@ def _create_summary(connection: duckdb.DuckDBPyConnection, changed: dict[str, _F
         known |= {name: _Facts(*facts) for name, *facts in connection.execute("FROM lake_tables").fetchall()}
     rows = []
     for name, facts in (known | changed).items():
-        columns = ", ".join(f"{'NULL' if value is None else value}::BIGINT" for value in facts)
-        rows.append(f"({literal(name)}, {columns})")
-    values = ", ".join(rows)
+        rows.append(f"({literal(name)}, {', '.join('NULL' if value is None else str(value) for value in facts)})")
+    counts = ("version", "shards", "n_rows", "n_bytes")
     connection.execute(
-        "CREATE OR REPLACE VIEW lake_tables AS "
-        f'SELECT * FROM (VALUES {values}) AS t("table", version, shards, n_rows, n_bytes)'
+        f'CREATE OR REPLACE VIEW lake_tables AS SELECT "table", {", ".join(f"{n}::BIGINT AS {n}" for n in counts)} '
+        f'FROM (VALUES {", ".join(rows)}) AS t("table", {", ".join(counts)})'
     )
     connection.execute(f"COMMENT ON VIEW lake_tables IS {literal(stamp)}")

@@ -50,6 +50,11 @@ def earlier(place: Place, folder: str, version: int) -> dict[str, int]:
     return {file: last for file, last in named.items() if last < version}
 
 
+def entry(folder: Path, version: int) -> Path:
+    """Where the entry of a version lies."""
+    return folder / LOG / f"{version:020d}.json"
+
+
 def before(place: Place, folder: str, version: int) -> list[str]:
     """Entries and checkpoints that are not needed to open `version` or a later one with a checkpoint."""
     names = [entry.name for entry in place.list(f"{folder}/{LOG}/")]

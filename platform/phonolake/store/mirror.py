@@ -101,8 +101,13 @@ def standing(text: str, kind: str, brought: Callable[[str], bool]) -> Iterator[M
 
 
 @contextmanager
-def brought(text: str) -> Iterator[Path]:
-    """A local file or folder: that of a path, or a copy of an address while the block runs.
+def brought(text: str | Path, *, folder: bool = False) -> Iterator[Path]:
+    """The local file of a path, or a copy of an address while the block runs.
+
+    Parameters
+    ----------
+    folder : bool
+        Whether it may be a folder; everything below the address is then copied.
 
     Raises
     ------
@@ -111,21 +116,31 @@ def brought(text: str) -> Iterator[Path]:
     StorageError
         When it cannot be read.
     """
-    if not is_remote(text):
-        yield Place.at(text).root if text.lower().startswith("file://") else Path(text).expanduser()
+    if not is_remote(str(text)):
+        yield local(text)
         return
-    bucket, name = split(text)
-    if not name or not Place(bucket).exists(name):
-        with standing(text, "tables", lambda _: True) as mirror:
-            yield mirror.folder
-        return
+    bucket, name = split(str(text))
+    address, place = f"{bucket}/{name}".rstrip("/"), Place(bucket)
+    is_object = bool(name) and place.exists(name)
+    if not is_object and not folder:
+        raise UsageError(f"there is no file at {address}")
     (caches() / FOLDER).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=caches() / FOLDER) as folder:
-        entry, mirror = objects.entry(bucket, name), Mirror(Path(folder), text.rpartition("/")[0])
-        path = mirror.folder / name.rpartition("/")[2]
-        Place(bucket).bring(name, path, entry.size, entry.tag)
-        with _said(mirror):
+    with tempfile.TemporaryDirectory(dir=caches() / FOLDER) as home:
+        above, _, last = address.rpartition("/")
+        path = Path(home) / last
+        if is_object:
+            entry = objects.entry(bucket, name)
+            place.bring(name, path, entry.size, entry.tag)
+        else:
+            path.mkdir()
+            _Copying(Mirror(path, address), place, f"{name}/" if name else "", lambda _: True).bring_up_to_date()
+        with _said(Mirror(Path(home), above)):
             yield path
+
+
+def local(text: str | Path) -> Path:
+    """The path of this machine that a path or a ``file:`` URL names; the errors are those of `files.here`."""
+    return Place.at(text).root if str(text).lower().startswith("file://") else files.here(text)
 
 
 @contextmanager

@@ -110,7 +110,7 @@ def put(
     TakenError
         If it exists and should be created, or its tag differs from `match`.
     """
-    mode: Any = "create" if create else {"e_tag": match} if match is not None else "overwrite"
+    mode: Any = "create" if create else _version(address, name, match) if match is not None else "overwrite"
     size = data.stat().st_size if isinstance(data, Path) else len(data)
     options: Any = {"mode": mode, "attributes": dict(kept), "chunk_size": PART}
 
@@ -122,6 +122,24 @@ def put(
         return
     with _asking(address, name):
         whole()
+
+
+def _version(address: str, name: str, tag: str) -> dict[str, str]:
+    """What a put is bound to that may replace an object with this tag alone."""
+    if not address.startswith("gs://"):
+        return {"e_tag": tag}
+
+    # Google binds puts to numbers of generations, which listings do not tell, and only reads to tags.
+    def there() -> Any:
+        return obstore.head(client(address), name)
+
+    try:
+        found = again(address, name, there)
+    except FileNotFoundError:
+        found = None
+    if found is None or _entry(found).tag != tag:
+        raise _taken(f"{address}/{name}")
+    return {"e_tag": tag, "version": found["version"]}
 
 
 def listed(address: str, prefix: str, after: str) -> Iterator[Entry]:
@@ -210,7 +228,7 @@ def client(address: str) -> Any:
         found, settings = replace(found, keys=None), {"credential_provider": _renewed}
     settings["config"] = {name.lower(): value for name, value in found.options().items()}
     # Options of ours hide this one of the environment from the library.
-    client_options = TIMEOUTS | {"allow_http": _is_plain(found.endpoint)}
+    client_options = TIMEOUTS | {"allow_http": _is_plain(found.endpoint) or _says_yes("GOOGLE_ALLOW_HTTP")}
     try:
         return from_url(address, retry_config=RETRIES, client_options=client_options, **settings)
     except (BaseError, OSError, ValueError) as error:
@@ -284,6 +302,10 @@ def is_of_storage(error: Exception) -> bool:
     return bool(re.search(r"Generic (S3|GCS|MicrosoftAzure) error|ObjectStore|object store|status code", str(error)))
 
 
+def _taken(where: str) -> TakenError:
+    return TakenError(f"another job wrote {where} meanwhile: run the command again")
+
+
 @contextmanager
 def _asking(address: str, name: str) -> Iterator[None]:
     """Turn errors of object storage into one line, without debugging details."""
@@ -291,7 +313,7 @@ def _asking(address: str, name: str) -> Iterator[None]:
     try:
         yield
     except (AlreadyExistsError, PreconditionError):
-        raise TakenError(f"another job wrote {where} meanwhile: run the command again") from None
+        raise _taken(where) from None
     except FileNotFoundError:
         raise FileNotFoundError(2, "no such object", where) from None
     except (BaseError, OSError, ValueError) as error:
@@ -308,7 +330,11 @@ def _renewed() -> Any:
 def _is_plain(endpoint: str | None) -> bool:
     """Whether to use S3 without TLS, if the endpoint says so."""
     named = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    return named.startswith("http://") or os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
+    return named.startswith("http://") or _says_yes("AWS_ALLOW_HTTP")
+
+
+def _says_yes(variable: str) -> bool:
+    return os.environ.get(variable, "").lower() in ("1", "true")
 
 
 def _entry(meta: Any) -> Entry:

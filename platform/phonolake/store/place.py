@@ -333,6 +333,7 @@ def _url(text: str, scheme: str, rest: str) -> str:
 def _local(text: str, scheme: str, rest: str) -> Path:
     """A path, or the path of a ``file:`` URL."""
     if not scheme:
+        files.refuse_address(text)
         return Path(text)
     host, _, path = rest.partition("/")
     if scheme == "file" and host in ("", "localhost"):

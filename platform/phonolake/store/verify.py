@@ -124,6 +124,7 @@ def verify(
     over : callable
         Distributes the shards, such as `execution.imap`; by default threads of this process read them.
     """
+    delta.forget(lake.place)
     broken = _shards(lake, since, sample, over)
     # Rows can only be counted when they can be read.
     if not broken:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phonolake.errors import PhonolakeError, UsageError, unknown
-from phonolake.files import replacing
+from phonolake.files import here, replacing
 from phonolake.lookup import embeddings, licences, runs
 
 
@@ -62,7 +62,7 @@ def export(
     PhonolakeError
         When there are none (of the dataset).
     """
-    path = Path(file).expanduser()
+    path = here(file)
     if path.suffix.lower() not in _WRITERS:
         raise unknown("ending of a file of embeddings", path.suffix, _WRITERS)
     if not path.parent.is_dir():

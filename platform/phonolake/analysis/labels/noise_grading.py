@@ -14,6 +14,7 @@ from phonolake.analysis.labels.noise_counts import MOST_COUNTED, count_wrong
 from phonolake.errors import UsageError
 from phonolake.lookup.held_out import HeldOut
 from phonolake.metrics.classification import average_precision
+from phonolake.store import mirror
 
 DEPTHS = (10, 20, 50, 100)
 
@@ -112,10 +113,11 @@ def read_truth(path: str | Path) -> dict[str, set[str]]:
     UsageError
         If the file is missing or lacks a column.
     """
-    try:
-        text = Path(path).expanduser().read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read ({error})") from error
+    with mirror.brought(path) as brought:
+        try:
+            text = brought.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path} cannot be read ({error})") from error
     reader = csv.DictReader(io.StringIO(text, newline=""))
     names = reader.fieldnames or ()
     column = next((name for name in ("genre_true", "label") if name in names), None)

@@ -11,6 +11,7 @@ import numpy as np
 
 from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.lookup.label_matrix import check_source
+from phonolake.store import mirror
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +128,11 @@ def read_counts_csv(path: str | Path, n_tracks: int) -> CollectionCounts:
 
 
 def _read_csv(path: str | Path, needed: tuple[str, ...]) -> Iterable[tuple[int, dict[str, str]]]:
-    try:
-        text = Path(path).expanduser().read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read ({error})") from error
+    with mirror.brought(path) as brought:
+        try:
+            text = brought.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path} cannot be read ({error})") from error
     reader = csv.DictReader(io.StringIO(text, newline=""))
     if missing := [name for name in needed if name not in (reader.fieldnames or ())]:
         raise UsageError(f"{path} lacks the column {missing[0]!r}; it has {', '.join(reader.fieldnames or ('none',))}")
