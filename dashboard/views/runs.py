@@ -136,10 +136,12 @@ def choose_trainings(view: View, found: list[Training]) -> tuple[Training, Train
     )
     rows = [n for n in chosen.selection.rows if n < len(found)] or [0]
     both = [found[n] for n in rows[:2]]
-    for key, training in zip(NAMES, both, strict=False):
-        st.query_params[key] = training.run_ids[0]
-    if len(both) < 2:
-        st.query_params.pop(NAMES[1], None)
+    # What is shown without a choice stays out of the address: Back would come to this page again.
+    if rows[:2] != first:
+        for key, training in zip(NAMES, both, strict=False):
+            st.query_params[key] = training.run_ids[0]
+        if len(both) < 2:
+            st.query_params.pop(NAMES[1], None)
     st.caption("The best first, by figures on tracks that a model had not seen. Tick one to look into, two to compare.")
     return both[0], both[1] if len(both) == 2 else None
 

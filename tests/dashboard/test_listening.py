@@ -248,6 +248,21 @@ def test_the_map_and_the_upload_open_without_a_choice(full_lake: Path, half_lake
     assert "reads texts" in told(opened(full_lake, "explore", by="Words", words="slow piano"))
 
 
+def test_the_map_is_coloured_by_what_is_asked_for(full_lake: Path) -> None:
+    app = opened(full_lake, "explore", by="Map")
+    colour = next(box for box in app.selectbox if box.label == "Colour by")
+    assert colour.value == "label:dataset"
+    assert "colour" not in app.query_params
+    for name in ("prediction:k2c2-0", "doubt", "split:folds", "year", "loudness"):
+        app = next(box for box in app.selectbox if box.label == "Colour by").set_value(name).run()
+        assert not app.exception
+        assert not app.error
+        assert app.query_params["colour"] in (name, [name])
+        assert "30 tracks; the two axes" in words(app)
+    app = opened(full_lake, "explore", by="Map", colour="doubt")
+    assert next(box for box in app.selectbox if box.label == "Colour by").value == "doubt"
+
+
 def test_labels_over_time_are_computed_when_they_are_opened(full_lake: Path, half_lake: Path, toy) -> None:
     app = opened(full_lake, "explore", track=toy.track_id(4))
     assert "one answer for each" not in words(app)

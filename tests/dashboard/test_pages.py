@@ -234,7 +234,7 @@ def test_neighbours_are_played_and_followed(open_page, toy, full_lake: Path) -> 
 
 
 def test_the_map_is_laid_out_either_way(open_page, toy, full_lake: Path) -> None:
-    for layout, said in (("Principal components", "the two axes hold"), ("t-SNE (takes seconds)", "only nearness")):
+    for layout, said in (("Principal components", "the two axes hold"), ("t-SNE (slow)", "only nearness")):
         app = open_page(full_lake, "explore", by="Map", layout=layout)
         assert not app.exception
         assert f"{toy.N_TRACKS} tracks; {said}" in "".join(caption.value for caption in app.caption)
