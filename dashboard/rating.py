@@ -14,13 +14,21 @@ from phonolake.store.lake import Lake
 
 # A publication costs a moment and a line in the table's log: not for every answer.
 PUBLISH_EVERY = 20
-TROUBLE = "trouble"
+TROUBLE, ANSWERED = "trouble", "answered"
 # Title, key, value and icon of a button.
 Choice = tuple[str, str, int | None, str | None]
 
 
+def publish_earlier(lake: Lake) -> None:
+    """Publish what is not yet, such as answers before a crash, when the page is opened, and not after each answer."""
+    # A view that is open shows what was there when it was opened.
+    if not st.session_state.pop(ANSWERED, False) and publication.publish(lake):
+        st.rerun()
+
+
 def keep(lake: Lake, answer: Reply, before: Reply | None) -> None:
     """Keep the answer to the question that was shown; it is on the disk before the next question appears."""
+    st.session_state[ANSWERED] = True
     try:
         journal.reply(lake, answer, before=before)
     except PhonolakeError as error:
@@ -29,6 +37,7 @@ def keep(lake: Lake, answer: Reply, before: Reply | None) -> None:
 
 def undo(lake: Lake, sample: str, rater: str, last: Reply) -> None:
     """Take the last answer back; its question comes again."""
+    st.session_state[ANSWERED] = True
     try:
         journal.undo(lake, rater, sample, expected=last)
     except PhonolakeError as error:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import charts
+import frame
 import streamlit as st
 from common import View, plain
 
@@ -183,7 +184,7 @@ def show_histogram(measure: Measure, bins: Sequence[Bin]) -> None:
 
     st.caption(measure.title)
     figure = charts.filter_histogram([(b.low, b.high, b.n_tracks) for b in bins], low, high, title=measure.title)
-    st.echarts_chart(figure, height=HEIGHT, width="stretch", key=bars, on_select=take_bars)
+    st.echarts_chart(frame.lettered(figure), height=HEIGHT, width="stretch", key=bars, on_select=take_bars)
     st.session_state.setdefault(ends, (low, high))
     st.slider(
         measure.title,

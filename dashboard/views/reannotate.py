@@ -13,7 +13,7 @@ from origin import where_from
 
 from phonolake.analysis.collection import overview
 from phonolake.analysis.labels import agreement
-from phonolake.annotation import exchange, publication, queue, sampling
+from phonolake.annotation import exchange, queue, sampling
 from phonolake.annotation.journal import Answer
 from phonolake.annotation.queue import Question, Turn
 from phonolake.errors import PhonolakeError
@@ -139,9 +139,7 @@ def exchange_answers(view: View) -> None:
 
 
 with page("Re-annotate", "Check labels by listening, without seeing what was given.") as view:
-    # What a crash left unpublished; a view that is open shows what was there when it was opened.
-    if publication.publish(view.lake):
-        st.rerun()
+    rating.publish_earlier(view.lake)
     samples = queue.names(view.connection)
     left, right = st.columns([3, 2], gap="large")
     with left:

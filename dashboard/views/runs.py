@@ -3,6 +3,7 @@
 from functools import partial
 
 import charts
+import common
 import frame
 import numpy as np
 import pandas as pd
@@ -108,14 +109,14 @@ def choose_trainings(view: View, found: list[Training]) -> tuple[Training, Train
             "n",
             "folds",
             *(["heard"] if heard else []),
+            "seconds",
             "input",
             "split",
-            "seconds",
             "finished",
         ],
-        column_config={metric: st.column_config.TextColumn(title, width=110) for metric, title in FIGURES.items()}
+        column_config={metric: st.column_config.TextColumn(title, width=105) for metric, title in FIGURES.items()}
         | {
-            "training": st.column_config.TextColumn("Model", width=150),
+            "training": st.column_config.TextColumn("Model", width=130),
             "input": st.column_config.TextColumn("Reads", width=150),
             "split": st.column_config.TextColumn("Split", width=130),
             "heard": st.column_config.TextColumn(
@@ -252,7 +253,11 @@ def show_confusion(view: View, training: Training) -> None:
         height = 180 + 28 * min(len(found.labels), 25)
         key = f"cells-{training.run_ids[0]}"
         st.echarts_chart(
-            figure, height=height, width="stretch", key=key, on_select=partial(take_cell, key, figure, found.labels)
+            frame.lettered(figure),
+            height=height,
+            width="stretch",
+            key=key,
+            on_select=partial(take_cell, key, figure, found.labels),
         )
         st.caption("A click on a cell lists its tracks.")
     with right:
@@ -316,7 +321,7 @@ def show_comparison(view: View, training: Training, other: Training | None, foun
         f"`{one.clips}`."
     )
     if said := coverage.warning(figures):
-        st.warning(plain(said), icon=":material/warning:")
+        st.warning(common.said(said), icon=":material/warning:")
     # With several labels to a track, no single answer is right or wrong.
     if one.metric == "accuracy":
         show_difference(read_difference(view.snapshot, view.annotated, view, training.run_ids, other.run_ids), *names)

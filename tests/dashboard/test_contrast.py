@@ -11,9 +11,10 @@ from phonolake.dashboard_launcher import OPTIONS
 sys.path.insert(0, str(dashboard_launcher.app().parent))
 import charts
 import colouring
+import frame
 
 # Streamlit's own colours of pages.
-LIGHT, DARK = "#ffffff", "#0e1117"
+LIGHT, DARK = "#ffffff", "#171614"
 LETTERS, MARKS = 4.5, 3.0
 
 
@@ -57,3 +58,11 @@ def test_scales_grow_lighter_or_darker_all_the_way() -> None:
     assert numbers == sorted(numbers)
     assert all(ratio(a, b) >= 1.2 for a, b in pairwise(charts.SHARES))
     assert ratio(charts.SIGNED[0], charts.SIGNED[2]) >= MARKS <= ratio(charts.SIGNED[-1], charts.SIGNED[2])
+
+
+def test_letters_of_figures_stand_out_from_light_pages() -> None:
+    """Those of dark pages are Streamlit's own."""
+    assert ratio(frame.LETTERS_ON_LIGHT, LIGHT) >= LETTERS
+    figure = frame.written_in(charts.bars(["a"], [1], x_title="tracks", unit="tracks"), frame.LETTERS_ON_LIGHT)
+    for axis in ("xAxis", "yAxis"):
+        assert figure[axis]["axisLabel"]["color"] == figure[axis]["nameTextStyle"]["color"] == frame.LETTERS_ON_LIGHT

@@ -116,7 +116,9 @@ def test_a_name_is_given_once_and_its_box_goes(lake: Lake) -> None:
 
 
 def test_a_reload_goes_on_where_it_was_and_publishes(lake: Lake) -> None:
+    """And nothing before: a commit for every answer would make each wait."""
     click(click(opened(lake.root, "reannotate", rater="anna"), "answer-yes"), "answer-yes")
+    assert "annotations" not in lake.versions()
     app = opened(lake.root, "reannotate", rater="anna")
     assert "Question 3 of 12" in words(app)
     with query.connect(lake) as connection:

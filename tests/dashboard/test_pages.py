@@ -343,7 +343,7 @@ def test_only_what_models_speak_against_is_listed(open_page, toy, full_lake: Pat
         t.value for t in app.markdown
     )
     assert 0.3 < app.dataframe[0].value.loc[0, "p_wrong"] < 0.5
-    assert app.download_button[0].label == "Download all 1"
+    assert app.download_button[0].label == "Download all 1 (CSV)"
 
 
 def test_suspects_are_answered_one_after_the_other(open_page, toy, full_lake: Path, tmp_path: Path) -> None:
@@ -352,7 +352,7 @@ def test_suspects_are_answered_one_after_the_other(open_page, toy, full_lake: Pa
     next(button for button in app.button if button.label == "Wrong").click().run()
     assert not app.exception
     assert "answered all 1" in "".join(box.value for box in app.success)
-    missing = open_page(lake.root, "label_noise", rater="ann", kind="Labels that may be missing")
+    missing = open_page(lake.root, "label_noise", rater="ann", kind="May be missing")
     next(button for button in missing.button if button.label == "Wrong").click().run()
     said = {(a.track_id, a.label): a.value for a in journal.standing(lake, "ann")}
     # It is not Folk, and it is Rock.
@@ -373,7 +373,7 @@ def test_suspects_are_sent_to_a_blind_sample(open_page, toy, full_lake: Path, tm
 
 def test_missing_labels_are_ranked_apart(open_page, toy, full_lake: Path) -> None:
     """What sounds like Rock and is called Folk lacks Rock; a link leads to that view."""
-    app = open_page(full_lake, "label_noise", kind="Labels that may be missing", label=toy.CLASSES[1])
+    app = open_page(full_lake, "label_noise", kind="May be missing", label=toy.CLASSES[1])
     suspects = app.dataframe[0].value
     assert suspects.loc[0, ["track_id", "label", "instead"]].tolist() == [toy.track_id(3), *toy.CLASSES[1::-1]]
     assert set(suspects["label"]) == {toy.CLASSES[1]}
