@@ -1,12 +1,14 @@
-"""What pages share that ask a rater one question after another: answers by click or key, the way back, the progress."""
+"""What pages share that ask a rater one question after another: answers by click, key or file, and the way back."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 import streamlit as st
-from common import View, plain, said
+from common import View, failed, plain, said
 
-from phonolake.annotation import journal, publication
+from phonolake.annotation import exchange, journal, publication
 from phonolake.annotation.journal import Reply
 from phonolake.annotation.queue import Progress, Turn
 from phonolake.errors import PhonolakeError
@@ -14,6 +16,7 @@ from phonolake.store.lake import Lake
 
 # A publication costs a moment and a line in the table's log: not for every answer.
 PUBLISH_EVERY = 20
+UPLOAD_MB = 10
 TROUBLE, ANSWERED = "trouble", "answered"
 # Title, key, value and icon of a button.
 Choice = tuple[str, str, int | None, str | None]
@@ -90,6 +93,41 @@ def show_buttons(
         args=(view.lake, sample, rater, turn.last),
         width="stretch",
     )
+
+
+def exchange_answers(lake: Lake, answers: Callable[[Lake], list], columns: Sequence[str], *, name: str) -> None:
+    """Answers out as CSV, and in again.
+
+    Parameters
+    ----------
+    answers : callable
+        What gives the answers of one kind, with attributes of the names in `columns`.
+    name : str
+        Of the file.
+    """
+    st.subheader("Answers as CSV", anchor=False)
+    st.download_button(
+        "Download",
+        lambda: pd.DataFrame(answers(lake), columns=list(columns)).to_csv(index=False).encode(),
+        file_name=name,
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    uploaded = st.file_uploader("Take in", type="csv", max_upload_size=UPLOAD_MB, key="answers-file")
+    if uploaded is None:
+        return
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "upload.csv"
+        path.write_bytes(uploaded.getvalue())
+        try:
+            done = exchange.read_csv(lake, path)
+        except PhonolakeError as error:
+            failed(PhonolakeError(str(error).replace(str(path), uploaded.name)))
+            return
+    st.caption(f"{done.new:,} answers are new, {done.known:,} were known, {len(done.rejected):,} lines were rejected.")
+    if done.rejected:
+        st.dataframe(pd.DataFrame(done.rejected), hide_index=True, column_config={"line": "Line", "problem": "Problem"})
 
 
 def show_raters(begun: Sequence[Progress], asked: str) -> None:

@@ -10,7 +10,7 @@ from common import View, failed, name_rater, page
 from origin import where_from
 
 from phonolake.analysis.results import triplet_agreement
-from phonolake.annotation import drawing, triplets
+from phonolake.annotation import drawing, exchange, triplets
 from phonolake.annotation.journal import TripletAnswer
 from phonolake.annotation.queue import Turn
 from phonolake.annotation.triplets import Triplet
@@ -150,3 +150,4 @@ with page("Neighbours", "Do embeddings hear what people hear? Which of two track
         if samples:
             with st.expander("Draw other triplets", icon=":material/casino:"):
                 draw(view)
+        rating.exchange_answers(view.lake, exchange.compared, exchange.COMPARED, name="comparisons.csv")

@@ -1,8 +1,6 @@
 """Listen, and say whether a label holds, without seeing what was given."""
 
 from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pandas as pd
 import player
@@ -19,7 +17,6 @@ from phonolake.annotation.queue import Question, Turn
 from phonolake.errors import PhonolakeError
 from phonolake.store.lake import Lake
 
-UPLOAD_MB = 10
 ANSWERS = (("Yes", "Y", 1, ":material/check:"), ("No", "N", 0, ":material/close:"), ("Skip", "S", None, None))
 
 
@@ -111,33 +108,6 @@ def show_everyone(view: View, sample: str) -> None:
     where_from(view, "agreement", ("annotations", "samples"), sql="FROM annotations WHERE value IS NOT NULL")
 
 
-def exchange_answers(view: View) -> None:
-    """Answers out as CSV, and in again."""
-    st.subheader("Answers as CSV", anchor=False)
-    st.download_button(
-        "Download",
-        lambda: pd.DataFrame(exchange.export(view.lake), columns=list(exchange.COLUMNS)).to_csv(index=False).encode(),
-        file_name="annotations.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
-    uploaded = st.file_uploader("Take in", type="csv", max_upload_size=UPLOAD_MB, key="answers-file")
-    if uploaded is None:
-        return
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "upload.csv"
-        path.write_bytes(uploaded.getvalue())
-        try:
-            done = exchange.read_csv(view.lake, path)
-        except PhonolakeError as error:
-            failed(PhonolakeError(str(error).replace(str(path), uploaded.name)))
-            return
-    st.caption(f"{done.new:,} answers are new, {done.known:,} were known, {len(done.rejected):,} lines were rejected.")
-    if done.rejected:
-        st.dataframe(pd.DataFrame(done.rejected), hide_index=True, column_config={"line": "Line", "problem": "Problem"})
-
-
 with page("Re-annotate", "Check labels by listening, without seeing what was given.") as view:
     rating.publish_earlier(view.lake)
     samples = queue.names(view.connection)
@@ -170,4 +140,4 @@ with page("Re-annotate", "Check labels by listening, without seeing what was giv
             show_everyone(view, sample)
         with st.expander("Draw another sample", icon=":material/casino:"):
             draw(view)
-        exchange_answers(view)
+        rating.exchange_answers(view.lake, exchange.export, exchange.COLUMNS, name="annotations.csv")

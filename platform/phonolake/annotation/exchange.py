@@ -1,4 +1,4 @@
-"""Annotations as CSV: out for other tools and people, and in again without loss."""
+"""Answers as CSV, about labels and of triplets: out for other tools and people, and in again without loss."""
 
 import csv
 from collections.abc import Iterator
@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from phonolake.annotation import journal, publication
-from phonolake.annotation.journal import Answer
+from phonolake.annotation.journal import Answer, Reply, TripletAnswer
 from phonolake.errors import UsageError
 from phonolake.store import query
 from phonolake.store.lake import Lake
 
-COLUMNS = ("track_id", "label", "value", "rater", "annotated_at", "sample")
-REQUIRED = COLUMNS[:4]
+SAID = ("value", "rater", "annotated_at", "sample")
+COLUMNS = (*Answer.ABOUT, *SAID)
+COMPARED = (*TripletAnswer.ABOUT, *SAID)
+OPTIONAL = SAID[2:]
 READ_AS = {"1": 1, "0": 0, "": None}
 
 
@@ -39,6 +41,11 @@ def export(lake: Lake) -> list[Answer]:
     return [answer for answers in journal.everyone(lake).values() for answer in answers]
 
 
+def compared(lake: Lake) -> list[TripletAnswer]:
+    """Every standing answer to a triplet, likewise."""
+    return [r for replies in journal.everything(lake).values() for r in replies if isinstance(r, TripletAnswer)]
+
+
 def read_csv(lake: Lake, path: Path) -> Imported:
     """Take in the answers of a CSV file with a header; a bad line is left out and named, the others are taken.
 
@@ -46,8 +53,9 @@ def read_csv(lake: Lake, path: Path) -> Imported:
     ----------
     path : Path
         Columns track_id, label, value (1, 0, or nothing where it was passed over) and rater; annotated_at (ISO 8601,
-        UTC where it names no zone; now by default) and sample may be there. The same file again changes nothing, and an
-        answer never replaces a newer one.
+        UTC where it names no zone; now by default) and sample may be there. Where first_id and second_id stand in place
+        of label these are answers to triplets: 1 the first sounds more like the track, 0 the second. The same file
+        again changes nothing, and an answer never replaces a newer one.
 
     Raises
     ------
@@ -56,17 +64,18 @@ def read_csv(lake: Lake, path: Path) -> Imported:
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            lines = list(_lines(file, path))
+            kind, lines = _lines(file, path)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} cannot be read as CSV ({error})") from error
     now = datetime.now(UTC)
     with query.connect(lake) as connection:
         known_tracks = {t for (t,) in connection.execute("SELECT track_id FROM tracks").fetchall()}
         known_labels = {t for (t,) in connection.execute("SELECT DISTINCT label FROM labels").fetchall()}
-    answers, rejected = [], []
+    answers: list[Reply] = []
+    rejected = []
     for number, row in lines:
         try:
-            answers.append(answer_of(row, now, known_tracks, known_labels))
+            answers.append(answer_of(row, now, known_tracks, known_labels, kind=kind))
         except UsageError as error:
             rejected.append(Rejected(number, str(error)))
     new = _new(lake, answers)
@@ -75,24 +84,39 @@ def read_csv(lake: Lake, path: Path) -> Imported:
     return Imported(len(new), len(answers) - len(new), rejected)
 
 
-def _lines(file: Iterator[str], path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
+def _lines(
+    file: Iterator[str], path: Path
+) -> tuple[type[Answer] | type[TripletAnswer], list[tuple[int, dict[str, str | None]]]]:
     reader = csv.DictReader(file, strict=True)
-    lacking = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
+    there = reader.fieldnames or ()
+    kind = TripletAnswer if "first_id" in there else Answer
+    required = [name for name in (*kind.ABOUT, *SAID) if name not in OPTIONAL]
+    lacking = [name for name in required if name not in there]
     if lacking:
-        raise UsageError(f"{path} lacks the column {lacking[0]}: its first line names {', '.join(REQUIRED)}")
-    for row in reader:
-        yield reader.line_num, row
+        raise UsageError(f"{path} lacks the column {lacking[0]}: its first line names {', '.join(required)}")
+    return kind, [(reader.line_num, row) for row in reader]
 
 
-def answer_of(row: dict[str, str | None], now: datetime, tracks: set[str], labels: set[str]) -> Answer:
-    """What a cell of a returned sheet says."""
+def answer_of(
+    row: dict[str, str | None],
+    now: datetime,
+    tracks: set[str],
+    labels: set[str],
+    *,
+    kind: type[Answer] | type[TripletAnswer] = Answer,
+) -> Reply:
+    """What a line of a file says."""
     if None in row or None in row.values():
         raise UsageError("the line has not as many values as the first line has names")
-    values = {name: (row.get(name) or "").strip() for name in COLUMNS}
-    if values["track_id"] not in tracks:
-        raise UsageError(f"no track {values['track_id']!r} in the lake")
-    if values["label"] not in labels:
-        raise UsageError(f"no track of the lake has the label {values['label']!r}")
+    values = {name: (row.get(name) or "").strip() for name in (*kind.ABOUT, *SAID)}
+    about = [values[name] for name in kind.ABOUT]
+    for name, value in zip(kind.ABOUT, about, strict=True):
+        if name != "label" and value not in tracks:
+            raise UsageError(f"no track {value!r} in the lake")
+        if name == "label" and value not in labels:
+            raise UsageError(f"no track of the lake has the label {value!r}")
+    if len(set(about)) < len(about):
+        raise UsageError("a triplet is of three tracks")
     if values["value"] not in READ_AS:
         raise UsageError(f"a value is 1, 0 or nothing, received {values['value']!r}")
     rater, at = journal.check_rater(values["rater"]), now
@@ -102,22 +126,22 @@ def answer_of(row: dict[str, str | None], now: datetime, tracks: set[str], label
         except ValueError as error:
             raise UsageError(f"annotated_at is no time as in ISO 8601: {values['annotated_at']!r}") from error
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    return Answer(values["track_id"], values["label"], READ_AS[values["value"]], rater, at, values["sample"] or None)
+    return kind(*about, READ_AS[values["value"]], rater, at, values["sample"] or None)
 
 
-def _new(lake: Lake, answers: list[Answer]) -> list[Answer]:
+def _new(lake: Lake, answers: list[Reply]) -> list[Reply]:
     """The answers that change something, of several about the same the newest."""
-    standing = {_key(a): a for a in export(lake)}
-    newest: dict[tuple[str, str, str], Answer] = {}
+    standing = {_key(a): a for replies in journal.everything(lake).values() for a in replies}
+    newest: dict[tuple[str, ...], Reply] = {}
     for answer in sorted(answers, key=lambda a: a.annotated_at):
         newest[_key(answer)] = answer
     return [a for k, a in newest.items() if k not in standing or _replaces(a, standing[k])]
 
 
-def _replaces(new: Answer, old: Answer) -> bool:
+def _replaces(new: Reply, old: Reply) -> bool:
     """Whether it is newer and says something else: a file without times is no newer for being read again."""
     return new.annotated_at > old.annotated_at and (new.value, new.sample) != (old.value, old.sample)
 
 
-def _key(answer: Answer) -> tuple[str, str, str]:
-    return answer.rater, answer.track_id, answer.label
+def _key(answer: Reply) -> tuple[str, ...]:
+    return answer.rater, *(getattr(answer, name) for name in answer.ABOUT)

@@ -49,8 +49,12 @@ def test_a_rater_answers_by_keyboard_and_nothing_is_lost(tab, server: str, own_l
     assert not [t for t in ("toy:0", "Song ", "Band ") if t in page], "a rater must not learn which track it is"
 
 
-# Changes with every question that is shown, and ends as null.
-QUESTION = "() => /Question \\d+ of/.exec(document.querySelector('[data-testid=stMain]').innerText)?.[0] ?? null"
+# The number of the question that is shown, once its own buttons are there and the page is at rest.
+ASKED = """() => {
+    const asked = /Question (\\d+) of/.exec(document.querySelector("[data-testid=stMain]").innerText)?.[1];
+    const ready = document.querySelector("[data-testid=stApp][data-test-script-state=notRunning]");
+    return ready && document.querySelector(`.st-key-answer-yes-${asked} button:enabled`) ? asked : null;
+}"""
 
 
 @pytest.mark.slow
@@ -73,13 +77,12 @@ def test_five_hundred_answers_in_two_windows_with_reloads(browser, full_lake: Pa
             page, last = pages[now], now
             if rng.random() < 0.02:
                 page.reload()
-                page.wait_for_function(f"({QUESTION})() !== null")
-                settle(page)
+            asked = page.wait_for_function(ASKED).json_value()
+            # Nobody answers what has just appeared.
+            page.wait_for_timeout(50)
             key, value = [("y", 1), ("n", 0), ("s", None)][rng.integers(3)]
-            shown = page.evaluate(QUESTION)
             page.keyboard.press(key)
-            page.wait_for_function(f"before => ({QUESTION})() !== before", arg=shown, polling="raf")
-            page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+            page.wait_for_function(f"before => ![null, before].includes(({ASKED})())", arg=asked)
             if page.get_by_text("in another window").count():
                 n_refused += 1
             else:

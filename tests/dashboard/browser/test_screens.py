@@ -88,7 +88,7 @@ FAINT = r"""() => {
 PARTS = (
     *("explore?track=toy:001", "explore?by=Map&track=toy:004", "explore?by=Map&colour=year", "label_noise?rater=anna"),
     *(
-        "label_noise?part=Noise+rates",
+        "label_noise?show=Noise+rates",
         "reannotate?rater=anna",
         "runs?show=Confusion",
         "runs?show=ROC",
@@ -98,6 +98,7 @@ PARTS = (
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_pages_fit_a_phone_and_the_dark(browser, server: str, picture, scheme: str, width: int) -> None:
