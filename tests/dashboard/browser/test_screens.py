@@ -69,7 +69,7 @@ FAINT = r"""() => {
         range.selectNodeContents(node);
         const box = range.getBoundingClientRect();
         // Numbers beside a slider lie on the page, and not on the knob that they belong to.
-        const aside = part.closest("style, script, [disabled], [aria-disabled=true], [role=slider]");
+        const aside = part.closest("style, script, [disabled], [aria-disabled=true], [data-testid=stSliderThumbValue]");
         if (!text || aside || box.width < 2 || style.visibility === "hidden") return [];
         const layers = [];
         let opacity = 1;
