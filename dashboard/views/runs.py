@@ -1,5 +1,6 @@
 """What the trained models reached, where they go wrong, and which of two is better."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import charts
@@ -261,10 +262,16 @@ def show_confusion(view: View, training: Training) -> None:
         )
         st.caption("A click on a cell lists its tracks.")
     with right:
-        given = st.selectbox("Given", found.labels, index=row, key="given", bind="query-params")
-        called = st.selectbox("Called", found.labels, index=column, key="called", bind="query-params")
+        # The commonest error stands first, and is shown to begin with.
+        given = st.selectbox("Given", led(found.labels, row), key="given", bind="query-params")
+        called = st.selectbox("Called", led(found.labels, column), key="called", bind="query-params")
         track_ids = runs.confused_tracks(view.connection, training.run_ids, given, called)
         player.playlist(view, track_ids, key=f"confused-{training.run_ids[0]}-{given}-{called}")
+
+
+def led(labels: Sequence[str], first: int) -> list[str]:
+    """Labels with one of them in front."""
+    return [labels[first], *(label for n, label in enumerate(labels) if n != first)]
 
 
 def take_cell(key: str, figure: frame.Figure, labels: tuple[str, ...]) -> None:

@@ -151,6 +151,16 @@ def test_long_lists_have_pages(open_page, toy, tmp_path: Path) -> None:
     assert listed(app) == [f"toy:{n:04}" for n in range(200, 250)]
 
 
+def test_a_collection_of_one_year_has_no_years_to_choose(open_page, toy, tmp_path: Path) -> None:
+    rows = toy.recordings()
+    rows["tracks"] = [row | {"year": 1999} for row in rows["tracks"]]
+    lake = Lake.create(tmp_path / "lake")
+    toy.fill(lake, rows)
+    app = open_page(lake.root, "explore", ranges="duration:10:15")
+    assert not app.exception
+    assert [slider.label for slider in app.slider] == ["Duration (s)"]
+
+
 def test_the_list_is_filtered_by_label_and_duration(open_page, toy, full_lake: Path) -> None:
     app = open_page(full_lake, "explore")
     assert app.selectbox(key="label").options[:2] == ["loud (20)", "<b>Odd</b> (10)"]
@@ -452,12 +462,13 @@ def test_large_rows_end_with_a_word(open_page, full_lake: Path) -> None:
     assert any("more than 16 MB are not shown" in caption.value for caption in app.caption)
 
 
-def test_a_wrong_question_shows_where(open_page, full_lake: Path) -> None:
-    app = ask(open_page(full_lake, "sql"), "SELECT 1\nFROM tracks WHERE year >> > 3")
+@pytest.mark.parametrize(("condition", "place"), [("year >> > 3", "> 3"), ("yaer > 3", "yaer > 3")])
+def test_a_wrong_question_shows_where(open_page, full_lake: Path, condition: str, place: str) -> None:
+    app = ask(open_page(full_lake, "sql"), f"SELECT 1\nFROM tracks WHERE {condition}")
     (block,) = app.code
     line, mark = block.value.splitlines()
-    assert line == "LINE 2: FROM tracks WHERE year >> > 3"
-    assert line[mark.index("^") :] == "> 3"
+    assert line == f"LINE 2: FROM tracks WHERE {condition}"
+    assert line[mark.index("^") :] == place
 
 
 def test_a_long_question_is_timed_and_stopped(open_page, full_lake: Path) -> None:

@@ -174,3 +174,20 @@ def test_a_number_is_followed_to_its_run_and_shards(tab, server: str) -> None:
     tab.get_by_text("Versions of the tables that it read").wait_for()
     settle(tab)
     assert tab.locator("[data-testid=stException]").count() == 0
+
+
+@pytest.mark.slow
+def test_a_click_on_a_cell_of_confusions_lists_its_tracks(tab, server: str) -> None:
+    visit(tab, f"{server}/runs?show=Confusion")
+    canvas = tab.locator("[data-testid=stEChartsChart] canvas").first
+    canvas.wait_for()
+    tab.wait_for_timeout(500)
+    box = canvas.bounding_box()
+    for x, y, said in ((0.5, 0.25, "called=Folk"), (0.7, 0.5, "given=Rock")):
+        tab.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        tab.wait_for_function("said => location.search.includes(said)", arg=said)
+        settle(tab)
+    assert tab.locator("[data-testid=stAlertContentWarning]").count() == 0
+    lines = tab.locator("[data-testid=stDataFrame] .dvn-scroller").last
+    lines.click(position={"x": 18, "y": 35 + 17})
+    tab.locator("audio").wait_for()
