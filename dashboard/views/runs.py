@@ -1,6 +1,7 @@
 """What the trained models reached, where they go wrong, and which of two is better."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 import charts
@@ -16,6 +17,7 @@ from origin import where_from
 
 from phonolake.analysis.results import coverage, runs, trainings, triplet_agreement
 from phonolake.analysis.results.trainings import FoldScore, Training
+from phonolake.errors import PhonolakeError
 
 FIGURES = {"accuracy": "Accuracy", "macro-f1": "Macro F1", "roc-auc": "ROC-AUC", "pr-auc": "PR-AUC"}
 BY_EAR = "Checked by ear"
@@ -303,7 +305,7 @@ def show_roc(view: View, training: Training) -> None:
 def show_comparison(view: View, training: Training, other: Training | None, found: list[Training]) -> None:
     """Two trainings, track by track."""
     if other is None:
-        other = comparable(training, found)
+        other = comparable(view, training, found)
     if other is None:
         st.info("There is no other model that was tested on the same tracks.", icon=":material/info:")
         return
@@ -334,10 +336,14 @@ def show_comparison(view: View, training: Training, other: Training | None, foun
         show_difference(read_difference(view.snapshot, view.annotated, view, training.run_ids, other.run_ids), *names)
 
 
-def comparable(training: Training, found: list[Training]) -> Training | None:
-    """The best other training with tracks in common: of the same split, else any that was measured."""
+def comparable(view: View, training: Training, found: list[Training]) -> Training | None:
+    """The best other training that scored some of the same tracks, of the same split where there is one."""
     others = [t for t in found if t is not training and t.scores and t.label_source == training.label_source]
-    return next((t for t in others if t.split == training.split), others[0] if others else None)
+    for other in sorted(others, key=lambda t: t.split != training.split):
+        with suppress(PhonolakeError):
+            read_comparison(view.snapshot, view.annotated, view, training.run_ids, other.run_ids)
+            return other
+    return None
 
 
 def show_difference(result: runs.RunComparison, name_a: str, name_b: str) -> None:
