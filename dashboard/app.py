@@ -18,10 +18,14 @@ PAGES = [
     st.Page("views/sql.py", title="SQL", icon=":material/database:"),
 ]
 
-# Streamlit leaves six empty lines above the title, and frames the page as a whole once a key was pressed.
+# Streamlit leaves six empty lines above the title, frames the page as a whole once a key was pressed, and writes some
+# letters too faintly to be read by everybody.
 st.html(
     "<style>.stMainBlockContainer { padding-top: 4.5rem } [data-testid=stMetricValue] { font-size: 1.8rem } "
-    "section.stMain:focus-visible { outline: none; box-shadow: none }</style>"
+    "section.stMain:focus-visible { outline: none; box-shadow: none } "
+    ".stApp [data-testid=stCaptionContainer], .stApp kbd { opacity: .8 } "
+    ".stApp [data-testid=stCaptionContainer] code { color: inherit } "
+    ".stApp [data-variant=segmented_control][data-selected] { color: light-dark(#0f766e, #2dd4bf) }</style>"
 )
 # Along the top: lists, heatmaps and spectrograms need the width.
 st.navigation(PAGES, position="top").run()

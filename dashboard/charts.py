@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from frame import TOLD, Figure, across, colours, downwards, framed, heatmap, name, places, scale, source
 
-# The mark stands out from the bars of models, and all three from light and dark pages.
-MAIN, MARK, PALE = "#13897f", "#c2255c", "#a8a29e"
-MODELS = ("#58aea2", "#f0a84f", "#a79bc7", "#84b1d6", "#bfc36b", "#e39a9a", "#c8a27c", "#a3aab5")
-# Told apart on light and dark pages.
-POINTS = ("#13897f", "#d97706", "#6366f1", "#e11d48", "#0284c7", "#65a30d", "#a855f7", "#8a817c")
+# All of these stand out from light and dark pages. The mark lies on bars, and has a rim.
+MAIN, MARK, RIM, PALE = "#13897f", "#c2255c", "#ffffff", "#918b86"
+POINTS = ("#13897f", "#d97706", "#6366f1", "#e11d48", "#0284c7", "#65a30d", "#a855f7", "#9a5b33")
+# From the lowest to the highest.
+NUMBERS = ("#4f5bd5", "#9243d4", "#c2378f", "#dc4a48", "#e8710a")
 # At equal distances; small shares are told apart from none.
 SHARES = ("#f5f5f4", "#bfe0db", "#8bc9c0", "#5fb3a8", "#3a9d92", "#22877c", "#0f6f66", "#0a5a53", "#084c46")
 SIGNED = ("#9a3412", "#f3a667", "#fafaf9", "#5fb3a8", "#084c46")
@@ -119,16 +119,21 @@ def scores(rows: Sequence[tuple[str, str, float, float | None]]) -> Figure:
             if chance is not None:
                 marks.append([chance, len(lines)])
             lines.append({"value": name(model)})
-            color = MODELS[models.index(model) % len(MODELS)]
+            color = POINTS[models.index(model) % len(POINTS)]
             # Written out, since a template would show .5 for .500.
             label = {"show": True, "position": "right", "formatter": f"{value:.3f}"}
             bar.append({"value": value, "itemStyle": {"color": color}, "label": label})
-    chances = {"type": "scatter", "name": "chance", "data": marks, "symbol": "rect", "symbolSize": [3, 18], "z": 3}
+    chances = {"type": "scatter", "name": "chance", "data": marks, "symbol": "rect", "symbolSize": [5, 20], "z": 3}
     return framed(
         "Bars: figures by metric and model",
         [
             {"type": "bar", "data": bar, "barCategoryGap": "15%"},
-            {**chances, "color": MARK, "tooltip": {"formatter": "chance {@[0]}"}},
+            {
+                **chances,
+                "color": MARK,
+                "itemStyle": {"borderColor": RIM, "borderWidth": 1},
+                "tooltip": {"formatter": "chance {@[0]}"},
+            },
         ],
         scale("value on the test part (0 to 1)", 0, 1.08, axisLabel={"showMaxLabel": False}),
         {**downwards([]), "data": lines},

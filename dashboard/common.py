@@ -168,11 +168,15 @@ def failed(error: PhonolakeError) -> None:
 def choose(
     label: str, options: Sequence[str], *, key: str, format_func: Callable[[str], str], default: str | None = None
 ) -> str:
-    """A list to choose from whose choice stands in the address by its name in the lake, not by how it is shown."""
+    """A list to choose from whose choice stands in the address by its name in the lake, not by how it is shown.
+
+    What is shown without a choice does not: a step that nobody made would be in the way of Back.
+    """
     wanted = st.query_params.get(key, default)
     index = options.index(wanted) if wanted in options else 0
     chosen = st.selectbox(label, options, index=index, key=key, format_func=format_func)
-    st.query_params[key] = chosen
+    if chosen != options[index]:
+        st.query_params[key] = chosen
     return chosen
 
 

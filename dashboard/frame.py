@@ -15,13 +15,36 @@ Figure = dict[str, Any]
 
 TOLD = "told"
 LONGEST_NAME, MOST_NAMES = 40, 60
-# Pixels beside a heatmap, for its scale of colours.
-HEATMAP_RIGHT = 120
+# Pixels beside a heatmap, for its scale of colours; on what is narrower it lies below.
+HEATMAP_RIGHT, HEATMAP_BELOW, NARROW = 120, 40, 480
+# Of Streamlit's letters of figures those on light pages are too faint.
+LETTERS_ON_LIGHT = "#57534e"
 
 
 def show(figure: Figure, *, height: int, width: int | None = None, key: str | None = None) -> None:
     """Put a figure on the page, as wide as its place unless `width` is given (pixels)."""
-    st.echarts_chart(figure, height=height, width=width or "stretch", key=key)
+    st.echarts_chart(lettered(figure), height=height, width=width or "stretch", key=key)
+
+
+def lettered(figure: Figure) -> Figure:
+    """A figure with letters that stand out from the page that is shown."""
+    return figure if st.context.theme.type == "dark" else written_in(figure, LETTERS_ON_LIGHT)
+
+
+def written_in(figure: Figure, colour: str) -> Figure:
+    """A figure with letters of a colour."""
+
+    def axis(its: Figure) -> Figure:
+        return its | {"axisLabel": {"color": colour} | its.get("axisLabel", {}), "nameTextStyle": {"color": colour}}
+
+    axes = {
+        name: [axis(its) for its in figure[name]] if isinstance(figure[name], list) else axis(figure[name])
+        for name in ("xAxis", "yAxis")
+    }
+    beside = {
+        name: figure[name] | {"textStyle": {"color": colour}} for name in ("legend", "visualMap") if name in figure
+    }
+    return figure | axes | beside
 
 
 def name(label: str) -> str:
@@ -111,4 +134,11 @@ def heatmap(what: str, data: Figure, x: Figure, y: Figure, visual: Figure, **ser
         "progressive": 0,
         **series,
     }
-    return framed(what, [cells], x, y, right=HEATMAP_RIGHT, dataset=data, visualMap=visual)
+    below = {"orient": "horizontal", "left": "center", "right": None, "top": None, "bottom": 0}
+    narrow = {
+        "grid": {"right": 8, "bottom": HEATMAP_BELOW},
+        "visualMap": below,
+        "xAxis": {"axisLabel": {"rotate": 90}},
+    }
+    media = [{"query": {"maxWidth": NARROW}, "option": narrow}]
+    return framed(what, [cells], x, y, right=HEATMAP_RIGHT, dataset=data, visualMap=visual, media=media)

@@ -28,14 +28,14 @@ def intervals(
         datasets.append(source(place=range(len(labels)), value=[value for value, *_ in rows], **{TOLD: told}))
         series.append(
             {"type": "bar", "name": group, "datasetIndex": k, "encode": {"x": "value", "y": "place"}}
-            | {"color": charts.POINTS[k], "itemStyle": {"opacity": 0.75}, "barWidth": f"{70 // len(groups)}%"}
+            | {"color": charts.POINTS[k], "barWidth": f"{70 // len(groups)}%"}
         )
         # A line along each interval, on a separate numeric axis.
         series += [
             {"type": "line", "yAxisIndex": 1, "data": [[low, at], [high, at]], "symbol": "rect", "symbolSize": [2, 8]}
             | {
                 "color": charts.MARK,
-                "lineStyle": {"width": 1.5, "color": charts.MARK},
+                "lineStyle": {"width": 1.5, "color": charts.MARK, "shadowColor": charts.RIM, "shadowBlur": 2},
                 "silent": True,
                 "tooltip": {"show": False},
             }

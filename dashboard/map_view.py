@@ -11,11 +11,11 @@ from typing import Any
 import charts
 import numpy as np
 import streamlit as st
+from colouring import Colouring
 from frame import name
 
 # Of those inside a line, so many are listed.
 MOST_CHOSEN = 1000
-OTHER = "other"
 
 HTML = """
 <div class="map">
@@ -30,6 +30,8 @@ CSS = """
 .legend button:focus-visible, canvas:focus-visible { outline: 2px solid var(--st-primary-color) }
 .legend button[aria-pressed=false] { opacity: .6; text-decoration: line-through }
 .legend i { width: 10px; height: 10px; border-radius: 50% }
+.legend .scale { display: flex; align-items: center; gap: 8px }
+.legend .scale i { width: 160px; border-radius: 5px }
 canvas { display: block; width: 100%; cursor: crosshair; touch-action: pan-y;
   border: 1px solid var(--st-border-color); border-radius: 6px }
 .told { position: absolute; pointer-events: none; max-width: 60%; padding: 3px 8px; border-radius: 4px;
@@ -43,9 +45,10 @@ export default function ({ parentElement, data, setStateValue }) {
   const legend = root.querySelector(".legend"), told = root.querySelector(".told"), pen = canvas.getContext("2d");
   const place = new Float32Array(bytes(data.places).buffer), group = bytes(data.groups), n = group.length;
   // What was zoomed, hidden or chosen stays when the page runs again, as long as the points are the same.
-  if (root.kept?.id !== data.id) root.kept = { id: data.id, zoom: 1, x: 0, y: 0, hidden: new Set(), line: null };
+  if (root.kept?.id !== data.id) root.kept = { id: data.id, zoom: 1, x: 0, y: 0, line: null };
   const kept = root.kept, size = n > 20000 ? 2 : n > 3000 ? 3 : 6, gap = 14;
-  // By group, the others first: they lie below.
+  if (kept.colouring !== data.colouring) { kept.colouring = data.colouring; kept.hidden = new Set(); }
+  // By group, the last first: it lies below.
   const order = Uint32Array.from(group.keys()).sort((a, b) => group[b] - group[a]);
   let width = 0, ax = 0, bx = 0, ay = 0, by = 0;
   canvas.setAttribute("aria-label", data.about);
@@ -57,7 +60,6 @@ export default function ({ parentElement, data, setStateValue }) {
     by = -(data.height - 2 * gap) * kept.zoom; ay = data.height - gap - by * kept.y;
     canvas.width = width * ratio; canvas.height = data.height * ratio; canvas.style.height = data.height + "px";
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.globalAlpha = .8;
     let last = -1, hidden = false;
     for (const i of order) {
       if (group[i] !== last) { last = group[i]; hidden = kept.hidden.has(last); pen.fillStyle = data.colors[last]; }
@@ -65,7 +67,7 @@ export default function ({ parentElement, data, setStateValue }) {
       if (hidden || x < -size || y < -size || x > width + size || y > data.height + size) continue;
       pen.fillRect(x - size / 2, y - size / 2, size, size);
     }
-    pen.globalAlpha = 1; pen.lineWidth = 2; pen.strokeStyle = data.mark;
+    pen.lineWidth = 2; pen.strokeStyle = data.mark;
     if (data.marked !== null) {
       pen.beginPath(); pen.arc(px(data.marked), py(data.marked), 9, 0, 7); pen.stroke();
     }
@@ -153,8 +155,9 @@ export default function ({ parentElement, data, setStateValue }) {
     if (by) { kept.x += by[0]; kept.y += by[1]; kept.line = null; draw(); event.preventDefault(); }
     if (event.key === "+" || event.key === "-") zoom(event.key === "+" ? 1.5 : 1 / 1.5, width / 2, data.height / 2);
   };
-  const present = new Set(group);
-  legend.replaceChildren(...data.names.flatMap((text, k) => {
+  const present = new Set(group), before = data.colors.length - data.names.length;
+  legend.replaceChildren(...data.names.flatMap((text, n) => {
+    const k = before + n;
     if (!present.has(k)) return [];
     const button = document.createElement("button"), spot = document.createElement("i");
     spot.style.background = data.colors[k]; button.append(spot, text);
@@ -165,6 +168,12 @@ export default function ({ parentElement, data, setStateValue }) {
     };
     return button;
   }));
+  if (data.ends) {
+    const scale = document.createElement("span"), bar = document.createElement("i");
+    scale.className = "scale";
+    bar.style.background = `linear-gradient(to left, ${data.colors.slice(0, before)})`;
+    scale.append(data.ends[0], bar, data.ends[1]); legend.prepend(scale);
+  }
   const sized = new ResizeObserver(draw);
   sized.observe(canvas.parentElement);
   draw();
@@ -173,34 +182,22 @@ export default function ({ parentElement, data, setStateValue }) {
 """
 
 
-def figure(
-    places_N2: np.ndarray, names: Sequence[str], groups: Sequence[str | None], coloured: Sequence[str]
-) -> dict[str, Any]:
-    """What the browser draws: places in [0, 1], and of each point its group and what is told of it.
-
-    Parameters
-    ----------
-    groups : sequence of str or None
-        What each point belongs to.
-    coloured : sequence of str
-        Groups that have a colour each; the others share one.
-    """
+def figure(places_N2: np.ndarray, names: Sequence[str], colouring: Colouring) -> dict[str, Any]:
+    """What the browser draws: places in [0, 1], and of each point its colour and what is told of it."""
     low_2 = places_N2.min(axis=0)
     span_2 = np.maximum(places_N2.max(axis=0) - low_2, 1e-9)
-    code = {group: k for k, group in enumerate(coloured)}
-    rest = len(coloured)
-    code_N = np.array([code.get(group, rest) if group is not None else rest for group in groups], np.uint8)
     return {
         "places": base64.b64encode(((places_N2 - low_2) / span_2).astype("<f4").tobytes()).decode(),
-        "groups": base64.b64encode(code_N.tobytes()).decode(),
-        "names": [*map(name, coloured), OTHER],
-        "colors": [*charts.POINTS[:rest], charts.PALE],
-        "told": [f"{name(a)}: {name(b or 'no label')}" for a, b in zip(names, groups, strict=True)],
+        "groups": base64.b64encode(colouring.codes.tobytes()).decode(),
+        "names": colouring.names,
+        "colors": colouring.colors,
+        "ends": colouring.ends,
+        "told": [f"{name(title)}: {said}" for title, said in zip(names, colouring.said, strict=True)],
         "mark": charts.MARK,
     }
 
 
-def show(points: dict[str, Any], *, marked: int | None, height: int, key: str) -> tuple[int, list[int]]:
+def show(points: dict[str, Any], *, marked: int | None, height: int, key: str, colouring: str) -> tuple[int, list[int]]:
     """Put a figure on the page; how many points are chosen, and the numbers of the first of them.
 
     Parameters
@@ -209,10 +206,19 @@ def show(points: dict[str, Any], *, marked: int | None, height: int, key: str) -
         Number of a point that has a ring around it.
     key : str
         Stands for the points: another key, and nothing is zoomed or chosen any more.
+    colouring : str
+        Stands for the meaning of the colours: another, and nothing is hidden any more.
     """
     view = st.components.v2.component("phonolake-map", html=HTML, css=CSS, js=JS)
     about = f"Map of {len(points['told']):,} tracks; those near each other sound alike to the model"
-    data = points | {"marked": marked, "height": height, "about": about, "most": MOST_CHOSEN, "id": key}
+    data = points | {
+        "marked": marked,
+        "height": height,
+        "about": about,
+        "most": MOST_CHOSEN,
+        "id": key,
+        "colouring": colouring,
+    }
     chosen = view(data=data, key="map", on_chosen_change=lambda: None).chosen
     # What was chosen of other points means nothing among these.
     if not chosen or chosen["id"] != key:

@@ -1,12 +1,14 @@
-"""Shared by pages that ask a rater one question after another: answers by click or key, undo, progress."""
+"""Shared by pages that ask a rater one question after another: answers by click, key or file, undo, progress."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 import streamlit as st
-from common import View, plain, said
+from common import View, failed, plain, said
 
-from phonolake.annotation import journal, publication
+from phonolake.annotation import exchange, journal, publication
 from phonolake.annotation.journal import Reply
 from phonolake.annotation.queue import Progress, Turn
 from phonolake.errors import PhonolakeError
@@ -14,13 +16,22 @@ from phonolake.store.lake import Lake
 
 # A publication costs a moment and a line in the table's log: not for every answer.
 PUBLISH_EVERY = 20
-TROUBLE = "trouble"
+UPLOAD_MB = 10
+TROUBLE, ANSWERED = "trouble", "answered"
 # Title, key, value and icon of a button.
 Choice = tuple[str, str, int | None, str | None]
 
 
+def publish_earlier(lake: Lake) -> None:
+    """Publish what is not yet, such as answers before a crash, when the page is opened, and not after each answer."""
+    # A view that is open shows what was there when it was opened.
+    if not st.session_state.pop(ANSWERED, False) and publication.publish(lake):
+        st.rerun()
+
+
 def keep(lake: Lake, answer: Reply, before: Reply | None) -> None:
     """Keep the answer to the question that was shown; it is on the disk before the next question appears."""
+    st.session_state[ANSWERED] = True
     try:
         journal.reply(lake, answer, before=before)
     except PhonolakeError as error:
@@ -29,6 +40,7 @@ def keep(lake: Lake, answer: Reply, before: Reply | None) -> None:
 
 def undo(lake: Lake, sample: str, rater: str, last: Reply) -> None:
     """Take the last answer back; its question comes again."""
+    st.session_state[ANSWERED] = True
     try:
         journal.undo(lake, rater, sample, expected=last)
     except PhonolakeError as error:
@@ -81,6 +93,41 @@ def show_buttons(
         args=(view.lake, sample, rater, turn.last),
         width="stretch",
     )
+
+
+def exchange_answers(lake: Lake, answers: Callable[[Lake], list], columns: Sequence[str], *, name: str) -> None:
+    """Answers out as CSV, and in again.
+
+    Parameters
+    ----------
+    answers : callable
+        What gives the answers of one kind, with attributes of the names in `columns`.
+    name : str
+        Of the file.
+    """
+    st.subheader("Answers as CSV", anchor=False)
+    st.download_button(
+        "Download",
+        lambda: pd.DataFrame(answers(lake), columns=list(columns)).to_csv(index=False).encode(),
+        file_name=name,
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    uploaded = st.file_uploader("Take in", type="csv", max_upload_size=UPLOAD_MB, key="answers-file")
+    if uploaded is None:
+        return
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "upload.csv"
+        path.write_bytes(uploaded.getvalue())
+        try:
+            done = exchange.read_csv(lake, path)
+        except PhonolakeError as error:
+            failed(PhonolakeError(str(error).replace(str(path), uploaded.name)))
+            return
+    st.caption(f"{done.new:,} answers are new, {done.known:,} were known, {len(done.rejected):,} lines were rejected.")
+    if done.rejected:
+        st.dataframe(pd.DataFrame(done.rejected), hide_index=True, column_config={"line": "Line", "problem": "Problem"})
 
 
 def show_raters(begun: Sequence[Progress], asked: str) -> None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import charts
+import frame
 import streamlit as st
 from common import View, plain
 
@@ -165,7 +166,9 @@ def show_histograms(view: View, wanted: browse.Filter, known: dict[str, Measure]
 
 def show_histogram(measure: Measure, bins: Sequence[Bin]) -> None:
     """Bars that can be clicked, above a slider of the same width; both write the range into the address."""
-    least, most = bins[0].low, bins[-1].high
+    # Of whole numbers the end of a bin belongs to the next one.
+    beyond = 1.0 if measure.whole else 0.0
+    least, most = bins[0].low, bins[-1].high - beyond
     now = told().get(measure.name, Range(measure.name))
     low = min(max(least if now.low is None else now.low, least), most)
     high = min(max(most if now.high is None else now.high, least), most)
@@ -177,19 +180,22 @@ def show_histogram(measure: Measure, bins: Sequence[Bin]) -> None:
     def take_bars() -> None:
         taken = [n for group in st.session_state[bars].selection["selected"] for n in group["data_indices"]]
         taken = [n for n in taken if n < len(bins)]
-        low, high = (bins[min(taken)].low, bins[max(taken)].high) if taken else (least, most)
+        low, high = (bins[min(taken)].low, bins[max(taken)].high - beyond) if taken else (least, most)
         st.session_state[ends] = low, high
         write(low, high)
 
     st.caption(measure.title)
-    figure = charts.filter_histogram([(b.low, b.high, b.n_tracks) for b in bins], low, high, title=measure.title)
-    st.echarts_chart(figure, height=HEIGHT, width="stretch", key=bars, on_select=take_bars)
+    counts = [(b.low, b.high, b.n_tracks) for b in bins]
+    figure = charts.filter_histogram(counts, low, high + beyond, title=measure.title)
+    st.echarts_chart(frame.lettered(figure), height=HEIGHT, width="stretch", key=bars, on_select=take_bars)
+    if least == most:
+        return
     st.session_state.setdefault(ends, (low, high))
     st.slider(
         measure.title,
         least,
         most,
-        step=(bins[0].high - bins[0].low) / FINER,
+        step=1.0 if measure.whole else (bins[0].high - bins[0].low) / FINER,
         format="%.6g",
         label_visibility="collapsed",
         key=ends,

@@ -40,7 +40,7 @@ CSS = """
 .rows img, .rows canvas { display: block; width: 100%; margin-bottom: 3px }
 .head { position: absolute; top: 0; bottom: 18px; width: 2px; left: 76px; background: #e8590c; pointer-events: none }
 .times { position: relative; height: 18px }
-.times span { position: absolute; transform: translateX(-50%) }
+.times span { position: absolute; transform: translateX(-50%); white-space: nowrap }
 """
 JS = """
 export default function ({ parentElement, data }) {

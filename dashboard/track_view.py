@@ -66,8 +66,14 @@ def read_taggram(snapshot: tuple, _view: View, track_id: str) -> "TrackTaggram":
     return taggrams.of_track(_view.lake, _view.connection, track_id)
 
 
-def show_track(view: View, track_id: str, wanted: browse.Filter) -> None:
-    """Everything about one track; neighbours can be kept to a selection."""
+def show_track(view: View, track_id: str, wanted: browse.Filter, *, narrow: bool) -> None:
+    """Everything about one track; neighbours can be kept to a selection.
+
+    Parameters
+    ----------
+    narrow : bool
+        Whether there is no room for two lists beside each other.
+    """
     facts = browse.facts(view.connection, track_id)
     player.head(facts)
     show_labels(facts)
@@ -75,7 +81,7 @@ def show_track(view: View, track_id: str, wanted: browse.Filter) -> None:
         player.listen(view, track_id)
     show_sound(view, facts)
     show_technical(facts)
-    left, right = st.columns([2, 3], gap="medium")
+    left, right = (st.container(), st.container()) if narrow else st.columns([2, 3], gap="medium")
     with left:
         show_predictions(view, track_id)
     with right:
@@ -132,7 +138,7 @@ def show_sound(view: View, facts: browse.TrackFacts) -> None:
 def show_labels(facts: browse.TrackFacts) -> None:
     """The labels, those of the dataset first and in colour."""
     labels = [
-        (label, "primary" if source == "dataset" else "gray") for source, own in facts.labels.items() for label in own
+        (label, "green" if source == "dataset" else "gray") for source, own in facts.labels.items() for label in own
     ]
     with st.container(horizontal=True, gap="xsmall"):
         for label, color in labels[:MOST_BADGES]:
@@ -230,9 +236,12 @@ def show_neighbour(view: View, found: neighbours.Neighbour) -> None:
     about = " · ".join(plain(part) for part in (found.artist, found.labels) if part)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False):
         play = st.button("", icon=":material/play_arrow:", key=f"play-{found.track_id}", help="Play", type="tertiary")
+        # First what is always short: names may be cut.
+        st.caption(f"{found.similarity:.3f}", width="content")
         if st.button(title, key=f"open-{found.track_id}", help="Show this track", type="tertiary"):
             st.query_params[TRACK] = found.track_id
             st.rerun()
-        st.caption(f"{about} · {found.similarity:.3f}" if about else f"{found.similarity:.3f}", width="content")
+        if about:
+            st.caption(about, width="content")
     if play:
         player.listen(view, found.track_id, autoplay=True)

@@ -20,6 +20,18 @@ QUIET += ["--disable-component-update", "--disable-sync", "--disable-default-app
 GREETING = ("Uvicorn server started", "You can now view", "URL: http://localhost", "Stopping...")
 # What it may say of a lake.
 SAID = ("No up-to-date index",)
+PAGES = {
+    "": "Overview",
+    "explore": "Explore",
+    "cooccurrence": "Co-occurrence",
+    "label_vectors": "Label vectors",
+    "label_noise": "Label noise",
+    "reannotate": "Re-annotate",
+    "neighbours": "Neighbours",
+    "runs": "Runs",
+    "studies": "Studies",
+    "sql": "SQL",
+}
 LAUNCH = """
 import sys
 from pathlib import Path
@@ -61,3 +73,19 @@ def chromium(*options: str) -> Iterator[Any]:
         running = driver.chromium.launch(executable_path=str(CHROMIUM), args=[*QUIET, *options])
         yield running
         running.close()
+
+
+def visit(tab, address: str) -> None:
+    """Open a page and wait until its script has run."""
+    tab.goto(address)
+    tab.locator("h1").wait_for()
+    settle(tab)
+
+
+def settle(tab) -> None:
+    """Wait until nothing is running any more."""
+    tab.wait_for_timeout(300)
+    tab.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    tab.locator("[data-stale=true]").first.wait_for(state="detached")
+    # Parts of the page whose program is still on its way.
+    tab.locator("[data-testid=stSkeleton]").first.wait_for(state="detached")

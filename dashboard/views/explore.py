@@ -1,11 +1,11 @@
 """Find a track: by its names and facts, by a condition, on a map, by a recording of your own, or by a description."""
 
 import io
-from collections import Counter
 from functools import partial
 from pathlib import PurePath
 from typing import Any
 
+import colouring
 import map_view
 import pandas as pd
 import player
@@ -14,7 +14,8 @@ import pyarrow.csv
 import pyarrow.parquet
 import selection
 import streamlit as st
-from common import View, note_licences, page, plain, searcher, unless_missing
+from colouring import Colouring
+from common import View, choose, note_licences, page, plain, searcher, unless_missing
 from origin import where_from
 from track_view import NEIGHBOURS, TRACK, show_track
 
@@ -24,7 +25,6 @@ from phonolake.store import query
 from phonolake.store.lake import Lake
 
 LINES = 100
-MOST_GROUPS = 8
 UPLOAD_MB = 30
 WAYS = ("List", "Map", "Recording", "Words")
 CLICKED = "clicked"
@@ -34,7 +34,7 @@ PICK = {
     "Recording": "The list has tracks that sound like your recording; open one from there.",
     "Words": "The list has tracks that match your description; open one from there.",
 }
-LAYOUTS = {"pca": "Principal components", "tsne": "t-SNE (takes seconds)"}
+LAYOUTS = {"pca": "Principal components", "tsne": "t-SNE (slow)"}
 COLUMNS = {"title": "Track", "artist": "Artist", "album": "Album", "year": "Year", "labels": "Labels",
            "duration_seconds": "Seconds", "track_id": "Id"}  # fmt: skip
 SHOWN = [name for name in COLUMNS if name != "track_id"]
@@ -55,7 +55,21 @@ def read_map(snapshot: tuple, _view: View, method: str) -> embedding_map.Embeddi
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def read_points(snapshot: tuple, _view: View, method: str, wanted: browse.Filter) -> tuple[list[int], dict[str, Any]]:
+def read_offered(snapshot: tuple, _view: View) -> dict[str, str]:
+    """What a map can be coloured by, once per publication."""
+    return colouring.offered(_view.connection)
+
+
+@st.cache_data(max_entries=8, show_spinner="Colouring …")
+def read_colours(snapshot: tuple, _view: View, method: str, by: str) -> Colouring:
+    """Colours of all tracks on a map: they stay the same, whatever is selected."""
+    return colouring.of(_view.connection, by, read_map(snapshot, _view, method).track_ids)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def read_points(
+    snapshot: tuple, _view: View, method: str, by: str, wanted: browse.Filter
+) -> tuple[list[int], dict[str, Any]]:
     """Which of the tracks on a map pass a filter, by their numbers, and the figure of them."""
     found = read_map(snapshot, _view, method)
     shown = list(range(len(found.track_ids)))
@@ -64,11 +78,8 @@ def read_points(snapshot: tuple, _view: View, method: str, wanted: browse.Filter
         shown = [n for n in shown if found.track_ids[n] in passing]
     if not shown:
         return [], {}
-    # A label keeps its colour, whatever is selected.
-    common = Counter(label for label in found.labels if label is not None).most_common(MOST_GROUPS)
-    coloured = [label for label, _ in common]
-    names, labels = [found.titles[n] for n in shown], [found.labels[n] for n in shown]
-    return shown, map_view.figure(found.places[shown], names, labels, coloured)
+    colours = read_colours(snapshot, _view, method, by).of(shown)
+    return shown, map_view.figure(found.places[shown], [found.titles[n] for n in shown], colours)
 
 
 @st.cache_data(max_entries=8, show_spinner="Listening …")
@@ -197,17 +208,21 @@ def exported(lake: Lake, wanted: browse.Filter, kind: str, label: str = "") -> b
 
 def show_map(view: View, wanted: browse.Filter) -> None:
     """Tracks of the selection as points; similar ones are near each other. Drawing around some lists them."""
-    layout = st.segmented_control(
+    left, right = st.columns(2, vertical_alignment="bottom")
+    layout = left.segmented_control(
         "Laid out by", list(LAYOUTS), default="pca", required=True, format_func=LAYOUTS.__getitem__, key="layout",
         bind="query-params",
     )  # fmt: skip
     found = read_map(view.snapshot, view, layout)
-    shown, points = read_points(view.snapshot, view, layout, wanted)
+    known = read_offered(view.snapshot, view)
+    with right:
+        by = choose("Colour by", list(known), key="colour", format_func=known.__getitem__)
+    shown, points = read_points(view.snapshot, view, layout, by, wanted)
     if not shown:
         st.info("No track on the map passes these filters.", icon=":material/filter_alt_off:")
         return
     n_chosen, numbers = map_view.show(
-        points, marked=opened(found, shown), height=560, key=f"{layout}-{found.run_id}-{wanted}"
+        points, marked=opened(found, shown), height=560, key=f"{layout}-{found.run_id}-{wanted}", colouring=by
     )
     n = len(found.track_ids)
     which = f"{n:,} tracks" if n == found.n_total else f"A fixed sample of {n:,} of {found.n_total:,} tracks"
@@ -310,4 +325,4 @@ with page("Explore", "Find a track, listen to it, and see what the models predic
         if chosen is None:
             st.info(PICK[way], icon=":material/info:")
         else:
-            show_track(view, chosen, wanted)
+            show_track(view, chosen, wanted, narrow=way == "Map")

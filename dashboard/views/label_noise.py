@@ -33,7 +33,7 @@ from phonolake.lookup import browse, held_out
 from phonolake.store.lake import Lake
 
 PARTS = ["Suspects", "Noise rates", "Checked by ear"]
-KINDS = {"false-positive": "Labels that may be wrong", "missing-positive": "Labels that may be missing"}
+KINDS = {"false-positive": "May be wrong", "missing-positive": "May be missing"}
 MOST_SUSPECTS = 500
 MOST_BARS = 30
 # The title, the key, whether what was given holds, and a sign.
@@ -92,7 +92,7 @@ def show_suspects(view: View, source: str) -> None:
     """The ranked list, the evidence about the chosen one, and a listener's answer."""
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     kind = left.segmented_control(
-        "Kind", list(KINDS), default="false-positive", required=True, format_func=KINDS.__getitem__, key="kind",
+        "Labels that", list(KINDS), default="false-positive", required=True, format_func=KINDS.__getitem__, key="kind",
         bind="query-params",
     )  # fmt: skip
     held = read_held_out(view.snapshot, view.connection, source)
@@ -109,15 +109,18 @@ def show_suspects(view: View, source: str) -> None:
         rater = name_rater()
     said = {} if rater is None else {(a.track_id, a.label): a for a in journal.standing(view.lake, rater)}
     waiting = [s for s in found if (s.track_id, s.label) not in said]
-    st.download_button(
-        f"Download all {n_listed:,}",
-        lambda: pd.DataFrame(noise_suspects.suspects(held, noise, kind=kind, label=label)).to_csv(index=False).encode(),
-        file_name=f"{kind}.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
-    show_blind_check(view, source, found, key=f"{kind}-{label}")
+    with st.container(horizontal=True):
+        st.download_button(
+            f"Download all {n_listed:,} (CSV)",
+            lambda: (
+                pd.DataFrame(noise_suspects.suspects(held, noise, kind=kind, label=label)).to_csv(index=False).encode()
+            ),
+            file_name=f"{kind}.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        show_blind_check(view, source, found, key=f"{kind}-{label}")
     if not waiting:
         st.success(f"You have answered all {len(found):,}.", icon=":material/task_alt:")
         return
@@ -187,6 +190,7 @@ def choose_suspect(view: View, found: list[LabelSuspect], *, key: str) -> int:
     titles = {line.track_id: line.title for line in browse.lines(view.connection, [s.track_id for s in found])}
     table = pd.DataFrame(found)
     table.insert(0, "title", [titles.get(s.track_id) for s in found])
+    table["p_wrong"] *= 100
     first = min(st.session_state.get(PLACE, 0), len(found) - 1)
     shown = ["rank", "title", "label", "instead", "p_wrong", "probability", "expected"]
     chosen = st.dataframe(
@@ -201,7 +205,7 @@ def choose_suspect(view: View, found: list[LabelSuspect], *, key: str) -> int:
             "label": "Label",
             "instead": st.column_config.TextColumn("Instead", help="The most probable other class, or the given one"),
             "p_wrong": st.column_config.ProgressColumn(
-                "Wrong", format="percent", min_value=0, max_value=1, width=100,
+                "Wrong", format="%.0f %%", min_value=0, max_value=100, width=100,
                 help="Probability that the given label is wrong, corrected for the models' own errors",
             ),
             "probability": st.column_config.NumberColumn(
@@ -224,7 +228,8 @@ def show_suspect(view: View, source: str, suspect: LabelSuspect) -> None:
     """Listen to a suspect, and see the evidence against its label: neighbours, and its other labels."""
     player.head(browse.facts(view.connection, suspect.track_id))
     st.markdown(said_of(suspect))
-    player.listen(view, suspect.track_id)
+    # Who answers by keys hears the next one at once.
+    player.listen(view, suspect.track_id, autoplay=PLACE in st.session_state)
     player.link(suspect.track_id)
     if suspect.because is not None:
         st.markdown(

@@ -10,7 +10,7 @@ from common import View, failed, name_rater, page
 from origin import where_from
 
 from phonolake.analysis.results import triplet_agreement
-from phonolake.annotation import drawing, publication, triplets
+from phonolake.annotation import drawing, exchange, triplets
 from phonolake.annotation.journal import TripletAnswer
 from phonolake.annotation.queue import Turn
 from phonolake.annotation.triplets import Triplet
@@ -112,8 +112,7 @@ def show_raters(view: View, sample: str) -> None:
 
 
 with page("Neighbours", "Do embeddings agree with people? Which of two tracks sounds more like a third?") as view:
-    if publication.publish(view.lake):
-        st.rerun()
+    rating.publish_earlier(view.lake)
     samples = triplets.names(view.connection)
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -151,3 +150,4 @@ with page("Neighbours", "Do embeddings agree with people? Which of two tracks so
         if samples:
             with st.expander("Draw other triplets", icon=":material/casino:"):
                 draw(view)
+        rating.exchange_answers(view.lake, exchange.compared, exchange.COMPARED, name="comparisons.csv")

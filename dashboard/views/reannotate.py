@@ -1,8 +1,6 @@
 """Listen and decide whether a label is right, without seeing the given label."""
 
 from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pandas as pd
 import player
@@ -13,13 +11,12 @@ from origin import where_from
 
 from phonolake.analysis.collection import overview
 from phonolake.analysis.labels import agreement
-from phonolake.annotation import exchange, publication, queue, sampling
+from phonolake.annotation import exchange, queue, sampling
 from phonolake.annotation.journal import Answer
 from phonolake.annotation.queue import Question, Turn
 from phonolake.errors import PhonolakeError
 from phonolake.store.lake import Lake
 
-UPLOAD_MB = 10
 ANSWERS = (("Yes", "Y", 1, ":material/check:"), ("No", "N", 0, ":material/close:"), ("Skip", "S", None, None))
 
 
@@ -111,37 +108,8 @@ def show_everyone(view: View, sample: str) -> None:
     where_from(view, "agreement", ("annotations", "samples"), sql="FROM annotations WHERE value IS NOT NULL")
 
 
-def exchange_answers(view: View) -> None:
-    """Answers out as CSV, and in again."""
-    st.subheader("Answers as CSV", anchor=False)
-    st.download_button(
-        "Download",
-        lambda: pd.DataFrame(exchange.export(view.lake), columns=list(exchange.COLUMNS)).to_csv(index=False).encode(),
-        file_name="annotations.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
-    uploaded = st.file_uploader("Take in", type="csv", max_upload_size=UPLOAD_MB, key="answers-file")
-    if uploaded is None:
-        return
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "upload.csv"
-        path.write_bytes(uploaded.getvalue())
-        try:
-            done = exchange.read_csv(view.lake, path)
-        except PhonolakeError as error:
-            failed(PhonolakeError(str(error).replace(str(path), uploaded.name)))
-            return
-    st.caption(f"{done.new:,} answers are new, {done.known:,} were known, {len(done.rejected):,} lines were rejected.")
-    if done.rejected:
-        st.dataframe(pd.DataFrame(done.rejected), hide_index=True, column_config={"line": "Line", "problem": "Problem"})
-
-
 with page("Re-annotate", "Check labels by listening, without seeing the given ones.") as view:
-    # What a crash left unpublished; a view that is open shows what was there when it was opened.
-    if publication.publish(view.lake):
-        st.rerun()
+    rating.publish_earlier(view.lake)
     samples = queue.names(view.connection)
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -172,4 +140,4 @@ with page("Re-annotate", "Check labels by listening, without seeing the given on
             show_everyone(view, sample)
         with st.expander("Draw another sample", icon=":material/casino:"):
             draw(view)
-        exchange_answers(view)
+        rating.exchange_answers(view.lake, exchange.export, exchange.COLUMNS, name="annotations.csv")

@@ -1,8 +1,11 @@
 """The figures of the trained models, their errors, and which of two is better."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 import charts
+import common
 import frame
 import numpy as np
 import pandas as pd
@@ -14,6 +17,7 @@ from origin import where_from
 
 from phonolake.analysis.results import coverage, runs, trainings, triplet_agreement
 from phonolake.analysis.results.trainings import FoldScore, Training
+from phonolake.errors import PhonolakeError
 
 FIGURES = {"accuracy": "Accuracy", "macro-f1": "Macro F1", "roc-auc": "ROC-AUC", "pr-auc": "PR-AUC"}
 BY_EAR = "Checked by ear"
@@ -108,14 +112,14 @@ def choose_trainings(view: View, found: list[Training]) -> tuple[Training, Train
             "n",
             "folds",
             *(["heard"] if heard else []),
+            "seconds",
             "input",
             "split",
-            "seconds",
             "finished",
         ],
-        column_config={metric: st.column_config.TextColumn(title, width=110) for metric, title in FIGURES.items()}
+        column_config={metric: st.column_config.TextColumn(title, width=105) for metric, title in FIGURES.items()}
         | {
-            "training": st.column_config.TextColumn("Model", width=150),
+            "training": st.column_config.TextColumn("Model", width=130),
             "input": st.column_config.TextColumn("Reads", width=150),
             "split": st.column_config.TextColumn("Split", width=130),
             "heard": st.column_config.TextColumn(
@@ -136,10 +140,12 @@ def choose_trainings(view: View, found: list[Training]) -> tuple[Training, Train
     )
     rows = [n for n in chosen.selection.rows if n < len(found)] or [0]
     both = [found[n] for n in rows[:2]]
-    for key, training in zip(NAMES, both, strict=False):
-        st.query_params[key] = training.run_ids[0]
-    if len(both) < 2:
-        st.query_params.pop(NAMES[1], None)
+    # What is shown without a choice stays out of the address: Back would come to this page again.
+    if rows[:2] != first:
+        for key, training in zip(NAMES, both, strict=False):
+            st.query_params[key] = training.run_ids[0]
+        if len(both) < 2:
+            st.query_params.pop(NAMES[1], None)
     st.caption("The best first, by figures on unseen tracks. Tick one for details, two to compare.")
     return both[0], both[1] if len(both) == 2 else None
 
@@ -250,14 +256,24 @@ def show_confusion(view: View, training: Training) -> None:
         height = 180 + 28 * min(len(found.labels), 25)
         key = f"cells-{training.run_ids[0]}"
         st.echarts_chart(
-            figure, height=height, width="stretch", key=key, on_select=partial(take_cell, key, figure, found.labels)
+            frame.lettered(figure),
+            height=height,
+            width="stretch",
+            key=key,
+            on_select=partial(take_cell, key, figure, found.labels),
         )
         st.caption("Click a cell to list its tracks.")
     with right:
-        given = st.selectbox("Given", found.labels, index=row, key="given", bind="query-params")
-        called = st.selectbox("Called", found.labels, index=column, key="called", bind="query-params")
+        # The commonest error stands first, and is shown to begin with.
+        given = st.selectbox("Given", led(found.labels, row), key="given", bind="query-params")
+        called = st.selectbox("Called", led(found.labels, column), key="called", bind="query-params")
         track_ids = runs.confused_tracks(view.connection, training.run_ids, given, called)
         player.playlist(view, track_ids, key=f"confused-{training.run_ids[0]}-{given}-{called}")
+
+
+def led(labels: Sequence[str], first: int) -> list[str]:
+    """Labels with one of them in front."""
+    return [labels[first], *(label for n, label in enumerate(labels) if n != first)]
 
 
 def take_cell(key: str, figure: frame.Figure, labels: tuple[str, ...]) -> None:
@@ -289,7 +305,7 @@ def show_roc(view: View, training: Training) -> None:
 def show_comparison(view: View, training: Training, other: Training | None, found: list[Training]) -> None:
     """Two trainings, track by track."""
     if other is None:
-        other = comparable(training, found)
+        other = comparable(view, training, found)
     if other is None:
         st.info("There is no other model that was tested on the same tracks.", icon=":material/info:")
         return
@@ -314,16 +330,20 @@ def show_comparison(view: View, training: Training, other: Training | None, foun
         f"`{one.clips}`."
     )
     if said := coverage.warning(figures):
-        st.warning(plain(said), icon=":material/warning:")
+        st.warning(common.said(said), icon=":material/warning:")
     # With several labels to a track, no single answer is right or wrong.
     if one.metric == "accuracy":
         show_difference(read_difference(view.snapshot, view.annotated, view, training.run_ids, other.run_ids), *names)
 
 
-def comparable(training: Training, found: list[Training]) -> Training | None:
-    """The best other training with tracks in common: of the same split, else any that was measured."""
+def comparable(view: View, training: Training, found: list[Training]) -> Training | None:
+    """The best other training that scored some of the same tracks, of the same split where there is one."""
     others = [t for t in found if t is not training and t.scores and t.label_source == training.label_source]
-    return next((t for t in others if t.split == training.split), others[0] if others else None)
+    for other in sorted(others, key=lambda t: t.split != training.split):
+        with suppress(PhonolakeError):
+            read_comparison(view.snapshot, view.annotated, view, training.run_ids, other.run_ids)
+            return other
+    return None
 
 
 def show_difference(result: runs.RunComparison, name_a: str, name_b: str) -> None:

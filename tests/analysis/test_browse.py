@@ -206,6 +206,24 @@ def test_a_histogram_of_some_tracks_keeps_its_bins(lake: duckdb.DuckDBPyConnecti
     assert measures.histogram(lake, "peak") == []
 
 
+@pytest.mark.parametrize(("first", "last"), [(2008, 2017), (1950, 2020), (2010, 2010)])
+def test_years_are_never_cut_into_halves(lake: duckdb.DuckDBPyConnection, first: int, last: int) -> None:
+    """And the last year has a bin of its own."""
+    lake.execute("DELETE FROM tracks")
+    lake.execute(
+        "INSERT INTO tracks BY NAME SELECT 't' || y AS track_id, 'a' AS dataset, 't' AS source_id, y AS year, "
+        "1.0 AS duration_seconds, 'c' AS config_hash, '0' AS code_version FROM range($1::INT, $2::INT + 1) AS r(y)",
+        [first, last],
+    )
+    found = measures.histogram(lake, "year")
+    width = found[0].high - found[0].low
+    assert width == int(width)
+    assert len(found) <= measures.MOST_BINS
+    assert [one.n_tracks for one in found[1:-1]] == [width] * (len(found) - 2)
+    assert found[-1].low <= last < found[-1].high
+    assert sum(one.n_tracks for one in found) == last - first + 1
+
+
 @pytest.mark.parametrize("wrong", [Range("no such", 1), Range("duration", float("nan")), Range("year", float("inf"))])
 def test_a_range_that_is_none_is_refused(lake: duckdb.DuckDBPyConnection, wrong: Range) -> None:
     with pytest.raises(UsageError):

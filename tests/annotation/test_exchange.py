@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phonolake.annotation import exchange, journal
-from phonolake.annotation.journal import Answer
+from phonolake.annotation.journal import Answer, TripletAnswer
 from phonolake.cli.main import main
 from phonolake.errors import UsageError
 from phonolake.store import query
@@ -44,6 +44,40 @@ def test_a_round_trip_by_the_command_line(lake: Lake, tmp_path: Path, capsys: py
     assert "0 answers are new, 3 were known" in capsys.readouterr().err
     with query.connect(lake) as connection:
         assert connection.execute("SELECT count(*) FROM annotations").fetchall() == [(3,)]
+
+
+def test_answers_to_triplets_make_the_round_trip_too(lake: Lake, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Beside answers about labels, which stay."""
+    about = Answer("toy:001", "rock", 1, "anna", NOW, "s")
+    heard = [
+        TripletAnswer("toy:001", "toy:002", "toy:003", 1, "anna", NOW, "t"),
+        TripletAnswer("toy:001", "toy:003", "toy:002", None, "anna", NOW, None),
+        TripletAnswer("toy:001", "toy:002", "toy:003", 0, "bert", NOW, "t"),
+    ]
+    journal.record(lake, [about, *heard])
+    assert main(["annotations", "export", "--triplets", "--format", "csv", "--lake", str(lake.root)]) == 0
+    file = write(tmp_path / "out.csv", capsys.readouterr().out.rstrip())
+    for path in (lake.root / journal.FOLDER).glob("*.jsonl"):
+        path.unlink()
+    journal.record(lake, [about])
+    assert exchange.read_csv(lake, file) == exchange.Imported(3, 0, [])
+    assert exchange.compared(lake) == heard
+    assert exchange.export(lake) == [about]
+    assert exchange.read_csv(lake, file) == exchange.Imported(0, 3, [])
+    with query.connect(lake) as connection:
+        assert connection.execute("SELECT count(*), sum(value) FROM comparisons").fetchall() == [(3, 1)]
+
+
+def test_bad_triplets_are_named(lake: Lake, tmp_path: Path) -> None:
+    header = "track_id,first_id,second_id,value,rater"
+    lines = ["toy:001,toy:002,toy:002,1,anna", "toy:001,toy:002,nobody,1,anna", "toy:001,toy:002,toy:003,2,anna"]
+    done = exchange.read_csv(lake, write(tmp_path / "in.csv", header, *lines, "toy:001,toy:002,toy:003,0,anna"))
+    assert (done.new, [(r.line, r.problem[:12]) for r in done.rejected]) == (
+        1,
+        [(2, "a triplet is"), (3, "no track 'no"), (4, "a value is 1")],
+    )
+    with pytest.raises(UsageError, match="lacks the column second_id"):
+        exchange.read_csv(lake, write(tmp_path / "less.csv", "track_id,first_id,value,rater"))
 
 
 @given(rater=names, value=st.sampled_from([1, 0, None]), when=st.datetimes(timezones=st.just(UTC)))

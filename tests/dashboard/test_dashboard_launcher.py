@@ -15,7 +15,6 @@ from tests.cli.processes import left_behind
 from tests.in_browser import LAUNCH
 
 from phonolake import dashboard_launcher
-from phonolake.dashboard_launcher import OPTIONS
 from phonolake.errors import UsageError
 
 
@@ -37,30 +36,6 @@ def test_a_missing_lake_is_refused(missing_lake: Path, free_port: int) -> None:
 
 def test_the_pages_are_found() -> None:
     assert dashboard_launcher.app().name == "app.py"
-
-
-def luminance(colour: str) -> float:
-    """Relative luminance of #rrggbb (WCAG 2.2)."""
-    parts = (int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5))
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def ratio(*colours: str) -> float:
-    """Contrast of two colours, from 1 to 21 (WCAG 2.2)."""
-    low, high = sorted(map(luminance, colours))
-    return (high + 0.05) / (low + 0.05)
-
-
-# Streamlit's own colours of pages.
-@pytest.mark.parametrize(("theme", "page"), [("light", "#ffffff"), ("dark", "#0e1117")])
-def test_letters_and_marks_stand_out(theme: str, page: str) -> None:
-    """At least 4.5 for letters, and 3 for what is no letter (WCAG 2.2, 1.4.3 and 1.4.11)."""
-    chosen = dict(option.removeprefix("--theme.").split("=") for option in OPTIONS if "Color=" in option)
-    primary = chosen[f"{theme}.primaryColor"]
-    assert ratio(primary, "#ffffff") >= 4.5, "letters of a button"
-    assert ratio(primary, page) >= 3, "a mark on the page"
-    assert ratio(chosen.get(f"{theme}.linkColor", primary), page) >= 4.5, "a link"
 
 
 def test_every_option_is_known_to_streamlit() -> None:

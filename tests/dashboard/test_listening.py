@@ -119,7 +119,9 @@ def test_a_name_is_given_once_and_its_box_goes(lake: Lake) -> None:
 
 @pytest.mark.long
 def test_a_reload_goes_on_where_it_was_and_publishes(lake: Lake) -> None:
+    """And nothing before: a commit for every answer would make each wait."""
     click(click(opened(lake.root, "reannotate", rater="anna"), "answer-yes"), "answer-yes")
+    assert "annotations" not in lake.versions()
     app = opened(lake.root, "reannotate", rater="anna")
     assert "Question 3 of 12" in words(app)
     with query.connect(lake) as connection:
@@ -253,6 +255,21 @@ def test_the_map_and_the_upload_open_without_a_choice(full_lake: Path, half_lake
     assert "Drop an audio file" in words(opened(full_lake, "explore", by="Recording"))
     assert "Describe a sound in words" in words(opened(full_lake, "explore", by="Words"))
     assert "reads texts" in told(opened(full_lake, "explore", by="Words", words="slow piano"))
+
+
+def test_the_map_is_coloured_by_what_is_asked_for(full_lake: Path) -> None:
+    app = opened(full_lake, "explore", by="Map")
+    colour = next(box for box in app.selectbox if box.label == "Colour by")
+    assert colour.value == "label:dataset"
+    assert "colour" not in app.query_params
+    for name in ("prediction:k2c2-0", "doubt", "split:folds", "year", "loudness"):
+        app = next(box for box in app.selectbox if box.label == "Colour by").set_value(name).run()
+        assert not app.exception
+        assert not app.error
+        assert app.query_params["colour"] in (name, [name])
+        assert "30 tracks; the two axes" in words(app)
+    app = opened(full_lake, "explore", by="Map", colour="doubt")
+    assert next(box for box in app.selectbox if box.label == "Colour by").value == "doubt"
 
 
 def test_labels_over_time_are_computed_when_they_are_opened(full_lake: Path, half_lake: Path, toy) -> None:

@@ -212,3 +212,26 @@ def test_nobody_listened_to_test_tracks_yet(open_page: OpenPage, tag_lake: Path)
     app = open_page(tag_lake, "runs", show="Checked by ear")
     assert not app.exception
     assert "page Re\\-annotate" in told(app)
+
+
+def test_compare_begins_with_one_that_was_tested_on_the_same_tracks(
+    open_page: OpenPage, toy: ModuleType, tmp_path: Path
+) -> None:
+    """And not with a better one that was not."""
+    rows = toy.recordings() | toy.derived()
+    rows["models"].append(rows["models"][0] | {"run_id": "apart-0", "model": "apart"})
+    rows["runs"].append(toy.run_row("apart-0", 3))
+    rows["metrics"].append(
+        {"run_id": "apart-0", "part": "test", "metric": "accuracy", "value": 0.95, "chance": 0.4, "n": toy.N_TRACKS}
+    )
+    rows["predictions"] += [
+        row | {"run_id": "apart-0", "model": "apart", "part": "test"}
+        for row in rows["predictions"]
+        if row["run_id"] == toy.NETWORK and row["part"] == "train"
+    ]
+    lake = Lake.create(tmp_path / "lake")
+    toy.fill(lake, rows)
+    app = open_page(lake.root, "runs", run=toy.NETWORK, show="Compare")
+    assert not app.exception
+    assert not app.error
+    assert "Accuracy of random-forest" in [metric.label for metric in app.metric]

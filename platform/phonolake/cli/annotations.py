@@ -1,5 +1,7 @@
 """Commands about listening tests: draw a sample, import and export answers, and see how far raters agree."""
 
+from dataclasses import asdict
+
 import click
 
 from phonolake.cli import options
@@ -121,18 +123,20 @@ def agreement(sample: str | None, lake: str, form: str) -> None:
 
 
 @annotations.command(epilog=options.example("phonolake annotations export --format csv --lake lake"))
+@click.option("--triplets", "compared", is_flag=True, help="Answers to triplets; about labels by default.")
 @options.lake
 @options.form
-def export(lake: str, form: str) -> None:
+def export(compared: bool, lake: str, form: str) -> None:
     """Print all current answers; `annotations import` reads the output of --format csv."""
     from phonolake.annotation import exchange, publication
     from phonolake.store.lake import Lake
 
     opened = Lake.open(lake)
     publication.publish(opened)
-    answers = exchange.export(opened)
-    rows = [(a.track_id, a.label, a.value, a.rater, a.annotated_at.isoformat(), a.sample) for a in answers]
-    emit(rows, form, columns=exchange.COLUMNS)
+    answers = exchange.compared(opened) if compared else exchange.export(opened)
+    columns = exchange.COMPARED if compared else exchange.COLUMNS
+    rows = [asdict(answer) | {"annotated_at": answer.annotated_at.isoformat()} for answer in answers]
+    emit([tuple(row[name] for name in columns) for row in rows], form, columns=columns)
 
 
 @annotations.command("import", epilog=options.example("phonolake annotations import answers.csv --lake lake"))
@@ -141,7 +145,9 @@ def export(lake: str, form: str) -> None:
 @options.form
 @click.pass_context
 def import_(context: click.Context, file: str, lake: str, form: str) -> None:
-    """Import the answers of a CSV FILE; prints the rejected lines, with exit code 1 if there are any.
+    """Import the answers of a CSV FILE, about labels or to triplets, as `annotations export` prints them.
+
+    Prints the rejected lines, with exit code 1 if there are any.
 
     FILE is a path or an address.
     """

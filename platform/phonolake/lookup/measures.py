@@ -29,11 +29,14 @@ class Measure:
         Display name, with the unit.
     sql : str
         A SELECT of `track_id` and `value`; for several rows of a track their mean counts.
+    whole : bool
+        Whether it is a whole number, such as a year.
     """
 
     name: str
     title: str
     sql: str
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """How many tracks have a value from `low` up to `high`; the last bin includes its end."""
+    """How many tracks have a value from `low` up to `high`; of numbers that are not whole the last includes its end."""
 
     low: float
     high: float
@@ -56,7 +59,7 @@ class Bin:
 
 OWN = (
     Measure("duration", "Duration (s)", "SELECT track_id, duration_seconds AS value FROM tracks"),
-    Measure("year", "Year", "SELECT track_id, year AS value FROM tracks"),
+    Measure("year", "Year", "SELECT track_id, year AS value FROM tracks", whole=True),
     Measure("loudness", "Loudness (dBFS, RMS)", "SELECT track_id, rms_dbfs AS value FROM audio"),
     Measure("peak", "Peak (dBFS)", "SELECT track_id, peak_dbfs AS value FROM audio"),
 )
@@ -127,12 +130,15 @@ def histogram(connection: duckdb.DuckDBPyConnection, name: str, among: str | Non
     list of Bin
         In order, including empty ones; none if no track has the measure.
     """
-    sql = _means(find(connection, name))
+    measure = find(connection, name)
+    sql = _means(measure)
     low, high = connection.execute(f"SELECT min(value), max(value) FROM ({sql}) WHERE isfinite(value)").fetchall()[0]
     if low is None:
         return []
-    width = _width(low, high)
+    width = max(1.0, _width(low, high)) if measure.whole else _width(low, high)
     first, last = math.floor(low / width), max(math.floor(low / width) + 1, math.ceil(high / width))
+    if measure.whole:
+        last = math.floor(high / width) + 1
     chosen = "" if among is None else f" AND track_id IN (SELECT track_id FROM tracks WHERE (\n{among}\n))"
     rows = connection.execute(
         f"SELECT least(floor(value / $1)::BIGINT, $2::BIGINT), count(*) FROM ({sql}) WHERE isfinite(value){chosen} "

@@ -65,7 +65,12 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRe
             sql = _pivot(connection, sql)
         elif kind is not duckdb.StatementType.SELECT:
             raise read_only(kind.name)
-        relation = connection.sql(sql)
+        try:
+            relation = connection.sql(sql)
+        except (duckdb.BinderException, duckdb.CatalogException):
+            # Refused likewise, and with the place, which `sql` leaves out.
+            connection.execute(statements[0])
+            raise
     except QUERY_ERRORS as error:
         raise sql_error(error) from error
     if relation is None:

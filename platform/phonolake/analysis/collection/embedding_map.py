@@ -38,7 +38,6 @@ class EmbeddingMap:
     run_id: str
     track_ids: tuple[str, ...]
     titles: tuple[str, ...]
-    labels: tuple[str | None, ...]
     places: np.ndarray
     explained: float | None
     n_total: int
@@ -79,15 +78,9 @@ def embedding_map(
         f"CREATE OR REPLACE TEMP TABLE on_map AS SELECT track_id FROM embeddings WHERE run_id = $1 {sampled}",
         [run_id, most] if sampled else [run_id],
     )
-    said = connection.sql(
-        """
-        WITH said AS (
-            SELECT track_id, min(label) AS label FROM labels SEMI JOIN on_map USING (track_id)
-            WHERE value = 1 AND source = 'dataset' GROUP BY track_id
-        )
-        SELECT track_id, coalesce(t.title, t.source_id, track_id) AS title, s.label
-        FROM on_map LEFT JOIN tracks t USING (track_id) LEFT JOIN said s USING (track_id) ORDER BY track_id
-        """
+    named = connection.sql(
+        "SELECT track_id, coalesce(t.title, t.source_id, track_id) AS title "
+        "FROM on_map LEFT JOIN tracks t USING (track_id) ORDER BY track_id"
     ).to_arrow_table()
     vectors = connection.sql(
         "SELECT track_id, embedding FROM embeddings SEMI JOIN on_map USING (track_id) WHERE run_id = $1",
@@ -98,8 +91,8 @@ def embedding_map(
     order_N = pc.sort_indices(vectors["track_id"]).to_numpy()
     e_ND = values.astype(np.float32, copy=False).reshape(len(vectors), -1)[order_N]
     x_N2, explained = principal_components(e_ND) if method == "pca" else (project(e_ND, method=method), None)
-    track_ids, titles, labels = (tuple(said[name].to_pylist()) for name in ("track_id", "title", "label"))
-    return EmbeddingMap(run_id, track_ids, titles, labels, x_N2.astype(np.float32), explained, n_total)
+    track_ids, titles = (tuple(named[name].to_pylist()) for name in ("track_id", "title"))
+    return EmbeddingMap(run_id, track_ids, titles, x_N2.astype(np.float32), explained, n_total)
 
 
 def principal_components(e_ND: np.ndarray) -> tuple[np.ndarray, float]:

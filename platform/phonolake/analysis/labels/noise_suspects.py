@@ -93,6 +93,17 @@ def doubts(Y_NL: np.ndarray, P_NL: np.ndarray) -> np.ndarray:
     return np.where(Y, np.nan_to_num(usual_without_L, nan=0.5) - P, P - np.nan_to_num(usual_with_L, nan=0.5))
 
 
+def track_doubts(Y_NL: np.ndarray, P_NL: np.ndarray) -> np.ndarray:
+    """How much the models doubt the most doubtful label that each track has.
+
+    Returns
+    -------
+    ndarray of float64, shape (N,)
+        In [0, 1]; 0 where they speak against none.
+    """
+    return np.where(Y_NL, doubts(Y_NL, P_NL), 0).max(axis=1, initial=0)
+
+
 def rank(
     held: HeldOut, *, kind: str = "false-positive", label: str | None = None, top: int | None = None
 ) -> list[tuple[int, int, float]]:
