@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from phonolake.annotation import journal, publication
 from phonolake.annotation.journal import Answer, Reply, TripletAnswer
@@ -109,13 +110,13 @@ def answer_of(
     if None in row or None in row.values():
         raise UsageError("the line has not as many values as the first line has names")
     values = {name: (row.get(name) or "").strip() for name in (*kind.ABOUT, *SAID)}
-    about = [values[name] for name in kind.ABOUT]
-    for name, value in zip(kind.ABOUT, about, strict=True):
+    about: dict[str, Any] = {name: values[name] for name in kind.ABOUT}
+    for name, value in about.items():
         if name != "label" and value not in tracks:
             raise UsageError(f"no track {value!r} in the lake")
         if name == "label" and value not in labels:
             raise UsageError(f"no track of the lake has the label {value!r}")
-    if len(set(about)) < len(about):
+    if kind is TripletAnswer and len(set(about.values())) < len(about):
         raise UsageError("a triplet is of three tracks")
     if values["value"] not in READ_AS:
         raise UsageError(f"a value is 1, 0 or nothing, received {values['value']!r}")
@@ -126,7 +127,8 @@ def answer_of(
         except ValueError as error:
             raise UsageError(f"annotated_at is no time as in ISO 8601: {values['annotated_at']!r}") from error
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    return kind(*about, READ_AS[values["value"]], rater, at, values["sample"] or None)
+    said: dict[str, Any] = {"value": READ_AS[values["value"]], "rater": rater, "sample": values["sample"] or None}
+    return kind(**about, **said, annotated_at=at)
 
 
 def _new(lake: Lake, answers: list[Reply]) -> list[Reply]:
