@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from phonolake.annotation import journal, publication
 from phonolake.annotation.journal import Answer, Reply, TripletAnswer
@@ -115,13 +116,13 @@ def answer_of(
     if None in row or None in row.values():
         raise UsageError("the line has another number of values than the first line has names")
     values = {name: (row.get(name) or "").strip() for name in (*kind.ABOUT, *SAID)}
-    about = [values[name] for name in kind.ABOUT]
-    for name, value in zip(kind.ABOUT, about, strict=True):
+    about: dict[str, Any] = {name: values[name] for name in kind.ABOUT}
+    for name, value in about.items():
         if name != "label" and value not in tracks:
             raise UsageError(f"no track {value!r} in the lake")
         if name == "label" and value not in labels:
             raise UsageError(f"no track of the lake has the label {value!r}")
-    if len(set(about)) < len(about):
+    if kind is TripletAnswer and len(set(about.values())) < len(about):
         raise UsageError("a triplet is of three tracks")
     if values["value"] not in READ_AS:
         raise UsageError(f"a value is 1, 0 or nothing, received {values['value']!r}")
