@@ -17,7 +17,7 @@ from .cli.processes import end_with_the_tests
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 QUIET += ["--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-domain-reliability"]
-GREETING = ("Uvicorn server started", "You can now view", "URL: http://localhost", "Stopping...")
+GREETING = ("Uvicorn server started", "The dashboard of", "Stopping...")
 # What it may say of a lake.
 SAID = ("No up-to-date index",)
 PAGES = {

@@ -91,7 +91,7 @@ def test_a_part_that_is_called_like_another_is_named(installed: Path, tmp_path: 
     for value, says in (
         ("twin", "twin and phonolake.sources.gtzan both bring a part called 'gtzan'"),
         ("gone", "twin brings 'part' as the entry point gone, which cannot be imported (ModuleNotFoundError"),
-        ("twin:CARD", "twin brings 'part' as the entry point twin:CARD, which is no module"),
+        ("twin:CARD", "twin brings 'part' as the entry point twin:CARD, which is not a module"),
     ):
         names.write_text(f"[phonolake.sources]\npart = {value}\n")
         code = "from phonolake.cli.main import main; sys.exit(main(['datasets', 'list']))"

@@ -229,10 +229,7 @@ def show_answer(view: View, sql: str, answer: answers.QueryResult, seconds: floa
             plot(answer)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(f"{extent(answer)} ({seconds:.1f} s)", width="content")
-        for kind, mime, make in (
-            ("CSV", "text/csv", to_csv),
-            ("Parquet", "application/vnd.apache.parquet", to_parquet),
-        ):
+        for kind, mime, make in KINDS:
             st.download_button(
                 f"Download {kind}",
                 partial(make, view.lake, sql),
@@ -255,7 +252,7 @@ def browse_schema(view: View) -> None:
         listed,
         hide_index=True,
         placeholder="",
-        height=420,
+        height=320,
         on_select=lambda: to_insert(key, listed),
         selection_mode="single-row",
         key=key,
@@ -272,11 +269,11 @@ def browse_schema(view: View) -> None:
 
 
 with page("SQL", "Query the lake with any SELECT; nothing here can change it.", empty_too=True) as view:
-    left, right = st.columns([3, 2], gap="large")
+    editor, schema = st.container(), st.container()
     # Before the editor, whose text a click on a line changes.
-    with right, st.expander("Tables and columns", icon=":material/table:", expanded=True):
+    with schema, st.expander("Tables and columns", icon=":material/table:"):
         browse_schema(view)
-    with left:
+    with editor:
         edit(view)
     finish()
     if (asking := st.session_state.get("asking")) is not None:

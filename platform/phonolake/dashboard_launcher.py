@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 
 from phonolake.errors import PhonolakeError, UsageError
+from phonolake.progress import say
 from phonolake.store.lake import Lake
 from phonolake.store.place import Place
 
@@ -25,6 +26,8 @@ PR_SET_PDEATHSIG = 1
 OPTIONS = (
     "--browser.gatherUsageStats=false",
     "--server.showEmailPrompt=false",
+    # Otherwise pages offer to install instructions for coding agents, where it finds one.
+    "--logger.hideWelcomeMessage=true",
     "--server.maxUploadSize=30",
     "--server.fileWatcherType=none",
     # Bare expressions are never meant for the page, and looking for them costs time on each page's first opening.
@@ -75,6 +78,7 @@ def launch(lake: Place | Path, *, port: int = 8501, headless: bool, licence: str
         *OPTIONS,
         "--",
     ]
+    say(f"The dashboard of {place} is at http://{ADDRESS}:{port} in a few seconds; Ctrl-C ends it.")
     with _home() as home:
         asked = {LAKE_VARIABLE: str(place), LICENCE_VARIABLE: licence or ""}
         return _serve(command, os.environ | asked | home)

@@ -91,7 +91,7 @@ def test_status_says_so_and_what_is_wanted_permissive_leaves_it_out(
     printed = capsys.readouterr()
     assert "CC-BY-NC-4.0 (non-commercial)" in printed.out
     assert "not stated" in printed.out
-    assert "What bound gave is not for commercial use" in printed.err
+    assert "Results of bound are not for commercial use" in printed.err
     out = str(tmp_path / "v.npz")
     assert main(["embeddings", "export", out, "--model", "bound", *where]) == 0
     assert "not for commercial use (CC-BY-NC-4.0)" in capsys.readouterr().err

@@ -159,7 +159,7 @@ def test_what_cannot_be_read(lake: Lake) -> None:
         train.plan(replace(config, input="embeddings:k2c2"))
     add_features(lake, "mfcc-120")
     publish(lake, train.Config(str(lake.root), "scaled-mfcc"))
-    with pytest.raises(UsageError, match="scaled-mfcc is no network"):
+    with pytest.raises(UsageError, match="scaled-mfcc is not a network"):
         train.plan(replace(config, input="embeddings:scaled-mfcc"))
     with pytest.raises(UsageError, match="unknown model with embeddings 'k2c3'"):
         train.plan(replace(config, input="embeddings:k2c3"))

@@ -25,7 +25,7 @@ def test_a_job_is_heard_of_on_other_machines_until_it_ends(
     with jobs.working(lake.place, "extract") as job:
         monkeypatch.setenv("PHONOLAKE_CACHE", str(tmp_path / "elsewhere"))
         assert jobs.living(lake.place) == [job]
-        with pytest.raises(PhonolakeError, match=r"extract of \S+@\S+ .* is at work"):
+        with pytest.raises(PhonolakeError, match=r"extract of \S+@\S+ .* is running"):
             mend(lake)
         # Its object comes back, whoever removes it.
         lake.place.delete([f"{jobs.FOLDER}/{job.id}{jobs.SUFFIX}"])

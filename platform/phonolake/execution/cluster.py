@@ -23,8 +23,8 @@ Result = TypeVar("Result")
 
 IN_FLIGHT_PER_CPU = 4
 GLANCE_SECONDS = 0.5
-# Code that catches every exception, such as a finaliser, swallows an interrupt. So many are sent, at this interval; the
-# last kills the worker.
+# Code that catches every exception, such as a finaliser, swallows an interrupt, and a Ray that a script started in the
+# background ignores all. So many are sent, at this interval; the last kills the worker.
 INTERRUPTS, INTERRUPT_SECONDS = 5, 1.0
 # Interval of checks of the cluster's head, and how long it may be silent. Ray itself gives up after 60.
 PULSE_SECONDS, SILENCE_SECONDS = 5.0, 40.0
