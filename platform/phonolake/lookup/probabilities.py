@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 # Rows in memory at once, besides the matrix itself.
 PIECE = 1_000_000
@@ -25,28 +26,39 @@ class Probabilities:
 
 def read(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any]) -> Probabilities:
     """Read the result of a SELECT with the columns track_id, label and probability."""
-    numbered = (
-        f"WITH said AS NOT MATERIALIZED ({sql}), "
-        "ids AS (SELECT track_id, row_number() OVER (ORDER BY track_id) - 1 AS n FROM (SELECT DISTINCT track_id "
-        "FROM said)), names AS (SELECT label, row_number() OVER (ORDER BY label) - 1 AS k FROM (SELECT DISTINCT label "
-        "FROM said)) "
-    )
-    track_ids, labels = (
-        tuple(name for (name,) in connection.execute(numbered + wanted, parameters).fetchall())
-        for wanted in ("SELECT track_id FROM ids ORDER BY n", "SELECT label FROM names ORDER BY k")
-    )
-    shape = (len(track_ids), len(labels))
-    size = shape[0] * shape[1]
-    sum_C, n_C = np.zeros(size), np.zeros(size, np.int32)
-    # Numbers, and not names, for each row: a name for each would take many times the memory.
-    pieces = connection.sql(
-        f"{numbered} SELECT n * {len(labels)} + k AS cell, probability FROM said JOIN ids USING (track_id) "
-        "JOIN names USING (label)",
-        params=list(parameters),
-    ).to_arrow_reader(PIECE)
-    for piece in pieces:
-        cell = piece["cell"].to_numpy()
-        sum_C += np.bincount(cell, piece["probability"].to_numpy(), size)
-        n_C += np.bincount(cell, minlength=size).astype(np.int32)
+    rows: dict[str, int] = {}
+    columns: dict[str, int] = {}
+    sum_NL, n_NL = np.zeros((0, 0)), np.zeros((0, 0), np.int32)
+    for piece in connection.sql(sql, params=list(parameters)).to_arrow_reader(PIECE):
+        if not piece.num_rows:
+            continue
+        track_P, label_P = _numbers(piece["track_id"], rows), _numbers(piece["label"], columns)
+        sum_NL, n_NL = (_with_room(values_NL, len(rows), len(columns)) for values_NL in (sum_NL, n_NL))
+        # The tracks of a piece are few of all, and lie together.
+        here, of_here_P = np.unique(track_P, return_inverse=True)
+        width = n_NL.shape[1]
+        cell_P = of_here_P * width + label_P
+        size = len(here) * width
+        sum_NL[here] += np.bincount(cell_P, piece["probability"].to_numpy(), size).reshape(-1, width)
+        n_NL[here] += np.bincount(cell_P, minlength=size).reshape(-1, width).astype(np.int32)
+    by_name = np.ix_([rows[name] for name in sorted(rows)], [columns[name] for name in sorted(columns)])
     with np.errstate(invalid="ignore"):
-        return Probabilities(track_ids, labels, (sum_C / n_C).reshape(shape))
+        return Probabilities(tuple(sorted(rows)), tuple(sorted(columns)), sum_NL[by_name] / n_NL[by_name])
+
+
+def _numbers(names: pa.Array, known: dict[str, int]) -> np.ndarray:
+    """The number of each name; new ones get the next."""
+    encoded = names.dictionary_encode()
+    numbers = [known.setdefault(name, len(known)) for name in encoded.dictionary.to_pylist()]
+    return np.array(numbers, np.int64)[encoded.indices.to_numpy()]
+
+
+def _with_room(values_NL: np.ndarray, n_rows: int, n_columns: int) -> np.ndarray:
+    """The same values in a matrix with at least so many rows and columns."""
+    have_rows, have_columns = values_NL.shape
+    if n_rows <= have_rows and n_columns <= have_columns:
+        return values_NL
+    shape = (have_rows if n_rows <= have_rows else max(n_rows, 2 * have_rows), max(n_columns, have_columns))
+    larger_NL = np.zeros(shape, values_NL.dtype)
+    larger_NL[:have_rows, :have_columns] = values_NL
+    return larger_NL
