@@ -1,7 +1,7 @@
 """Answers about labels and to triplets as CSV: export and lossless import."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,8 +133,8 @@ def answer_of(
         except ValueError as error:
             raise UsageError(f"annotated_at is not an ISO 8601 time: {values['annotated_at']!r}") from error
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    made: Callable[..., Reply] = kind
-    return made(*about, READ_AS[values["value"]], rater, at, values["sample"] or None)
+    said: dict[str, Any] = {"value": READ_AS[values["value"]], "rater": rater, "sample": values["sample"] or None}
+    return kind(**about, **said, annotated_at=at)
 
 
 def _new(lake: Lake, answers: list[Reply]) -> list[Reply]:
