@@ -66,7 +66,7 @@ ALLOWED: dict[str, set[str]] = {
     "notebook": FOUNDATION | {"audio", "lookup", "store"},
     "neighbourhood": FOUNDATION | {"analysis", "lookup", "stages", "store"},
     "api": LIBRARY - {"execution"} | {"neighbourhood", "notebook"},
-    "dashboard_launcher": {"errors", "store"},
+    "dashboard_launcher": {"errors", "progress", "store"},
     "demo": LIBRARY,
     # Questions over HTTP: what others answer, and nothing of its own.
     "serve": FOUNDATION | {"analysis", "execution", "inference", "lookup", "models", "store"},
