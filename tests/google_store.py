@@ -12,7 +12,6 @@ import json
 import platform
 import re
 import shutil
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -24,11 +23,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
 from tests import fault_proxy
-from tests.cli.processes import end_with_the_tests
-from tests.object_store import free_ports
-
-from phonolake.store import objects
-from phonolake.store import place as places
+from tests.object_store import emulating, free_ports
 
 BUCKET = "music"
 ENTRY, KEY, END = re.compile("<Contents>.*?</Contents>"), re.compile("<Key>(.*?)</Key>"), "</ListBucketResult>"
@@ -55,22 +50,13 @@ def using(folder: Path) -> Iterator[None]:
     (port,) = free_ports(1)
     words = [program, "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"]
     words += ["-public-host", f"127.0.0.1:{port}"]
-    server = subprocess.Popen(
-        words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=end_with_the_tests
-    )
-    try:
+    with emulating(words, folder) as patch:
         _make_bucket(f"http://127.0.0.1:{port}")
-        with _translated(port) as endpoint, pytest.MonkeyPatch.context() as patch:
+        with _translated(port) as endpoint:
             account = {"gcs_base_url": endpoint, "disable_oauth": True, "client_email": "", "private_key": ""}
             patch.setenv("GOOGLE_SERVICE_ACCOUNT_KEY", json.dumps(account | {"private_key_id": ""}))
             patch.setenv("GOOGLE_ALLOW_HTTP", "true")
-            patch.setenv(places.CACHE, str(folder))
-            objects.forget_clients()
             yield
-    finally:
-        server.kill()
-        server.wait()
-        objects.forget_clients()
 
 
 def _make_bucket(endpoint: str) -> None:

@@ -72,6 +72,22 @@ def using(endpoint: str, cache: Path, url: str | None = None) -> Iterator[str]:
     objects.forget_clients()
 
 
+@contextmanager
+def emulating(command: list[str], folder: Path) -> Iterator[pytest.MonkeyPatch]:
+    """Run the server of another cloud, which ends with the tests; gives what sets the environment meanwhile."""
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen(command, cwd=folder, stdout=quiet, stderr=quiet, preexec_fn=end_with_the_tests)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(places.CACHE, str(folder / "cache"))
+            objects.forget_clients()
+            yield patch
+    finally:
+        server.kill()
+        server.wait()
+        objects.forget_clients()
+
+
 def free_ports(n: int) -> list[int]:
     """Ports on which nothing listens, nor 10,000 above, where the parts of the server speak with each other."""
     found: list[int] = []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from tests import in_browser
 
 from phonolake.annotation import journal
 from phonolake.store import query
@@ -13,18 +14,7 @@ from phonolake.store.lake import Lake
 
 APP = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"
 
-PAGES = {
-    "overview": "Overview",
-    "explore": "Explore",
-    "cooccurrence": "Co-occurrence",
-    "label_vectors": "Label vectors",
-    "label_noise": "Label noise",
-    "reannotate": "Re-annotate",
-    "neighbours": "Neighbours",
-    "runs": "Runs",
-    "studies": "Studies",
-    "sql": "SQL",
-}
+PAGES = {path or "overview": heading for path, heading in in_browser.PAGES.items()}
 
 
 def told(app: AppTest) -> str:

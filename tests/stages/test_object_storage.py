@@ -109,7 +109,7 @@ def test_so_are_those_of_a_lake_at_google(
 ) -> None:
     """From ingest to forget, where fake-gcs-server is installed."""
     work_here(monkeypatch)
-    with google_store.using(tmp_path / "cache"):
+    with google_store.using(tmp_path):
         walk("gs://music/lake", music)
         here, there = walked[0], Lake.open("gs://music/lake")
         for name in there.versions():

@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import json
 import shutil
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -18,13 +17,12 @@ from pathlib import Path
 
 import pytest
 from tests import google_store
-from tests.object_store import free_ports
+from tests.object_store import emulating, free_ports
 
 from phonolake.errors import UsageError
 from phonolake.sources import contract
 from phonolake.stages import source_root
 from phonolake.store import objects, query, schema
-from phonolake.store import place as places
 from phonolake.store.lake import Change, Lake
 from phonolake.store.objects import StorageError, TakenError
 from phonolake.store.place import Place
@@ -39,25 +37,18 @@ CONTAINER = "music"
 
 
 @pytest.fixture
-def azure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def azure(tmp_path: Path) -> Iterator[None]:
     """A server of Azure's protocol on this machine with one container, which the environment names."""
     command = shutil.which("azurite-blob")
     if command is None:
         pytest.skip("Azurite is not installed")
     (port,) = free_ports(1)
     words = [command, "--silent", "--inMemoryPersistence", "--blobHost", "127.0.0.1", "--blobPort", str(port)]
-    server = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    with emulating(words, tmp_path) as patch:
         make_container(f"http://127.0.0.1:{port}/{ACCOUNT}/{CONTAINER}?restype=container")
-        monkeypatch.setenv("AZURE_STORAGE_USE_EMULATOR", "true")
-        monkeypatch.setenv("AZURITE_BLOB_STORAGE_URL", f"http://127.0.0.1:{port}")
-        monkeypatch.setenv(places.CACHE, str(tmp_path / "cache"))
-        objects.forget_clients()
+        patch.setenv("AZURE_STORAGE_USE_EMULATOR", "true")
+        patch.setenv("AZURITE_BLOB_STORAGE_URL", f"http://127.0.0.1:{port}")
         yield
-    finally:
-        server.kill()
-        server.wait()
-        objects.forget_clients()
 
 
 def make_container(url: str) -> None:
@@ -127,7 +118,7 @@ def test_a_lake_and_music_lie_on_azure(azure: None) -> None:
 
 @pytest.mark.timeout(120)
 def test_a_lake_and_music_lie_at_google(tmp_path: Path) -> None:
-    with google_store.using(tmp_path / "cache"):
+    with google_store.using(tmp_path):
         check_a_lake_and_music("gs")
 
 
