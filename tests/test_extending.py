@@ -62,6 +62,7 @@ def music(tmp_path: Path) -> None:
             sf.write(tmp_path / "music" / country / f"{n}.wav", level * rng.normal(size=16_000), 8_000)
 
 
+@pytest.mark.long
 def test_the_parts_of_the_page_keep_the_contracts(installed: Path, tmp_path: Path) -> None:
     music(tmp_path)
     done = run(installed, tmp_path, blocks("python")[-1], "phonolake datasets show mytunes")

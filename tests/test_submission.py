@@ -233,6 +233,7 @@ def ingested(
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.long
 def test_a_submitted_job_fills_the_lake(ingested: tuple[str, "phonolake.OpenLake"]) -> None:
     log, lake = ingested
     assert re.search(r"ingest\b.*\bingest-[0-9a-f]{12}\W+4\W+3\W+1\b", log), log

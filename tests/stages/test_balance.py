@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phonolake.records import Recording
@@ -27,6 +27,7 @@ def last_to_end(work: list[int], slots: int) -> int:
 
 
 @pytest.mark.timeout(120)
+@settings(max_examples=30)
 @given(
     n_files=st.integers(1_000, 10_000),
     mean_bytes=st.integers(LEAST_BYTES // 1_000, 16 << 20),

@@ -64,6 +64,7 @@ def table(lake: Path, name: str) -> list[tuple]:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.long
 def test_vectors_and_predictions_are_taken_from_a_bucket(
     lakes: tuple[Path, Path], bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -258,6 +258,7 @@ def test_every_changed_copy_is_found_and_nothing_else(corpus: tuple[Lake, dict[s
     assert recall >= 0.95, sorted(set(truth) - set(found))
 
 
+@pytest.mark.long
 def test_offset_and_similarity_say_what_was_done(corpus: tuple[Lake, dict[str, str]]) -> None:
     lake, _ = corpus
     for _, _, kind, similarity, offset, overlap, *_ in pairs_of(lake):
@@ -270,6 +271,7 @@ def test_offset_and_similarity_say_what_was_done(corpus: tuple[Lake, dict[str, s
             assert overlap >= 0.15
 
 
+@pytest.mark.long
 def test_a_second_run_computes_nothing_and_a_lost_shard_heals(corpus: tuple[Lake, dict[str, str]]) -> None:
     lake, _ = corpus
     before = pairs_of(lake)

@@ -92,6 +92,7 @@ def table(lake: Lake, name: str) -> list[tuple]:
     return rows(lake, f"SELECT * {f'EXCLUDE ({without})' if without else ''} FROM {name} ORDER BY ALL")
 
 
+@pytest.mark.long
 def test_the_tables_are_those_of_a_lake_in_a_folder(walked: tuple[Lake, Lake]) -> None:
     here, there = walked
     assert here.versions().keys() == there.versions().keys() >= {"tracks", "audio", "embeddings", "annotations"}

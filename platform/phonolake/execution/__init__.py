@@ -110,7 +110,7 @@ def imap(
         yield from local.in_this_process(function, payloads, cpus=cpus, on_tick=on_tick)
     else:
         at_once = int(cores() / cpus)
-        yield from local.in_children(lambda: function, [[p] for p in payloads], side_by_side=at_once, on_tick=on_tick)
+        yield from local.in_children(lambda: function, payloads, side_by_side=at_once, on_tick=on_tick)
 
 
 def amap(
@@ -136,10 +136,7 @@ def amap(
     if not forks:
         yield from local.in_this_process(make(), payloads, cpus=1, on_tick=on_tick)
         return
-    at_once = min(cores(), len(payloads))
-    share = -(-len(payloads) // at_once)
-    batches = [payloads[start : start + share] for start in range(0, len(payloads), share)]
-    yield from local.in_children(make, batches, side_by_side=at_once, on_tick=on_tick)
+    yield from local.in_children(make, payloads, side_by_side=cores(), on_tick=on_tick)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Work on this machine without Ray: in forked processes, which start at once, or in this one.
 
-A child processes payloads like a worker of Ray: it has the threads of its cores, its crash is retried and an exception
-of the work is final. Work that needs several cores runs in this process, because threads of libraries do not survive a
-fork.
+A child processes payloads one after the other like a worker of Ray, because importing libraries takes longer than a
+fork: it has the threads of its cores, its crash is retried and an exception of the work is final. Work that needs
+several cores runs in this process, because threads of libraries do not survive a fork.
 """
 
 import gc
@@ -33,24 +33,25 @@ TICK, DONE, RAISED = "tick", "done", "raised"
 
 def in_children(
     make: Callable[[], Callable[[Payload], Result]],
-    batches: Sequence[Sequence[Payload]],
+    payloads: Sequence[Payload],
     *,
     side_by_side: int,
     on_tick: OnTick,
 ) -> Iterator[tuple[Payload, Result]]:
-    """Run the function of `make` over batches of payloads, each in a child, some at once; pairs come as they finish.
+    """Run the function of `make` over payloads, in some children at once; pairs come as they finish.
 
     Raises
     ------
     PhonolakeError
         The error of the work, or the loss of a child more than three times.
     """
-    waiting = deque(_Child(make, batch, watched=on_tick is not None) for batch in batches)
+    todo = deque(range(len(payloads)))
+    lost: deque[_Child] = deque()
     running: dict[Connection, _Child] = {}
     try:
-        while waiting or running:
-            while waiting and len(running) < side_by_side:
-                child = waiting.popleft()
+        while todo or lost or running:
+            while (todo or lost) and len(running) < side_by_side:
+                child = lost.popleft() if lost else _Child(make, payloads, todo.popleft(), watched=on_tick is not None)
                 running[child.start()] = child
             for connection in wait(list(running)):
                 child = running[connection]  # type: ignore[index]
@@ -58,16 +59,18 @@ def in_children(
                 if kind == TICK and on_tick is not None:
                     on_tick(value)
                 elif kind == DONE:
-                    yield child.todo.popleft(), value
+                    done = child.number
+                    child.go_on(todo.popleft() if todo and len(running) <= side_by_side else None)
+                    yield payloads[done], value
                 elif kind == RAISED:
                     error, told = value
                     raise error from WorkError(told)
                 elif kind is None:
                     del running[connection]  # type: ignore[arg-type]
-                    if child.todo:
+                    if child.works:
                         # As a rule memory was short: run fewer at once.
                         side_by_side = max(1, side_by_side // 2)
-                        waiting.appendleft(child)
+                        lost.append(child)
     finally:
         for child in running.values():
             child.kill()
@@ -101,11 +104,14 @@ class WorkError(Exception):
 
 
 class _Child:
-    """A process that works through payloads."""
+    """A process that works through payloads, which it has from the fork: only their numbers are sent."""
 
-    def __init__(self, make: Callable[[], Callable[[Any], Any]], payloads: Sequence[Any], *, watched: bool) -> None:
-        self.todo = deque(payloads)
-        self._make = make
+    def __init__(
+        self, make: Callable[[], Callable[[Any], Any]], payloads: Sequence[Any], number: int, *, watched: bool
+    ) -> None:
+        self.number = number
+        self.works = True
+        self._make, self._payloads = make, payloads
         self._watched = watched
         self._starts = 0
         self._process: Any = None
@@ -117,12 +123,22 @@ class _Child:
             how = signal.strsignal(-code) if code < 0 else f"exit code {code}"
             raise PhonolakeError(f"a worker was lost {CRASHES + 1} times ({how}): run the same command again")
         self._starts += 1
-        self._connection, others_end = FORK.Pipe(duplex=False)
-        arguments = (os.getpid(), self._make, list(self.todo), others_end, self._watched)
+        self._connection, others_end = FORK.Pipe()
+        arguments = (os.getpid(), self._make, self._payloads, self.number, others_end, self._watched)
         self._process = FORK.Process(target=_work, args=arguments, daemon=True)
         self._process.start()
         others_end.close()
         return self._connection
+
+    def go_on(self, number: int | None) -> None:
+        """Give it the next payload, or no more; it must have done the last one."""
+        self._starts = 1
+        self.works = number is not None
+        if number is not None:
+            self.number = number
+        # If it was killed in between, its connection says so.
+        with suppress(OSError):
+            self._connection.send(number)
 
     def receive(self) -> tuple[str | None, Any]:
         """The next message of the child; None when it has ended."""
@@ -131,13 +147,11 @@ class _Child:
         except (EOFError, OSError):
             self.kill()
             return None, None
-        if kind == DONE:
-            self._starts = 1
         return kind, value
 
     def kill(self) -> None:
         """End it, whatever it does."""
-        if self.todo:
+        if self.works:
             self._process.kill()
         self._process.join()
         self._connection.close()
@@ -147,6 +161,7 @@ def _work(
     parent: int,
     make: Callable[[], Callable[[Any], Any]],
     payloads: Sequence[Any],
+    number: int | None,
     connection: Connection,
     watched: bool,
 ) -> None:
@@ -158,8 +173,9 @@ def _work(
     with _threads(1):
         try:
             function = make()
-            for payload in payloads:
-                connection.send((DONE, call(function, payload, on_step)))
+            while number is not None:
+                connection.send((DONE, call(function, payloads[number], on_step)))
+                number = connection.recv()
         except Exception as error:
             _send_error(connection, error)
     # Exit at once: locks that other threads held at the fork, such as that of a stream, are never freed.

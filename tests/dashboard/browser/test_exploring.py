@@ -136,6 +136,7 @@ def test_a_neighbour_is_played_and_opened(tab, server: str) -> None:
     assert tab.locator("[data-testid=stException]").count() == 0
 
 
+@pytest.mark.long
 def test_sound_reaches_the_browser(tab, server: str) -> None:
     visit(tab, f"{server}/explore?track=toy:000")
     tab.locator("audio").wait_for()

@@ -21,6 +21,7 @@ def answers_of(lake: Path, rater: str) -> list:
     return journal.standing(Lake.open(lake), rater)
 
 
+@pytest.mark.long
 def test_a_rater_answers_by_keyboard_and_nothing_is_lost(tab, server: str, own_lake: Path, picture) -> None:
     sampling.draw(sampling.Config(str(own_lake), "keys", n_positive=2, n_negative=2))
     visit(tab, f"{server}/reannotate?sample=keys&rater=anna")
