@@ -80,15 +80,17 @@ export default function ({ parentElement, data }) {
     }
   };
   const close = () => { shown = []; draw(); };
-  const take = (n) => {
-    const area = editor(), [name, kind] = shown[n], at = area.selectionStart;
-    const put = kind === "macro" || kind === "function" ? name + "(" : name;
-    const text = area.value.slice(0, from) + put + area.value.slice(at);
-    // As a person types it, so that Streamlit takes notice.
+  // In place of a part of the text; as a person types it, so that Streamlit takes notice.
+  const put = (words, start, end) => {
+    const area = editor(), text = area.value.slice(0, start) + words + area.value.slice(end);
     Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(area, text);
-    area.setSelectionRange(from + put.length, from + put.length);
+    area.setSelectionRange(start + words.length, start + words.length);
     taking = true; area.dispatchEvent(new Event("input", { bubbles: true })); taking = false;
     area.focus(); close();
+  };
+  const take = (n) => {
+    const [name, kind] = shown[n];
+    put(kind === "macro" || kind === "function" ? name + "(" : name, from, editor().selectionStart);
   };
   let taking = false;
   const input = (event) => {
@@ -106,6 +108,10 @@ export default function ({ parentElement, data }) {
   document.addEventListener("input", input, true);
   document.addEventListener("keydown", press, true);
   draw();
+  if (data.insert) {
+    const area = editor(), start = area.selectionStart;
+    put((/[^\s(,.]$/.test(area.value.slice(0, start)) ? " " : "") + data.insert, start, area.selectionEnd);
+  }
   return () => {
     document.removeEventListener("input", input, true);
     document.removeEventListener("keydown", press, true);
@@ -114,7 +120,7 @@ export default function ({ parentElement, data }) {
 """
 
 
-def propose(words: SqlWords, *, editor: str) -> None:
-    """Put the line of proposals on the page, for the text area with this key."""
+def propose(words: SqlWords, *, editor: str, insert: str | None = None) -> None:
+    """Put the line of proposals on the page, for the text area with this key, and a name into the text."""
     view = st.components.v2.component("phonolake-completion", html=HTML, css=CSS, js=JS)
-    view(data={"words": asdict(words), "editor": editor}, key=f"{editor}-proposed")
+    view(data={"words": asdict(words), "editor": editor, "insert": insert}, key=f"{editor}-proposed")

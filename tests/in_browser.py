@@ -50,7 +50,7 @@ def serving(lake: Path) -> Iterator[str]:
     with tempfile.TemporaryFile("w+") as terminal:
         launcher = subprocess.Popen(command, preexec_fn=end_with_the_tests, stdout=terminal, stderr=terminal)
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 90
             while socket.socket().connect_ex(("localhost", port)):
                 assert time.monotonic() < deadline, "the dashboard did not start"
                 time.sleep(0.1)

@@ -61,24 +61,28 @@ def words(snapshot: tuple, _view: View) -> answers.SqlWords:
         return answers.words(connection)
 
 
+def put(sql: str) -> None:
+    """Put a question into the editor."""
+    st.session_state.sql, st.session_state.brought = sql, None
+
+
 def take_example() -> None:
     """Put the chosen example into the editor."""
     if st.session_state.example is not None:
-        st.session_state.sql = EXAMPLES[st.session_state.example]
+        put(EXAMPLES[st.session_state.example])
 
 
 def take_from_history() -> None:
     """Put an earlier question into the editor."""
     if st.session_state.earlier is not None:
-        st.session_state.sql = st.session_state.earlier
+        put(st.session_state.earlier)
 
 
 def to_insert(key: str, known: pd.DataFrame) -> None:
-    """Put the name that was clicked at the end of the question."""
+    """Remember the name that was clicked: only the browser has what was typed since the last question."""
     rows = st.session_state[key].selection.rows
     if rows:
-        name = quote_if_needed(str(known["column"].iloc[rows[0]]))
-        st.session_state.sql = f"{st.session_state.get('sql', '').rstrip()} {name}".lstrip()
+        st.session_state.clicked = quote_if_needed(str(known["column"].iloc[rows[0]]))
 
 
 def quote_if_needed(name: str) -> str:
@@ -114,11 +118,12 @@ KINDS = (("CSV", "text/csv", to_csv), ("Parquet", "application/vnd.apache.parque
 def edit(view: View) -> None:
     """The editor; its answer stays on the page until the next one."""
     st.pills("Examples", list(EXAMPLES), key="example", on_change=take_example, wrap=True)
-    # A link brings the question along; it is asked when the reader says so.
-    st.session_state.setdefault("sql", st.query_params.get(SHARED, ""))
+    # A link brings the question along; it is asked when the reader says so. It is the default of the editor, because a
+    # value that is set can be lost by a browser that is asked to run it at once.
+    brought = st.session_state.setdefault("brought", st.query_params.get(SHARED, ""))
     with st.form("editor", border=False):
-        st.text_area("SQL", key=EDITOR, height=190, placeholder="SELECT …", label_visibility="collapsed")
-        completion.propose(words(view.snapshot, view), editor=EDITOR)
+        st.text_area("SQL", brought, key=EDITOR, height=190, placeholder="SELECT …", label_visibility="collapsed")
+        completion.propose(words(view.snapshot, view), editor=EDITOR, insert=st.session_state.pop("clicked", None))
         if st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", help="Ctrl+Enter"):
             asked = st.session_state.sql
             st.query_params[SHARED] = asked
@@ -270,7 +275,7 @@ def browse_schema(view: View) -> None:
 
 with page("SQL", "Query the lake with any SELECT; nothing here can change it.", empty_too=True) as view:
     editor, schema = st.container(), st.container()
-    # Before the editor, whose text a click on a line changes.
+    # Before the editor, which takes the name that was clicked.
     with schema, st.expander("Tables and columns", icon=":material/table:"):
         browse_schema(view)
     with editor:
