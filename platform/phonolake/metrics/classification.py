@@ -187,14 +187,43 @@ def overall(*, y_true: np.ndarray, scores: np.ndarray) -> dict[str, float]:
         ``accuracy`` and ``macro-f1`` for class numbers; ``roc-auc`` and ``pr-auc``, macro means, for both. NaN where
         no class has a value.
     """
-    figures = {}
-    if y_true.ndim == 1:
-        predicted_N = scores.argmax(axis=1)
-        figures["accuracy"] = accuracy(y_true=y_true, y_pred=predicted_N)
-        figures["macro-f1"] = macro_f1(y_true=y_true, y_pred=predicted_N, n_classes=scores.shape[1])
-    figures["roc-auc"] = macro(roc_auc(y_true=y_true, scores=scores))
-    figures["pr-auc"] = macro(average_precision(y_true=y_true, scores=scores))
-    return figures
+    return Ranked(y_true=y_true, scores=scores).figures()
+
+
+class Ranked:
+    """Examples in the order of their scores, by class: for the summary figures of many subsets.
+
+    Arguments are those of `overall`, errors those of `roc_auc`.
+    """
+
+    def __init__(self, *, y_true: np.ndarray, scores: np.ndarray) -> None:
+        self._y_true, self._K = y_true, scores.shape[-1]
+        Y_NK = one_against_rest(y_true, scores)
+        self._predicted_N = scores.argmax(axis=1) if y_true.ndim == 1 else None
+        self._orders = [np.argsort(scores[:, k])[::-1] for k in range(self._K)]
+        self._positives = [Y_NK[order, k] for k, order in enumerate(self._orders)]
+        self._scores = [scores[order, k] for k, order in enumerate(self._orders)]
+
+    def figures(self, kept_N: np.ndarray | None = None) -> dict[str, float]:
+        """Those of `overall`, for all examples or for some, bool; at least one."""
+        figures = {}
+        if self._predicted_N is not None:
+            true_N, predicted_N = self._y_true, self._predicted_N
+            if kept_N is not None:
+                true_N, predicted_N = true_N[kept_N], predicted_N[kept_N]
+            figures["accuracy"] = accuracy(y_true=true_N, y_pred=predicted_N)
+            figures["macro-f1"] = macro_f1(y_true=true_N, y_pred=predicted_N, n_classes=self._K)
+        areas_K2 = np.array([self._areas(k, kept_N) for k in range(self._K)]).reshape(self._K, 2)
+        figures["roc-auc"], figures["pr-auc"] = macro(areas_K2[:, 0]), macro(areas_K2[:, 1])
+        return figures
+
+    def _areas(self, k: int, kept_N: np.ndarray | None) -> tuple[float, float]:
+        positive_N, score_N = self._positives[k], self._scores[k]
+        if kept_N is not None:
+            kept_N = kept_N[self._orders[k]]
+            positive_N, score_N = positive_N[kept_N], score_N[kept_N]
+        _, hits_T, accepted_T = _accepted(positive_N, score_N)
+        return _roc_auc_of_one(hits_T, accepted_T), _average_precision_of_one(hits_T, accepted_T)
 
 
 def macro(values_K: np.ndarray) -> float:
@@ -233,25 +262,23 @@ def chance_levels(*, y_true: np.ndarray, n_classes: int) -> ChanceLevels:
 
 def _per_class(metric: Callable[[np.ndarray, np.ndarray], float], y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
     Y_NK = one_against_rest(y_true, scores)
-    return np.array([metric(Y_NK[:, k], scores[:, k]) for k in range(scores.shape[1])])
+    return np.array([metric(*accepted(Y_NK[:, k], scores[:, k])[1:]) for k in range(scores.shape[1])])
 
 
-def _roc_auc_of_one(positive_N: np.ndarray, score_N: np.ndarray) -> float:
-    n_positive = int(positive_N.sum())
-    n_negative = len(positive_N) - n_positive
+def _roc_auc_of_one(hits_T: np.ndarray, accepted_T: np.ndarray) -> float:
+    n_positive = int(hits_T[-1])
+    n_negative = int(accepted_T[-1]) - n_positive
     if n_positive == 0 or n_negative == 0:
         return float("nan")
-    _, hits_T, accepted_T = accepted(positive_N, score_N)
     # Among equal scores the curve is straight: half of their pairs count.
     higher_T = hits_T - np.diff(hits_T, prepend=0) / 2
     beaten_T = np.diff(accepted_T - hits_T, prepend=0)
     return float(higher_T @ beaten_T / (n_positive * n_negative))
 
 
-def _average_precision_of_one(positive_N: np.ndarray, score_N: np.ndarray) -> float:
-    if not positive_N.any():
+def _average_precision_of_one(hits_T: np.ndarray, accepted_T: np.ndarray) -> float:
+    if not hits_T[-1]:
         return float("nan")
-    _, hits_T, accepted_T = accepted(positive_N, score_N)
     return float(np.diff(hits_T / hits_T[-1], prepend=0.0) @ (hits_T / accepted_T))
 
 
@@ -272,11 +299,15 @@ def accepted(positive_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, n
         Of each.
     """
     order = np.argsort(score_N)[::-1]
-    hits_N = np.cumsum(positive_N[order])
+    return _accepted(positive_N[order], score_N[order])
+
+
+def _accepted(positive_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same for scores in descending order."""
+    hits_N = np.cumsum(positive_N)
     # Only the last of equal scores is a threshold: they are accepted together.
-    descending = score_N[order]
-    last_T = np.flatnonzero(np.append(descending[1:] != descending[:-1], True))
-    return descending[last_T], hits_N[last_T], last_T + 1
+    last_T = np.flatnonzero(np.append(score_N[1:] != score_N[:-1], True))
+    return score_N[last_T], hits_N[last_T], last_T + 1
 
 
 def one_against_rest(y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -143,12 +143,12 @@ def compare(connection: duckdb.DuckDBPyConnection, first: RunIds, second: RunIds
     if a.labels != b.labels:
         different = sorted(set(a.labels) ^ set(b.labels))[:5]
         raise PhonolakeError(f"{a.name} and {b.name} know different labels: {different}")
-    common = sorted(set(a.clips) & set(b.clips))
+    common = list(a.clips) if a.clips == b.clips else sorted(set(a.clips) & set(b.clips))
     if not common:
         raise PhonolakeError(f"{a.name} and {b.name} have no common test clip")
     Y_NK = _truth(connection, common, a.labels, a.source)
     P_NK, Q_NK = (run.P_NK[places(common, run.clips)] for run in (a, b))
-    figures = _figures(Y_NK, P_NK), _figures(Y_NK, Q_NK)
+    figures = _ranked(Y_NK, P_NK).figures(), _ranked(Y_NK, Q_NK).figures()
     found = differences(Y_NK, P_NK, Q_NK)
     facts = (len(common), len(common) / len(a.clips), len(common) / len(b.clips), fingerprint(common))
     by = a.splits if a.splits == b.splits else f"{a.splits} {AGAINST} {b.splits}"
@@ -179,15 +179,14 @@ def differences(Y_NK: np.ndarray, P_NK: np.ndarray, Q_NK: np.ndarray) -> dict[st
     """
     from scipy.stats import t  # late: the other questions do without it
 
+    one, two = _ranked(Y_NK, P_NK), _ranked(Y_NK, Q_NK)
     n_groups = min(GROUPS, len(Y_NK))
     group_N = np.random.default_rng(0).permutation(len(Y_NK)) % n_groups
-    without: list[dict[str, float]] = []
-    for group in range(n_groups if n_groups > 1 else 0):
-        kept_N = group_N != group
-        without.append(_difference(Y_NK[kept_N], P_NK[kept_N], Q_NK[kept_N]))
+    groups = range(n_groups if n_groups > 1 else 0)
+    without = [_difference(one.figures(kept_N), two.figures(kept_N)) for kept_N in (group_N != g for g in groups)]
     found = {}
-    for metric, value in _difference(Y_NK, P_NK, Q_NK).items():
-        values_G = np.array([one.get(metric, np.nan) for one in without])
+    for metric, value in _difference(one.figures(), two.figures()).items():
+        values_G = np.array([left[metric] for left in without])
         reach = np.nan
         if len(values_G) >= FEWEST_GROUPS:
             error = np.sqrt((n_groups - 1) / n_groups * ((values_G - values_G.mean()) ** 2).sum())
@@ -197,8 +196,7 @@ def differences(Y_NK: np.ndarray, P_NK: np.ndarray, Q_NK: np.ndarray) -> dict[st
     return found
 
 
-def _difference(Y_NK: np.ndarray, P_NK: np.ndarray, Q_NK: np.ndarray) -> dict[str, float]:
-    one, two = _figures(Y_NK, P_NK), _figures(Y_NK, Q_NK)
+def _difference(one: dict[str, float], two: dict[str, float]) -> dict[str, float]:
     return {metric: two[metric] - one[metric] for metric in one}
 
 
@@ -257,7 +255,7 @@ def _truth(connection: duckdb.DuckDBPyConnection, ids: list[str], names: list[st
     return Y_NK
 
 
-def _figures(Y_NK: np.ndarray, p_NK: np.ndarray) -> dict[str, float]:
-    """Macro ROC-AUC and PR-AUC; accuracy and macro F1 where every clip has one label."""
+def _ranked(Y_NK: np.ndarray, p_NK: np.ndarray) -> classification.Ranked:
+    """For macro ROC-AUC and PR-AUC; accuracy and macro F1 where every clip has one label."""
     one_label = (Y_NK.sum(axis=1) == 1).all()
-    return classification.overall(y_true=Y_NK.argmax(axis=1) if one_label else Y_NK, scores=p_NK)
+    return classification.Ranked(y_true=Y_NK.argmax(axis=1) if one_label else Y_NK, scores=p_NK)
