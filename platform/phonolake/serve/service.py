@@ -1,7 +1,8 @@
 """The service on Ray Serve: a gateway that speaks HTTP, and replicas that each keep the lake open.
 
 If a replica is lost while it answers, the gateway repeats the request on another one, because requests change nothing.
-The queue has a limit; further requests are refused with 503.
+The gateway counts the requests that it holds and refuses those beyond the queue with 503. It is the bottleneck, so the
+requests that wait before it in Ray's proxy have a limit too.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ from phonolake.store.lake import Lake
 APP = "phonolake"
 # Requests that a replica handles at once: some wait for the disk, or for a process that decodes.
 AT_ONCE = 4
+# Requests that the gateway refuses at once.
+REFUSED_AT_ONCE = 32
 REQUEST_SECONDS = 120.0
 # Between two checks whether the service still runs.
 GLANCE_SECONDS = 5.0
@@ -41,6 +44,7 @@ class Gateway:
 
     def __init__(self, replicas: Any, config: ServiceConfig) -> None:
         self._replicas, self._config = replicas, config
+        self._held = 0
 
     def __serve_build_asgi_app__(self) -> Any:
         from phonolake.serve.routes import application
@@ -48,21 +52,33 @@ class Gateway:
         return application(self._ask, self._config)
 
     async def _ask(self, what: str, asked: dict[str, Any]) -> ServiceAnswer:
+        if self._held >= _room(self._config):
+            return ServiceAnswer(503, {"detail": f"{self._config.queue} requests wait already: try again later"})
+        self._held += 1
+        try:
+            return await self._answer(what, asked)
+        finally:
+            self._held -= 1
+
+    async def _answer(self, what: str, asked: dict[str, Any]) -> ServiceAnswer:
         from ray.exceptions import RayActorError
-        from ray.serve.exceptions import BackPressureError, ReplicaUnavailableError
+        from ray.serve.exceptions import ReplicaUnavailableError
 
         reason = ""
         for _ in range(execution.CRASHES + 1):
             try:
                 answer: ServiceAnswer = await self._replicas.answer.remote(what, asked)
                 return answer
-            except BackPressureError:
-                return ServiceAnswer(503, {"detail": f"{self._config.queue} requests wait already: try again later"})
             except (RayActorError, ReplicaUnavailableError) as error:
                 reason = type(error).__name__
         return ServiceAnswer(
             500, {"detail": f"{execution.CRASHES + 1} replicas were lost during this request ({reason})"}
         )
+
+
+def _room(config: ServiceConfig) -> int:
+    """Requests that may be answered or wait."""
+    return config.queue + AT_ONCE * config.replicas
 
 
 def check() -> None:
@@ -127,15 +143,15 @@ def _application(config: ServiceConfig) -> Any:
         name="answers",
         num_replicas=config.replicas,
         max_ongoing_requests=AT_ONCE,
-        max_queued_requests=config.queue,
         ray_actor_options={"num_cpus": 1},
         health_check_period_s=GLANCE_SECONDS,
     )
     gateway: Any = serve.deployment(
         serve.ingress()(Gateway),
         name="gateway",
-        # It only passes requests on; the queue is counted behind it.
-        max_ongoing_requests=10 * (config.queue + AT_ONCE * config.replicas),
+        max_ongoing_requests=_room(config) + REFUSED_AT_ONCE,
+        # Of the proxy. All of a burst that the queue has room for wait there for a moment.
+        max_queued_requests=_room(config),
         ray_actor_options={"num_cpus": 0},
     )
     return gateway.bind(replica.bind(config), config)
