@@ -16,6 +16,7 @@ from typing import Any
 from phonolake import execution
 from phonolake.errors import PhonolakeError, UsageError, whole_reason
 from phonolake.serve.answers import LakeAnswers, ServiceAnswer, ServiceConfig
+from phonolake.serve.partitions import RayPartitions
 from phonolake.store.lake import Lake
 
 APP = "phonolake"
@@ -31,8 +32,9 @@ GLANCE_SECONDS = 5.0
 class AnsweringReplica:
     """A process that answers."""
 
-    def __init__(self, config: ServiceConfig) -> None:
-        self._lake = LakeAnswers(config)
+    def __init__(self, config: ServiceConfig, gpus: float) -> None:
+        partitions = RayPartitions(config.lake, config.partitions, gpus) if config.partitions > 1 else None
+        self._lake = LakeAnswers(config, partitions)
 
     async def answer(self, what: str, asked: dict[str, Any]) -> ServiceAnswer:
         """As `LakeAnswers.answer`."""
@@ -99,15 +101,14 @@ def serving(config: ServiceConfig, *, host: str, port: int) -> Iterator[None]:
     Raises
     ------
     UsageError
-        If there is no lake, or there are more replicas than Ray has cores.
+        If there is no lake, or there are more replicas and partitions than Ray has cores.
     PhonolakeError
         When Ray Serve is not installed, or does not start.
     """
     check()
     Lake.open(config.lake)
     execution.connect()
-    if config.replicas > execution.all_cores():
-        raise UsageError(f"each replica has a core, and Ray has {execution.all_cores()}; received {config.replicas}")
+    _check_cores(config)
     from ray import serve
 
     # Its log on standard error says nothing useful: it answers, or it does not start.
@@ -135,15 +136,24 @@ def serving(config: ServiceConfig, *, host: str, port: int) -> Iterator[None]:
             serve.shutdown()
 
 
+def _check_cores(config: ServiceConfig) -> None:
+    there, partitions = execution.all_cores(), config.partitions if config.partitions > 1 else 0
+    if config.replicas * (1 + partitions) > there:
+        own = f"each replica and each of its {partitions} partitions" if partitions else "each replica"
+        raise UsageError(f"{own} has a core, and Ray has {there}; received {config.replicas} replicas")
+
+
 def _application(config: ServiceConfig) -> Any:
     from ray import serve
 
+    # Of a GPU, for each process that searches; Ray knows parts of a ten-thousandth.
+    gpus = min(1.0, execution.gpus() * 10_000 // (config.replicas * config.partitions) / 10_000)
     replica: Any = serve.deployment(
         AnsweringReplica,
         name="answers",
         num_replicas=config.replicas,
         max_ongoing_requests=AT_ONCE,
-        ray_actor_options={"num_cpus": 1},
+        ray_actor_options={"num_cpus": 1, "num_gpus": gpus if config.partitions == 1 else 0},
         health_check_period_s=GLANCE_SECONDS,
     )
     gateway: Any = serve.deployment(
@@ -154,7 +164,7 @@ def _application(config: ServiceConfig) -> Any:
         max_queued_requests=_room(config),
         ray_actor_options={"num_cpus": 0},
     )
-    return gateway.bind(replica.bind(config), config)
+    return gateway.bind(replica.bind(config, gpus), config)
 
 
 def wait() -> None:
