@@ -44,7 +44,7 @@ class NeighbourQuestions:
         from phonolake.analysis.collection.neighbours import Searcher
 
         if self._searcher is None:
-            self._searcher = Searcher(self._lake)
+            self._searcher = Searcher(self._lake, on_gpu=True)
         return self._searcher
 
     def similar(

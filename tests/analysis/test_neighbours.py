@@ -110,9 +110,9 @@ def test_an_open_lake_answers_from_what_is_published_now(lake: Lake) -> None:
 def test_what_is_open_is_read_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     read, load = [], searching.load
 
-    def counted(folder: Path) -> searching.Index:
+    def counted(folder: Path, **named: bool) -> searching.Index:
         read.append(folder)
-        return load(folder)
+        return load(folder, **named)
 
     monkeypatch.setattr(searching, "load", counted)
     opened = phonolake.open(lake.root)

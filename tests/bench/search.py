@@ -2,6 +2,7 @@
 
     python tests/bench/search.py                          overhead: a question by an open lake beside FAISS's own call
     python tests/bench/search.py --scale                  time and memory of building, growing and searching
+    python tests/bench/search.py --partitions 2           one process beside partitions on Ray
 
 `--tracks N` and `--values D` say how large; `--keep FOLDER` keeps the lake for the next run. Memory is the peak of the
 resident set of a process of its own, and of what of it is not a file that is looked at where it lies.
@@ -22,11 +23,13 @@ import made_lakes
 import numpy as np
 
 import phonolake
+from phonolake import execution
 from phonolake.analysis.collection.neighbours import Searcher
 from phonolake.lookup import indexed
 from phonolake.search import index as searching
 from phonolake.search.library import loaded
 from phonolake.search.segment import Segment
+from phonolake.serve.partitions import RayPartitions
 from phonolake.stages import index
 from phonolake.store.lake import Lake
 
@@ -104,6 +107,39 @@ def overhead(lake: Lake, repeats: int) -> None:
     for name, found in taken.items():
         mid, fast = np.percentile(found, [50, 10])
         print(f"{name:45} {mid * 1e3:8.3f} {mid / faiss[0]:5.2f} x   {fast * 1e3:8.3f} {fast / faiss[1]:5.2f} x")
+
+
+def partitioned(lake: Lake, n: int, repeats: int) -> None:
+    """Print the times of one process and of partitions of the same segments, twice as many, in turn."""
+    rows = sum(source.rows or 0 for source in indexed.published(lake, made_lakes.RUN).values())
+    index.run(index.Config(str(lake.root), partition=max(1, rows // (2 * n))))
+    card = searching.read_card(indexed.folder(lake, made_lakes.RUN))
+    assert card is not None
+    print(f"{len(card.parts)} segments of {max(part.n for part in card.parts):,}: {card.kinds}")
+    with execution.session():
+        execution.connect(workers=n)
+        ways = {
+            "one process": Searcher(lake),
+            f"{n} partitions": Searcher(lake, partitions=RayPartitions(lake.place, n)),
+        }
+        numbers = np.random.default_rng(1).integers(0, rows, ROUNDS * repeats).tolist()
+        for where in (None, FILTERS["10 %"]):
+            taken: dict[str, list[float]] = {name: [] for name in ways}
+            for number in numbers:
+                found = []
+                for name, searcher in ways.items():
+                    start = time.perf_counter()
+                    ids, similarity = searcher.nearest(made_lakes.track_id(number), where=where)
+                    taken[name].append(time.perf_counter() - start)
+                    found.append((ids, similarity.tolist()))
+                assert found[0] == found[1]
+            for name, seconds in taken.items():
+                # The first ones open files and evaluate the condition.
+                mid, fast = np.percentile(seconds[5:], [50, 10]) * 1e3
+                print(
+                    f"{where or 'no filter':15} {name:15} median {mid:8.2f} ms   fastest tenth {fast:8.2f} ms",
+                    flush=True,
+                )
 
 
 def _filtered(searcher: Searcher, where: str, number: int) -> object:
@@ -196,6 +232,7 @@ if __name__ == "__main__":
     parser.add_argument("--repeats", type=int, default=50)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--scale", action="store_true")
+    parser.add_argument("--partitions", type=int)
     parser.add_argument("--do", help=argparse.SUPPRESS)
     parser.add_argument("--more", type=int, default=1000, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -204,6 +241,8 @@ if __name__ == "__main__":
         place = chosen.keep or Path(scratch) / "lake"
         if chosen.do:
             do(chosen.do, place, chosen.more, chosen.values)
+        elif chosen.partitions:
+            partitioned(lake_at(place, chosen.tracks, chosen.values), chosen.partitions, chosen.repeats)
         elif chosen.scale:
             scale(lake_at(place, chosen.tracks, chosen.values), chosen.values)
         else:

@@ -2,7 +2,7 @@
 
     python tests/bench/serving.py --tracks 1000000 --values 160 --rate 200 --seconds 20
 
-Requests are sent when they are due, whether or not those before were answered, over connections that are kept open.
+Requests are sent when they are due, whether or not those before were answered, over as many connections as it takes.
 `--keep FOLDER` keeps the lake for the next run. Beside the times stand those of the searcher alone, in this process.
 """
 
@@ -27,8 +27,6 @@ from phonolake.serve.answers import ServiceConfig
 from phonolake.stages import index
 from phonolake.store.lake import Lake
 
-CONNECTIONS = 64
-
 
 def lake_at(root: Path, n: int, d: int) -> Lake:
     """The lake that is kept there, or a new one, with its index."""
@@ -40,7 +38,7 @@ def lake_at(root: Path, n: int, d: int) -> Lake:
 
 async def load(port: int, numbers: list[int], rate: float) -> list[tuple[int, float]]:
     """Status and seconds of each request, from when it was due."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONNECTIONS)) as session:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         begin = time.monotonic() + 0.5
 
         async def ask(place: int, number: int) -> tuple[int, float]:

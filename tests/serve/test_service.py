@@ -7,8 +7,9 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_a_replica_that_is_killed_loses_no_request(lake: Lake, free_port: int) -
             for future in asked:
                 future.result()
                 if killed < 3:
-                    os.kill(pid_of_a_replica(), signal.SIGKILL)
+                    os.kill(pid_of("answers"), signal.SIGKILL)
                     killed += 1
             answers = [future.result() for future in asked]
         assert killed == 3
@@ -82,16 +83,16 @@ def test_a_replica_that_is_killed_loses_no_request(lake: Lake, free_port: int) -
         assert all([n["track_id"] for n in found] == expected for _, found in answers)
 
 
-def pid_of_a_replica() -> int:
-    """The process of a replica that answers; where all were killed, the next one that Ray starts."""
+def pid_of(deployment: str) -> int:
+    """A process of a deployment; where all were killed, the next one that Ray starts."""
     late = time.monotonic() + SECONDS
     while time.monotonic() < late:
         for process in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
-                if "ServeReplica:phonolake:answers" in " ".join(process.cmdline()):
+                if f"ServeReplica:phonolake:{deployment}" in " ".join(process.cmdline()):
                     return process.pid
         time.sleep(0.1)
-    raise AssertionError("no replica is there")
+    raise AssertionError(f"no process of {deployment} is there")
 
 
 @pytest.mark.slow
@@ -107,6 +108,32 @@ def test_what_finds_no_room_in_the_queue_is_refused(lake: Lake, free_port: int) 
         assert set(statuses) == {200, 503}
         assert "try again later" in next(body for status, body in answers if status == 503)
         assert get(free_port, "/similar", track_id="m:7")[0] == 200
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_what_waits_before_the_gateway_is_limited_too(lake: Lake, free_port: int) -> None:
+    """A gateway that is too slow for its requests stands still here."""
+    config = ServiceConfig(lake.place, queue=6)
+    with execution.session(), service.serving(config, host="127.0.0.1", port=free_port):
+        expected = nearest(7, range(40), 10)
+        assert get(free_port, "/similar", track_id="m:7")[0] == 200
+        gateway = pid_of("gateway")
+        os.kill(gateway, signal.SIGSTOP)
+        with ThreadPoolExecutor(120) as pool:
+            asked = [pool.submit(get, free_port, "/similar", track_id="m:7") for _ in range(120)]
+            try:
+                at_most = 2 * (6 + service.AT_ONCE) + service.REFUSED_AT_ONCE
+                refused = list(islice(as_completed(asked, SECONDS), len(asked) - at_most))
+            finally:
+                os.kill(gateway, signal.SIGCONT)
+            assert {future.result()[0] for future in refused} == {503}
+            answers = [future.result() for future in asked]
+        assert {status for status, _ in answers} == {200, 503}
+        answered = [found for status, found in answers if status == 200]
+        assert len(answered) >= 6
+        assert all([n["track_id"] for n in found] == expected for found in answered)
+        assert any("6 requests wait already" in body for status, body in answers if status == 503)
 
 
 @pytest.mark.slow

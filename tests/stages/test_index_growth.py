@@ -1,6 +1,7 @@
 """Indexes that grow: whatever happens to a lake, neighbours are those of exact search over what is published."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +14,7 @@ from phonolake import files
 from phonolake.analysis.collection.neighbours import Searcher
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.search import kinds
-from phonolake.search.index import Card, read_card
+from phonolake.search.index import Card, read_card, write_card
 from phonolake.stages import forget, index
 from phonolake.store import schema
 from phonolake.store.lake import Change, Lake
@@ -31,8 +32,8 @@ class Killed(BaseException):
 class Made:
     """A lake whose vectors are known."""
 
-    def __init__(self, root: Path) -> None:
-        self.lake = Lake.create(root)
+    def __init__(self, root: Path, partition: int | None = None) -> None:
+        self.lake, self.partition = Lake.create(root), partition
         self.vectors: dict[int, np.ndarray] = {}
         self.shards: dict[str, list[int]] = {}
         self.titles: dict[int, str] = {}
@@ -91,7 +92,7 @@ class Made:
     def index(self) -> None:
         """Bring the index up to date."""
         if self.lake.shards("embeddings"):
-            index.run(index.Config(str(self.lake.root)))
+            index.run(index.Config(str(self.lake.root), partition=self.partition))
 
     def card(self) -> Card:
         """What the index is of."""
@@ -142,6 +143,9 @@ def killed_at(made: Made, step: int) -> None:
             made.index()
         except Killed:
             return
+        except PhonolakeError as error:
+            # Several segments are built in processes of their own, each of which was killed again and again.
+            assert "a worker was lost" in str(error)  # noqa: PT017
 
 
 STEPS = st.one_of(
@@ -153,9 +157,12 @@ STEPS = st.one_of(
 )
 
 
-def run_steps(steps: list[tuple[str, int]]) -> None:
+PARTITIONS = st.sampled_from([None, 7])
+
+
+def run_steps(steps: list[tuple[str, int]], partition: int | None) -> None:
     with TemporaryDirectory() as scratch:
-        made = Made(Path(scratch) / "lake")
+        made = Made(Path(scratch) / "lake", partition)
         made.add(range(6))
         with Searcher(made.lake) as searcher:
             for number, (what, value) in enumerate(steps):
@@ -172,22 +179,27 @@ def run_steps(steps: list[tuple[str, int]]) -> None:
             made.index()
             parts = made.card().parts
             assert sum(part.n for part in parts) == len(made.vectors)
+            assert partition is None or all(part.n <= partition or len(part.shards) == 1 for part in parts)
             folder = made.lake.root / "indexes" / RUN
             assert {path.name for path in folder.iterdir()} == {"card.json", *(part.name for part in parts)}
 
 
 @pytest.mark.long
 @settings(max_examples=4)
-@given(st.lists(STEPS, min_size=4, max_size=6))
-def test_whatever_happened_neighbours_are_those_of_exact_search(steps: list[tuple[str, int]]) -> None:
-    run_steps(steps)
+@given(st.lists(STEPS, min_size=4, max_size=6), PARTITIONS)
+def test_whatever_happened_neighbours_are_those_of_exact_search(
+    steps: list[tuple[str, int]], partition: int | None
+) -> None:
+    run_steps(steps, partition)
 
 
 @pytest.mark.slow
 @settings(max_examples=150)
-@given(st.lists(STEPS, min_size=5, max_size=25))
-def test_whatever_happens_for_long_neighbours_are_those_of_exact_search(steps: list[tuple[str, int]]) -> None:
-    run_steps(steps)
+@given(st.lists(STEPS, min_size=5, max_size=25), PARTITIONS)
+def test_whatever_happens_for_long_neighbours_are_those_of_exact_search(
+    steps: list[tuple[str, int]], partition: int | None
+) -> None:
+    run_steps(steps, partition)
 
 
 @pytest.fixture
@@ -225,7 +237,7 @@ def test_other_wishes_build_it_anew_and_stay(made: Made, monkeypatch: pytest.Mon
     lake = str(made.lake.root)
     index.run(index.Config(lake, kind="hnsw", recall=0.9, seed=3))
     assert made.card().kinds == "hnsw"
-    assert made.card().settings == {"kind": "hnsw", "recall": 0.9, "seed": 3}
+    assert made.card().settings == {"kind": "hnsw", "recall": 0.9, "seed": 3, "partition": index.PARTITION}
     card = made.card()
     made.index()
     assert made.card() == card
@@ -239,8 +251,83 @@ def test_other_wishes_build_it_anew_and_stay(made: Made, monkeypatch: pytest.Mon
         ({"kind": "ivf"}, "unknown kind of index 'ivf'"),
         ({"recall": 1.0}, "recall is a share"),
         ({"recall": 0.0}, "recall"),
+        ({"partition": 0}, "at least 1 vector; received 0"),
     ],
 )
 def test_wishes_that_cannot_be_are_refused(made: Made, wrong: dict, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         index.run(index.Config(str(made.lake.root), **wrong))
+
+
+# -- partitions --------------------------------------------------------------------------------------------------------
+
+
+def sizes(made: Made) -> list[int]:
+    """Vectors of each segment."""
+    return sorted(part.n for part in made.card().parts)
+
+
+def test_no_segment_grows_beyond_a_partition(tmp_path: Path) -> None:
+    made = Made(tmp_path / "lake", 10)
+    for start in range(0, 24, 4):
+        made.add(range(start, start + 4))
+    made.index()
+    assert sizes(made) == [8, 8, 8]
+    first = {part.name for part in made.card().parts}
+    made.partition = None
+    made.add(range(30, 35))
+    made.index()
+    assert sizes(made) == [5, 8, 8, 8], "with a full one it would be more than ten"
+    made.add(range(40, 43))
+    made.index()
+    assert sizes(made) == [8, 8, 8, 8], "the index knows its partitions"
+    assert first < {part.name for part in made.card().parts}
+    made.add(range(50, 75))
+    made.index()
+    assert sizes(made) == [8, 8, 8, 8, 25], "a shard is not split"
+    with Searcher(made.lake) as searcher:
+        made.check(searcher, 3)
+
+
+def test_large_segments_are_cut_up_only_when_that_is_asked_for(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.add(range(100, 130))
+    made.index()
+    card = made.card()
+    old = {name: value for name, value in card.settings.items() if name != "partition"}
+    write_card(made.lake.root / "indexes" / RUN, replace(card, settings=old))
+    monkeypatch.setattr(index, "PARTITION", 50)
+    made.index()
+    assert made.card().parts == card.parts, "an index of before stays as it is"
+    index.run(index.Config(str(made.lake.root), partition=50))
+    assert sizes(made) == [30, 40]
+    index.run(index.Config(str(made.lake.root), partition=200))
+    assert (sizes(made), made.card().settings["partition"]) == ([30, 40], 200), "there is nothing to build"
+
+
+def test_forgotten_tracks_leave_every_partition(tmp_path: Path) -> None:
+    made = Made(tmp_path / "lake", 6)
+    for start in range(0, 20, 4):
+        made.add(range(start, start + 4))
+    made.index()
+    with Searcher(made.lake) as searcher:
+        for number in (0, 9, 13):
+            made.forget(number)
+            made.check(searcher, 1)
+    assert sizes(made) == [3, 3, 3, 4, 4]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_segments_are_built_on_ray_as_they_are_in_one_process(
+    ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Made(tmp_path / "lake", 8)
+    for start in range(0, 24, 6):
+        made.add(range(start, start + 6))
+    made.index()
+    folder = made.lake.root / "indexes" / RUN
+    written = {path.relative_to(folder): path.read_bytes() for path in folder.glob("*/*")}
+    assert len(made.card().parts) == 4
+    monkeypatch.setattr(index, "SECONDS_PER_VECTOR", 1e6)
+    index.run(index.Config(str(made.lake.root), again=True))
+    assert {path.relative_to(folder): path.read_bytes() for path in folder.glob("*/*")} == written

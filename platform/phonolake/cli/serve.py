@@ -13,12 +13,14 @@ TOKEN = "PHONOLAKE_TOKEN"
 LOCAL = ("localhost", "127.0.0.1", "::1")
 # Too long to guess.
 SHORTEST = 16
+PARTITIONS = "Processes, with a core each, that search a replica's index side by side."
 
 
 @click.command(epilog=options.example("phonolake serve --lake lake --replicas 2"))
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="H", help="Address to listen at.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, metavar="P")
 @click.option("--replicas", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="A core each.")
+@click.option("--partitions", type=click.IntRange(1), default=1, show_default=True, metavar="P", help=PARTITIONS)
 @click.option("--queue", type=click.IntRange(1), default=256, show_default=True, metavar="N", help="Waiting requests.")
 @click.option("--max-upload-mb", type=click.IntRange(1, 1024), default=30, show_default=True, metavar="MB")
 @click.option("--tagger", metavar="NAME", help="Tagger of the model home; by default the newest model of the lake.")
@@ -30,6 +32,7 @@ def serve(
     host: str,
     port: int,
     replicas: int,
+    partitions: int,
     queue: int,
     max_upload_mb: int,
     tagger: str | None,
@@ -53,7 +56,15 @@ def serve(
         raise UsageError(f"others can reach {host}: set {TOKEN} or --token-file, or leave --host out")
     checksum = None if token is None else hashlib.sha256(token.encode()).hexdigest()
     config = ServiceConfig(
-        licensed.opened(lake, licence).place, sql, tagger, replicas, queue, max_upload_mb << 20, checksum, licence
+        licensed.opened(lake, licence).place,
+        sql,
+        tagger,
+        replicas,
+        partitions,
+        queue,
+        max_upload_mb << 20,
+        checksum,
+        licence,
     )
     check_port(port)
     with service.serving(config, host=host, port=port):

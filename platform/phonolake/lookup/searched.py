@@ -1,7 +1,7 @@
 """All published embeddings of a run: those in the segments of its index, and those that no segment has yet.
 
 Each vector has its own number, and a segment has consecutive numbers. Vectors outside the index are searched exactly,
-and unpublished ones are not found, so that results are never out of date.
+and unpublished ones are not found, so that results are never out of date. Partitions may search the segments.
 
 Shape suffixes: N vectors, D values, K neighbours.
 """
@@ -17,7 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from phonolake.lookup import indexed
+from phonolake.lookup.partitions import Found, Partitions, Way, shares
 from phonolake.progress import say
+from phonolake.search import gpu
 from phonolake.search import index as faiss_index
 from phonolake.search.allowed import Allowed
 from phonolake.search.index import IndexSegment, SourceShard
@@ -113,10 +115,23 @@ class Searched:
         A pinned lake.
     published : dict of str to Source, optional
         Its shards of these embeddings, for callers that cannot read logs, such as forks; read by default.
+    partitions : Partitions, optional
+        They search the segments; this process by default. Vectors outside segments it always searches itself.
+    on_gpu : bool
+        Whether to put segments onto a GPU, if there is one: for many queries, one at a time.
     """
 
-    def __init__(self, lake: Lake, run_id: str, published: dict[str, SourceShard] | None = None) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        run_id: str,
+        published: dict[str, SourceShard] | None = None,
+        *,
+        partitions: Partitions | None = None,
+        on_gpu: bool = False,
+    ) -> None:
         self.run_id = run_id
+        self._partitions, self._on_gpu = partitions, on_gpu and partitions is None
         # Tracks that meet a condition, cached for repeated queries.
         self.conditions: dict[str, list[Allowed | None]] = {}
         self.stamp = faiss_index.stamp(indexed.folder(lake, run_id))
@@ -139,9 +154,10 @@ class Searched:
         early = card.format < faiss_index.FORMAT
         if early and not all(source.is_in(published) for part in card.parts for source in part.shards):
             return set()
-        index = faiss_index.load(folder)
+        index = faiss_index.load(folder, searched=self._partitions is None)
+        segments = gpu.placed(index.segments) if self._on_gpu else index.segments
         held = set()
-        for part, segment in zip(index.card.parts, index.segments, strict=True):
+        for part, segment in zip(index.card.parts, segments, strict=True):
             dead = [i for i, source in enumerate(part.shards) if not source.is_in(published)]
             alive = Allowed(np.flatnonzero(~np.isin(segment.tracks.shards(), dead))) if dead else None
             self._add(lake, segment, alive, None if early else part)
@@ -206,8 +222,7 @@ class Searched:
         # More than requested, because the track itself comes first.
         depth = k + len(left_out)
         found: list[tuple[float, int, SearchedSegment]] = []
-        for piece, allowed in zip(self.pieces, among, strict=True):
-            numbers, similarity = piece.segment.search(query_D, depth, among=allowed)
+        for piece, (numbers, similarity) in zip(self.pieces, self._find("search", query_D, depth, among), strict=True):
             found += zip(similarity.tolist(), numbers.tolist(), repeat(piece))
         if len(found) > depth:
             # Ids of vectors that are too far away are not read.
@@ -221,14 +236,47 @@ class Searched:
     ) -> list[list[Hit]]:
         """The k most similar vectors for each of many, each without the track that `exclude` names."""
         found: list[list[Hit]] = [[] for _ in query_QD]
-        for piece, allowed in zip(self.pieces, among, strict=True):
-            number_QK, similarity_QK = piece.segment.search_many(query_QD, k + 1, among=allowed)
+        answers = self._find("search_many", query_QD, k + 1, among)
+        for piece, (number_QK, similarity_QK) in zip(self.pieces, answers, strict=True):
             for each, numbers, similarity in zip(found, number_QK, similarity_QK, strict=True):
                 there = numbers >= 0
                 each += map(piece.hit, numbers[there].tolist(), similarity[there].tolist())
         for each in found:
             each.sort()
         return [[f for f in each if f.track_id != asked][:k] for each, asked in zip(found, exclude, strict=True)]
+
+    def _find(self, way: Way, query: np.ndarray, k: int, among: Sequence[Allowed | None]) -> Iterable[Found]:
+        """What each segment finds."""
+        if self._partitions is None:
+            return (
+                getattr(piece.segment, way)(query, k, among=allowed)
+                for piece, allowed in zip(self.pieces, among, strict=True)
+            )
+        names = [[self._named[i] for i in share] for share in self._shares]
+        answers = self._partitions.ask(
+            self.run_id, names, [[among[i] for i in share] for share in self._shares], way, query, k
+        )
+        found = {
+            i: getattr(piece.segment, way)(query, k, among=among[i])
+            for i, piece in enumerate(self.pieces)
+            if i not in self._named
+        }
+        for share, each in zip(self._shares, answers(), strict=True):
+            found |= zip(share, each, strict=True)
+        return [found[i] for i in range(len(self.pieces))]
+
+    @cached_property
+    def _named(self) -> dict[int, str]:
+        """Names of the segments that partitions search, by their places."""
+        return {i: piece.part.name for i, piece in enumerate(self.pieces) if piece.part is not None}
+
+    @cached_property
+    def _shares(self) -> list[list[int]]:
+        """Places of the segments that each partition searches."""
+        assert self._partitions is not None
+        places = list(self._named)
+        sizes = [len(self.pieces[i].segment) for i in places]
+        return [[places[i] for i in share] for share in shares(sizes, len(self._partitions))]
 
 
 def _read(lake: Lake, sources: list[SourceShard]) -> Segment:

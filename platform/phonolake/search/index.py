@@ -8,6 +8,7 @@ Cosine similarity is the inner product of vectors of length one.
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -163,8 +164,13 @@ def write_card(folder: Path, card: Card) -> None:
     write(folder / CARD, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
 
 
-def load(folder: Path) -> Index:
+def load(folder: Path, *, searched: bool = True) -> Index:
     """Open an index; the vectors stay on disk until they are read.
+
+    Parameters
+    ----------
+    searched : bool
+        As for `Segment.read`; indexes of earlier formats are always opened whole.
 
     Raises
     ------
@@ -177,7 +183,7 @@ def load(folder: Path) -> Index:
         if card is None:
             raise PhonolakeError(f"no index at {folder}: run `phonolake index`")
         try:
-            return Index(card, tuple(_open(standing(folder), card, part) for part in card.parts))
+            return Index(card, tuple(_open(standing(folder), card, part, searched) for part in card.parts))
         except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
             # Another job may have replaced its segments.
             if stamp(folder) == before:
@@ -187,10 +193,28 @@ def load(folder: Path) -> Index:
     raise PhonolakeError(f"{folder} is replaced again and again while it is read: wait for the jobs that do so")
 
 
-def _open(folder: Path, card: Card, part: IndexSegment) -> Segment:
+def load_some(folder: Path, names: Sequence[str]) -> list[Segment]:
+    """Open some segments of an index, by their names.
+
+    Raises
+    ------
+    PhonolakeError
+        When one is not there, or damaged.
+    """
+    card = read_card(folder)
+    try:
+        facts = {part.name: part.facts for part in card.parts} if card else {}
+        return [Segment.read(standing(folder) / name, facts[name]) for name in names]
+    except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
+        raise PhonolakeError(
+            f"the index at {folder} is damaged, or was replaced just now ({error}): ask again"
+        ) from error
+
+
+def _open(folder: Path, card: Card, part: IndexSegment, searched: bool) -> Segment:
     if card.format < FORMAT:
         return earlier.segment(folder, part.facts)
-    return Segment.read(folder / part.name, part.facts)
+    return Segment.read(folder / part.name, part.facts, searched=searched)
 
 
 def stamp(folder: Path) -> tuple[int, int] | None:

@@ -30,6 +30,8 @@ FEW = 20_000
 MARGIN = 1.5
 # Above this share, scanning all vectors is faster than looking up the allowed ones.
 MANY = 0.3
+# FAISS on a GPU gives at most so many results, and searches as many cells.
+DEVICE_MOST = 2048
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,13 @@ class Segment:
     vectors : Vectors
         N of D values.
     faiss : object, optional
-        The FAISS index; a flat segment has none.
+        The FAISS index; a flat segment has none, nor one that others search.
     bounds : ndarray, optional
         The number of the first vector of each cell of an inverted file, then N.
     plan : probing.Plan
         The search depth.
+    device : object, optional
+        The same vectors or codes as a FAISS index on a GPU: see `phonolake.search.gpu`.
     """
 
     tracks: Tracks
@@ -54,10 +58,16 @@ class Segment:
     faiss: Any = None
     bounds: np.ndarray | None = None
     plan: probing.Plan = probing.UNKNOWN
+    device: Any = None
 
     @classmethod
-    def read(cls, folder: Path, card: dict[str, Any]) -> "Segment":
+    def read(cls, folder: Path, card: dict[str, Any], *, searched: bool = True) -> "Segment":
         """The segment in a folder, according to its card.
+
+        Parameters
+        ----------
+        searched : bool
+            Whether it will be searched; else its FAISS index is not opened.
 
         Raises
         ------
@@ -68,6 +78,8 @@ class Segment:
         tracks, vectors = Tracks.read(folder), mapped(folder / VECTORS)
         if kind not in kinds.KINDS or vectors.ndim != 2 or not n == len(tracks) == len(vectors):
             raise ValueError(f"{folder} holds {len(vectors)} vectors of {len(tracks)} tracks and not {n}")
+        if not searched:
+            return cls(tracks, vectors, kind)
         bounds = mapped(folder / kinds.BOUNDS) if kind in kinds.INVERTED else None
         index = None if kind == kinds.FLAT else kinds.opened(folder, kind, n, bounds)
         return cls(tracks, vectors, kind, index, bounds, probing.Plan.of(card))
@@ -121,8 +133,7 @@ class Segment:
                 number_QK[q, : len(numbers)], similarity_QK[q, : len(numbers)] = numbers, similarity
             return number_QK, similarity_QK
         if self.exact:
-            faiss = loaded()
-            number_QK = faiss.knn(query_QD, np.asarray(self.vectors), k, faiss.METRIC_INNER_PRODUCT)[1]
+            number_QK = self._scan(query_QD, k)
         else:
             depth = min(len(self), k * self.plan.refine)
             number_QK = self._many_by_faiss(
@@ -142,7 +153,7 @@ class Segment:
     def _unfiltered(self, query_D: np.ndarray, k: int) -> np.ndarray:
         if self.exact:
             if isinstance(self.vectors, np.ndarray):
-                return self._scan(query_D, k)
+                return self._scan(query_D[None], k)[0]
             return nearest_among(self.vectors, np.arange(len(self)), query_D, k)
         depth = min(len(self), k * self.plan.refine)
         wide = depth if self._is_graph else k
@@ -150,10 +161,11 @@ class Segment:
         # The searched cells may contain fewer; all cells contain all.
         return found if len(found) >= k else self._by_faiss(query_D, depth, self._most)
 
-    def _scan(self, query_D: np.ndarray, k: int) -> np.ndarray:
+    def _scan(self, query_QD: np.ndarray, k: int) -> np.ndarray:
+        if self.device is not None and k <= DEVICE_MOST:
+            return np.asarray(self.device.search(query_QD, k)[1])
         faiss = loaded()
-        found = faiss.knn(query_D[None], np.asarray(self.vectors), k, faiss.METRIC_INNER_PRODUCT)[1][0]
-        return np.asarray(found)
+        return np.asarray(faiss.knn(query_QD, np.asarray(self.vectors), k, faiss.METRIC_INNER_PRODUCT)[1])
 
     @property
     def _is_graph(self) -> bool:
@@ -178,7 +190,9 @@ class Segment:
                 else faiss.SearchParametersIVF(nprobe=effort)
             )
             self._parameters[effort] = made
-        return np.asarray(self.faiss.search(query_QD, depth, params=self._parameters[effort])[1])
+        there = self.device is not None and max(depth, effort) <= DEVICE_MOST
+        index = self.device if there else self.faiss
+        return np.asarray(index.search(query_QD, depth, params=self._parameters[effort])[1])
 
     @cached_property
     def _parameters(self) -> dict[int, Any]:
@@ -216,7 +230,7 @@ class Segment:
                     return found
         elif self.exact and len(among) > MANY * len(self) and isinstance(self.vectors, np.ndarray):
             # The nearest of all are in order, so the allowed ones among them are the nearest allowed.
-            found = among.keep(self._scan(query_D, min(len(self), int(depth) + k)))
+            found = among.keep(self._scan(query_D[None], min(len(self), int(depth) + k))[0])
             if len(found) >= k:
                 return found
         return nearest_among(self.vectors, among.numbers, query_D, k)

@@ -13,6 +13,7 @@ from phonolake.inference.predictor import Predictor
 from phonolake.inference.tagging import most_probable
 from phonolake.lineage import CODE_VERSION
 from phonolake.lookup import answers, browse, licences, licensed, runs
+from phonolake.lookup.partitions import Partitions
 from phonolake.models import home
 from phonolake.records import plain
 from phonolake.store import query, trained
@@ -36,6 +37,8 @@ class ServiceConfig:
         Network of the model home that tags uploads; by default the newest suitable network of the lake.
     replicas : int
         Processes that answer.
+    partitions : int
+        Processes that search the segments of indexes for each of them; with 1 it searches them itself.
     queue : int
         Requests that may wait for one of them; more are refused with 503.
     upload_bytes : int
@@ -50,6 +53,7 @@ class ServiceConfig:
     sql: bool = False
     tagger: str | None = None
     replicas: int = 1
+    partitions: int = 1
     queue: int = 256
     upload_bytes: int = 30 << 20
     token_sha256: str | None = None
@@ -67,10 +71,10 @@ class ServiceAnswer:
 class LakeAnswers:
     """Answers requests about one lake, in its published state at the time of the request. Thread-safe."""
 
-    def __init__(self, config: ServiceConfig) -> None:
+    def __init__(self, config: ServiceConfig, partitions: Partitions | None = None) -> None:
         self._config = config
         self._lake = licensed.opened(config.lake, config.licence)
-        self._searcher = Searcher(self._lake, files=False, seconds=MOST_SECONDS)
+        self._searcher = Searcher(self._lake, files=False, seconds=MOST_SECONDS, partitions=partitions, on_gpu=True)
         self._tagging = threading.Lock()
         self._taggers: dict[str, Predictor] = {}
         self._ways: dict[str, Callable[..., Any]] = {

@@ -1,7 +1,8 @@
 """The service on Ray Serve: a gateway that speaks HTTP, and replicas that each keep the lake open.
 
 If a replica is lost while it answers, the gateway repeats the request on another one, because requests change nothing.
-The queue has a limit; further requests are refused with 503.
+The gateway counts the requests that it holds and refuses those beyond the queue with 503. It is the bottleneck, so the
+requests that wait before it in Ray's proxy have a limit too.
 """
 
 import asyncio
@@ -15,11 +16,14 @@ from typing import Any
 from phonolake import execution
 from phonolake.errors import PhonolakeError, UsageError, whole_reason
 from phonolake.serve.answers import LakeAnswers, ServiceAnswer, ServiceConfig
+from phonolake.serve.partitions import RayPartitions
 from phonolake.store.lake import Lake
 
 APP = "phonolake"
 # Requests that a replica handles at once: some wait for the disk, or for a process that decodes.
 AT_ONCE = 4
+# Requests that the gateway refuses at once.
+REFUSED_AT_ONCE = 32
 REQUEST_SECONDS = 120.0
 # Between two checks whether the service still runs.
 GLANCE_SECONDS = 5.0
@@ -28,8 +32,9 @@ GLANCE_SECONDS = 5.0
 class AnsweringReplica:
     """A process that answers."""
 
-    def __init__(self, config: ServiceConfig) -> None:
-        self._lake = LakeAnswers(config)
+    def __init__(self, config: ServiceConfig, gpus: float) -> None:
+        partitions = RayPartitions(config.lake, config.partitions, gpus) if config.partitions > 1 else None
+        self._lake = LakeAnswers(config, partitions)
 
     async def answer(self, what: str, asked: dict[str, Any]) -> ServiceAnswer:
         """As `LakeAnswers.answer`."""
@@ -41,6 +46,7 @@ class Gateway:
 
     def __init__(self, replicas: Any, config: ServiceConfig) -> None:
         self._replicas, self._config = replicas, config
+        self._held = 0
 
     def __serve_build_asgi_app__(self) -> Any:
         from phonolake.serve.routes import application
@@ -48,21 +54,33 @@ class Gateway:
         return application(self._ask, self._config)
 
     async def _ask(self, what: str, asked: dict[str, Any]) -> ServiceAnswer:
+        if self._held >= _room(self._config):
+            return ServiceAnswer(503, {"detail": f"{self._config.queue} requests wait already: try again later"})
+        self._held += 1
+        try:
+            return await self._answer(what, asked)
+        finally:
+            self._held -= 1
+
+    async def _answer(self, what: str, asked: dict[str, Any]) -> ServiceAnswer:
         from ray.exceptions import RayActorError
-        from ray.serve.exceptions import BackPressureError, ReplicaUnavailableError
+        from ray.serve.exceptions import ReplicaUnavailableError
 
         reason = ""
         for _ in range(execution.CRASHES + 1):
             try:
                 answer: ServiceAnswer = await self._replicas.answer.remote(what, asked)
                 return answer
-            except BackPressureError:
-                return ServiceAnswer(503, {"detail": f"{self._config.queue} requests wait already: try again later"})
             except (RayActorError, ReplicaUnavailableError) as error:
                 reason = type(error).__name__
         return ServiceAnswer(
             500, {"detail": f"{execution.CRASHES + 1} replicas were lost during this request ({reason})"}
         )
+
+
+def _room(config: ServiceConfig) -> int:
+    """Requests that may be answered or wait."""
+    return config.queue + AT_ONCE * config.replicas
 
 
 def check() -> None:
@@ -83,15 +101,14 @@ def serving(config: ServiceConfig, *, host: str, port: int) -> Iterator[None]:
     Raises
     ------
     UsageError
-        If there is no lake, or there are more replicas than Ray has cores.
+        If there is no lake, or there are more replicas and partitions than Ray has cores.
     PhonolakeError
         When Ray Serve is not installed, or does not start.
     """
     check()
     Lake.open(config.lake)
     execution.connect()
-    if config.replicas > execution.all_cores():
-        raise UsageError(f"each replica has a core, and Ray has {execution.all_cores()}; received {config.replicas}")
+    _check_cores(config)
     from ray import serve
 
     # Its log on standard error says nothing useful: it answers, or it does not start.
@@ -119,26 +136,35 @@ def serving(config: ServiceConfig, *, host: str, port: int) -> Iterator[None]:
             serve.shutdown()
 
 
+def _check_cores(config: ServiceConfig) -> None:
+    there, partitions = execution.all_cores(), config.partitions if config.partitions > 1 else 0
+    if config.replicas * (1 + partitions) > there:
+        own = f"each replica and each of its {partitions} partitions" if partitions else "each replica"
+        raise UsageError(f"{own} has a core, and Ray has {there}; received {config.replicas} replicas")
+
+
 def _application(config: ServiceConfig) -> Any:
     from ray import serve
 
+    # Of a GPU, for each process that searches; Ray knows parts of a ten-thousandth.
+    gpus = min(1.0, execution.gpus() * 10_000 // (config.replicas * config.partitions) / 10_000)
     replica: Any = serve.deployment(
         AnsweringReplica,
         name="answers",
         num_replicas=config.replicas,
         max_ongoing_requests=AT_ONCE,
-        max_queued_requests=config.queue,
-        ray_actor_options={"num_cpus": 1},
+        ray_actor_options={"num_cpus": 1, "num_gpus": gpus if config.partitions == 1 else 0},
         health_check_period_s=GLANCE_SECONDS,
     )
     gateway: Any = serve.deployment(
         serve.ingress()(Gateway),
         name="gateway",
-        # It only passes requests on; the queue is counted behind it.
-        max_ongoing_requests=10 * (config.queue + AT_ONCE * config.replicas),
+        max_ongoing_requests=_room(config) + REFUSED_AT_ONCE,
+        # Of the proxy. All of a burst that the queue has room for wait there for a moment.
+        max_queued_requests=_room(config),
         ray_actor_options={"num_cpus": 0},
     )
-    return gateway.bind(replica.bind(config), config)
+    return gateway.bind(replica.bind(config, gpus), config)
 
 
 def wait() -> None:

@@ -1,19 +1,21 @@
 """Index: FAISS indexes over the embeddings of each model, so that neighbours are found without reading them all.
 
 An index grows by segments: new vectors become a segment, which absorbs those that are at most twice as large, so that
-each vector is rewritten only a few times and there are few segments. The metadata of tracks is stored beside their
-vectors and updated when it changes.
+each vector is rewritten only a few times and there are few segments. None grows beyond a partition: of more vectors
+several segments are built, in parallel. The metadata of tracks is stored beside their vectors and updated when it
+changes.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from phonolake import progress
+from phonolake import execution, progress
 from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.files import TEMPORARY, remove, replacing_folder, sync
 from phonolake.lineage import digest
@@ -27,6 +29,7 @@ from phonolake.store import jobs
 from phonolake.store.attempts import attempts
 from phonolake.store.lake import Lake, Reads
 from phonolake.store.outcomes import Outcome, finish, now
+from phonolake.store.place import Place
 
 # A new segment absorbs those that are at most this many times as large.
 GROWTH = 2
@@ -34,6 +37,12 @@ GROWTH = 2
 SHORT = 0.01
 # No more than this share of a segment may be of shards that are no longer published.
 DEAD = 0.1
+# Vectors of the largest segment of a new index.
+PARTITION = 10_000_000
+# Settings that all segments of an index share.
+SHARED = ("kind", "recall", "seed")
+# Of one core.
+SECONDS_PER_VECTOR = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,9 @@ class Config:
         Required recall of the 10 nearest, below 1; likewise, .98 for a new one.
     seed : int, optional
         Seed of the training sample; likewise, 0 for a new one.
+    partition : int, optional
+        Most vectors of a segment, though a shard of embeddings is never split; likewise, ten million for a new one.
+        Segments that are larger are only cut up when it is given.
     licence : str, optional
         Only embeddings under licences of this kind.
     """
@@ -59,6 +71,7 @@ class Config:
     kind: str | None = None
     recall: float | None = None
     seed: int | None = None
+    partition: int | None = None
     licence: str | None = None
 
 
@@ -68,7 +81,7 @@ def run(config: Config) -> list[Outcome]:
     Raises
     ------
     UsageError
-        For an unknown kind of index or licence, or an invalid recall.
+        For an unknown kind of index or licence, or an invalid recall or partition.
     PhonolakeError
         When the lake has no embeddings.
     """
@@ -76,6 +89,8 @@ def run(config: Config) -> list[Outcome]:
         raise unknown("kind of index", config.kind, kinds.KINDS)
     if config.recall is not None and not 0 < config.recall < 1:
         raise UsageError(f"recall is a share of the nearest, above 0 and below 1; received {config.recall:g}")
+    if config.partition is not None and config.partition < 1:
+        raise UsageError(f"a partition has at least 1 vector; received {config.partition}")
     started = now()
     lake = Lake.open(config.lake)
     groups = licensed.opened(config.lake, config.licence).shards_by_family("embeddings")
@@ -111,10 +126,10 @@ def _index(lake: Lake, run_id: str, config: Config) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """The new state of an index: segments to keep, and shards of a new one."""
+    """The new state of an index: segments to keep, and the shards of each new one."""
 
     card: Card
-    new: tuple[SourceShard, ...]
+    new: list[tuple[SourceShard, ...]]
     is_there: bool
 
     @classmethod
@@ -124,27 +139,52 @@ class _Wanted:
             "kind": config.kind or known.get("kind", kinds.AUTO),
             "recall": config.recall or known.get("recall", recall.WANTED),
             "seed": known.get("seed", 0) if config.seed is None else config.seed,
+            "partition": config.partition or known.get("partition", PARTITION),
         }
+        # Earlier cards have no partition.
+        known = {"partition": PARTITION} | known
         published = indexed.published(lake, run_id)
-        serves = card is not None and card.format == faiss_index.FORMAT and card.settings == settings
+        serves = card is not None and card.format == faiss_index.FORMAT
+        serves = serves and all(known[name] == settings[name] for name in SHARED)
         kept: list[IndexSegment] = []
         if card is not None and serves and not config.again:
-            kept = [part for part in card.parts if indexed.dead_rows(part, published) <= DEAD * part.n]
+            most = config.partition or card.n
+            kept = [
+                part
+                for part in card.parts
+                if indexed.dead_rows(part, published) <= DEAD * part.n and (part.n <= most or len(part.shards) == 1)
+            ]
         missing = indexed.missing(kept, published)
         if missing:
-            kept = _larger(kept, sum(source.rows or 0 for source in missing))
+            kept = _larger(kept, sum(source.rows or 0 for source in missing), settings["partition"])
             missing = indexed.missing(kept, published)
         shown = indexed.shown(lake)
-        is_there = card is not None and not missing and card.parts == tuple(replace(part, shown=shown) for part in kept)
-        return cls(Card(run_id, tuple(kept), settings), missing, is_there)
+        is_there = card is not None and not missing and known == settings
+        is_there = is_there and card.parts == tuple(replace(part, shown=shown) for part in kept)
+        return cls(Card(run_id, tuple(kept), settings), _partitions(missing, settings["partition"]), is_there)
 
 
-def _larger(parts: list[IndexSegment], n: int) -> list[IndexSegment]:
+def _larger(parts: list[IndexSegment], n: int, most: int) -> list[IndexSegment]:
     """The segments that n new vectors do not absorb."""
     rest = sorted(parts, key=lambda part: part.n)
-    while rest and rest[0].n <= GROWTH * n:
+    # Only what is left beside full segments absorbs others.
+    n %= most
+    while rest and rest[0].n <= min(GROWTH * n, most - n):
         n += rest.pop(0).n
     return rest
+
+
+def _partitions(sources: tuple[SourceShard, ...], most: int) -> list[tuple[SourceShard, ...]]:
+    """Shards in their order, in groups of at most so many vectors, or of one shard."""
+    groups: list[tuple[SourceShard, ...]] = []
+    n = most
+    for source in sources:
+        n += source.rows or 0
+        if n > most:
+            groups.append(())
+            n = source.rows or 0
+        groups[-1] += (source,)
+    return groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,34 +219,78 @@ class _Change:
 
 def _write(change: _Change, lake: Lake, wanted: _Wanted) -> None:
     """Write the new state, and publish it."""
-    parts = list(wanted.card.parts)
-    if wanted.new:
-        new = _build(change, lake, wanted.new, wanted.card.settings)
-    else:
-        change.lock()
-    # Look up metadata under the lock, so that no track that was just forgotten comes back.
-    parts = [_with_shown(lake, change.folder, part) for part in parts]
-    change.finish(replace(wanted.card, parts=tuple([*parts, new] if wanted.new else parts)))
-
-
-def _build(change: _Change, lake: Lake, sources: tuple[SourceShard, ...], settings: dict[str, object]) -> IndexSegment:
-    """Write a new segment."""
-    recipe = building.BuildPlan(str(settings["kind"]), float(str(settings["recall"])), int(str(settings["seed"])))
-    n = sum(source.rows or 0 for source in sources)
-    name = digest([[s.file, s.rows, s.bytes] for s in sources] + [settings, faiss_index.FORMAT])
-    with replacing_folder(change.folder / name) as staging, indexed.showing(lake) as show:
-        d = indexed.values(lake, sources[0])
-        facts = building.build(staging, indexed.blocks(lake, sources), n, d, show, recipe)
-        for path in staging.iterdir():
-            sync(path)
-        if facts["recall"] < recipe.recall - SHORT:
-            say(
-                f"The index finds {facts['recall']:.1%} of the 10 nearest, and {recipe.recall:.1%} were wanted: "
-                "try another --kind."
-            )
+    with ExitStack() as staged:
+        new = _build(staged, change.folder, lake, wanted)
         # An index of unpublished shards would bring back forgotten tracks.
-        change.lock([source.file for source in sources])
-    return IndexSegment(name, sources, indexed.shown(lake), facts)
+        change.lock([source.file for part in new for source in part.shards])
+    # Look up metadata under the lock, so that no track that was just forgotten comes back.
+    parts = [_with_shown(lake, change.folder, part) for part in wanted.card.parts]
+    change.finish(replace(wanted.card, parts=(*parts, *new)))
+
+
+def _build(staged: ExitStack, folder: Path, lake: Lake, wanted: _Wanted) -> list[IndexSegment]:
+    """Write the new segments, which take their places when `staged` is left."""
+    settings = {name: wanted.card.settings[name] for name in SHARED}
+    tasks: dict[str, SegmentTask] = {}
+    for sources in wanted.new:
+        name = digest([[s.file, s.rows, s.bytes] for s in sources] + [settings, faiss_index.FORMAT])
+        staging = staged.enter_context(replacing_folder(folder / name))
+        tasks[name] = SegmentTask(lake.place, lake.versions(), staging, sources, building.BuildPlan(**settings))
+    facts = {task.staging: facts for task, facts in _built(list(tasks.values()))}
+    parts = [IndexSegment(name, t.sources, indexed.shown(lake), facts[t.staging]) for name, t in tasks.items()]
+    if parts:
+        _tell(Card(wanted.card.run_id, tuple(parts), settings), settings["recall"])
+    return parts
+
+
+def _tell(new: Card, recall: float) -> None:
+    assert new.recall is not None
+    if new.recall < recall - SHORT:
+        say(f"The index finds {new.recall:.1%} of the 10 nearest, and {recall:.1%} were wanted: try another --kind.")
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentTask:
+    """A segment to build into an empty folder.
+
+    Parameters
+    ----------
+    versions : dict of str to int
+        The state of the lake that is indexed.
+    """
+
+    lake: Place
+    versions: dict[str, int]
+    staging: Path
+    sources: tuple[SourceShard, ...]
+    recipe: building.BuildPlan
+
+    @property
+    def n(self) -> int:
+        """Number of its vectors."""
+        return sum(source.rows or 0 for source in self.sources)
+
+
+def _built(tasks: list[SegmentTask]) -> Iterable[tuple[SegmentTask, dict[str, Any]]]:
+    if len(tasks) < 2 or tasks[0].lake.is_remote:
+        # Machines that share object storage do not share this folder.
+        return [(task, build_segment(task)) for task in tasks]
+    cpus = max(1, min(execution.cores(), execution.all_cores() // len(tasks)))
+    return execution.imap(build_segment, tasks, cpus=cpus, seconds=sum(task.n for task in tasks) * SECONDS_PER_VECTOR)
+
+
+def build_segment(task: SegmentTask) -> dict[str, Any]:
+    """Write a segment; returns its facts for the card."""
+    # Of a worker that was lost.
+    for path in task.staging.iterdir():
+        remove(path)
+    lake = Lake(task.lake).pinned(task.versions)
+    d = indexed.values(lake, task.sources[0])
+    with indexed.showing(lake) as show:
+        facts = building.build(task.staging, indexed.blocks(lake, task.sources), task.n, d, show, task.recipe)
+    for path in task.staging.iterdir():
+        sync(path)
+    return facts
 
 
 def _with_shown(lake: Lake, folder: Path, part: IndexSegment) -> IndexSegment:

@@ -10,6 +10,7 @@ import numpy as np
 from phonolake.analysis.collection import neighbour_paths, query_vectors
 from phonolake.analysis.collection.published import Publication
 from phonolake.errors import AudioError, UsageError, unknown
+from phonolake.lookup.partitions import Partitions
 from phonolake.lookup.searched import Hit, Searched
 from phonolake.search.vectors import unit
 from phonolake.store.lake import Lake
@@ -117,10 +118,23 @@ class Searcher:
         Whether a query may name audio files of this machine.
     seconds : float, optional
         Time limit of a condition.
+    partitions : Partitions, optional
+        They search the segments of indexes; this process by default.
+    on_gpu : bool
+        Whether to put indexes onto a GPU, if there is one, which pays for many queries.
     """
 
-    def __init__(self, lake: Lake, *, files: bool = True, seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        *,
+        files: bool = True,
+        seconds: float | None = None,
+        partitions: Partitions | None = None,
+        on_gpu: bool = False,
+    ) -> None:
         self._lake, self.files, self._seconds = lake, files, seconds
+        self._partitions, self._on_gpu = partitions, on_gpu
         self._lock = threading.RLock()
         self._opened: Publication | None = None
         self._glanced = 0.0
@@ -261,7 +275,14 @@ class Searcher:
         if self._opened is None or self._opened.published != published:
             self.close()
             lake = self._lake if self._lake.is_pinned else self._lake.pinned()
-            self._opened = Publication(lake, published, files=self.files, seconds=self._seconds)
+            self._opened = Publication(
+                lake,
+                published,
+                files=self.files,
+                seconds=self._seconds,
+                partitions=self._partitions,
+                on_gpu=self._on_gpu,
+            )
         return self._opened
 
 

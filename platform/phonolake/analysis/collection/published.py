@@ -9,6 +9,7 @@ import numpy as np
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.lookup import indexed, runs
+from phonolake.lookup.partitions import Partitions
 from phonolake.lookup.searched import Hit, Searched
 from phonolake.search import index as faiss_index
 from phonolake.search.allowed import Allowed
@@ -27,9 +28,17 @@ class Publication:
     """One publication of a lake: a connection to it, and the requested embeddings."""
 
     def __init__(
-        self, lake: Lake, published: tuple[int, int] | None, *, files: bool = True, seconds: float | None = None
+        self,
+        lake: Lake,
+        published: tuple[int, int] | None,
+        *,
+        files: bool = True,
+        seconds: float | None = None,
+        partitions: Partitions | None = None,
+        on_gpu: bool = False,
     ) -> None:
         self.lake, self.files, self._seconds = lake, files, seconds
+        self._partitions, self._on_gpu = partitions, on_gpu
         self.published = published
         self._runs: list[runs.ModelRun] | None = None
         self._chosen: dict[tuple[str | None, bool], str] = {}
@@ -82,7 +91,8 @@ class Publication:
             return known
         self._looked = time.monotonic()
         if known is None or known.stamp != faiss_index.stamp(indexed.folder(self.lake, run_id)):
-            known = self._searched[run_id] = Searched(self.lake, run_id)
+            known = Searched(self.lake, run_id, partitions=self._partitions, on_gpu=self._on_gpu)
+            self._searched[run_id] = known
         return known
 
     def text_reader(self, run_id: str) -> Callable[[str], np.ndarray]:
