@@ -102,6 +102,16 @@ def test_a_part_that_is_called_like_another_is_named(installed: Path, tmp_path: 
         assert "report it" not in done.stderr
 
 
+def test_a_model_that_is_called_like_another_is_refused_where_that_one_is_wanted(tmp_path: Path) -> None:
+    (tmp_path / "twin.py").write_text('class CARD:\n    name = "scaled-mfcc"\n')
+    (tmp_path / "twin-1.0.dist-info").mkdir()
+    (tmp_path / "twin-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: twin\nVersion: 1.0\n")
+    (tmp_path / "twin-1.0.dist-info" / "entry_points.txt").write_text("[phonolake.models]\npart = twin\n")
+    done = run(tmp_path, tmp_path, "from phonolake.models import registry; registry.get('scaled-mfcc')", "")
+    assert done.returncode == 1
+    assert "both bring a part called 'scaled-mfcc'" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "broken"),
     [

@@ -50,6 +50,20 @@ def module(package: str, attribute: str, kind: str, name: str) -> ModuleType:
     return found[name]
 
 
+@cache
+def own(package: str, attribute: str, name: str) -> ModuleType | None:
+    """The module of this package that is called like its part `name`, without the cost of importing the others.
+
+    None if there is no such module, or if other packages bring parts of this kind: another could have that name.
+    """
+    folder, called = importlib.import_module(package).__path__, name.replace("-", "_")
+    if entry_points(group=package) or called not in {entry.name for entry in pkgutil.iter_modules(folder)}:
+        return None
+    found = importlib.import_module(f"{package}.{called}")
+    part = getattr(found, attribute, None)
+    return found if part is not None and part.name == name else None
+
+
 def _own(package: str) -> Iterator[ModuleType]:
     for entry in pkgutil.iter_modules(importlib.import_module(package).__path__):
         yield importlib.import_module(f"{package}.{entry.name}")

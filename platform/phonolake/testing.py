@@ -148,7 +148,8 @@ def check_network(name: str, *, n_frames: int | None = None) -> None:
 
     from phonolake.inference import inputs
     from phonolake.models import registry, storage
-    from phonolake.models.registry import Network, NetworkCard
+    from phonolake.models.network import Network
+    from phonolake.models.registry import NetworkCard
     from phonolake.training.recipe import Recipe
 
     model = registry.get(name)

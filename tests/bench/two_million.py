@@ -213,22 +213,30 @@ def make(root: Path, n_tracks: int) -> tuple[Path, Path]:
 
 # -- what commands take ------------------------------------------------------------------------------------------------
 
+# Linux counts the memory of the process that starts a command as the command's own: so a small one starts it.
+STARTER = """
+import os, sys, time
+started = time.perf_counter()
+silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+_, status, used = os.wait4(os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=silent), 0)
+print(time.perf_counter() - started, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
 
 def measure(words: list[str], music: Path, lake: Path, track_id: str = "") -> Cost:
     """Run a command of phonolake on the lake."""
     command = [word.format(music=music, track_id=track_id) for word in words] + ["--lake", str(lake), "--format", "csv"]
     command += ["--workers", "0"] if words[0] in ("ingest", "extract", "score") else []
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "phonolake.cli.main", *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    done = subprocess.run(
+        [sys.executable, "-c", STARTER, sys.executable, "-m", "phonolake.cli.main", *command],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert process.stderr is not None
-    told = process.stderr.read().decode()
-    _, status, used = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    if status:
-        raise SystemExit(f"{' '.join(command)}: {told}")
-    return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}: {done.stderr}")
+    return Cost(*map(float, done.stdout.split()))
 
 
 def point_query(lake: Path, track_id: str, repeats: int = 9) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from phonolake.models import registry, storage
-from phonolake.models.registry import Network
+from phonolake.models.network import Network
 from phonolake.training.recipe import Recipe
 
 N_CLASSES, N_FRAMES = 3, 40

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from phonolake.errors import UsageError
-from phonolake.models import registry
+from phonolake.models import registry, storage
 
 NOT_NEEDED = [
     "sklearn",
@@ -66,6 +68,26 @@ print(len(registry.cards()), registry.get("k2c2").build(2, n_frames=10, seed=0).
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(len(registry.names())), "2"]
+
+
+def test_an_estimator_is_asked_without_torch(tmp_path: Path) -> None:
+    """Its import takes longer than all else that the scores of a few new tracks need."""
+    scaler = registry.get("scaled-mfcc").build(seed=0).fit(np.arange(12.0).reshape(4, 3))
+    stored = storage.save(scaler, {"model": "scaled-mfcc", "build": {"seed": 0}, "classes": []}, tmp_path / "model")
+    program = """
+import sys
+from pathlib import Path
+import numpy as np
+import phonolake.stages.score
+from phonolake.inference.predictor import Predictor
+from phonolake.models import registry
+scored = Predictor.load(Path(sys.argv[1])).score(np.array([4.5, 5.5, 6.5]))
+print(*scored.embedding, "torch" in sys.modules, registry.Network.__module__)
+"""
+    done = subprocess.run([sys.executable, "-c", program, stored], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    # Other packages import the class from where it stood once.
+    assert done.stdout.split() == ["0.0", "0.0", "0.0", "False", "phonolake.models.network"]
 
 
 def test_metrics_need_only_numpy() -> None:

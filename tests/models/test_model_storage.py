@@ -12,7 +12,7 @@ from sklearn.gaussian_process import GaussianProcessClassifier
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.models import k2c2, logistic_regression, storage
-from phonolake.models.loaded import CHUNK
+from phonolake.models.loaded_network import CHUNK
 
 BUILD = {"n_classes": 2, "n_frames": 16, "seed": 0}
 CARD: dict[str, Any] = {"model": "k2c2", "build": BUILD, "classes": ["a", "b"], "activation": "softmax"}

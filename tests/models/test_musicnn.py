@@ -18,7 +18,7 @@ from phonolake.errors import PhonolakeError, UsageError
 from phonolake.features import contract
 from phonolake.models import musicnn_vgg, registry
 from phonolake.models.importers import musicnn_package, musicnn_weights
-from phonolake.models.registry import Network
+from phonolake.models.network import Network
 from phonolake.records import Hertz
 
 from . import tf_files

@@ -21,7 +21,8 @@ from phonolake.inference import products
 from phonolake.inference.predictor import Predictor
 from phonolake.lineage import digest
 from phonolake.models import registry, storage
-from phonolake.models.registry import Model, Network, NetworkCard
+from phonolake.models.network import Network
+from phonolake.models.registry import Model, NetworkCard
 from phonolake.stages import crossval, examples, fitting, score, train
 from phonolake.stages.examples import Examples
 from phonolake.store import query, schema, trained, unfinished

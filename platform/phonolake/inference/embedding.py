@@ -8,7 +8,7 @@ from phonolake.errors import UsageError
 from phonolake.inference.outside import OutsideRecording
 from phonolake.inference.predictor import Predictor
 from phonolake.inference.vector_inputs import Embeddings
-from phonolake.models.loaded import LoadedNetwork
+from phonolake.models.loaded_network import LoadedNetwork
 from phonolake.store import trained
 from phonolake.store.lake import Lake
 

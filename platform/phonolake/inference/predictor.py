@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.parquet as pq
-import torch
 
 from phonolake.errors import AudioError, UsageError
 from phonolake.inference import inputs, rows
@@ -26,8 +26,12 @@ from phonolake.inference.series_inputs import DecodedInput, SeriesInput
 from phonolake.inference.transforms import Transforms
 from phonolake.inference.vector_inputs import VectorInput
 from phonolake.models import registry, storage
-from phonolake.models.loaded import EMBEDDING, LoadedModel, LoadedNetwork
+from phonolake.models.loaded import EMBEDDING, LoadedModel
+from phonolake.models.registry import NetworkCard
 from phonolake.records import Hertz
+
+if TYPE_CHECKING:  # who asks an estimator need not wait for torch
+    from phonolake.models.loaded_network import LoadedNetwork
 
 # Windows per forward pass: short tracks are scored together, and an hour of music does not fill the
 # memory.
@@ -113,8 +117,9 @@ class Predictor:
         UsageError
             For a layer of a model that is not a network, or an unknown layer.
         """
-        if layer is not None and not isinstance(self.model, LoadedNetwork):
-            raise UsageError(f"{self.model.card['model']} has no layers: leave --layer out")
+        name = self.model.card["model"]
+        if layer is not None and not isinstance(registry.get(name).CARD, NetworkCard):
+            raise UsageError(f"{name} has no layers: leave --layer out")
         if isinstance(self.input, VectorInput):
             return self._score_vectors(*self.input.read(path), wanted)
         assert isinstance(self.input, SeriesInput)
@@ -226,17 +231,25 @@ class Predictor:
 
     def _transformed(self, x: np.ndarray) -> np.ndarray:
         """The network's input, computed on its device."""
-        if not isinstance(self.model, LoadedNetwork) or self.transforms == Transforms():
+        if self.transforms == Transforms():
             return x
+        import torch
+
         with torch.inference_mode():
-            ready: np.ndarray = self.transforms(torch.from_numpy(x).to(self.model.device)).cpu().numpy()
+            ready: np.ndarray = self.transforms(torch.from_numpy(x).to(self._network.device)).cpu().numpy()
         return ready
 
     def _listening(self, layer: str | None) -> AbstractContextManager[list[np.ndarray]]:
         if layer in (None, EMBEDDING):
             return nullcontext([])
+        return self._network.listening(layer)
+
+    @property
+    def _network(self) -> "LoadedNetwork":
+        from phonolake.models.loaded_network import LoadedNetwork
+
         assert isinstance(self.model, LoadedNetwork)
-        return self.model.listening(layer)
+        return self.model
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from phonolake.errors import PhonolakeError
 from phonolake.models import registry
-from phonolake.models.registry import Network, NetworkCard
+from phonolake.models.network import Network
+from phonolake.models.registry import NetworkCard
 
 # Classes that parameters are counted with where a paper does not fix them, and frames where any length will do.
 N_CLASSES, N_FRAMES = 50, 1360

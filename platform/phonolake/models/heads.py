@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from phonolake.errors import UsageError
-from phonolake.models.registry import Network
+from phonolake.models.network import Network
 
 
 class LinearHead(Network):

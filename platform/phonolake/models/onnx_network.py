@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from phonolake.errors import PhonolakeError, UsageError
-from phonolake.models.registry import Network, NetworkCard
+from phonolake.models.network import Network
+from phonolake.models.registry import NetworkCard
 
 FOREIGN = NetworkCard(
     name="onnx",

@@ -15,22 +15,25 @@ wrapper of imported networks of any shape defines its card as `FOREIGN`: `get` f
 do not contain it.
 
 The packages that only some models need are imported inside functions, so that listing the models needs nothing but
-numpy and torch.
+numpy and torch. To find one that is called like its module nothing but that module is imported.
 
-Shape suffixes: B batch, F mel bands, T frames, K classes, E embedding values, D columns.
+Shape suffixes: F mel bands, T frames, S samples, D columns.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache, partial
-from typing import Any, ClassVar, Protocol
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
-from torch import Tensor, nn
 
 from phonolake import registry
-from phonolake.errors import UsageError, unknown
+from phonolake.errors import unknown
+
+if TYPE_CHECKING:
+    from phonolake.models.network import Network
 
 _PACKAGE = "phonolake.models"
 
@@ -117,47 +120,6 @@ class ExtractorCard(ModelCard):
     learns: ClassVar[bool] = False
 
 
-class Network(nn.Module):
-    """The interface of networks besides `forward(x) -> logits_BK`, with x_BFT, x_BCFT (images) or x_BS (audio)."""
-
-    def embed(self, x: Tensor) -> Tensor:
-        """Compute the embedding_BE of each input."""
-        raise NotImplementedError
-
-    def classify(self, embedding_BE: Tensor) -> Tensor:
-        """Compute the logits_BK from the result of `embed`, equal to those of `forward`."""
-        raise NotImplementedError
-
-    def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute embedding_BE and logits_BK in one pass."""
-        embedding_BE = self.embed(x)
-        return embedding_BE, self.classify(embedding_BE)
-
-    def label_vectors(self) -> np.ndarray:
-        """The output weights_KD: one row per class.
-
-        Raises
-        ------
-        UsageError
-            If the logits are not a linear map of the embedding, so that no weights stand for a class.
-        """
-        raise UsageError(f"{type(self).__name__} has no linear output layer, so it has no label vectors.")
-
-    def embed_text(self, text: str) -> np.ndarray:
-        """The vector (E,) of a text, in the same space as those of audio.
-
-        Raises
-        ------
-        UsageError
-            If the network reads no texts.
-        """
-        raise UsageError(f"{type(self).__name__} has no text tower, so it cannot read {text!r}.")
-
-    def penalty(self) -> Tensor | None:
-        """A term that training adds to the loss, such as the L2 norm of some layers; None for none."""
-        return None
-
-
 class Extractor(Protocol):
     """A fixed map from an input to named features."""
 
@@ -211,6 +173,8 @@ def get(name: str) -> Model:
     UsageError
         If there is no such model; the message lists those that there are.
     """
+    if module := registry.own(_PACKAGE, "CARD", name):
+        return _model(module.CARD, module)
     if name in foreign():
         return foreign()[name]
     if name not in models():
@@ -241,14 +205,22 @@ def foreign() -> dict[str, Model]:
 @cache
 def models() -> dict[str, Model]:
     """Every model by its name."""
-    found = {
-        name: Model(
-            module.CARD, module.build, getattr(module, "blank", module.build), getattr(module, "NEEDS", Needs())
-        )
-        for name, module in registry.modules(_PACKAGE, "CARD").items()
-    }
+    found = {name: _model(module.CARD, module) for name, module in registry.modules(_PACKAGE, "CARD").items()}
     for name, module in registry.modules(_PACKAGE, "CARDS").items():
         (card,) = (card for card in module.CARDS if card.name == name)
-        build, blank = module.build, getattr(module, "blank", module.build)
-        found[name] = Model(card, partial(build, name), partial(blank, name), getattr(module, "NEEDS", Needs()))
+        model = _model(card, module)
+        found[name] = replace(model, build=partial(model.build, name), blank=partial(model.blank, name))
     return dict(sorted(found.items()))
+
+
+def _model(card: ModelCard, module: ModuleType) -> Model:
+    return Model(card, module.build, getattr(module, "blank", module.build), getattr(module, "NEEDS", Needs()))
+
+
+def __getattr__(name: str) -> "type[Network]":
+    """`Network`, which stood here: other packages import it from this module."""
+    if name != "Network":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from phonolake.models.network import Network  # late: it brings torch
+
+    return Network

@@ -5,25 +5,32 @@ it: only types on skops' own list of trusted types and on the model's card are e
 """
 
 import json
+import sys
 import zipfile
 import zlib
 from collections.abc import Mapping
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.files import read_folder, replacing_folder, standing
 from phonolake.models import registry
-from phonolake.models.loaded import ACTIVATIONS, LoadedModel, wrap
-from phonolake.models.registry import Network, NetworkCard
+from phonolake.models.loaded import LoadedModel, wrap
+from phonolake.models.registry import NetworkCard
+
+if TYPE_CHECKING:  # to load an estimator, nobody waits for torch
+    from phonolake.models.network import Network
 
 CARD_FILE = "card.json"
 NETWORK_FILE = "model.safetensors"
 ESTIMATOR_FILE = "model.skops"
+
+# skops imports all of scikit-learn to list its estimators, and with it this module, which imports torch.
+_TORCH_ADAPTER = "sklearn.externals.array_api_compat.torch"
 
 # Errors for a damaged skops archive, from the packing to the objects.
 _DAMAGE = (
@@ -96,6 +103,16 @@ def load(folder: Path, *, device: str = "cpu") -> LoadedModel:
     return read_folder(Path(folder), partial(_load, device=device))
 
 
+def import_for(name: str) -> None:
+    """Import all that `load` needs for a model of the registry, so that workers that are forked later do not wait."""
+    if isinstance(registry.get(name).CARD, NetworkCard):
+        import safetensors.torch  # noqa: F401
+
+        import phonolake.models.loaded_network  # noqa: F401
+    else:
+        _skops()
+
+
 def _load(folder: Path, *, device: str) -> LoadedModel:
     card = read_card(folder)
     module = registry.get(card["model"])
@@ -130,6 +147,9 @@ def _missing_keys(card: Mapping[str, Any]) -> list[str]:
 
 
 def _check_fit(model: Any, card: Mapping[str, Any]) -> None:
+    from phonolake.models.loaded_network import ACTIVATIONS
+    from phonolake.models.network import Network
+
     module = registry.get(card["model"])
     n_columns = len(card["classes"])
     if isinstance(module.CARD, NetworkCard) != isinstance(model, Network):
@@ -158,15 +178,15 @@ def _article(kind: str) -> str:
 
 def write_weights(model: Any, folder: Path) -> None:
     """Write the weights of a model into its folder."""
+    from phonolake.models.network import Network
+
     if isinstance(model, Network):
         from safetensors.torch import save_file
 
         weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
         save_file(weights, folder / NETWORK_FILE)
     else:
-        import skops.io
-
-        (folder / ESTIMATOR_FILE).write_bytes(_canonical_skops(skops.io.dumps(model)))
+        (folder / ESTIMATOR_FILE).write_bytes(_canonical_skops(_skops().dumps(model)))
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -183,7 +203,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     return card
 
 
-def _read_weights(network: Network, path: Path) -> None:
+def _read_weights(network: "Network", path: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -194,11 +214,11 @@ def _read_weights(network: Network, path: Path) -> None:
 
 
 def _read_estimator(path: Path, trusted_types: tuple[str, ...]) -> Any:
-    import skops.io
+    skops = _skops()
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
-        return skops.io.load(path, trusted=list(trusted_types))
+        return skops.load(path, trusted=list(trusted_types))
     except UntrustedTypesFoundException as error:
         raise PhonolakeError(
             f"{path} holds types that this model does not need, so it was not opened: {error} "
@@ -206,6 +226,19 @@ def _read_estimator(path: Path, trusted_types: tuple[str, ...]) -> Any:
         ) from error
     except _DAMAGE as error:
         raise PhonolakeError(f"{path} cannot be read as a model ({error!r}); store the model again.") from error
+
+
+def _skops() -> Any:
+    """`skops.io`, imported without torch, for which estimators would wait longer than for all else."""
+    hidden = _TORCH_ADAPTER not in sys.modules
+    if hidden:
+        sys.modules[_TORCH_ADAPTER] = None  # type: ignore[assignment]
+    try:
+        import skops.io
+    finally:
+        if hidden:
+            del sys.modules[_TORCH_ADAPTER]
+    return skops.io
 
 
 def _canonical_skops(dump: bytes) -> bytes:

@@ -18,7 +18,8 @@ from phonolake.errors import UsageError
 from phonolake.models import initial
 from phonolake.models.heads import check_classes
 from phonolake.models.importers import imagenet
-from phonolake.models.registry import ModelCard, Network, NetworkCard
+from phonolake.models.network import Network
+from phonolake.models.registry import ModelCard, NetworkCard
 
 SIDE = 216  # pixels
 N_HIDDEN, DROPOUT, L2 = 512, 0.3, 1e-3

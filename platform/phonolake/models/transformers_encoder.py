@@ -16,7 +16,8 @@ from torch import Tensor
 
 from phonolake.errors import PhonolakeError, UsageError
 from phonolake.models.initial import seeded
-from phonolake.models.registry import Network, NetworkCard
+from phonolake.models.network import Network
+from phonolake.models.registry import NetworkCard
 
 FOREIGN = NetworkCard(
     name="transformers",

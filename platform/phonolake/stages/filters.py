@@ -17,7 +17,8 @@ from phonolake.lookup import licences, licensed, runs
 from phonolake.models import filters as listening
 from phonolake.models import home, storage
 from phonolake.models.filters import Layer
-from phonolake.models.loaded import LoadedModel, LoadedNetwork
+from phonolake.models.loaded import LoadedModel
+from phonolake.models.loaded_network import LoadedNetwork
 from phonolake.models.sample_level import SR, SampleCNN
 from phonolake.store import catalog, trained
 from phonolake.store.lake import Lake

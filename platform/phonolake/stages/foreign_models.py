@@ -13,7 +13,7 @@ from phonolake.features import contract
 from phonolake.inference.outside import RecordingFile
 from phonolake.lineage import CODE_VERSION, digest
 from phonolake.models import home, registry, storage
-from phonolake.models.registry import Network
+from phonolake.models.network import Network
 from phonolake.records import Seconds
 from phonolake.stages import imported
 from phonolake.stages.import_model import register

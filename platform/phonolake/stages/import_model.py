@@ -23,8 +23,8 @@ from phonolake.lineage import CODE_VERSION, canonical, digest
 from phonolake.models import choi_msd, home, registry, storage
 from phonolake.models.choi_msd import ChoiTagger
 from phonolake.models.importers import choi_weights, musicnn_weights
-from phonolake.models.loaded import LoadedNetwork
-from phonolake.models.registry import Network
+from phonolake.models.loaded_network import LoadedNetwork
+from phonolake.models.network import Network
 from phonolake.progress import say
 from phonolake.records import Hertz
 from phonolake.sources import contract

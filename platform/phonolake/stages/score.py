@@ -16,7 +16,7 @@ from phonolake.inference.vector_inputs import Embeddings
 from phonolake.lineage import CODE_VERSION, digest
 from phonolake.lookup import licensed, runs
 from phonolake.lookup.runs import ModelRun
-from phonolake.models import registry
+from phonolake.models import registry, storage
 from phonolake.models.loaded import EMBEDDING
 from phonolake.models.registry import NetworkCard
 from phonolake.records import TEST
@@ -163,9 +163,9 @@ def _score(lake: Lake, tasks: list[Task], device: str, seconds: float, advance: 
     """Estimators on the processors; networks too, or on GPUs, one for each actor."""
     if not tasks:
         return
-    # Late, since it takes seconds: where nothing is to be scored, nobody waits for it. Before workers are forked.
-    import phonolake.inference.predictor  # noqa: F401
-
+    # It takes seconds: where nothing is to be scored, nobody waits for it. Before workers are forked.
+    for architecture in {task.architecture for task in tasks}:
+        storage.import_for(architecture)
     gpus = execution.gpus() if device != "cpu" else 0
     if device.startswith("cuda") and not gpus:
         raise UsageError("GPUs are requested, but Ray has none: try --device cpu")

@@ -28,7 +28,7 @@ from phonolake.inference.outside import Excerpt, RecordingFile
 from phonolake.inference.predictor import Predictor
 from phonolake.lookup import kinship
 from phonolake.metrics import bootstrap
-from phonolake.models.loaded import LoadedNetwork
+from phonolake.models.loaded_network import LoadedNetwork
 from phonolake.records import Seconds
 from phonolake.search.vectors import unit
 from phonolake.store import query, tracks

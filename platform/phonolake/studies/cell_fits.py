@@ -18,7 +18,7 @@ from phonolake.inference.predictor import Predictor, Scored
 from phonolake.inference.series_inputs import StoredSpectrogram
 from phonolake.metrics import classification
 from phonolake.models import registry
-from phonolake.models.loaded import LoadedNetwork
+from phonolake.models.loaded_network import LoadedNetwork
 from phonolake.models.registry import NetworkCard
 from phonolake.records import TEST, TRAIN, VALID
 from phonolake.stages import fitting

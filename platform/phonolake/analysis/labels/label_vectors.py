@@ -90,7 +90,7 @@ def label_vectors(
     """
     # Late: these import torch, and the rest needs numpy only.
     from phonolake.models import registry, storage
-    from phonolake.models.loaded import LoadedNetwork
+    from phonolake.models.loaded_network import LoadedNetwork
     from phonolake.models.registry import NetworkCard
 
     networks = {card.name for card in registry.cards() if isinstance(card, NetworkCard)}
@@ -115,7 +115,7 @@ def label_vectors_at_home(model: str) -> tuple[tuple[str, ...], np.ndarray]:
         When it is not there, or is no network.
     """
     from phonolake.models import home
-    from phonolake.models.loaded import LoadedNetwork
+    from phonolake.models.loaded_network import LoadedNetwork
 
     loaded = home.load(model)
     if not isinstance(loaded, LoadedNetwork):

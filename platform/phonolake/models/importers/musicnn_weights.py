@@ -11,7 +11,7 @@ from phonolake.errors import PhonolakeError
 from phonolake.models import choi_msd, musicnn, musicnn_vgg, registry
 from phonolake.models.importers import musicnn_package, tf_checkpoint, tf_graph
 from phonolake.models.importers.musicnn_package import DATA, INDEX, META
-from phonolake.models.registry import Network
+from phonolake.models.network import Network
 
 # In the order of the outputs.
 MTT_TAGS = (

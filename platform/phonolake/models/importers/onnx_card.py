@@ -17,7 +17,7 @@ import torch
 
 from phonolake.errors import PhonolakeError, UsageError, unknown
 from phonolake.files import sha256
-from phonolake.models.loaded import ACTIVATIONS
+from phonolake.models.loaded_network import ACTIVATIONS
 from phonolake.models.onnx_network import AXES, FOREIGN, OnnxNetwork
 
 MOST_BYTES = 2 << 30
