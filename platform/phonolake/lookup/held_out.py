@@ -14,6 +14,7 @@ from phonolake.errors import PhonolakeError, UsageError
 from phonolake.lookup import probabilities
 from phonolake.lookup.label_matrix import check_source, places
 from phonolake.lookup.probabilities import Probabilities
+from phonolake.records import TEST
 
 # For more models only the mean is used.
 MOST_MODELS = 8
@@ -87,15 +88,15 @@ def read_held_out(
         When no labelled track has a held-out prediction.
     """
     check_source(connection, source)
-    asked = "WHERE $2 IS NULL OR track_id IN (SELECT track_id FROM tracks WHERE dataset = $2)"
-    said = f"FROM held_out(model_or_run := $1) {asked}"
-    names = connection.execute(f"SELECT DISTINCT model {said} ORDER BY model", [model, dataset]).fetchall()
-    # A named run is used alone: other runs of its model predicted something else.
-    wanted = [name for (name,) in names] if model is None and 1 < len(names) <= MOST_MODELS else [model]
-    own = [
-        probabilities.read(connection, f"SELECT track_id, label, probability {said}", [name, dataset])
-        for name in wanted
-    ]
+    asked = "$2 IS NULL OR track_id IN (SELECT track_id FROM tracks WHERE dataset = $2)"
+    wanted = [model]
+    if model is None:
+        judged = f"SELECT DISTINCT model FROM predictions WHERE part = $1 AND ({asked}) ORDER BY model"
+        names = [name for (name,) in connection.execute(judged, [TEST, dataset]).fetchall()]
+        # Named runs are used alone: other runs of the model predicted something else.
+        wanted = names if 1 < len(names) <= MOST_MODELS else [None]
+    said = f"SELECT track_id, label, probability FROM held_out(model_or_run := $1) WHERE {asked}"
+    own = [probabilities.read(connection, said, [name, dataset]) for name in wanted]
     found = own[0] if len(own) == 1 else _mean(own)
     given = connection.sql(
         "SELECT DISTINCT track_id, label FROM labels_by($1) WHERE value = 1", params=[source]
@@ -114,8 +115,8 @@ def read_held_out(
 
 def _mean(own: Sequence[Probabilities]) -> Probabilities:
     """The mean over several models, for each prediction over those that have it."""
-    track_ids = sorted({track_id for one in own for track_id in one.track_ids})
-    labels = sorted({label for one in own for label in one.labels})
+    track_ids = tuple(sorted({track_id for one in own for track_id in one.track_ids}))
+    labels = tuple(sorted({label for one in own for label in one.labels}))
     sum_NL = np.zeros((len(track_ids), len(labels)))
     n_NL = np.zeros(sum_NL.shape, np.int32)
     for one in own:
@@ -124,7 +125,7 @@ def _mean(own: Sequence[Probabilities]) -> Probabilities:
         sum_NL[place] += np.where(said_NL, one.P_NL, 0)
         n_NL[place] += said_NL
     with np.errstate(invalid="ignore"):
-        return Probabilities(tuple(track_ids), tuple(labels), sum_NL / n_NL)
+        return Probabilities(track_ids, labels, sum_NL / n_NL)
 
 
 def _aligned(found: Probabilities, held: HeldOut) -> np.ndarray | None:

@@ -90,7 +90,9 @@ def coded(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
 
 
 def places(values: pa.ChunkedArray | Sequence[str], among: Sequence[str]) -> np.ndarray:
-    """The position of each value in a list, -1 for missing ones."""
+    """The position of each value in a list of distinct ones, -1 for missing ones."""
+    if isinstance(values, tuple) and values == among:
+        return np.arange(len(values))
     wanted = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([pa.array(values, pa.string())])
     return pc.fill_null(pc.index_in(wanted, pa.array(among, pa.string())), -1).to_numpy().astype(np.int64)
 
