@@ -27,6 +27,7 @@ from phonolake import execution
 from phonolake.analysis.collection.neighbours import Searcher
 from phonolake.lookup import indexed
 from phonolake.search import index as searching
+from phonolake.search import kinds
 from phonolake.search.library import loaded
 from phonolake.search.segment import Segment
 from phonolake.serve.partitions import RayPartitions
@@ -110,9 +111,14 @@ def overhead(lake: Lake, repeats: int) -> None:
 
 
 def partitioned(lake: Lake, n: int, repeats: int) -> None:
-    """Print the times of one process and of partitions of the same segments, twice as many, in turn."""
+    """Print the times of one process and of partitions of the same segments, twice as many, in turn.
+
+    They are searched exactly, so that a question takes long with few vectors. FAISS has one thread everywhere, as in
+    `phonolake serve`.
+    """
+    loaded().omp_set_num_threads(1)
     rows = sum(source.rows or 0 for source in indexed.published(lake, made_lakes.RUN).values())
-    index.run(index.Config(str(lake.root), partition=max(1, rows // (2 * n))))
+    index.run(index.Config(str(lake.root), kind=kinds.FLAT, partition=max(1, rows // (2 * n))))
     card = searching.read_card(indexed.folder(lake, made_lakes.RUN))
     assert card is not None
     print(f"{len(card.parts)} segments of {max(part.n for part in card.parts):,}: {card.kinds}")

@@ -79,11 +79,10 @@ def main(lake: Lake, n: int, rates: list[float], seconds: float, replicas: int) 
         for rate in rates:
             before = os.getloadavg()[0]
             found = asyncio.run(load(port, rng.integers(0, n, int(rate * seconds)).tolist(), rate))
-            refused = sum(status == 503 for status, _ in found)
-            failed = sum(status not in (200, 503) for status, _ in found)
-            answered = [took for status, took in found if status == 200]
-            told(f"{rate:g} requests/s for {seconds:g} s", answered)
-            print(f"    {len(answered)} answered, {refused} refused (503), {failed} failed; load before {before:.1f}")
+            print(f"{rate:g} requests/s for {seconds:g} s, load before {before:.1f}")
+            for status in sorted({status for status, _ in found}):
+                taken = [took for each, took in found if each == status]
+                told(f"    {len(taken)} with status {status}", taken)
 
 
 if __name__ == "__main__":
