@@ -8,7 +8,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from types import ModuleType
 
 from phonolake.errors import PhonolakeError, unknown
@@ -44,6 +44,8 @@ def modules(package: str, attribute: str) -> dict[str, ModuleType]:
 
 def module(package: str, attribute: str, kind: str, name: str) -> ModuleType:
     """The module that goes by `name`; an unknown name raises a `UsageError` that lists the known ones."""
+    if (alone := own(package, attribute, name)) is not None:
+        return alone
     found = modules(package, attribute)
     if name not in found:
         raise unknown(kind, name, found)
@@ -57,11 +59,10 @@ def own(package: str, attribute: str, name: str) -> ModuleType | None:
     None if there is no such module, or if other packages bring parts of this kind: another could have that name.
     """
     folder, called = importlib.import_module(package).__path__, name.replace("-", "_")
-    if entry_points(group=package) or called not in {entry.name for entry in pkgutil.iter_modules(folder)}:
+    if _entries(package) or called not in {entry.name for entry in pkgutil.iter_modules(folder)}:
         return None
     found = importlib.import_module(f"{package}.{called}")
-    part = getattr(found, attribute, None)
-    return found if part is not None and part.name == name else None
+    return found if getattr(getattr(found, attribute, None), "name", None) == name else None
 
 
 def _own(package: str) -> Iterator[ModuleType]:
@@ -70,8 +71,18 @@ def _own(package: str) -> Iterator[ModuleType]:
 
 
 def _of_others(group: str) -> Iterator[ModuleType]:
-    for entry in sorted(entry_points(group=group), key=lambda entry: (entry.name, entry.value)):
+    for entry in sorted(_entries(group), key=lambda entry: (entry.name, entry.value)):
         yield _loaded(entry)
+
+
+def _entries(group: str) -> EntryPoints:
+    return _all_entries().select(group=group)
+
+
+@cache
+def _all_entries() -> EntryPoints:
+    """Entry points of all installed packages, read once: each time it takes as long as a small query."""
+    return entry_points()
 
 
 def _loaded(entry: EntryPoint) -> ModuleType:

@@ -188,10 +188,10 @@ class Replica:
             rows = rows.set_column(place, rows.schema.field(place), pa.array(put[column], pa.string()))
         return rows
 
-    def commit(self, found: list[dict[str, list[Shard]]]) -> None:
-        """Publish what was added."""
+    def commit(self, found: list[dict[str, list[Shard]]]) -> dict[str, int]:
+        """Publish what was added; returns the versions of all tables."""
         added = {table: [shard for shards in found for shard in shards[table]] for table in self._templates}
-        self.lake.commit({table: Change(self._schemas[table], shards) for table, shards in added.items()})
+        return self.lake.commit({table: Change(self._schemas[table], shards) for table, shards in added.items()})
 
 
 def make(root: Path, n_tracks: int) -> tuple[Path, Path]:
@@ -251,6 +251,11 @@ def point_query(lake: Path, track_id: str, repeats: int = 9) -> tuple[float, flo
     return statistics.median(times[0]), statistics.median(times[1])
 
 
+def point_query_line(lake: Path, track_id: str) -> str:
+    opened, again = point_query(lake, track_id)
+    return f"{'point query in Python':24}{opened:8.3f}; on an open connection {again * 1000:.1f} ms"
+
+
 def report(n_tracks: int, root: Path, *, verify: bool) -> Iterator[str]:
     """Lines of a table: a command, its seconds, its CPU seconds and its megabytes."""
     started = time.perf_counter()
@@ -272,10 +277,28 @@ def report(n_tracks: int, root: Path, *, verify: bool) -> Iterator[str]:
     track_id = f"music:{written[0].relative_to(music)}"
     for question, words in QUESTIONS.items():
         yield line(question, measure(words, music, lake, track_id))
-    opened, again = point_query(lake, track_id)
-    yield f"{'point query in Python':24}{opened:8.3f}; on an open connection {again * 1000:.1f} ms"
+    yield point_query_line(lake, track_id)
     if verify:
         yield line("verify", measure(["verify"], music, lake))
+
+
+def report_commits(n: int, root: Path) -> Iterator[str]:
+    """Lines about a lake that grows by a shard of each table with each of n commits, as by small ingests."""
+    music, folder = make(root, PER_SHARD)
+    lake = Lake.open(folder)
+    replica, spent = Replica(lake, music), []
+    for k in range(n):
+        added = replica.add(f"{k:0{len(FOLDER)}d}")
+        started = time.process_time()
+        compact(lake.pinned(replica.commit([added])))
+        spent.append(time.process_time() - started)
+    tenth = max(1, n // 10)
+    few, many = (statistics.mean(part) for part in (spent[:tenth], spent[-tenth:]))
+    yield f"\n{n} commits of {PER_SHARD} tracks: CPU s of a commit"
+    yield f"the first {tenth} {few:.3f}, the last {tenth} {many:.3f}, the longest {max(spent):.3f}"
+    tracks = {table: len(lake.shards(table)) for table in ("audio", "tracks")}
+    yield "then " + ", ".join(f"{shards} shards of {table}" for table, shards in tracks.items())
+    yield point_query_line(folder, f"music:{n - 1:0{len(FOLDER)}d}/{LABELS[0]}/00000.flac")
 
 
 def new_folder(music: Path) -> Path:
@@ -295,9 +318,14 @@ def line(what: str, cost: Cost) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tracks", type=int, action="append", metavar="N", help="20,000 by default; repeat it")
+    parser.add_argument("--commits", type=int, metavar="N", help="instead, N commits one after another to a new lake")
     parser.add_argument("--no-verify", action="store_true", help="leave the check of all bytes out")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="make the lake here, unless it is there, and leave it")
     options = parser.parse_args()
+    if options.commits:
+        with tempfile.TemporaryDirectory() as folder:
+            print(*report_commits(options.commits, Path(folder)), sep="\n")
+        return
     for n_tracks in options.tracks or [20_000]:
         with tempfile.TemporaryDirectory() as folder:
             for told in report(n_tracks, options.keep or Path(folder), verify=not options.no_verify):

@@ -43,8 +43,11 @@ def earlier(place: Place, folder: str, version: int) -> dict[str, int]:
     numbers = sorted(int(m[1]) for entry in place.list(f"{folder}/{LOG}/") if (m := ENTRY.search(entry.name)))
     numbers = [number for number in numbers if number <= version]
     names = [f"{folder}/{LOG}/{number:020d}.json" for number in numbers]
+    read = partial(_actions, place)
     with ThreadPoolExecutor(PARALLEL) as pool:
-        for number, actions in zip(numbers, pool.map(partial(_actions, place), names), strict=True):
+        # On a disk threads gain nothing, and each keeps some of the memory for a long entry.
+        found = pool.map(read, names) if place.is_remote else map(read, names)
+        for number, actions in zip(numbers, found, strict=True):
             for kind, file in actions:
                 named[file] = version if kind == "add" else number - 1
     return {file: last for file, last in named.items() if last < version}
