@@ -261,7 +261,7 @@ def score(lake: str, device: str, dry_run: bool, form: str, **choices: Any) -> N
 @click.option("--kind", metavar="KIND", help=INDEX_KINDS)
 @click.option("--recall", type=float, metavar="R", help="Required share of the 10 nearest; .98 for a new one.")
 @click.option("--seed", type=click.IntRange(0), metavar="S", help="Random seed; 0 for a new one.")
-@click.option("--partition", type=click.IntRange(1), metavar="N", help="Vectors of a segment; 10,000,000 at most.")
+@click.option("--partition", type=click.IntRange(1), metavar="N", help="Most tracks of a segment (ten million).")
 @options.workers
 @options.licence
 @options.lake

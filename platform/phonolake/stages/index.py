@@ -135,7 +135,7 @@ class _Wanted:
     @classmethod
     def of(cls, card: Card | None, config: Config, lake: Lake, run_id: str) -> "_Wanted":
         known = card.settings if card is not None else {}
-        settings = {
+        settings: dict[str, Any] = {
             "kind": config.kind or known.get("kind", kinds.AUTO),
             "recall": config.recall or known.get("recall", recall.WANTED),
             "seed": known.get("seed", 0) if config.seed is None else config.seed,
@@ -159,8 +159,8 @@ class _Wanted:
             kept = _larger(kept, sum(source.rows or 0 for source in missing), settings["partition"])
             missing = indexed.missing(kept, published)
         shown = indexed.shown(lake)
-        is_there = card is not None and not missing and known == settings
-        is_there = is_there and card.parts == tuple(replace(part, shown=shown) for part in kept)
+        parts = tuple(replace(part, shown=shown) for part in kept)
+        is_there = card is not None and not missing and known == settings and card.parts == parts
         return cls(Card(run_id, tuple(kept), settings), _partitions(missing, settings["partition"]), is_there)
 
 
