@@ -29,7 +29,7 @@ from phonolake.search import building, kinds, tracks
 from phonolake.search.allowed import Allowed
 from phonolake.search.library import load_faiss
 from phonolake.search.segment import Segment
-from phonolake.search.vectors import nearest_of_all, unit
+from phonolake.search.vectors import nearest_of_all, similarities, unit
 
 K, SHARES = 10, (1.0, 0.5, 0.1, 0.01, 0.001, 0.0001)
 # Finds numbers for a query, among some numbers or all.
@@ -110,11 +110,13 @@ def asked(n: int, queries: int) -> tuple[np.ndarray, list[np.ndarray | None]]:
     ]
 
 
-def recall(found: Iterable[Iterable[int]], truth_QK: np.ndarray) -> float:
-    """Share of the true neighbours that were found."""
-    hits = sum(
-        len(set(each) & set(truth_K[truth_K >= 0].tolist())) for each, truth_K in zip(found, truth_QK, strict=True)
-    )
+def recall(found: Iterable[Sequence[int]], truth_QK: np.ndarray, x_ND: np.ndarray, number_Q: np.ndarray) -> float:
+    """Share of the true neighbours that were found; of others, those that are as near count too."""
+    hits = 0
+    for each, truth_K, number in zip(found, truth_QK, number_Q, strict=True):
+        least = similarities(x_ND, truth_K[truth_K >= 0], x_ND[number]).min()
+        found_K = np.array([n for n in each if n >= 0], np.int64)
+        hits += int((similarities(x_ND, found_K, x_ND[number]) >= least).sum())
     return hits / int((truth_QK >= 0).sum())
 
 
@@ -129,7 +131,7 @@ def measure(way: Way, x_ND: np.ndarray, queries: int) -> Iterator[str]:
             found = way(x_ND[number], among)
             taken.append(time.thread_time() - start)
             answers.append(found.tolist())
-        yield f"{recall(answers, truth_QK):.3f} / {statistics.median(taken) * 1e3:.2f}"
+        yield f"{recall(answers, truth_QK, x_ND, number_Q):.3f} / {statistics.median(taken) * 1e3:.2f}"
 
 
 def beside_others(python: str, x_ND: np.ndarray, queries: int, scratch: Path) -> Iterator[str]:
@@ -146,7 +148,7 @@ def beside_others(python: str, x_ND: np.ndarray, queries: int, scratch: Path) ->
         assert process.stdout is not None
         for line in map(json.loads, process.stdout):
             cells = [
-                f"{recall(share['found'], truth_QK):.3f} / {share['ms']:.2f}"
+                f"{recall(share['found'], truth_QK, x_ND, number_Q):.3f} / {share['ms']:.2f}"
                 for share, truth_QK in zip(line["shares"], truths, strict=True)
             ]
             yield f"| {line['name']} | {' | '.join(cells)} | {line['bytes']:.0f} | {line['built']:.1f} |"

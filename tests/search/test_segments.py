@@ -189,6 +189,16 @@ def test_it_finds_as_much_as_its_card_says(segments: dict, kind: str) -> None:
     assert card["searched_bytes_per_vector"] < card["bytes_per_vector"]
 
 
+@pytest.mark.parametrize("kind", ["ivf-sq8", "hnsw"])
+def test_of_copies_any_is_a_neighbour(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of thirty copies of a sound, the ten that an index finds need not be the ten that exact search finds."""
+    monkeypatch.setattr(kinds, "FLAT_LIMIT", 0)
+    x_ND = np.repeat(np.random.default_rng(0).standard_normal((40, 16), np.float32), 30, axis=0)
+    segment, card = built(tmp_path / kind, x_ND, kind)
+    assert card["recall"] == 1.0
+    assert segment.plan.probes(10, len(segment)) < 64
+
+
 @pytest.mark.parametrize("kind", INDEXED)
 def test_what_a_filter_lets_through_is_found(segments: dict, kind: str) -> None:
     segment, _, _ = segments[kind]
