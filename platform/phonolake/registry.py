@@ -75,14 +75,12 @@ def _of_others(group: str) -> Iterator[ModuleType]:
         yield _loaded(entry)
 
 
+# Of all installed packages, read once: each time it takes as long as a small query.
+_all_entries = cache(entry_points)
+
+
 def _entries(group: str) -> EntryPoints:
     return _all_entries().select(group=group)
-
-
-@cache
-def _all_entries() -> EntryPoints:
-    """Entry points of all installed packages, read once: each time it takes as long as a small query."""
-    return entry_points()
 
 
 def _loaded(entry: EntryPoint) -> ModuleType:

@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -294,8 +294,8 @@ def score_one(task: Task, predictor: "Predictor") -> None:
     """Write the predictions of one shard, after its embeddings and activations where the model has any."""
     lake = Lake(task.lake)
     card = registry.get(task.architecture).CARD
-    learned = pq.read_table(trained.folder(lake.place, task.run_id) / trained.TRACKS)
-    parts = dict(zip(*learned.to_pydict().values(), strict=True))
+    learned = trained.folder(lake.place, task.run_id) / trained.TRACKS
+    parts = _parts(learned, learned.stat().st_mtime_ns)
     layer = task.layer if isinstance(card, NetworkCard) else None
     (source,) = predictor.input.paths(lake, (task.source,))
     wanted = {track_id for track_id, part in parts.items() if part == TEST} if task.held_out_only else None
@@ -324,6 +324,12 @@ def score_one(task: Task, predictor: "Predictor") -> None:
                 append["activations"](row | extra)
     for product in reversed(products_of):
         lake.send(product.table.name, product.stem(task.source) + SUFFIX)
+
+
+@lru_cache(maxsize=1)
+def _parts(learned: Path, _: int) -> dict[str, str]:
+    """The part of each track that a run learned from, read once for the shards that come one after another."""
+    return dict(zip(*pq.read_table(learned).to_pydict().values(), strict=True))
 
 
 def _activation_rows(task: Task, scored: "Scored") -> list[dict[str, Any]]:
