@@ -124,6 +124,7 @@ def test_each_segment_has_one_partition_and_none_has_much_more(sizes: list[int],
     assert max(loads, default=0) <= sum(sizes) / n + max(sizes, default=0)
 
 
+@pytest.mark.long
 def test_what_is_published_and_forgotten_holds_at_once(tmp_path: Path) -> None:
     lake = Lake.create(tmp_path / "lake")
     for start in range(0, 30, 10):
