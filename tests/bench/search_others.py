@@ -72,7 +72,7 @@ def lancedb(x_ND: np.ndarray, filters: list[np.ndarray | None], scratch: Path) -
         columns[f"f{place}"] = pa.array(passes_N)
     table = library.connect(str(scratch / "lance")).create_table("vectors", pa.table(columns))
     cells = 1 << int(np.log2(n) / 2)
-    options = {"metric": "dot", "num_partitions": cells, "num_sub_vectors": d // 2}
+    options = {"metric": "dot", "num_partitions": cells, "num_sub_vectors": d // 2 if d % 2 == 0 else d}
     table.create_index(vector_column_name="vector", index_type="IVF_PQ", **options)
 
     def way(query_D: np.ndarray, place: int) -> list[int]:
