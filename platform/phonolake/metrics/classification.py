@@ -197,10 +197,10 @@ class Ranked:
     """
 
     def __init__(self, *, y_true: np.ndarray, scores: np.ndarray) -> None:
-        self._y_true, self._K = y_true, scores.shape[-1]
+        self._y_true, self._n_classes = y_true, scores.shape[-1]
         Y_NK = one_against_rest(y_true, scores)
         self._predicted_N = scores.argmax(axis=1) if y_true.ndim == 1 else None
-        self._orders = [np.argsort(scores[:, k])[::-1] for k in range(self._K)]
+        self._orders = [np.argsort(scores[:, k])[::-1] for k in range(self._n_classes)]
         self._positives = [Y_NK[order, k] for k, order in enumerate(self._orders)]
         self._scores = [scores[order, k] for k, order in enumerate(self._orders)]
 
@@ -212,8 +212,8 @@ class Ranked:
             if kept_N is not None:
                 true_N, predicted_N = true_N[kept_N], predicted_N[kept_N]
             figures["accuracy"] = accuracy(y_true=true_N, y_pred=predicted_N)
-            figures["macro-f1"] = macro_f1(y_true=true_N, y_pred=predicted_N, n_classes=self._K)
-        areas_K2 = np.array([self._areas(k, kept_N) for k in range(self._K)]).reshape(self._K, 2)
+            figures["macro-f1"] = macro_f1(y_true=true_N, y_pred=predicted_N, n_classes=self._n_classes)
+        areas_K2 = np.array([self._areas(k, kept_N) for k in range(self._n_classes)]).reshape(self._n_classes, 2)
         figures["roc-auc"], figures["pr-auc"] = macro(areas_K2[:, 0]), macro(areas_K2[:, 1])
         return figures
 
