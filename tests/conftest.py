@@ -64,6 +64,15 @@ def no_power_is_lost() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def little_work_needs_no_ray(request: pytest.FixtureRequest) -> Iterator[None]:
+    """As for a newcomer's small collection, also in a process where other tests have started Ray."""
+    asked = execution.embedded.workers()
+    execution.use(None if "ray_session" in request.fixturenames else 0)
+    yield
+    execution.use(asked)
+
+
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """One embedded Ray with two cores for the whole session, since a start takes seconds."""

@@ -222,7 +222,7 @@ def test_an_exception_of_the_work_cancels_the_rest(tmp_path: Path) -> None:
 
 
 @by_ray
-@pytest.mark.parametrize("swallowed", [1, 1_000])
+@pytest.mark.parametrize("swallowed", [1, pytest.param(1_000, marks=pytest.mark.long)])
 def test_work_that_does_not_heed_an_interrupt_gives_back_its_cores(swallowed: int, tmp_path: Path) -> None:
     def work(name: str) -> None:
         if name == "bad":

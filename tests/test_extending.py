@@ -82,6 +82,7 @@ def test_the_parts_of_the_page_go_through_every_stage(installed: Path, tmp_path:
     assert said.stdout.split() == ["model", "mean-linear", "nearest-mean"]
 
 
+@pytest.mark.long
 def test_a_part_that_is_called_like_another_is_named(installed: Path, tmp_path: Path) -> None:
     twin = tmp_path / "twin"
     twin.mkdir()
@@ -102,6 +103,7 @@ def test_a_part_that_is_called_like_another_is_named(installed: Path, tmp_path: 
         assert "report it" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_model_that_is_called_like_another_is_refused_where_that_one_is_wanted(tmp_path: Path) -> None:
     (tmp_path / "twin.py").write_text('class CARD:\n    name = "scaled-mfcc"\n')
     (tmp_path / "twin-1.0.dist-info").mkdir()

@@ -248,6 +248,7 @@ def test_a_submitted_job_fills_the_lake(ingested: tuple[str, "phonolake.OpenLake
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.long
 def test_a_submitted_job_runs_the_code_that_was_sent(ingested: tuple[str, "phonolake.OpenLake"]) -> None:
     _, lake = ingested
     by_driver = lake.sql("SELECT DISTINCT code_version FROM runs").fetchall()
@@ -256,6 +257,7 @@ def test_a_submitted_job_runs_the_code_that_was_sent(ingested: tuple[str, "phono
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.long
 def test_only_the_code_is_sent(node: Node, ingested: tuple[str, "phonolake.OpenLake"], checkout: Path) -> None:
     (unpacked,) = node.folder.glob("ray/session_2*/runtime_resources/working_dir_files/_ray_pkg_*/")
     assert {path.name for path in unpacked.iterdir()} == {"platform", "schemas", "jobs", "deploy"}
@@ -268,6 +270,7 @@ def test_only_the_code_is_sent(node: Node, ingested: tuple[str, "phonolake.OpenL
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.long
 def test_a_job_that_fails_says_why_on_one_line(client: JobSubmissionClient, checkout: Path, tmp_path: Path) -> None:
     command = f"python jobs/ingest_dataset.py folder {tmp_path} --lake {tmp_path / 'lake'}"
     status, log = submit(client, checkout, command)
@@ -325,6 +328,7 @@ def _busy(node: Node) -> list[str]:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.long
 def test_a_stranger_is_turned_away(node: Node) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(f"{node.url}/api/jobs/", timeout=5)

@@ -78,6 +78,7 @@ def facts(hits: list[Hit]) -> list[tuple[float, str, int]]:
     st.one_of(st.none(), st.floats(0, 1)),
     st.integers(0, 3),
 )
+@pytest.mark.long
 def test_partitions_find_what_one_process_finds(
     lake: Lake, seed: int, k: int, n: int, share: float | None, excluded: int
 ) -> None:

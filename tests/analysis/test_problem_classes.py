@@ -168,6 +168,7 @@ def test_maps_that_cannot_be_drawn(vague, monkeypatch):
     assert class_views.project(x[:5, :1], method="pca").shape == (5, 2)
 
 
+@pytest.mark.long
 def test_the_features_that_tell_classes_apart_come_first(vague):
     x, y, _ = vague
     rng = np.random.default_rng(1)

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
+import pytest
+
 from phonolake.annotation import journal, publication
 from phonolake.annotation.journal import Answer
 from phonolake.store import query
@@ -62,6 +64,7 @@ def test_many_answers_are_one_shard_and_few_files(lake: Lake) -> None:
     assert rows(lake, "SELECT count(*), sum(value) FROM annotations") == [(12, 6)]
 
 
+@pytest.mark.long
 def test_publishers_at_once_leave_every_answer_once(lake: Lake) -> None:
     command = [sys.executable, "-c", PUBLISHING, str(lake.root)]
     publishers = [subprocess.Popen([*command, rater]) for rater in ("anna", "anna", "bert")]

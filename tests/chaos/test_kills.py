@@ -48,6 +48,7 @@ def ingest_words(corpus, lake):
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.long
 def test_a_killed_ingest_heals(tmp_path):
     corpus = write_corpus(tmp_path / "corpus", replace(CORPUS, n_tracks=20, duration=1.0))
     seconds = finish(ingest_words(corpus, tmp_path / "undisturbed"), PLAIN)

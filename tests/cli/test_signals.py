@@ -68,6 +68,7 @@ def test_an_ingest_that_is_stopped_goes_on(music: Path, tmp_path: Path) -> None:
     assert verify(Lake.open(tmp_path / "lake")) == []
 
 
+@pytest.mark.long
 def test_a_query_that_never_ends_is_stopped(tmp_path: Path) -> None:
     lake = Lake.create(tmp_path / "lake").root
     process = start(

@@ -70,6 +70,7 @@ def test_it_serves_on_this_machine_and_leaves_nothing_behind(empty_lake: Path, f
     dashboard_launcher.check_port(free_port)
 
 
+@pytest.mark.long
 def test_a_page_that_is_at_work_when_the_server_ends_leaves_the_terminal_clean() -> None:
     """DuckDB's binding prints every connection that a thread holds when the interpreter is taken apart."""
     code = (

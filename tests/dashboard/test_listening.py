@@ -103,6 +103,7 @@ def test_a_second_window_refuses_an_answer_to_what_was_answered_meanwhile(lake: 
     assert [a.value for a in journal.standing(lake, "anna")] == [1, 0, 0]
 
 
+@pytest.mark.long
 def test_a_name_is_given_once_and_its_box_goes(lake: Lake) -> None:
     app = opened(lake.root, "reannotate", sample="twelve")
     box = next(box for box in app.text_input if box.label == "Your name")
@@ -200,6 +201,7 @@ def test_triplets_are_drawn_answered_and_measured(lake: Lake) -> None:
     assert [answer.value for answer in journal.compared(lake, "anna")] == [1]
 
 
+@pytest.mark.long
 def test_several_samples_wait_for_a_choice(lake: Lake) -> None:
     sampling.draw(sampling.Config(str(lake.root), "another", n_positive=1, n_negative=1))
     assert "Choose a sample" in told(opened(lake.root, "reannotate", rater="anna"))
@@ -257,6 +259,7 @@ def test_the_map_and_the_upload_open_without_a_choice(full_lake: Path, half_lake
     assert "reads texts" in told(opened(full_lake, "explore", by="Words", words="slow piano"))
 
 
+@pytest.mark.long
 def test_the_map_is_coloured_by_what_is_asked_for(full_lake: Path) -> None:
     app = opened(full_lake, "explore", by="Map")
     colour = next(box for box in app.selectbox if box.label == "Colour by")

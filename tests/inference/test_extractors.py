@@ -25,6 +25,7 @@ def test_another_draw_has_other_weights_and_the_same_columns():
     np.testing.assert_array_equal(values(f"{NAME}-draw-1"), values(f"{NAME}-draw-1"))
 
 
+@pytest.mark.long
 def test_a_draw_may_be_taken_of_segments():
     assert feature_set(f"{NAME}-draw-2-per-1000ms").name == f"{NAME}-draw-2-per-1000ms"
 

@@ -60,6 +60,7 @@ def test_maps_shrink_as_published() -> None:
         assert Skeleton(STEPS, last=True).eval()(image_BCFT).shape == (1, 64, 4, 4)
 
 
+@pytest.mark.long
 def test_the_executed_crnn_reads_one_map_band_by_band() -> None:
     """The published slip: what the other 136 maps of the last convolution say changes nothing."""
     network = registry.get("crnn").build(4, n_frames=128, seed=0).eval()

@@ -34,6 +34,7 @@ def last_to_end(work: list[int], slots: int) -> int:
     spread=st.floats(0, 1.0),
     seed=st.integers(0, 1_000),
 )
+@pytest.mark.long
 def test_no_slot_of_many_is_at_work_long_after_the_others(
     n_files: int, mean_bytes: int, spread: float, seed: int
 ) -> None:

@@ -135,6 +135,7 @@ def test_answers_and_tables_of_truth_are_taken_from_a_bucket(
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.long
 def test_a_model_and_recordings_are_taken_from_a_bucket(
     lakes: tuple[Path, Path],
     bucket: str,

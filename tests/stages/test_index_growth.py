@@ -267,6 +267,7 @@ def sizes(made: Made) -> list[int]:
     return sorted(part.n for part in made.card().parts)
 
 
+@pytest.mark.long
 def test_no_segment_grows_beyond_a_partition(tmp_path: Path) -> None:
     made = Made(tmp_path / "lake", 10)
     for start in range(0, 24, 4):
@@ -304,6 +305,7 @@ def test_large_segments_are_cut_up_only_when_that_is_asked_for(made: Made, monke
     assert (sizes(made), made.card().settings["partition"]) == ([30, 40], 200), "there is nothing to build"
 
 
+@pytest.mark.long
 def test_forgotten_tracks_leave_every_partition(tmp_path: Path) -> None:
     made = Made(tmp_path / "lake", 6)
     for start in range(0, 20, 4):

@@ -366,6 +366,7 @@ def run_sequences(machine: type[Writers], n: int, steps: int, seed: int | None =
     run_state_machine_as_test(test, settings=checked)
 
 
+@pytest.mark.long
 def test_some_sequences(machine: type[Writers]) -> None:
     run_sequences(machine, 2, 10)
 

@@ -105,6 +105,7 @@ def test_the_tables_are_those_of_a_lake_in_a_folder(walked: tuple[Lake, Lake]) -
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 def test_so_are_those_of_a_lake_at_google(
     walked: tuple[Lake, Lake], music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +201,7 @@ def terms(lake: Lake) -> list[str]:
 
 
 @pytest.mark.parametrize("writers", [3, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.long
 def test_no_commit_of_many_is_lost(writers: int, lake: Lake) -> None:
     """Each commits several times to the same table; all is published, whoever came first."""
     n = writers - 1

@@ -67,6 +67,7 @@ def test_what_goes_wrong_now_and_then_is_tried_again(
     assert len(set(faults.happened)) >= 4
 
 
+@pytest.mark.long
 def test_each_kind_of_fault_passes(proxied: tuple[Lake, Faults]) -> None:
     """One of each, at the reading and at the writing of one object."""
     lake, faults = proxied

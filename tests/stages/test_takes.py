@@ -65,6 +65,7 @@ def stored_audio(lake: Lake, sr: int) -> dict[str, np.ndarray]:
     return {track_id: decode(data, sr=Hertz(sr)) for track_id, data in rows}
 
 
+@pytest.mark.long
 def test_from_audio_without_an_extracted_spectrogram(lake: Lake, tmp_path: Path) -> None:
     task = learn(lake, from_audio=True, max_epochs=5)
     assert (task.input, task.n_steps) == ("computed:mel-96-12k", SECOND)

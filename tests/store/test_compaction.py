@@ -182,6 +182,7 @@ def test_mending_puts_together_and_shortens_the_logs(tmp_path: Path, monkeypatch
     assert verify(lake) == []
 
 
+@pytest.mark.long
 def test_it_does_the_same_on_object_storage(objects_server: str, tmp_path: Path) -> None:
     with using(objects_server, tmp_path / "cache") as url:
         lake = Lake.create(url)

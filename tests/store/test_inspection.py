@@ -65,6 +65,7 @@ def spoil(path: Path) -> None:
     path.write_bytes(bytes(data))
 
 
+@pytest.mark.long
 def test_one_that_is_killed_goes_on_where_it_was(lake: Lake) -> None:
     spoil(lake.path("tracks", "s0"))
     process = subprocess.Popen([sys.executable, "-c", SLOWLY, str(lake.root)])

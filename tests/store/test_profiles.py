@@ -158,6 +158,7 @@ def test_keys_do_not_show_themselves() -> None:
 
 
 @pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.long
 def test_a_lake_is_written_and_read_with_a_profile(
     asked: bool, objects_server: str, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 
 @pytest.mark.parametrize(("path", "heading"), PAGES.items())
+@pytest.mark.long
 def test_every_page_opens_by_its_address(tab, server: str, picture, path: str, heading: str) -> None:
     visit(tab, f"{server}/{path}")
     picture(tab, heading, full_page=True)
