@@ -157,6 +157,7 @@ def write(lake: Lake, name: str, stem: str, columns: dict[str, Any]) -> Shard:
 def opened(page: str, query: dict[str, str]) -> tuple[float, float, AppTest]:
     """Seconds that a page takes when nothing is cached, by the clock and of the processor."""
     st.cache_data.clear()
+    st.cache_resource.clear()
     app = AppTest.from_file(APP, default_timeout=60)
     for name, value in query.items():
         app.query_params[name] = value

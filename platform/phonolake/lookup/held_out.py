@@ -116,8 +116,7 @@ def read_held_out(
 
 def _mean(own: Sequence[Probabilities]) -> Probabilities:
     """The mean over several models, for each prediction over those that have it."""
-    track_ids = tuple(sorted({track_id for one in own for track_id in one.track_ids}))
-    labels = tuple(sorted({label for one in own for label in one.labels}))
+    track_ids, labels = _together([one.track_ids for one in own]), _together([one.labels for one in own])
     sum_NL = np.zeros((len(track_ids), len(labels)))
     n_NL = np.zeros(sum_NL.shape, np.int32)
     for one in own:
@@ -127,6 +126,12 @@ def _mean(own: Sequence[Probabilities]) -> Probabilities:
         n_NL[place] += said_NL
     with np.errstate(invalid="ignore"):
         return Probabilities(track_ids, labels, sum_NL / n_NL)
+
+
+def _together(names: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """All names in order; mostly those of each model are the same."""
+    first, *others = names
+    return first if all(own == first for own in others) else tuple(sorted(set(first).union(*others)))
 
 
 def _aligned(found: Probabilities, held: HeldOut) -> np.ndarray | None:
