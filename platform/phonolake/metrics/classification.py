@@ -257,7 +257,9 @@ def _counted(order_N: np.ndarray, kept_N: np.ndarray | None) -> np.ndarray:
     """How many of the examples before each place are kept, and in all."""
     if kept_N is None:
         return np.arange(len(order_N) + 1)
-    return np.append(0, np.cumsum(kept_N[order_N]))
+    before_N = np.zeros(len(order_N) + 1, np.int64)
+    np.cumsum(kept_N[order_N], out=before_N[1:])
+    return before_N
 
 
 def macro(values_K: np.ndarray) -> float:
