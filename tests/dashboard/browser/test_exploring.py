@@ -171,7 +171,7 @@ def test_an_upload_finds_what_sounds_alike(tab, server: str, toy) -> None:
     visit(tab, f"{server}/explore?by=Recording")
     file = {"name": "<b>mine</b>.wav", "mimeType": "audio/wav", "buffer": toy.wav(5)}
     tab.locator("input[type=file]").set_input_files(file)
-    tab.get_by_text("Most like <b>mine</b>.wav").wait_for()
+    tab.get_by_text("Most similar to <b>mine</b>.wav").wait_for()
     settle(tab)
     assert tab.locator("[data-testid=stDataFrame]").count() == 1
     tab.locator("input[type=file]").set_input_files(file | {"name": "x.wav", "buffer": b"RIFF no audio at all"})
