@@ -52,8 +52,10 @@ class Colouring:
     ----------
     codes : ndarray of uint8, shape (N,)
         Place of the colour of each track in `colors`; what has a lower one is drawn above.
+    which : ndarray of int32, shape (N,)
+        Place of what is told of each track in `said`.
     said : tuple of str
-        What is told of each track.
+        What is told of tracks, each once.
     colors : tuple of str
         As ``#rrggbb``.
     names : tuple of str
@@ -63,6 +65,7 @@ class Colouring:
     """
 
     codes: np.ndarray
+    which: np.ndarray
     said: tuple[str, ...]
     colors: tuple[str, ...]
     names: tuple[str, ...]
@@ -70,8 +73,7 @@ class Colouring:
 
     def of(self, numbers: Sequence[int]) -> "Colouring":
         """The same colours of some of the tracks."""
-        said = tuple(self.said[n] for n in numbers)
-        return replace(self, codes=self.codes[list(numbers)], said=said)
+        return replace(self, codes=self.codes[list(numbers)], which=self.which[list(numbers)])
 
 
 def offered(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -90,19 +92,23 @@ def offered(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return found | {measure.name: measure.title for measure in measures.measures(connection).values()}
 
 
-def of(connection: duckdb.DuckDBPyConnection, name: str, track_ids: Sequence[str]) -> Colouring:
+def of(connection: duckdb.DuckDBPyConnection, name: str, track_ids: Sequence[str], titles: dict[str, str]) -> Colouring:
     """Colours of tracks by what `name` stands for.
 
     The doubt of a track is that of its most doubtful label of the dataset, by the models that held it out.
 
+    Parameters
+    ----------
+    titles : dict of str to str
+        What the lake offers, by `offered`.
+
     Raises
     ------
     UsageError
-        For a name that is not among those of `offered`.
+        For a name that is not offered.
     PhonolakeError
         If no labelled track was held out, where doubt is asked for.
     """
-    titles = offered(connection)
     if name not in titles:
         raise unknown("colour", name, titles)
     kind, _, which = name.partition(":")
@@ -157,7 +163,7 @@ def by_group(groups: pa.Array, *, lacking: str) -> Colouring:
     told = [*map(shown, every), lacking]
     names = (*(told[k] for k in common), OTHER, lacking)
     colors = (*charts.POINTS[: len(common)], charts.PALE, charts.PALE)
-    return Colouring(codes[index], tuple(told[k] for k in index.tolist()), colors, names)
+    return Colouring(codes[index], index.astype(np.int32), tuple(told), colors, names)
 
 
 def by_number(title: str, number_N: np.ndarray) -> Colouring:
@@ -170,12 +176,19 @@ def by_number(title: str, number_N: np.ndarray) -> Colouring:
     with np.errstate(invalid="ignore"):
         place_N = np.clip((number_N - low) / ((high - low) or 1.0), 0, 1)
     code_N = np.where(np.isnan(number_N), N_SHADES, np.round((1 - place_N) * (N_SHADES - 1)))
-    said = tuple(NO_NUMBER if np.isnan(number) else f"{title} {_written(number)}" for number in number_N.tolist())
+    value_M, which_N = np.unique(number_N, return_inverse=True)
+    told = [NO_NUMBER if value != value else f"{title} {_written(value)}" for value in value_M.tolist()]
+    said = pa.array(told, pa.string()).dictionary_encode()
     shades = LinearSegmentedColormap.from_list("numbers", charts.NUMBERS)(np.linspace(1, 0, N_SHADES))
     least, most = (known_N.min(), known_N.max()) if len(known_N) else (low, high)
     ends = ("≤ " * bool(least < low) + _written(low), "≥ " * bool(most > high) + _written(high))
     return Colouring(
-        code_N.astype(np.uint8), said, (*map(to_hex, shades), charts.PALE), (NO_NUMBER,), ends if len(known_N) else None
+        code_N.astype(np.uint8),
+        said.indices.to_numpy()[which_N],
+        tuple(said.dictionary.to_pylist()),
+        (*map(to_hex, shades), charts.PALE),
+        (NO_NUMBER,),
+        ends if len(known_N) else None,
     )
 
 

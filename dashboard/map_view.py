@@ -12,7 +12,7 @@ import charts
 import numpy as np
 import streamlit as st
 from colouring import Colouring
-from frame import name
+from frame import LONGEST_NAME
 
 # Of those inside a line, so many are listed.
 MOST_CHOSEN = 1000
@@ -39,19 +39,31 @@ canvas { display: block; width: 100%; cursor: crosshair; touch-action: pan-y;
   text-overflow: ellipsis }
 """
 JS = """
-const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+const bytes = (text) => {
+  const letters = atob(text), found = new Uint8Array(letters.length);
+  for (let i = 0; i < letters.length; i++) found[i] = letters.charCodeAt(i);
+  return found;
+};
 export default function ({ parentElement, data, setStateValue }) {
   const root = parentElement.querySelector(".map"), canvas = root.querySelector("canvas");
   const legend = root.querySelector(".legend"), told = root.querySelector(".told"), pen = canvas.getContext("2d");
-  const place = new Float32Array(bytes(data.places).buffer), group = bytes(data.groups), n = group.length;
+  const place = new Float32Array(bytes(data.places).buffer), which = new Int32Array(bytes(data.which).buffer);
+  const group = bytes(data.groups), n = group.length;
   // What was zoomed, hidden or chosen stays when the page runs again, as long as the points are the same.
   if (root.kept?.id !== data.id) root.kept = { id: data.id, zoom: 1, x: 0, y: 0, line: null };
   const kept = root.kept, size = n > 20000 ? 2 : n > 3000 ? 3 : 6, gap = 14;
   if (kept.colouring !== data.colouring) { kept.colouring = data.colouring; kept.hidden = new Set(); }
   // By group, the last first: it lies below.
-  const order = Uint32Array.from(group.keys()).sort((a, b) => group[b] - group[a]);
+  const order = new Uint32Array(n), next = new Uint32Array(257);
+  for (const k of group) next[256 - k]++;
+  for (let k = 1; k < 257; k++) next[k] += next[k - 1];
+  for (let i = 0; i < n; i++) order[next[255 - group[i]]++] = i;
   let width = 0, ax = 0, bx = 0, ay = 0, by = 0;
   canvas.setAttribute("aria-label", data.about);
+  const short = (text) => {
+    const letters = [...text], cut = letters.slice(0, data.longest - 1).join("") + "…";
+    return (letters.length > data.longest ? cut : text).trim().split(/\\s+/).join(" ");
+  };
   const px = (i) => ax + bx * place[2 * i], py = (i) => ay + by * place[2 * i + 1];
   const draw = () => {
     const ratio = window.devicePixelRatio || 1;
@@ -114,8 +126,8 @@ export default function ({ parentElement, data, setStateValue }) {
       const i = near(x, y);
       told.hidden = i === null;
       if (i !== null) {
-        told.textContent = data.told[i]; told.style.top = canvas.offsetTop + y + 14 + "px";
-        told.style.left = Math.min(x, width * .4) + "px";
+        told.textContent = `${short(data.titles[i])}: ${data.said[which[i]]}`;
+        told.style.top = canvas.offsetTop + y + 14 + "px"; told.style.left = Math.min(x, width * .4) + "px";
       }
     }
   };
@@ -183,16 +195,19 @@ export default function ({ parentElement, data, setStateValue }) {
 
 
 def figure(places_N2: np.ndarray, names: Sequence[str], colouring: Colouring) -> dict[str, Any]:
-    """What the browser draws: places in [0, 1], and of each point its colour and what is told of it."""
+    """What the browser draws: places in [0, 1], and of each point its colour, its name and what is told of it."""
     low_2 = places_N2.min(axis=0)
     span_2 = np.maximum(places_N2.max(axis=0) - low_2, 1e-9)
     return {
         "places": base64.b64encode(((places_N2 - low_2) / span_2).astype("<f4").tobytes()).decode(),
         "groups": base64.b64encode(colouring.codes.tobytes()).decode(),
+        "which": base64.b64encode(colouring.which.astype("<i4").tobytes()).decode(),
         "names": colouring.names,
         "colors": colouring.colors,
         "ends": colouring.ends,
-        "told": [f"{name(title)}: {said}" for title, said in zip(names, colouring.said, strict=True)],
+        "titles": list(names),
+        "said": colouring.said,
+        "longest": LONGEST_NAME,
         "mark": charts.MARK,
     }
 
@@ -210,7 +225,7 @@ def show(points: dict[str, Any], *, marked: int | None, height: int, key: str, c
         Stands for the meaning of the colours: another, and nothing is hidden any more.
     """
     view = st.components.v2.component("phonolake-map", html=HTML, css=CSS, js=JS)
-    about = f"Map of {len(points['told']):,} tracks; those near each other sound alike to the model"
+    about = f"Map of {len(points['titles']):,} tracks; those near each other sound alike to the model"
     data = points | {
         "marked": marked,
         "height": height,
@@ -223,4 +238,4 @@ def show(points: dict[str, Any], *, marked: int | None, height: int, key: str, c
     # What was chosen of other points means nothing among these.
     if not chosen or chosen["id"] != key:
         return 0, []
-    return chosen["n"], [n for n in chosen["first"] if n < len(points["told"])]
+    return chosen["n"], [n for n in chosen["first"] if n < len(points["titles"])]

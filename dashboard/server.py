@@ -5,12 +5,16 @@ and no page is waited for while modules are imported.
 """
 
 import atexit
+import gc
 import os
 import sys
 
 
 def load() -> None:
-    """Import what pages need."""
+    """Import what pages need, and keep it out of the way of the collector of garbage.
+
+    Streamlit collects after each run of a page: among all that modules hold, that would take a quarter of a second.
+    """
     import matplotlib.image  # noqa: F401
     import pandas  # noqa: F401
 
@@ -19,6 +23,8 @@ def load() -> None:
     from phonolake.analysis.results import runs  # noqa: F401
 
     preload.load()
+    gc.collect()
+    gc.freeze()
 
 
 def leave(codes: list[int]) -> None:

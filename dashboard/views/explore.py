@@ -48,7 +48,8 @@ def count(snapshot: tuple, _view: View, wanted: browse.Filter) -> int:
     return browse.count(_view.connection, wanted)
 
 
-@st.cache_data(max_entries=4, show_spinner="Drawing the map …")
+# Maps and their colours are shared as they are: nobody changes them, and copies of 100,000 titles take time.
+@st.cache_resource(max_entries=4, show_spinner="Drawing the map …")
 def read_map(snapshot: tuple, _view: View, method: str) -> embedding_map.EmbeddingMap:
     """Where the tracks lie, once per publication."""
     return embedding_map.embedding_map(_view.connection, method=method)
@@ -60,13 +61,14 @@ def read_offered(snapshot: tuple, _view: View) -> dict[str, str]:
     return colouring.offered(_view.connection)
 
 
-@st.cache_data(max_entries=8, show_spinner="Colouring …")
+@st.cache_resource(max_entries=8, show_spinner="Colouring …")
 def read_colours(snapshot: tuple, _view: View, method: str, by: str) -> Colouring:
     """Colours of all tracks on a map: they stay the same, whatever is selected."""
-    return colouring.of(_view.connection, by, read_map(snapshot, _view, method).track_ids)
+    track_ids = read_map(snapshot, _view, method).track_ids
+    return colouring.of(_view.connection, by, track_ids, read_offered(snapshot, _view))
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=8, show_spinner=False)
 def read_points(
     snapshot: tuple, _view: View, method: str, by: str, wanted: browse.Filter
 ) -> tuple[list[int], dict[str, Any]]:
@@ -255,6 +257,8 @@ def show_map(view: View, wanted: browse.Filter) -> None:
 def opened(found: embedding_map.EmbeddingMap, shown: list[int]) -> int | None:
     """The place of the open track among the points that are shown."""
     track_id = st.query_params.get(TRACK)
+    if track_id is None:
+        return None
     return next((k for k, n in enumerate(shown) if found.track_ids[n] == track_id), None)
 
 

@@ -47,7 +47,8 @@ NEIGHBOURS = 10
 SHARE = {"format": "percent", "width": 80}
 
 
-@st.cache_data(max_entries=2, show_spinner="Reading predictions …")
+# Matrices of all tracks are shared as they are: nobody changes them, and copies take time.
+@st.cache_resource(max_entries=2, show_spinner="Reading predictions …")
 def read_held_out(snapshot: tuple, _connection: duckdb.DuckDBPyConnection, source: str) -> held_out.HeldOut:
     """Given labels beside held-out probabilities, once per publication."""
     return held_out.read_held_out(_connection, source=source)
@@ -59,7 +60,7 @@ def read_labelled(snapshot: tuple, _connection: duckdb.DuckDBPyConnection, sourc
     return overview.labelled(_connection, source=source)
 
 
-@st.cache_data(max_entries=4, show_spinner="Estimating …")
+@st.cache_resource(max_entries=4, show_spinner="Estimating …")
 def read_noise(snapshot: tuple, _view: View, source: str) -> noise_rates.NoiseEstimate:
     """The estimated noise, once per publication."""
     return noise_rates.estimate(read_held_out(snapshot, _view.connection, source))
@@ -71,6 +72,14 @@ def read_suspects(snapshot: tuple, _view: View, source: str, kind: str, label: s
     held = read_held_out(snapshot, _view.connection, source)
     noise = read_noise(snapshot, _view, source)
     return noise_suspects.suspects(held, noise, kind=kind, label=label, top=MOST_SUSPECTS)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def read_headline(snapshot: tuple, _view: View, source: str, kind: str, label: str | None) -> tuple[int, str]:
+    """How many labels are listed in all, and what is said of them, once per publication."""
+    held, noise = read_held_out(snapshot, _view.connection, source), read_noise(snapshot, _view, source)
+    n_listed = noise_suspects.count(held, noise, kind=kind, label=label)
+    return n_listed, noise_suspects.headline(held, noise, kind=kind, label=label)
 
 
 @st.cache_data(max_entries=8, show_spinner="Judging …")
@@ -101,8 +110,8 @@ def show_suspects(view: View, source: str) -> None:
     )
     found = read_suspects(view.snapshot, view, source, kind, label)
     noise = read_noise(view.snapshot, view, source)
-    n_listed = noise_suspects.count(held, noise, kind=kind, label=label)
-    st.markdown(f"**{plain(noise_suspects.headline(held, noise, kind=kind, label=label))}**")
+    n_listed, headline = read_headline(view.snapshot, view, source, kind, label)
+    st.markdown(f"**{plain(headline)}**")
     if not found:
         return
     with st.container(width=420):

@@ -63,7 +63,8 @@ def test_figures_differ_by_one_at_most(n, n_classes, seed, single, skill):
     if single:
         Y_NK = np.eye(n_classes, dtype=bool)[rng.integers(n_classes, size=n)]
     P_NK, Q_NK = rng.random((2, n, n_classes)) + np.array([skill, -skill])[:, None, None] * Y_NK
-    for found in coverage.differences(Y_NK.astype(int), P_NK, Q_NK).values():
+    one, two = (coverage.ranked(Y_NK.astype(int), scores_NK) for scores_NK in (P_NK, Q_NK))
+    for found in coverage.differences(one, two).values():
         assert within(-1, found.low, found.value, found.high, 1)
 
 
@@ -71,7 +72,7 @@ def test_few_clips_that_differ_much_stay_in_range():
     """Six clips, of which the first model gets all and the second one: the usual interval would end below -1."""
     Y_NK = np.eye(2, dtype=int)[[0, 1, 0, 1, 0, 1]]
     Q_NK = np.where([[True]] + [[False]] * 5, Y_NK, 1 - Y_NK).astype(float)
-    found = coverage.differences(Y_NK, Y_NK.astype(float), Q_NK)
+    found = coverage.differences(coverage.ranked(Y_NK, Y_NK.astype(float)), coverage.ranked(Y_NK, Q_NK))
     assert found["accuracy"].value == pytest.approx(-5 / 6)
     assert found["accuracy"].low == -1
     assert found["accuracy"].high > -5 / 6

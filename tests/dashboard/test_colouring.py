@@ -26,7 +26,16 @@ def connection(full_lake: Path):
 
 
 def groups(connection, name: str, ids: list[str]) -> list[str]:
-    return list(colouring.of(connection, name, ids).said)
+    return told(coloured(connection, name, ids))
+
+
+def coloured(connection, name: str, ids: list[str]) -> colouring.Colouring:
+    return colouring.of(connection, name, ids, colouring.offered(connection))
+
+
+def told(colours: colouring.Colouring) -> list[str]:
+    """What is told of each track."""
+    return [colours.said[k] for k in colours.which]
 
 
 def test_a_lake_offers_what_it_has(connection, half_lake: Path) -> None:
@@ -39,7 +48,7 @@ def test_a_lake_offers_what_it_has(connection, half_lake: Path) -> None:
     with query.connect(Lake.open(half_lake)) as half:
         assert list(colouring.offered(half))[:4] == ["label:dataset", "label:tags", "split:folds", "duration"]
         with pytest.raises(UsageError, match="unknown colour 'doubt'"):
-            colouring.of(half, "doubt", [])
+            coloured(half, "doubt", [])
 
 
 def test_each_name_says_what_it_stands_for(connection, toy: ModuleType) -> None:
@@ -77,9 +86,9 @@ def test_of_several_labels_the_commonest_counts_and_of_folds_the_one_that_held_o
 def test_doubt_is_that_of_the_label_which_models_speak_against(connection, toy: ModuleType) -> None:
     """Only the third track is doubted: .8 for another class, .1 for its own."""
     ids = [toy.track_id(n) for n in range(toy.N_TRACKS)]
-    colours = colouring.of(connection, "doubt", ids)
-    assert colours.said[3] == "Label doubt (0 to 1) 0.7"
-    assert set(colours.said[:3] + colours.said[4:]) == {"Label doubt (0 to 1) 0"}
+    colours = coloured(connection, "doubt", ids)
+    assert told(colours)[3] == "Label doubt (0 to 1) 0.7"
+    assert set(told(colours)[:3] + told(colours)[4:]) == {"Label doubt (0 to 1) 0"}
     assert held_out.read_held_out(connection).track_ids == tuple(ids)
     # What is doubted lies above the rest.
     assert colours.codes[3] == 0 < colours.codes[0]
@@ -93,7 +102,7 @@ def test_eight_groups_have_a_colour_and_the_others_share_one() -> None:
     assert len(colours.colors) == len(colours.names)
     assert colours.codes.tolist() == [min(k, 8) for k in range(10) for _ in range(20 - k)] + [9]
     some = colours.of([25, 0, len(many) - 1])
-    assert (some.codes.tolist(), some.said) == ([1, 0, 9], ("g1", "g0", "none"))
+    assert (some.codes.tolist(), told(some)) == ([1, 0, 9], ["g1", "g0", "none"])
     assert some.names == colours.names
 
 
@@ -103,7 +112,7 @@ def test_numbers_have_shades_in_their_order(n: int) -> None:
     colours = colouring.by_number("Hertz", number_N)
     assert (np.diff(colours.codes[:-1].astype(int)) <= 0).all()
     assert colours.colors[colours.codes[-1]] == charts.PALE
-    assert colours.said[-1] == "no number"
+    assert told(colours)[-1] == "no number"
     assert colours.names == ("no number",)
     if n == 500:
         # One in a hundred at each end shares the colour of the end.
@@ -120,4 +129,4 @@ def test_without_any_number_there_is_no_scale() -> None:
 
 def test_what_cannot_be_told_is_an_error(connection) -> None:
     with pytest.raises(PhonolakeError, match="unknown colour"):
-        colouring.of(connection, "prediction:nobody", [])
+        coloured(connection, "prediction:nobody", [])

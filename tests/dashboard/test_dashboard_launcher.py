@@ -92,6 +92,14 @@ def test_a_page_that_is_at_work_when_the_server_ends_leaves_the_terminal_clean()
     assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
 
 
+def test_what_modules_hold_is_not_collected_after_each_run_of_a_page() -> None:
+    """Streamlit collects garbage then: among all that torch and others hold it took a quarter of a second."""
+    code = "import gc, server; server.load(); print(gc.get_freeze_count() > 100_000, len(gc.get_objects()) < 10_000)"
+    folder = dashboard_launcher.app().parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "True"], done.stderr
+
+
 @pytest.mark.slow
 def test_a_server_ends_with_tests_that_are_killed(empty_lake: Path, free_port: int) -> None:
     """Servers of interrupted test runs went on for hours."""

@@ -16,6 +16,7 @@ from hypothesis.extra.numpy import arrays
 
 from phonolake.errors import UsageError
 from phonolake.metrics.classification import (
+    Ranked,
     accuracy,
     average_precision,
     chance_levels,
@@ -23,6 +24,7 @@ from phonolake.metrics.classification import (
     f1_scores,
     macro,
     macro_f1,
+    overall,
     roc_auc,
 )
 
@@ -72,6 +74,18 @@ def test_multi_hot_labels_are_class_after_class(data: st.DataObject, scores: np.
     for metric in (roc_auc, average_precision):
         alone = [metric(y_true=Y_NK[:, [k]], scores=scores[:, [k]])[0] for k in range(K)]
         np.testing.assert_array_equal(metric(y_true=Y_NK, scores=scores), alone)
+
+
+@quick
+@given(data=st.data(), y_true=labels, scores=matrices, several=st.booleans())
+def test_figures_of_a_subset_are_those_of_its_examples(
+    data: st.DataObject, y_true: np.ndarray, scores: np.ndarray, several: bool
+) -> None:
+    if several:
+        y_true = data.draw(arrays(np.int64, scores.shape, elements=st.integers(0, 1)))
+    kept_N = data.draw(arrays(bool, len(scores)).filter(np.any))
+    found = Ranked(y_true=y_true, scores=scores).figures(kept_N)
+    assert found == pytest.approx(overall(y_true=y_true[kept_N], scores=scores[kept_N]), nan_ok=True)
 
 
 @quick

@@ -18,6 +18,7 @@ from phonolake.records import TEST
 
 # For more models only the mean is used.
 MOST_MODELS = 8
+OF_DATASET = "track_id IN (SELECT track_id FROM tracks WHERE dataset = $2)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +89,15 @@ def read_held_out(
         When no labelled track has a held-out prediction.
     """
     check_source(connection, source)
-    asked = "$2 IS NULL OR track_id IN (SELECT track_id FROM tracks WHERE dataset = $2)"
+    among, asked = ("true", []) if dataset is None else (OF_DATASET, [dataset])
     wanted = [model]
     if model is None:
-        judged = f"SELECT DISTINCT model FROM predictions WHERE part = $1 AND ({asked}) ORDER BY model"
-        names = [name for (name,) in connection.execute(judged, [TEST, dataset]).fetchall()]
+        judged = f"SELECT DISTINCT model FROM predictions WHERE part = $1 AND {among} ORDER BY model"
+        names = [name for (name,) in connection.execute(judged, [TEST, *asked]).fetchall()]
         # Named runs are used alone: other runs of the model predicted something else.
         wanted = names if 1 < len(names) <= MOST_MODELS else [None]
-    said = f"SELECT track_id, label, probability FROM held_out(model_or_run := $1) WHERE {asked}"
-    own = [probabilities.read(connection, said, [name, dataset]) for name in wanted]
+    said = f"SELECT track_id, label, probability FROM held_out(model_or_run := $1) WHERE {among}"
+    own = [probabilities.read(connection, said, [name, *asked]) for name in wanted]
     found = own[0] if len(own) == 1 else _mean(own)
     given = connection.sql(
         "SELECT DISTINCT track_id, label FROM labels_by($1) WHERE value = 1", params=[source]
@@ -115,8 +116,7 @@ def read_held_out(
 
 def _mean(own: Sequence[Probabilities]) -> Probabilities:
     """The mean over several models, for each prediction over those that have it."""
-    track_ids = tuple(sorted({track_id for one in own for track_id in one.track_ids}))
-    labels = tuple(sorted({label for one in own for label in one.labels}))
+    track_ids, labels = _together([one.track_ids for one in own]), _together([one.labels for one in own])
     sum_NL = np.zeros((len(track_ids), len(labels)))
     n_NL = np.zeros(sum_NL.shape, np.int32)
     for one in own:
@@ -126,6 +126,12 @@ def _mean(own: Sequence[Probabilities]) -> Probabilities:
         n_NL[place] += said_NL
     with np.errstate(invalid="ignore"):
         return Probabilities(track_ids, labels, sum_NL / n_NL)
+
+
+def _together(names: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """All names in order; mostly those of each model are the same."""
+    first, *others = names
+    return first if all(own == first for own in others) else tuple(sorted(set(first).union(*others)))
 
 
 def _aligned(found: Probabilities, held: HeldOut) -> np.ndarray | None:

@@ -3,6 +3,7 @@
 Shape suffixes: N tracks, L labels.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,25 +33,28 @@ def read(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[A
     for piece in connection.sql(sql, params=list(parameters)).to_arrow_reader(PIECE):
         if not piece.num_rows:
             continue
-        track_P, label_P = _numbers(piece["track_id"], rows), _numbers(piece["label"], columns)
+        # The tracks of a piece are few of all.
+        (here, of_here_P), (label_M, of_label_P) = _numbers(piece["track_id"], rows), _numbers(piece["label"], columns)
         sum_NL, n_NL = (_with_room(values_NL, len(rows), len(columns)) for values_NL in (sum_NL, n_NL))
-        # The tracks of a piece are few of all, and lie together.
-        here, of_here_P = np.unique(track_P, return_inverse=True)
         width = n_NL.shape[1]
-        cell_P = of_here_P * width + label_P
+        cell_P = of_here_P * width + label_M[of_label_P]
         size = len(here) * width
         sum_NL[here] += np.bincount(cell_P, piece["probability"].to_numpy(), size).reshape(-1, width)
         n_NL[here] += np.bincount(cell_P, minlength=size).reshape(-1, width).astype(np.int32)
-    by_name = np.ix_([rows[name] for name in sorted(rows)], [columns[name] for name in sorted(columns)])
+    track_ids, labels = sorted(rows), sorted(columns)
+    by_name = np.ix_([*map(rows.__getitem__, track_ids)], [*map(columns.__getitem__, labels)])
     with np.errstate(invalid="ignore"):
-        return Probabilities(tuple(sorted(rows)), tuple(sorted(columns)), sum_NL[by_name] / n_NL[by_name])
+        return Probabilities(tuple(track_ids), tuple(labels), sum_NL[by_name] / n_NL[by_name])
 
 
-def _numbers(names: pa.Array, known: dict[str, int]) -> np.ndarray:
-    """The number of each name; new ones get the next."""
+def _numbers(names: pa.Array, known: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the distinct names, of which new ones get the next, and the place of each name among those."""
     encoded = names.dictionary_encode()
-    numbers = [known.setdefault(name, len(known)) for name in encoded.dictionary.to_pylist()]
-    return np.array(numbers, np.int64)[encoded.indices.to_numpy()]
+    distinct = encoded.dictionary.to_pylist()
+    new = [name for name in distinct if name not in known]
+    known.update(zip(new, itertools.count(len(known))))
+    numbers = np.fromiter(map(known.__getitem__, distinct), np.int64, len(distinct))
+    return numbers, encoded.indices.to_numpy().astype(np.int64)
 
 
 def _with_room(values_NL: np.ndarray, n_rows: int, n_columns: int) -> np.ndarray:

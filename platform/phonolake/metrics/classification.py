@@ -13,7 +13,6 @@ References
 .. [3] J. Opitz, S. Burst, "Macro F1 and Macro F1", arXiv:1911.03347, 2019 (here: the mean of the classes' F1).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,7 +141,7 @@ def roc_auc(*, y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
     UsageError
         If shapes do not fit, labels are out of range, or scores are NaN.
     """
-    return _per_class(_roc_auc_of_one, y_true, scores)
+    return _areas(y_true, scores)[:, 0]
 
 
 def average_precision(*, y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -168,7 +167,7 @@ def average_precision(*, y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
     UsageError
         If shapes do not fit, labels are out of range, or scores are NaN.
     """
-    return _per_class(_average_precision_of_one, y_true, scores)
+    return _areas(y_true, scores)[:, 1]
 
 
 def overall(*, y_true: np.ndarray, scores: np.ndarray) -> dict[str, float]:
@@ -198,11 +197,11 @@ class Ranked:
 
     def __init__(self, *, y_true: np.ndarray, scores: np.ndarray) -> None:
         self._y_true, self._n_classes = y_true, scores.shape[-1]
-        Y_NK = one_against_rest(y_true, scores)
         self._predicted_N = scores.argmax(axis=1) if y_true.ndim == 1 else None
-        self._orders = [np.argsort(scores[:, k])[::-1] for k in range(self._n_classes)]
-        self._positives = [Y_NK[order, k] for k, order in enumerate(self._orders)]
-        self._scores = [scores[order, k] for k, order in enumerate(self._orders)]
+        self._rankings = _rankings(y_true, scores)
+
+    def __len__(self) -> int:
+        return len(self._y_true)
 
     def figures(self, kept_N: np.ndarray | None = None) -> dict[str, float]:
         """Those of `overall`, for all examples or for some, bool; at least one."""
@@ -213,17 +212,54 @@ class Ranked:
                 true_N, predicted_N = true_N[kept_N], predicted_N[kept_N]
             figures["accuracy"] = accuracy(y_true=true_N, y_pred=predicted_N)
             figures["macro-f1"] = macro_f1(y_true=true_N, y_pred=predicted_N, n_classes=self._n_classes)
-        areas_K2 = np.array([self._areas(k, kept_N) for k in range(self._n_classes)]).reshape(self._n_classes, 2)
+        areas_K2 = np.array([ranking.areas(kept_N) for ranking in self._rankings]).reshape(self._n_classes, 2)
         figures["roc-auc"], figures["pr-auc"] = macro(areas_K2[:, 0]), macro(areas_K2[:, 1])
         return figures
 
-    def _areas(self, k: int, kept_N: np.ndarray | None) -> tuple[float, float]:
-        positive_N, score_N = self._positives[k], self._scores[k]
-        if kept_N is not None:
-            kept_N = kept_N[self._orders[k]]
-            positive_N, score_N = positive_N[kept_N], score_N[kept_N]
-        _, hits_T, accepted_T = _accepted(positive_N, score_N)
-        return _roc_auc_of_one(hits_T, accepted_T), _average_precision_of_one(hits_T, accepted_T)
+
+class _Ranking:
+    """Examples in the descending order of their scores, and the distinct scores that positives have, S of them.
+
+    Where no positive lies, neither area grows.
+    """
+
+    def __init__(self, positive_N: np.ndarray, score_N: np.ndarray) -> None:
+        rising_N = np.argsort(score_N)
+        rising_P = rising_N[positive_N[rising_N]]
+        score_S = np.unique(score_N[rising_P])
+        # Equal scores are accepted together: the first place of each, and the one after its last.
+        self._places_S, self._own_places_S = (_places(score_N[rising], score_S) for rising in (rising_N, rising_P))
+        self._order_N, self._order_P = rising_N[::-1].copy(), rising_P[::-1].copy()
+
+    def areas(self, kept_N: np.ndarray | None = None) -> tuple[float, float]:
+        """Below the ROC curve and the precision-recall curve, of all examples or some; NaN where not defined."""
+        above_N, hits_P = _counted(self._order_N, kept_N), _counted(self._order_P, kept_N)
+        n_positive, n_all = int(hits_P[-1]), int(above_N[-1])
+        if not n_positive:
+            return float("nan"), float("nan")
+        (higher_S, accepted_S), (own_higher_S, hits_S) = above_N[self._places_S], hits_P[self._own_places_S]
+        own_S = (hits_S - own_higher_S).astype(float)
+        precision = float(own_S @ (hits_S / np.maximum(accepted_S, 1)) / n_positive)
+        n_negative = n_all - n_positive
+        if not n_negative:
+            return float("nan"), precision
+        # Among equal scores the curve is straight: half of their pairs count.
+        beaten_S = n_negative - ((higher_S - own_higher_S) + (accepted_S - hits_S)) / 2
+        return float(own_S @ beaten_S / (n_positive * n_negative)), precision
+
+
+def _places(rising_N: np.ndarray, score_S: np.ndarray) -> np.ndarray:
+    """Of each score, the first of its places from above among all, and the one after its last, (2, S)."""
+    return len(rising_N) - np.stack([np.searchsorted(rising_N, score_S, side) for side in ("right", "left")])
+
+
+def _counted(order_N: np.ndarray, kept_N: np.ndarray | None) -> np.ndarray:
+    """How many of the examples before each place are kept, and in all."""
+    if kept_N is None:
+        return np.arange(len(order_N) + 1)
+    before_N = np.zeros(len(order_N) + 1, np.int64)
+    np.cumsum(kept_N[order_N], out=before_N[1:])
+    return before_N
 
 
 def macro(values_K: np.ndarray) -> float:
@@ -260,26 +296,15 @@ def chance_levels(*, y_true: np.ndarray, n_classes: int) -> ChanceLevels:
     )
 
 
-def _per_class(metric: Callable[[np.ndarray, np.ndarray], float], y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def _areas(y_true: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """ROC-AUC and average precision of each class, (K, 2)."""
+    areas = [ranking.areas() for ranking in _rankings(y_true, scores)]
+    return np.array(areas).reshape(len(areas), 2)
+
+
+def _rankings(y_true: np.ndarray, scores: np.ndarray) -> list[_Ranking]:
     Y_NK = one_against_rest(y_true, scores)
-    return np.array([metric(*accepted(Y_NK[:, k], scores[:, k])[1:]) for k in range(scores.shape[1])])
-
-
-def _roc_auc_of_one(hits_T: np.ndarray, accepted_T: np.ndarray) -> float:
-    n_positive = int(hits_T[-1])
-    n_negative = int(accepted_T[-1]) - n_positive
-    if n_positive == 0 or n_negative == 0:
-        return float("nan")
-    # Among equal scores the curve is straight: half of their pairs count.
-    higher_T = hits_T - np.diff(hits_T, prepend=0) / 2
-    beaten_T = np.diff(accepted_T - hits_T, prepend=0)
-    return float(higher_T @ beaten_T / (n_positive * n_negative))
-
-
-def _average_precision_of_one(hits_T: np.ndarray, accepted_T: np.ndarray) -> float:
-    if not hits_T[-1]:
-        return float("nan")
-    return float(np.diff(hits_T / hits_T[-1], prepend=0.0) @ (hits_T / accepted_T))
+    return [_Ranking(Y_NK[:, k], scores[:, k]) for k in range(scores.shape[1])]
 
 
 def accepted(positive_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -299,11 +324,7 @@ def accepted(positive_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, n
         Of each.
     """
     order = np.argsort(score_N)[::-1]
-    return _accepted(positive_N[order], score_N[order])
-
-
-def _accepted(positive_N: np.ndarray, score_N: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same for scores in descending order."""
+    positive_N, score_N = positive_N[order], score_N[order]
     hits_N = np.cumsum(positive_N)
     # Only the last of equal scores is a threshold: they are accepted together.
     last_T = np.flatnonzero(np.append(score_N[1:] != score_N[:-1], True))

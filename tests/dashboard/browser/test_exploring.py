@@ -61,7 +61,7 @@ def test_a_click_on_bars_chooses_their_tracks(tab, server: str, picture) -> None
 
 
 @pytest.mark.slow
-def test_a_point_of_the_map_plays_and_back_closes_its_track_again(tab, server: str, own_lake: Path) -> None:
+def test_a_point_of_the_map_plays_and_back_closes_its_track_again(tab, server: str, own_lake: Path, toy) -> None:
     """Each page and each track is one step of the browser's history; a copied address shows the same."""
     with query.connect(Lake.open(own_lake)) as connection:
         found = embedding_map.embedding_map(connection)
@@ -77,7 +77,10 @@ def test_a_point_of_the_map_plays_and_back_closes_its_track_again(tab, server: s
     canvas.wait_for()
     settle(tab)
     box, gap = canvas.bounding_box(), 14
-    tab.mouse.click(box["x"] + gap + x * (box["width"] - 2 * gap), box["y"] + gap + (1 - y) * (box["height"] - 2 * gap))
+    at = box["x"] + gap + x * (box["width"] - 2 * gap), box["y"] + gap + (1 - y) * (box["height"] - 2 * gap)
+    tab.mouse.move(*at)
+    tab.locator(".told", has_text=re.compile(f"^{found.titles[n]}: {toy.CLASSES[n % 3]}$")).wait_for()
+    tab.mouse.click(*at)
     tab.locator("h3", has_text=re.compile(f"^{found.titles[n]}$")).wait_for()
     settle(tab)
     playing = "[...document.querySelectorAll('audio')].some(sound => sound.autoplay)"
@@ -168,7 +171,7 @@ def test_an_upload_finds_what_sounds_alike(tab, server: str, toy) -> None:
     visit(tab, f"{server}/explore?by=Recording")
     file = {"name": "<b>mine</b>.wav", "mimeType": "audio/wav", "buffer": toy.wav(5)}
     tab.locator("input[type=file]").set_input_files(file)
-    tab.get_by_text("Most like <b>mine</b>.wav").wait_for()
+    tab.get_by_text("Most similar to <b>mine</b>.wav").wait_for()
     settle(tab)
     assert tab.locator("[data-testid=stDataFrame]").count() == 1
     tab.locator("input[type=file]").set_input_files(file | {"name": "x.wav", "buffer": b"RIFF no audio at all"})

@@ -63,28 +63,32 @@ def embedding_map(
         When there are no embeddings (of that run).
     """
     chosen = connection.execute(
-        "SELECT m.run_id, m.n_tracks, (SELECT len(embedding) FROM embeddings AS e WHERE e.run_id = m.run_id LIMIT 1) "
-        "FROM embedding_models AS m WHERE $1 IS NULL OR m.run_id = $1 LIMIT 1",
-        [run],
+        "SELECT run_id, n_tracks FROM embedding_models WHERE $1 IS NULL OR run_id = $1 LIMIT 1", [run]
     ).fetchall()
     if not chosen:
         raise PhonolakeError("the lake has no embeddings yet: run `phonolake score`")
-    run_id, n_total, n_values = chosen[0]
+    run_id, n_total = chosen[0]
+    ((n_values,),) = connection.execute(
+        "SELECT len(embedding) FROM embeddings WHERE run_id = $1 LIMIT 1", [run_id]
+    ).fetchall()
     most = MOST_TRACKS.get(method, MOST_TRACKS["tsne"]) if most is None else most
     most = max(2, min(most, MOST_VALUES // max(1, n_values)))
-    # A sample is chosen by the ids alone.
-    sampled = "" if n_total <= most else "QUALIFY row_number() OVER (ORDER BY hash(track_id), track_id) <= $2"
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE on_map AS SELECT track_id FROM embeddings WHERE run_id = $1 {sampled}",
-        [run_id, most] if sampled else [run_id],
-    )
+    among = "embeddings"
+    if n_total > most:
+        # A sample is chosen by the ids alone.
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE on_map AS SELECT track_id FROM embeddings WHERE run_id = $1 "
+            "QUALIFY row_number() OVER (ORDER BY hash(track_id), track_id) <= $2",
+            [run_id, most],
+        )
+        among = "embeddings SEMI JOIN on_map USING (track_id)"
     named = connection.sql(
         "SELECT track_id, coalesce(t.title, t.source_id, track_id) AS title "
-        "FROM on_map LEFT JOIN tracks t USING (track_id) ORDER BY track_id"
+        f"FROM (SELECT track_id FROM {among} WHERE run_id = $1) LEFT JOIN tracks t USING (track_id) ORDER BY track_id",
+        params=[run_id],
     ).to_arrow_table()
     vectors = connection.sql(
-        "SELECT track_id, embedding FROM embeddings SEMI JOIN on_map USING (track_id) WHERE run_id = $1",
-        params=[run_id],
+        f"SELECT track_id, embedding FROM {among} WHERE run_id = $1", params=[run_id]
     ).to_arrow_table()
     values = vectors["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     # Sorting the ids here spares the database from carrying the vectors along.

@@ -14,8 +14,8 @@ from phonolake.lineage import fingerprint
 from phonolake.lookup import probabilities
 from phonolake.lookup.label_matrix import places
 from phonolake.lookup.runs import find, model_runs
-from phonolake.metrics import classification
 from phonolake.metrics.bootstrap import Estimate
+from phonolake.metrics.classification import Ranked
 from phonolake.records import TEST
 
 # Between the splits of two runs that differ.
@@ -148,8 +148,8 @@ def compare(connection: duckdb.DuckDBPyConnection, first: RunIds, second: RunIds
         raise PhonolakeError(f"{a.name} and {b.name} have no common test clip")
     Y_NK = _truth(connection, common, a.labels, a.source)
     P_NK, Q_NK = (run.P_NK[places(common, run.clips)] for run in (a, b))
-    figures = _ranked(Y_NK, P_NK).figures(), _ranked(Y_NK, Q_NK).figures()
-    found = differences(Y_NK, P_NK, Q_NK)
+    both = ranked(Y_NK, P_NK), ranked(Y_NK, Q_NK)
+    figures, found = [one.figures() for one in both], differences(*both)
     facts = (len(common), len(common) / len(a.clips), len(common) / len(b.clips), fingerprint(common))
     by = a.splits if a.splits == b.splits else f"{a.splits} {AGAINST} {b.splits}"
     return [
@@ -158,7 +158,7 @@ def compare(connection: duckdb.DuckDBPyConnection, first: RunIds, second: RunIds
     ]
 
 
-def differences(Y_NK: np.ndarray, P_NK: np.ndarray, Q_NK: np.ndarray) -> dict[str, Estimate]:
+def differences(one: Ranked, two: Ranked) -> dict[str, Estimate]:
     """Differences of the second model to the first, by figure, with 95 % intervals.
 
     Each of 20 groups of clips is left out in turn, the same for both models: what they have in common cancels. The
@@ -167,10 +167,8 @@ def differences(Y_NK: np.ndarray, P_NK: np.ndarray, Q_NK: np.ndarray) -> dict[st
 
     Parameters
     ----------
-    Y_NK : ndarray
-        1 where a label holds.
-    P_NK, Q_NK : ndarray
-        Probabilities by the first model, and by the second.
+    one, two : Ranked
+        The same clips by the first model, and by the second.
 
     Returns
     -------
@@ -179,9 +177,8 @@ def differences(Y_NK: np.ndarray, P_NK: np.ndarray, Q_NK: np.ndarray) -> dict[st
     """
     from scipy.stats import t  # late: the other questions do without it
 
-    one, two = _ranked(Y_NK, P_NK), _ranked(Y_NK, Q_NK)
-    n_groups = min(GROUPS, len(Y_NK))
-    group_N = np.random.default_rng(0).permutation(len(Y_NK)) % n_groups
+    n_groups = min(GROUPS, len(one))
+    group_N = np.random.default_rng(0).permutation(len(one)) % n_groups
     groups = range(n_groups if n_groups > 1 else 0)
     without = [_difference(one.figures(kept_N), two.figures(kept_N)) for kept_N in (group_N != g for g in groups)]
     found = {}
@@ -255,7 +252,7 @@ def _truth(connection: duckdb.DuckDBPyConnection, ids: list[str], names: list[st
     return Y_NK
 
 
-def _ranked(Y_NK: np.ndarray, p_NK: np.ndarray) -> classification.Ranked:
+def ranked(Y_NK: np.ndarray, p_NK: np.ndarray) -> Ranked:
     """For macro ROC-AUC and PR-AUC; accuracy and macro F1 where every clip has one label."""
     one_label = (Y_NK.sum(axis=1) == 1).all()
-    return classification.Ranked(y_true=Y_NK.argmax(axis=1) if one_label else Y_NK, scores=p_NK)
+    return Ranked(y_true=Y_NK.argmax(axis=1) if one_label else Y_NK, scores=p_NK)
