@@ -8,7 +8,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -85,11 +85,13 @@ def lancedb(x_ND: np.ndarray, filters: list[np.ndarray | None], scratch: Path) -
     return way, size / n
 
 
-def main(folder: Path) -> Iterator[dict]:
+def main(folder: Path, only: Sequence[str]) -> Iterator[dict]:
     """What each of them found."""
     x_ND, number_Q = np.load(folder / "vectors.npy"), np.load(folder / "queries.npy")
     filters = [None if not len(among := np.load(path)) else among for path in sorted(folder.glob("among-*.npy"))]
     for make in (hnswlib, usearch, lancedb):
+        if only and make.__name__ not in only:
+            continue
         begin = time.process_time()
         try:
             way, size = make(x_ND, filters, folder)
@@ -108,5 +110,5 @@ def main(folder: Path) -> Iterator[dict]:
 
 
 if __name__ == "__main__":
-    for line in main(Path(sys.argv[1])):
+    for line in main(Path(sys.argv[1]), sys.argv[2:]):
         print(json.dumps(line), flush=True)
