@@ -80,7 +80,8 @@ def lancedb(x_ND: np.ndarray, filters: list[np.ndarray | None], scratch: Path) -
     table.create_index(vector_column_name="vector", index_type="IVF_PQ", **options)
 
     def way(query_D: np.ndarray, place: int) -> list[int]:
-        asked = table.search(np.pad(query_D, (0, d - len(query_D))), vector_column_name="vector").metric("dot").nprobes(16).refine_factor(10)
+        query_D = np.pad(query_D, (0, d - len(query_D)))
+        asked = table.search(query_D, vector_column_name="vector").metric("dot").nprobes(16).refine_factor(10)
         if filters[place] is not None:
             asked = asked.where(f"f{place}", prefilter=True)
         return [int(number) for number in asked.select(["number"]).limit(K).to_arrow()["number"].to_pylist()]
