@@ -129,7 +129,7 @@ def _stopping() -> Iterator[None]:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _searcher(place: str, kind: str | None) -> Searcher:
-    return Searcher(licensed.opened(place, kind), files=False)
+    return Searcher(licensed.opened(place, kind), files=False, on_gpu=True)
 
 
 def searcher(view: View) -> Searcher:

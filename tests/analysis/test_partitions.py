@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from phonolake.analysis.collection.neighbours import Searcher
 from phonolake.errors import PhonolakeError
-from phonolake.lookup.partitions import Filter, Found, Partition, Way, shares
+from phonolake.lookup.partitions import Filter, Found, Partition, SegmentQuestion, shares
 from phonolake.lookup.searched import Hit, Searched
 from phonolake.search import kinds
 from phonolake.search.vectors import unit
@@ -34,17 +34,11 @@ class Threads:
         return len(self.partitions)
 
     def ask(
-        self,
-        run_id: str,
-        names: Sequence[list[str]],
-        among: Sequence[list[Filter]],
-        way: Way,
-        query: np.ndarray,
-        k: int,
+        self, question: SegmentQuestion, names: Sequence[list[str]], among: Sequence[list[Filter]]
     ) -> Callable[[], Sequence[list[Found]]]:
         self.asked = [list(own) for own in names]
         waiting = [
-            self.pool.submit(partition.find, run_id, own, allowed, way, query, k)
+            self.pool.submit(partition.find, question, own, allowed)
             for partition, own, allowed in zip(self.partitions, names, among, strict=False)
         ]
         return lambda: [future.result() for future in waiting]
@@ -155,5 +149,6 @@ def test_a_segment_that_is_gone_is_said(tmp_path: Path) -> None:
     lake = Lake.create(tmp_path / "lake")
     add(lake, range(10))
     build(lake)
+    question = SegmentQuestion(RUN, "candidates", np.zeros(D, np.float32), 3)
     with pytest.raises(PhonolakeError, match=r"was replaced just now .*: ask again"):
-        Partition(lake.place).find(RUN, ["gone"], [None], "search", np.zeros(D, np.float32), 3)
+        Partition(lake.place).find(question, ["gone"], [None])

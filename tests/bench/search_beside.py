@@ -134,7 +134,7 @@ def measure(way: Way, x_ND: np.ndarray, queries: int) -> Iterator[str]:
         yield f"{recall(answers, truth_QK, x_ND, number_Q):.3f} / {statistics.median(taken) * 1e3:.2f}"
 
 
-def beside_others(python: str, x_ND: np.ndarray, queries: int, scratch: Path) -> Iterator[str]:
+def beside_others(python: str, x_ND: np.ndarray, queries: int, scratch: Path, only: Sequence[str]) -> Iterator[str]:
     """Lines of the table for the stores that another environment has: see `search_others.py`."""
     number_Q, filters = asked(len(x_ND), queries)
     np.save(scratch / "vectors.npy", x_ND)
@@ -142,7 +142,7 @@ def beside_others(python: str, x_ND: np.ndarray, queries: int, scratch: Path) ->
     for place, among in enumerate(filters):
         np.save(scratch / f"among-{place}.npy", np.zeros(0, np.int64) if among is None else among)
     truths = [nearest_of_all(x_ND, np.ascontiguousarray(x_ND[number_Q]), K, among) for among in filters]
-    command = [python, str(Path(__file__).with_name("search_others.py")), str(scratch)]
+    command = [python, str(Path(__file__).with_name("search_others.py")), str(scratch), *only]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
@@ -177,7 +177,7 @@ def main(x_ND: np.ndarray, queries: int, *, what: str, others: str | None, only:
             built = time.process_time() - start
             print(f"| {name} | {' | '.join(measure(way, lying_ND, queries))} | {size:.0f} | {built:.1f} |", flush=True)
         if others is not None:
-            for line in beside_others(others, x_ND, queries, Path(scratch)):
+            for line in beside_others(others, x_ND, queries, Path(scratch), only):
                 print(line, flush=True)
 
 

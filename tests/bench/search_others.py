@@ -8,11 +8,12 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 
-for name in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "LANCE_CPU_THREADS", "TOKIO_WORKER_THREADS", "LANCE_IO_THREADS"):
+# LanceDB hangs with one LANCE_IO_THREADS; processor time counts all threads anyway.
+for name in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "LANCE_CPU_THREADS", "TOKIO_WORKER_THREADS"):
     os.environ.setdefault(name, "1")
 
 import numpy as np  # noqa: E402  it reads the number of threads when it is imported
@@ -62,6 +63,9 @@ def usearch(x_ND: np.ndarray, filters: list[np.ndarray | None], _: Path) -> tupl
 def lancedb(x_ND: np.ndarray, filters: list[np.ndarray | None], scratch: Path) -> tuple[Way, float]:
     """Inverted file of product codes, ranked again by the vectors; filters before the search, over columns."""
     pa, library = import_module("pyarrow"), import_module("lancedb")
+    if x_ND.shape[1] % 2:
+        # Its codes are of two values each; a column of zeros changes no product.
+        x_ND = np.pad(x_ND, ((0, 0), (0, 1)))
     n, d = x_ND.shape
     columns = {"number": pa.array(np.arange(n)), "vector": pa.FixedSizeListArray.from_arrays(x_ND.ravel(), d)}
     for place, among in enumerate(filters):
@@ -72,10 +76,11 @@ def lancedb(x_ND: np.ndarray, filters: list[np.ndarray | None], scratch: Path) -
         columns[f"f{place}"] = pa.array(passes_N)
     table = library.connect(str(scratch / "lance")).create_table("vectors", pa.table(columns))
     cells = 1 << int(np.log2(n) / 2)
-    options = {"metric": "dot", "num_partitions": cells, "num_sub_vectors": d // 2 if d % 2 == 0 else d}
+    options = {"metric": "dot", "num_partitions": cells, "num_sub_vectors": d // 2}
     table.create_index(vector_column_name="vector", index_type="IVF_PQ", **options)
 
     def way(query_D: np.ndarray, place: int) -> list[int]:
+        query_D = np.pad(query_D, (0, d - len(query_D)))
         asked = table.search(query_D, vector_column_name="vector").metric("dot").nprobes(16).refine_factor(10)
         if filters[place] is not None:
             asked = asked.where(f"f{place}", prefilter=True)
@@ -85,11 +90,13 @@ def lancedb(x_ND: np.ndarray, filters: list[np.ndarray | None], scratch: Path) -
     return way, size / n
 
 
-def main(folder: Path) -> Iterator[dict]:
+def main(folder: Path, only: Sequence[str]) -> Iterator[dict]:
     """What each of them found."""
     x_ND, number_Q = np.load(folder / "vectors.npy"), np.load(folder / "queries.npy")
     filters = [None if not len(among := np.load(path)) else among for path in sorted(folder.glob("among-*.npy"))]
     for make in (hnswlib, usearch, lancedb):
+        if only and make.__name__ not in only:
+            continue
         begin = time.process_time()
         try:
             way, size = make(x_ND, filters, folder)
@@ -108,5 +115,5 @@ def main(folder: Path) -> Iterator[dict]:
 
 
 if __name__ == "__main__":
-    for line in main(Path(sys.argv[1])):
+    for line in main(Path(sys.argv[1]), sys.argv[2:]):
         print(json.dumps(line), flush=True)

@@ -36,18 +36,21 @@ def lake_at(root: Path, n: int, d: int) -> Lake:
     return Lake.open(root)
 
 
-async def load(port: int, numbers: list[int], rate: float) -> list[tuple[int, float]]:
-    """Status and seconds of each request, from when it was due."""
+async def load(port: int, numbers: list[int], rate: float) -> list[tuple[str, float]]:
+    """Status of each request, or the error without an answer, and seconds from when it was due."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         begin = time.monotonic() + 0.5
 
-        async def ask(place: int, number: int) -> tuple[int, float]:
+        async def ask(place: int, number: int) -> tuple[str, float]:
             due = begin + place / rate
             await asyncio.sleep(due - time.monotonic())
             params = {"track_id": made_lakes.track_id(number), "k": 10}
-            async with session.get(f"http://127.0.0.1:{port}/similar", params=params) as answer:
-                await answer.read()
-                return answer.status, time.monotonic() - due
+            try:
+                async with session.get(f"http://127.0.0.1:{port}/similar", params=params) as answer:
+                    await answer.read()
+                    return str(answer.status), time.monotonic() - due
+            except (aiohttp.ClientError, TimeoutError) as error:
+                return type(error).__name__, time.monotonic() - due
 
         return await asyncio.gather(*(ask(place, number) for place, number in enumerate(numbers)))
 
@@ -82,7 +85,7 @@ def main(lake: Lake, n: int, rates: list[float], seconds: float, replicas: int) 
             print(f"{rate:g} requests/s for {seconds:g} s, load before {before:.1f}")
             for status in sorted({status for status, _ in found}):
                 taken = [took for each, took in found if each == status]
-                told(f"    {len(taken)} with status {status}", taken)
+                told(f"    {len(taken)} with {status}", taken)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from tests.object_store import using
@@ -150,6 +152,63 @@ def test_a_folder_is_the_old_one_or_the_new_one(remote: Place, tmp_path: Path, m
     assert list(remote.list("")) == []
     shutil.rmtree(remote.root)
     assert not folders.fetch(remote, "models/m").exists()
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), st.sampled_from(["", "1", "2" * 9])), min_size=1, max_size=4))
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_only_files_that_changed_travel(
+    remote: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, versions: list[dict[str, str]]
+) -> None:
+    name, there = f"models/{uuid.uuid4().hex}", tmp_path / uuid.uuid4().hex
+    before: set[str] = set()
+    for files in versions:
+        with monkeypatch.context() as patch:
+            patch.setenv("PHONOLAKE_CACHE", str(there / "sender"))
+            sent = travelling(patch, "put")
+            shutil.rmtree(remote.root / name, ignore_errors=True)
+            (remote.root / name / "part").mkdir(parents=True)
+            for file, text in files.items():
+                (remote.root / name / "part" / file).write_text(text)
+            folders.send(remote, name)
+        contents = set(files.values())
+        assert len([s for s in sent if "/files/" in s]) == len(contents - before)
+        with monkeypatch.context() as patch:
+            patch.setenv("PHONOLAKE_CACHE", str(there / "receiver"))
+            brought = travelling(patch, "bring")
+            known = {p.name: p.read_text() for p in (remote.root / name).rglob("[!.]*") if p.is_file()}
+            copy = folders.fetch(remote, name)
+            assert {p.name: p.read_text() for p in copy.rglob("[!.]*") if p.is_file()} == files
+        assert len(brought) == len(files.items() - known.items())
+        before = contents
+
+
+def test_a_file_that_was_damaged_here_is_brought_again(
+    remote: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = remote.root / "models" / "m"
+    folder.mkdir(parents=True)
+    for version in ("old", "new"):
+        (folder / "card").write_text(version)
+        (folder / "weights").write_text("heavy")
+        folders.send(remote, "models/m")
+        with monkeypatch.context() as patch:
+            patch.setenv("PHONOLAKE_CACHE", str(tmp_path / "elsewhere"))
+            copy = folders.fetch(remote, "models/m")
+            assert [(copy / file).read_text() for file in ("card", "weights")] == [version, "heavy"]
+            (copy / "weights").write_text("HEAVY")
+
+
+def travelling(monkeypatch: pytest.MonkeyPatch, way: str) -> list[str]:
+    """Names of objects that are sent or brought from now on."""
+    names: list[str] = []
+    original = getattr(Place, way)
+
+    def counted(place: Place, name: str, *args: Any, **kwargs: Any) -> Any:
+        names.append(name)
+        return original(place, name, *args, **kwargs)
+
+    monkeypatch.setattr(Place, way, counted)
+    return names
 
 
 @pytest.mark.parametrize(

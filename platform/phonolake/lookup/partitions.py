@@ -5,6 +5,7 @@ same. A partition keeps nothing but open files: whatever it is asked about, it o
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -22,7 +23,30 @@ Found: TypeAlias = tuple[np.ndarray, np.ndarray]
 # The allowed vectors of a segment; None: all.
 Filter: TypeAlias = Allowed | None
 # Methods of a segment.
-Way = Literal["search", "search_many"]
+Way = Literal["candidates", "search_many"]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentQuestion:
+    """What segments are asked.
+
+    Parameters
+    ----------
+    run_id : str
+        Of the index.
+    way, query, k
+        The method of a segment, and its arguments.
+    """
+
+    run_id: str
+    way: Way
+    query: np.ndarray
+    k: int
+
+    def of(self, segment: Segment, among: Filter) -> Found:
+        """What a segment finds."""
+        found: Found = getattr(segment, self.way)(self.query, self.k, among=among)
+        return found
 
 
 class Partitions(Protocol):
@@ -31,13 +55,7 @@ class Partitions(Protocol):
     def __len__(self) -> int: ...
 
     def ask(
-        self,
-        run_id: str,
-        names: Sequence[list[str]],
-        among: Sequence[list[Filter]],
-        way: Way,
-        query: np.ndarray,
-        k: int,
+        self, question: SegmentQuestion, names: Sequence[list[str]], among: Sequence[list[Filter]]
     ) -> Callable[[], Sequence[list[Found]]]:
         """Ask the first partitions without waiting; the result waits for their answers.
 
@@ -45,8 +63,6 @@ class Partitions(Protocol):
         ----------
         names, among : sequence of list
             For each partition its segments, and the allowed vectors of each.
-        way, query, k
-            The method of a segment, and its arguments.
         """
         ...
 
@@ -58,9 +74,7 @@ class Partition:
         self._lake = Lake(place)
         self._opened: dict[str, dict[str, Segment]] = {}
 
-    def find(
-        self, run_id: str, names: list[str], among: Sequence[Filter], way: Way, query: np.ndarray, k: int
-    ) -> list[Found]:
+    def find(self, question: SegmentQuestion, names: list[str], among: Sequence[Filter]) -> list[Found]:
         """What each of these segments finds: see `Partitions.ask`.
 
         Raises
@@ -68,6 +82,7 @@ class Partition:
         PhonolakeError
             When one cannot be opened.
         """
+        run_id = question.run_id
         opened = self._opened.get(run_id, {})
         if list(opened) != names:
             lacking = [name for name in names if name not in opened]
@@ -75,10 +90,7 @@ class Partition:
             opened = opened | dict(zip(lacking, gpu.placed(new), strict=True))
             # Segments that are no longer asked about are gone, or another partition has them.
             opened = self._opened[run_id] = {name: opened[name] for name in names}
-        return [
-            getattr(segment, way)(query, k, among=allowed)
-            for segment, allowed in zip(opened.values(), among, strict=True)
-        ]
+        return [question.of(segment, allowed) for segment, allowed in zip(opened.values(), among, strict=True)]
 
 
 def shares(sizes: Sequence[int], n: int) -> list[list[int]]:

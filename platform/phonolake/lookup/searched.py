@@ -11,13 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from phonolake.lookup import indexed
-from phonolake.lookup.partitions import Found, Partitions, Way, shares
+from phonolake.lookup.partitions import Found, Partitions, SegmentQuestion, Way, shares
 from phonolake.progress import say
 from phonolake.search import gpu
 from phonolake.search import index as faiss_index
@@ -88,7 +89,7 @@ class SearchedSegment:
             return None
         return self.segment.tracks.shown(found.number - self.first)
 
-    def hit(self, number: int, similarity: float) -> Hit:
+    def hit(self, similarity: float, number: int) -> Hit:
         """A vector found in it, as a track."""
         return Hit(-similarity, self.segment.tracks.id(number), number + self.first, self)
 
@@ -222,13 +223,16 @@ class Searched:
         # More than requested, because the track itself comes first.
         depth = k + len(left_out)
         found: list[tuple[float, int, SearchedSegment]] = []
-        for piece, (numbers, similarity) in zip(self.pieces, self._find("search", query_D, depth, among), strict=True):
+        answers = self._find("candidates", query_D, depth, among)
+        for piece, (numbers, similarity) in zip(self.pieces, answers, strict=True):
             found += zip(similarity.tolist(), numbers.tolist(), repeat(piece))
-        if len(found) > depth:
-            # Ids of vectors that are too far away are not read.
-            least = sorted([similarity for similarity, _, _ in found])[-depth]
-            found = [each for each in found if each[0] >= least]
-        hits = sorted(piece.hit(number, similarity) for similarity, number, piece in found)
+        found.sort(key=itemgetter(0), reverse=True)
+        # Ids of vectors that are too far away are not read, but those of ties decide.
+        near = depth
+        while 0 < near < len(found) and found[near][0] == found[depth - 1][0]:
+            near += 1
+        hits = [piece.hit(similarity, number) for similarity, number, piece in found[:near]]
+        hits.sort()
         return [hit for hit in hits if hit.track_id not in left_out][:k]
 
     def nearest_many(
@@ -240,27 +244,19 @@ class Searched:
         for piece, (number_QK, similarity_QK) in zip(self.pieces, answers, strict=True):
             for each, numbers, similarity in zip(found, number_QK, similarity_QK, strict=True):
                 there = numbers >= 0
-                each += map(piece.hit, numbers[there].tolist(), similarity[there].tolist())
+                each += map(piece.hit, similarity[there].tolist(), numbers[there].tolist())
         for each in found:
             each.sort()
         return [[f for f in each if f.track_id != asked][:k] for each, asked in zip(found, exclude, strict=True)]
 
     def _find(self, way: Way, query: np.ndarray, k: int, among: Sequence[Allowed | None]) -> Iterable[Found]:
         """What each segment finds."""
+        question = SegmentQuestion(self.run_id, way, query, k)
         if self._partitions is None:
-            return (
-                getattr(piece.segment, way)(query, k, among=allowed)
-                for piece, allowed in zip(self.pieces, among, strict=True)
-            )
+            return (question.of(piece.segment, allowed) for piece, allowed in zip(self.pieces, among, strict=True))
         names = [[self._named[i] for i in share] for share in self._shares]
-        answers = self._partitions.ask(
-            self.run_id, names, [[among[i] for i in share] for share in self._shares], way, query, k
-        )
-        found = {
-            i: getattr(piece.segment, way)(query, k, among=among[i])
-            for i, piece in enumerate(self.pieces)
-            if i not in self._named
-        }
+        answers = self._partitions.ask(question, names, [[among[i] for i in share] for share in self._shares])
+        found = {i: question.of(piece.segment, among[i]) for i, piece in enumerate(self.pieces) if i not in self._named}
         for share, each in zip(self._shares, answers(), strict=True):
             found |= zip(share, each, strict=True)
         return [found[i] for i in range(len(self.pieces))]

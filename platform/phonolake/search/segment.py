@@ -108,6 +108,15 @@ class Segment:
             Best first, ties in order of their numbers: k, or all if there are fewer.
         similarity : ndarray of float64
         """
+        number_K, similarity_K = self.candidates(query_D, k, among=among)
+        best_K = np.lexsort((number_K, -similarity_K))[:k]
+        return number_K[best_K], similarity_K[best_K]
+
+    def candidates(self, query_D: np.ndarray, k: int, *, among: Allowed | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The k nearest vectors and perhaps others, in no order: for callers that rank those of several segments.
+
+        See `search`.
+        """
         k = min(k, len(self) if among is None else len(among))
         if k <= 0:
             return np.zeros(0, np.int64), np.zeros(0)
@@ -117,9 +126,7 @@ class Segment:
             number_K = nearest_among(self.vectors, self._near(query_D, k, among, self.bounds), query_D, k)
         else:
             number_K = self._filtered(query_D, k, among)
-        similarity_K = similarities(self.vectors, number_K, query_D)
-        best_K = np.lexsort((number_K, -similarity_K))[:k]
-        return number_K[best_K], similarity_K[best_K]
+        return number_K, similarities(self.vectors, number_K, query_D)
 
     def search_many(
         self, query_QD: np.ndarray, k: int, *, among: Allowed | None = None
@@ -132,13 +139,7 @@ class Segment:
             for q, (numbers, similarity) in enumerate(found):
                 number_QK[q, : len(numbers)], similarity_QK[q, : len(numbers)] = numbers, similarity
             return number_QK, similarity_QK
-        if self.exact:
-            number_QK = self._scan(query_QD, k)
-        else:
-            depth = min(len(self), k * self.plan.refine)
-            number_QK = self._many_by_faiss(
-                query_QD, depth, self.plan.probes(depth if self._is_graph else k, self._most)
-            )
+        number_QK = self._scan(query_QD, k) if self.exact else self._many_by_faiss(query_QD, *self._depth(k))
         similarity_QK = np.full(number_QK.shape, -np.inf)
         for q, query_D in enumerate(query_QD):
             there = number_QK[q] >= 0
@@ -155,11 +156,17 @@ class Segment:
             if isinstance(self.vectors, np.ndarray):
                 return self._scan(query_D[None], k)[0]
             return nearest_among(self.vectors, np.arange(len(self)), query_D, k)
-        depth = min(len(self), k * self.plan.refine)
-        wide = depth if self._is_graph else k
-        found = self._by_faiss(query_D, depth, self.plan.probes(wide, self._most))
+        depth, probes = self._depth(k)
+        found = self._by_faiss(query_D, depth, probes)
         # The searched cells may contain fewer; all cells contain all.
         return found if len(found) >= k else self._by_faiss(query_D, depth, self._most)
+
+    def _depth(self, k: int) -> tuple[int, int]:
+        """Candidates of FAISS for the k nearest, and cells to search (candidates of a graph)."""
+        if k not in self._depths:
+            depth = min(len(self), k * self.plan.refine)
+            self._depths[k] = depth, self.plan.probes(depth if self._is_graph else k, self._most)
+        return self._depths[k]
 
     def _scan(self, query_QD: np.ndarray, k: int) -> np.ndarray:
         if self.device is not None and k <= DEVICE_MOST:
@@ -171,14 +178,18 @@ class Segment:
     def _is_graph(self) -> bool:
         return self.kind == kinds.HNSW
 
-    @property
+    @cached_property
     def _most(self) -> int:
         return len(self) if self._is_graph else int(self.faiss.nlist)
+
+    @cached_property
+    def _depths(self) -> dict[int, tuple[int, int]]:
+        return {}
 
     def _by_faiss(self, query_D: np.ndarray, depth: int, probes: int) -> np.ndarray:
         number_K = self._many_by_faiss(query_D[None], depth, probes)[0]
         # Missing results come last.
-        return number_K if number_K[-1] >= 0 else number_K[number_K >= 0]
+        return number_K if number_K.item(-1) >= 0 else number_K[number_K >= 0]
 
     def _many_by_faiss(self, query_QD: np.ndarray, depth: int, probes: int) -> np.ndarray:
         effort = max(probes, depth) if self._is_graph else probes

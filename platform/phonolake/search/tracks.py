@@ -29,14 +29,14 @@ class _Texts:
         valid, ends, data = column.buffers()
         self._start = column.offset
         self._valid = memoryview(valid) if valid is not None and column.null_count else None
-        self._ends = memoryview(ends).cast("i") if ends is not None and ends.size else None
-        self._data = memoryview(data or b"")
+        self.ends = memoryview(ends or b"").cast("i")[self._start :]
+        self.data = memoryview(data or b"")
 
     def __getitem__(self, row: int) -> str | None:
         place = self._start + row
-        if self._ends is None or (self._valid is not None and not self._valid[place >> 3] >> (place & 7) & 1):
+        if self._valid is not None and not self._valid[place >> 3] >> (place & 7) & 1:
             return None
-        return str(self._data[self._ends[place] : self._ends[place + 1]], "utf-8")
+        return str(self.data[self.ends[row] : self.ends[row + 1]], "utf-8")
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,13 @@ class Tracks:
 
     def id(self, number: int) -> str:
         """Id of a track."""
-        found = self._texts[number // ROWS][0][number % ROWS]
-        assert found is not None, "ids are not null"
-        return found
+        ends, data = self._ids[number // ROWS]
+        row = number % ROWS
+        return str(data[ends[row] : ends[row + 1]], "utf-8")
 
     def shown(self, number: int) -> tuple[str | None, ...]:
         """Title, artist and labels of a track."""
-        _, title, artist, labels = self._texts[number // ROWS]
+        title, artist, labels = self._shown[number // ROWS]
         row = number % ROWS
         return title[row], artist[row], labels[row]
 
@@ -124,9 +124,15 @@ class Tracks:
         return np.flatnonzero(pc.is_in(self.ids(), track_ids).to_numpy())
 
     @cached_property
-    def _texts(self) -> list[list[_Texts]]:
-        """Columns of strings of each batch: the ids, and the metadata."""
-        return [[_Texts(column) for column in batch.columns if column.type == pa.string()] for batch in self.batches]
+    def _ids(self) -> list[tuple[memoryview, memoryview]]:
+        """Of each batch where its ids end, and their bytes, without `_Texts`, because all queries read ids."""
+        found = [_Texts(batch.column("track_id")) for batch in self.batches]
+        return [(texts.ends, texts.data) for texts in found]
+
+    @cached_property
+    def _shown(self) -> list[list[_Texts]]:
+        """Title, artist and labels of each batch."""
+        return [[_Texts(batch.column(name)) for name in SHOWN] for batch in self.batches]
 
     @cached_property
     def _order(self) -> tuple[memoryview, memoryview]:

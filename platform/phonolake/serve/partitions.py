@@ -4,11 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 from phonolake import execution
 from phonolake.errors import PhonolakeError
-from phonolake.lookup.partitions import Filter, Found, Partition, Way
+from phonolake.lookup.partitions import Filter, Found, Partition, SegmentQuestion
 from phonolake.store.place import Place
 
 
@@ -18,9 +16,9 @@ class PartitionActor:
     def __init__(self, place: Place) -> None:
         self._partition = Partition(place)
 
-    def find(self, run_id: str, names: list[str], way: Way, query: np.ndarray, k: int, *among: Filter) -> list[Found]:
+    def find(self, question: SegmentQuestion, names: list[str], *among: Filter) -> list[Found]:
         """As `Partition.find`; Ray resolves references only among the arguments themselves."""
-        return self._partition.find(run_id, names, among, way, query, k)
+        return self._partition.find(question, names, among)
 
 
 class RayPartitions:
@@ -50,13 +48,7 @@ class RayPartitions:
         return len(self._actors)
 
     def ask(
-        self,
-        run_id: str,
-        names: Sequence[list[str]],
-        among: Sequence[list[Filter]],
-        way: Way,
-        query: np.ndarray,
-        k: int,
+        self, question: SegmentQuestion, names: Sequence[list[str]], among: Sequence[list[Filter]]
     ) -> Callable[[], Sequence[list[Found]]]:
         """As `phonolake.lookup.partitions.Partitions.ask`.
 
@@ -66,7 +58,7 @@ class RayPartitions:
             By the result: when a partition cannot open a segment, or is lost again and again.
         """
         waiting = [
-            actor.find.remote(run_id, own, way, query, k, *map(self._send, allowed))
+            actor.find.remote(question, own, *map(self._send, allowed))
             for actor, own, allowed in zip(self._actors, names, among, strict=False)
         ]
         return lambda: _answers(waiting)

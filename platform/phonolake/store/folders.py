@@ -8,6 +8,7 @@ because `phonolake.files.replacing_folder` has done it.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,12 +29,16 @@ def send(place: Place, name: str) -> None:
     if not place.is_remote:
         return
     folder = place.root / name
+    sent = {entry.name for entry in place.list(f"{name}/{FILES}")}
     listed = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         if path.is_file() and not any(part.startswith(".") for part in relative.parts):
             digest = sha256(path)
-            place.put(f"{name}/{FILES}{digest}", path)
+            content = f"{name}/{FILES}{digest}"
+            if content not in sent:
+                place.put(content, path)
+                sent.add(content)
             listed[relative.as_posix()] = {"sha256": digest, "bytes": path.stat().st_size}
     data = (json.dumps(listed, indent=2) + "\n").encode()
     place.put(f"{name}/{LIST}", data)
@@ -42,7 +47,7 @@ def send(place: Place, name: str) -> None:
 
 
 def fetch(place: Place, name: str) -> Path:
-    """The local path of the folder, which is downloaded or updated if it exists at all."""
+    """The local path of the folder; if it exists at all, files that are missing or different here are downloaded."""
     folder = place.root / name
     if not place.is_remote:
         return folder
@@ -57,7 +62,8 @@ def fetch(place: Place, name: str) -> Path:
         try:
             with replacing_folder(folder) as staging:
                 for file, facts in json.loads(data).items():
-                    _bring(place, f"{name}/{FILES}{facts['sha256']}", staging / file, facts)
+                    if not _reuse(folder / file, staging / file, facts):
+                        _bring(place, f"{name}/{FILES}{facts['sha256']}", staging / file, facts)
                 (staging / COPIED).write_bytes(data)
         except FileNotFoundError:
             continue  # another job has replaced it meanwhile
@@ -92,6 +98,19 @@ def leftovers(place: Place) -> Iterator[str]:
 def _unlisted(place: Place, name: str, listed: dict[str, dict]) -> list[str]:
     needed = {f"{name}/{FILES}{facts['sha256']}" for facts in listed.values()}
     return [entry.name for entry in place.list(f"{name}/{FILES}") if entry.name not in needed]
+
+
+def _reuse(copied: Path, path: Path, facts: dict) -> bool:
+    """Link a file of an earlier copy if it is still the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(copied, path)
+    except OSError:
+        return False
+    if path.stat().st_size == facts["bytes"] and sha256(path) == facts["sha256"]:
+        return True
+    path.unlink()
+    return False
 
 
 def _bring(place: Place, name: str, path: Path, facts: dict) -> None:
