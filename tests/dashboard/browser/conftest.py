@@ -12,7 +12,7 @@ from tests import in_browser
 
 # Whom Chromium itself asks, whatever page it shows: for updates, about its user, about fields of forms.
 CHROMIUMS_OWN = {"update.googleapis.com", "accounts.google.com", "content-autofill.googleapis.com"}
-CHROMIUMS_OWN |= {"android.clients.google.com"}
+CHROMIUMS_OWN |= {"android.clients.google.com", "redirector.gvt1.com"}
 # Pictures of every page are kept here, where it is named; else with the temporary files of the test.
 PICTURES = os.environ.get("PHONOLAKE_SCREENSHOTS")
 
