@@ -198,6 +198,24 @@ def test_a_file_that_was_damaged_here_is_brought_again(
             (copy / "weights").write_text("HEAVY")
 
 
+def test_what_another_job_deletes_meanwhile_is_sent_again(remote: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = remote.root / "models" / "raced"
+    folder.mkdir(parents=True)
+    (folder / "weights").write_text("heavy")
+    folders.send(remote, "models/raced")
+    put = Place.put
+
+    def raced(place: Place, name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.endswith(folders.LIST):
+            place.delete([entry.name for entry in place.list("models/raced/files/")])
+        return put(place, name, *args, **kwargs)
+
+    monkeypatch.setattr(Place, "put", raced)
+    folders.send(remote, "models/raced")
+    shutil.rmtree(folder)
+    assert (folders.fetch(remote, "models/raced") / "weights").read_text() == "heavy"
+
+
 def travelling(monkeypatch: pytest.MonkeyPatch, way: str) -> list[str]:
     """Names of objects that are sent or brought from now on."""
     names: list[str] = []

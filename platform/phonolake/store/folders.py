@@ -29,21 +29,26 @@ def send(place: Place, name: str) -> None:
     if not place.is_remote:
         return
     folder = place.root / name
-    sent = {entry.name for entry in place.list(f"{name}/{FILES}")}
-    listed = {}
+    listed, contents = {}, {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         if path.is_file() and not any(part.startswith(".") for part in relative.parts):
             digest = sha256(path)
-            content = f"{name}/{FILES}{digest}"
-            if content not in sent:
-                place.put(content, path)
-                sent.add(content)
+            contents[f"{name}/{FILES}{digest}"] = path
             listed[relative.as_posix()] = {"sha256": digest, "bytes": path.stat().st_size}
     data = (json.dumps(listed, indent=2) + "\n").encode()
+    _put_missing(place, name, contents)
     place.put(f"{name}/{LIST}", data)
+    # Another job may meanwhile have deleted what was there, because its own list did not name it.
+    _put_missing(place, name, contents)
     (folder / COPIED).write_bytes(data)
     place.delete(_unlisted(place, name, listed))
+
+
+def _put_missing(place: Place, name: str, contents: dict[str, Path]) -> None:
+    there = {entry.name for entry in place.list(f"{name}/{FILES}")}
+    for content in contents.keys() - there:
+        place.put(content, contents[content])
 
 
 def fetch(place: Place, name: str) -> Path:
