@@ -65,7 +65,7 @@ def filter_histogram(bins: Sequence[tuple[float, float, int]], low: float, high:
         [{"type": "bar", "data": shades, "barWidth": "94%", "barMinHeight": 2, "selectedMode": "multiple"}],
         {"type": "category", "data": names, "axisTick": hidden, "splitLine": hidden},
         {"type": "value", "axisLabel": hidden, "splitLine": hidden},
-        tooltip={"formatter": "{b}: {c} tracks", "confine": True},
+        tooltip={"formatter": "{b}: {c} tracks"},
     )
 
 

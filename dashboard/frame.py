@@ -54,14 +54,23 @@ def name(label: str) -> str:
 
 
 def framed(
-    what: str, series: Sequence[Figure], x: Figure, y: Figure, *, top: int = 12, right: int = 16, **more: Any
+    what: str,
+    series: Sequence[Figure],
+    x: Figure,
+    y: Figure,
+    *,
+    top: int = 12,
+    right: int = 16,
+    tooltip: Figure | None = None,
+    **more: Any,
 ) -> Figure:
-    """A figure over two axes, of which readers of screens are told `what` it is; of a mark, its text in `TOLD`."""
+    """A figure over two axes, of which readers of screens are told `what` it is; of a mark, its text in `TOLD` or what
+    `tooltip` says, always within the figure: a phone shows nothing beyond it."""
     return {
         "animation": False,
         "aria": {"enabled": True, "label": {"description": what}},
         "grid": {"left": 8, "right": right, "top": top, "bottom": 8, "outerBoundsMode": "same"},
-        "tooltip": {"formatter": f"{{@{TOLD}}}", "confine": True},
+        "tooltip": {"confine": True, **(tooltip or {"formatter": f"{{@{TOLD}}}"})},
         "xAxis": {"nameLocation": "middle", **x},
         "yAxis": {"nameLocation": "middle", **y},
         "series": list(series),

@@ -34,9 +34,9 @@ CSS = """
 .legend .scale i { width: 160px; border-radius: 5px }
 canvas { display: block; width: 100%; cursor: crosshair; touch-action: pan-y;
   border: 1px solid var(--st-border-color); border-radius: 6px }
-.told { position: absolute; pointer-events: none; max-width: 60%; padding: 3px 8px; border-radius: 4px;
-  background: var(--st-text-color); color: var(--st-background-color); white-space: nowrap; overflow: hidden;
-  text-overflow: ellipsis }
+.told { position: absolute; pointer-events: none; max-width: 60%; box-sizing: border-box; padding: 3px 8px;
+  border-radius: 4px; background: var(--st-text-color); color: var(--st-background-color); white-space: nowrap;
+  overflow: hidden; text-overflow: ellipsis }
 """
 JS = """
 const bytes = (text) => {

@@ -93,6 +93,20 @@ def test_scores_stand_by_metric_with_a_mark_where_chance_is():
     assert chances["data"] == [[0.1, 1], [0.2, 4]]
 
 
+def test_what_is_told_of_a_mark_stays_within_its_figure():
+    """Whatever it says: a phone shows nothing beyond the figure."""
+    curve = np.linspace(0, 1, 5)
+    figures = [
+        charts.bars(NAMES, [1] * len(NAMES), x_title="tracks", unit="tracks"),
+        charts.filter_histogram([(0.0, 1.0, 3)], 0, 1, title="year"),
+        charts.scores([("accuracy", "k2c2", 0.5, 0.1)]),
+        charts.curves([("a", [0, 1], [1, 2])], x_title="epoch", y_title="loss"),
+        charts.roc(curve, curve),
+    ]
+    assert [figure["tooltip"]["confine"] for figure in figures] == [True] * len(figures)
+    assert len({str(figure["tooltip"].get("formatter")) for figure in figures}) > 2
+
+
 def test_points_on_a_map_lie_in_the_unit_square_with_their_colours():
     places_N2 = np.arange(14.0).reshape(7, 2)
     colours = colouring.by_group(pa.array(["a", "b", "a", None, "a", "b", "a"]), lacking="no label")

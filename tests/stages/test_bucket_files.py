@@ -31,11 +31,6 @@ N, D = 12, 5
 IDS = [f"toy:{n:03d}" for n in range(N)]
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    return small_lake.make(tmp_path_factory.mktemp("kept") / "lake", n_tracks=N)
-
-
 @pytest.fixture
 def lakes(kept: Lake, tmp_path: Path) -> tuple[Path, Path]:
     """Two that are alike, for what lies in a folder and for what lies in a bucket."""

@@ -23,17 +23,10 @@ from phonolake.store import query
 from phonolake.store.lake import Lake
 from phonolake.store.verify import verify
 
-from . import small_lake
 from .in_process import rows, work_here
 
 N, D = 12, 5
 IDS = [f"toy:{n:03d}" for n in range(N)]
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """A lake that stays as it is."""
-    return small_lake.make(tmp_path_factory.mktemp("kept") / "lake", n_tracks=N)
 
 
 @pytest.fixture

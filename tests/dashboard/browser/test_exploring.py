@@ -80,6 +80,8 @@ def test_a_point_of_the_map_plays_and_back_closes_its_track_again(tab, server: s
     at = box["x"] + gap + x * (box["width"] - 2 * gap), box["y"] + gap + (1 - y) * (box["height"] - 2 * gap)
     tab.mouse.move(*at)
     tab.locator(".told", has_text=re.compile(f"^{found.titles[n]}: {toy.CLASSES[n % 3]}$")).wait_for()
+    long = "(told) => { told.textContent = 'x'.repeat(200); return told.getBoundingClientRect().right; }"
+    assert tab.locator(".told").evaluate(long) <= box["x"] + box["width"], "sticks out of the map"
     tab.mouse.click(*at)
     tab.locator("h3", has_text=re.compile(f"^{found.titles[n]}$")).wait_for()
     settle(tab)
